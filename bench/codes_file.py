@@ -1,0 +1,58 @@
+"""Codes and labels on disk: all that `bench evaluate` needs, without the dataset or the model."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.errors import InputError
+
+
+@dataclass(frozen=True)
+class StoredCodes:
+    """Codes (n, K) int8 in ±1 and labels (n, C) uint8 of queries and gallery; no gallery: the queries are it."""
+
+    query_codes: NDArray[np.int8]
+    query_labels: NDArray[np.uint8]
+    gallery_codes: NDArray[np.int8] | None
+    gallery_labels: NDArray[np.uint8] | None
+
+
+def write_codes(path: Path, codes: StoredCodes) -> None:
+    """Write an .npz file of packed bits, eight codes or labels a byte."""
+    arrays: dict[str, NDArray[Any]] = {
+        "bits": np.array(codes.query_codes.shape[1]),
+        "classes": np.array(codes.query_labels.shape[1]),
+        "query_codes": np.packbits(codes.query_codes > 0, axis=1),
+        "query_labels": np.packbits(codes.query_labels, axis=1),
+    }
+    if codes.gallery_codes is not None and codes.gallery_labels is not None:
+        arrays["gallery_codes"] = np.packbits(codes.gallery_codes > 0, axis=1)
+        arrays["gallery_labels"] = np.packbits(codes.gallery_labels, axis=1)
+    np.savez_compressed(path, **arrays)
+
+
+def read_codes(path: Path) -> StoredCodes:
+    """The codes and labels in `path`. Raises InputError if the file is missing or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            bits, classes = int(arrays["bits"]), int(arrays["classes"])
+
+            def codes(name: str) -> NDArray[np.int8]:
+                return np.unpackbits(arrays[name], axis=1, count=bits).astype(np.int8) * 2 - 1
+
+            def labels(name: str) -> NDArray[np.uint8]:
+                return np.unpackbits(arrays[name], axis=1, count=classes)
+
+            apart = "gallery_codes" in arrays
+            return StoredCodes(
+                codes("query_codes"),
+                labels("query_labels"),
+                codes("gallery_codes") if apart else None,
+                labels("gallery_labels") if apart else None,
+            )
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise InputError(f"{path}: no readable codes ({error}); run again with --existing rerun") from error

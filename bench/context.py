@@ -1,0 +1,62 @@
+"""What the harness hands to a method that fits: seed, device, progress, and the place for its history."""
+
+import hashlib
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+
+
+class Task(Protocol):
+    """A piece of long work that reports its steps."""
+
+    def advance(self, status: str = "") -> None:
+        """One step done; `status` is shown beside the bar."""
+
+
+class Progress(Protocol):
+    """Shows long work to a person."""
+
+    def task(self, description: str, steps: int) -> AbstractContextManager[Task]:
+        """A task of so many steps, shown while the context is open."""
+
+
+class _SilentTask:
+    def advance(self, status: str = "") -> None:
+        pass
+
+
+class SilentProgress:
+    """Shows nothing."""
+
+    def task(self, description: str, steps: int) -> AbstractContextManager[Task]:  # noqa: ARG002
+        return nullcontext(_SilentTask())
+
+
+@dataclass
+class FitContext:
+    """Seed, device and progress of one fit. Random numbers come from named, counter-based streams of the seed.
+
+    A stream depends on the seed and its name alone, not on what was drawn before: training that goes on from a
+    checkpoint, or another number of workers, draws the same numbers.
+    """
+
+    seed: int
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    progress: Progress = field(default_factory=SilentProgress)
+    history: list[dict[str, float]] = field(default_factory=list)
+    """Training losses, a row an epoch, as the report shows them."""
+
+    def random(self, *stream: str | int) -> np.random.Generator:
+        """A numpy generator for the stream of this name."""
+        return np.random.Generator(np.random.Philox(key=self._key(*stream)))
+
+    def seed_torch(self, *stream: str | int) -> None:
+        """Seed torch's own generators (initial weights, dropout) for the stream of this name."""
+        torch.manual_seed(self._key(*stream) % 2**63)
+
+    def _key(self, *stream: str | int) -> int:
+        text = "/".join(str(part) for part in (self.seed, *stream))
+        return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=16).digest())

@@ -1,0 +1,49 @@
+"""Frame corruption as BTH and MCMSH train with it: zeroed, replaced and kept frames."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+ZEROED, REPLACED = 0.8, 0.1
+
+
+@dataclass(frozen=True)
+class FrameCorruption:
+    """Which frames of a batch (B, T) are zeroed, and which are replaced by which frame of which training video."""
+
+    kept: NDArray[np.float32]
+    """(B, T), 0 where the frame is zeroed or replaced, else 1."""
+    item: NDArray[np.int64]
+    """(R,) place in the batch of each replaced frame."""
+    frame: NDArray[np.int64]
+    """(R,) its number in the video."""
+    source_video: NDArray[np.int64]
+    """(R,) the training video that the replacement comes from."""
+    source_frame: NDArray[np.int64]
+
+    def apply(self, videos: Tensor, replacements: Tensor) -> Tensor:
+        """A corrupted copy of `videos` (B, T, D), given the replacement frames (R, D)."""
+        kept = torch.from_numpy(self.kept).to(videos)
+        corrupted = videos * kept[:, :, None]
+        corrupted[torch.from_numpy(self.item), torch.from_numpy(self.frame)] = replacements
+        return corrupted
+
+
+def draw_corruption(
+    random: np.random.Generator, batch: int, frames: int, training_videos: int, rate: float
+) -> FrameCorruption:
+    """Each frame is chosen with probability `rate`; of these 80 % are zeroed, 10 % replaced, 10 % kept (BTH, CVPR 2021)."""
+    chosen = random.random((batch, frames)) < rate
+    fate = random.random((batch, frames))
+    replaced = chosen & (fate >= ZEROED) & (fate < ZEROED + REPLACED)
+    item, frame = np.nonzero(replaced)
+    return FrameCorruption(
+        kept=(~(replaced | (chosen & (fate < ZEROED)))).astype(np.float32),
+        item=item,
+        frame=frame,
+        source_video=random.integers(0, training_videos, len(item)),
+        source_frame=random.integers(0, frames, len(item)),
+    )

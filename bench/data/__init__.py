@@ -1,0 +1,1 @@
+"""Feature arrays, labels and datasets."""

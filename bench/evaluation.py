@@ -1,0 +1,46 @@
+"""From stored codes to metrics, and metrics again without training."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from bench.codes_file import StoredCodes, read_codes
+from bench.metrics import Scores, evaluate
+from bench.store import CODES, PER_QUERY, Store, StoredRun, sha256, write_record
+
+
+def evaluate_codes(codes: StoredCodes, protocol: str) -> Scores:
+    """All metrics of stored codes under a named protocol."""
+    return evaluate(
+        codes.query_codes, codes.query_labels, codes.gallery_codes, codes.gallery_labels, protocol=protocol
+    )
+
+
+def write_per_query(path: Path, scores: Mapping[str, Scores]) -> None:
+    """Write every query's AP@k, as arrays named `<protocol>@<k>`: what paired tests between methods need."""
+    arrays = {f"{name}@{k}": values for name, score in scores.items() for k, values in score.average_precision.items()}
+    # savez takes names as keyword arguments, so any name but "file" is fine.
+    np.savez_compressed(path, **arrays)
+
+
+def evaluate_again(store: Store, protocols: Iterable[str]) -> list[StoredRun]:
+    """Metrics of all finished runs again from their stored codes, under these protocols; the records are updated."""
+    names = list(protocols)
+    updated: list[StoredRun] = []
+    for run in store.runs():
+        if run.record.status != "done":
+            updated.append(run)
+            continue
+        codes = read_codes(run.folder / CODES)
+        scores = {name: evaluate_codes(codes, name) for name in names}
+        write_per_query(run.folder / PER_QUERY, scores)
+        record = run.record.model_copy(
+            update={
+                "metrics": {**run.record.metrics, **{name: score.to_json() for name, score in scores.items()}},
+                "checksums": {**run.record.checksums, PER_QUERY: sha256(run.folder / PER_QUERY)},
+            }
+        )
+        write_record(run.folder, record)
+        updated.append(StoredRun(run.folder, record))
+    return updated

@@ -1,0 +1,80 @@
+"""What there is: methods, datasets, stored runs."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from tabulate import tabulate
+
+from bench.data.dataset import Dataset
+from bench.errors import InputError
+from bench.registry import Registry, load_registry
+from bench.store import Store
+from bench.text import closest
+
+
+def listing(what: Sequence[str], results: Path, plugins: Iterable[Path]) -> str:
+    """Text tables of `methods`, `datasets` and `runs`, as asked. Raises InputError for anything else."""
+    tables = {"methods": _methods, "datasets": _datasets}
+    for name in what:
+        if name not in {*tables, "runs"}:
+            raise InputError(f"cannot list '{name}': {closest(name, [*tables, 'runs'])}")
+    parts = [_runs(results) if name == "runs" else "" for name in what]
+    if any(name in tables for name in what):
+        registry = load_registry(plugins)
+        parts = [tables[name](registry) if name in tables else part for name, part in zip(what, parts, strict=True)]
+        parts += [_broken(registry)] if registry.broken else []
+    return "\n\n".join(parts)
+
+
+def dataset_table(data: Dataset) -> str:
+    """Sizes of a dataset that was read whole and found well-formed."""
+    summary = data.summary
+    labels = data.query.labels
+    rows = [
+        ("name", summary.name),
+        ("title", summary.title),
+        ("training videos", f"{summary.train_videos:,}"),
+        ("query videos", f"{summary.query_videos:,}"),
+        ("gallery videos", f"{summary.gallery_videos:,}" + (" (the queries)" if summary.self_search else "")),
+        ("frames × dimensions", f"{summary.frames} × {summary.dimensions}"),
+        ("classes", str(summary.classes)),
+        ("queries without a label", str(int((labels.sum(axis=1) == 0).sum())) if labels is not None else "all"),
+        ("fingerprint", summary.fingerprint),
+    ]
+    return tabulate(rows, disable_numparse=True) + "\ncomplete and well-formed"
+
+
+def _methods(registry: Registry) -> str:
+    rows = [
+        (name, method.title, method.paper or "–", registry.origins[method])
+        for name, method in sorted(registry.methods.items())
+    ]
+    return tabulate(rows, headers=("method", "title", "paper", "from"), maxcolwidths=[None, None, 60, None])
+
+
+def _datasets(registry: Registry) -> str:
+    rows = [(name, source.title, registry.origins[source]) for name, source in sorted(registry.datasets.items())]
+    return tabulate(rows, headers=("dataset", "title", "from"), maxcolwidths=[None, 60, None])
+
+
+def _broken(registry: Registry) -> str:
+    rows = [(entry.origin, entry.error) for entry in registry.broken]
+    return tabulate(rows, headers=("broken plug-in", "error"), maxcolwidths=[None, 80])
+
+
+def _runs(results: Path) -> str:
+    rows = [
+        (
+            run.record.spec.dataset,
+            run.record.spec.method,
+            run.record.spec.bits,
+            run.record.spec.seed,
+            run.record.status,
+            f"{sum(run.record.durations.values()):.1f} s",
+            run.record.reason or "",
+            run.folder.relative_to(results).as_posix(),
+        )
+        for run in Store(results).runs()
+    ]
+    headers = ("dataset", "method", "bits", "seed", "status", "took", "reason", "folder")
+    return tabulate(rows, headers=headers) if rows else f"no runs are stored in {results}"

@@ -1,0 +1,87 @@
+"""What a method is: its name, paper, parameters with defaults, and how it learns an encoder."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from bench.context import FitContext
+from bench.data.features import Features, mean_pool
+
+Shape = tuple[int, int, int]
+
+
+class Parameters(BaseModel):
+    """A method's parameters: annotated fields with defaults; values are checked, unknown names refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Method(ABC):
+    """One hashing method at one code length.
+
+    A subclass names itself, declares its parameters, builds its encoder and fits it. The encoder is a torch module from
+    features (n, T, D) to real numbers (n, K); a code is their sign, 0 counting as +1.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    paper: ClassVar[str] = ""
+    revision: ClassVar[int] = 1
+    """Raise it when a change of the code changes the codes: stored runs of older revisions are then not reused."""
+    uses_labels: ClassVar[bool] = False
+    """The method is shown the labels: a bound, never a competitor. Its encoder takes labels (n, C) for features."""
+    Parameters: ClassVar[type[Parameters]] = Parameters
+
+    def __init__(self, bits: int, parameters: Any) -> None:
+        self.bits = bits
+        self.parameters = parameters
+
+    @classmethod
+    def defaults(cls, shape: Shape) -> dict[str, Any]:  # noqa: ARG003
+        """Defaults that depend on the training set's (N, T, D), in place of the declared ones."""
+        return {}
+
+    def check(self, shape: Shape) -> None:  # noqa: B027  most methods can learn from anything
+        """InputError if the method cannot learn from a training set of this (N, T, D), before any work."""
+
+    @abstractmethod
+    def build(self, frames: int, dimensions: int) -> nn.Module:
+        """The encoder for videos of `frames` frames and `dimensions` features, untrained."""
+
+    @abstractmethod
+    def fit(self, features: Features, context: FitContext) -> nn.Module:
+        """The encoder learned from the training features (N, T, D); `context` gives seed, device and progress."""
+
+
+class LinearHash(nn.Module):
+    """Mean over the frames, centred, projected: (n, T, D) → (n, K)."""
+
+    def __init__(self, mean: Tensor, weight: Tensor) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(mean, requires_grad=False)
+        self.weight = nn.Parameter(weight, requires_grad=False)
+
+    def forward(self, videos: Tensor) -> Tensor:
+        return (videos.mean(dim=1) - self.mean) @ self.weight
+
+
+class ShallowMethod(Method):
+    """A method that projects the mean-pooled feature: it says which directions."""
+
+    @abstractmethod
+    def directions(self, centred: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.floating[Any]]:
+        """The projections (D, K), from centred mean-pooled training features (N, D)."""
+
+    def build(self, frames: int, dimensions: int) -> nn.Module:  # noqa: ARG002
+        return LinearHash(torch.zeros(dimensions), torch.zeros(dimensions, self.bits))
+
+    def fit(self, features: Features, context: FitContext) -> nn.Module:
+        pooled = mean_pool(features)
+        mean = pooled.mean(axis=0)
+        weight = self.directions(pooled - mean, context.random("directions"))
+        return LinearHash(torch.from_numpy(mean), torch.from_numpy(np.ascontiguousarray(weight, dtype=np.float32)))

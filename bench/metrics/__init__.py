@@ -1,0 +1,23 @@
+"""Exact, tie-aware ranking metrics of binary codes, and the statistics of comparing methods by them.
+
+`evaluate` is loaded at its first use: it brings numba, which the rest does not need.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from bench.metrics.codes import PackedCodes, pack_codes, unpack_codes
+from bench.metrics.protocols import PROTOCOLS, Protocol
+from bench.metrics.scores import Scores
+
+if TYPE_CHECKING:
+    from bench.metrics.evaluator import evaluate
+
+__all__ = ["PROTOCOLS", "PackedCodes", "Protocol", "Scores", "evaluate", "pack_codes", "unpack_codes"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "evaluate":
+        from bench.metrics.evaluator import evaluate  # noqa: PLC0415
+
+        return evaluate
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,99 @@
+"""Binary codes, and the same codes packed into 64-bit words."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bench.errors import InputError
+
+# Distances are held in 16 bits.
+MAX_BITS = 65_535
+
+
+@dataclass(frozen=True, eq=False)
+class PackedCodes:
+    """n binary codes of K bits.
+
+    Attributes:
+        words: uint64 array (n, ceil(K / 64)). Bit b of a code is bit b % 64 of word b // 64; 1 stands for +1, 0 for -1
+            (or for 0 in codes written as 0/1). Bits from K on are 0.
+        bits: K, 1 to 65,535.
+
+    Raises:
+        InputError: the words have another type or shape, or hold bits beyond K.
+    """
+
+    words: NDArray[np.uint64]
+    bits: int
+
+    def __post_init__(self) -> None:
+        if isinstance(self.bits, bool) or not isinstance(self.bits, int) or not 1 <= self.bits <= MAX_BITS:
+            raise InputError(f"packed codes: bits must be an integer from 1 to {MAX_BITS}, got {self.bits!r}")
+        width = -(-self.bits // 64)
+        words = self.words
+        if not isinstance(words, np.ndarray) or words.dtype != np.uint64 or words.ndim != 2 or words.shape[1] != width:
+            found = f"{words.dtype} {words.shape}" if isinstance(words, np.ndarray) else type(words).__name__
+            raise InputError(f"packed codes: {self.bits} bits need uint64 words of shape (n, {width}), got {found}")
+        spare = 64 * width - self.bits
+        if spare and np.any(words[:, -1] >> np.uint64(64 - spare)):
+            raise InputError(f"packed codes: words hold bits beyond the {self.bits} of a code; pack with pack_codes")
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+
+def pack_codes(codes: ArrayLike) -> PackedCodes:
+    """Pack binary codes into words.
+
+    Args:
+        codes: (n, K) array of ±1 or of 0/1, n >= 0, 1 <= K <= 65,535, of an integer or boolean type; floats are taken
+            if they are exactly ±1 or 0/1.
+
+    Raises:
+        InputError: the array is not two-dimensional, or holds anything else; the first such value and its place are
+            named.
+    """
+    return read_codes(codes, "codes")
+
+
+def unpack_codes(packed: PackedCodes) -> NDArray[np.int8]:
+    """The codes as an (n, K) int8 array of ±1."""
+    flags = np.unpackbits(code_bytes(packed), axis=1, count=packed.bits, bitorder="little")
+    return flags.astype(np.int8) * np.int8(2) - np.int8(1)
+
+
+def code_bytes(packed: PackedCodes) -> NDArray[np.uint8]:
+    """The codes as (n, ceil(K / 8)) bytes; bit b is bit b % 8 of byte b // 8."""
+    octets = np.ascontiguousarray(packed.words, dtype="<u8").view(np.uint8)
+    return octets[:, : -(-packed.bits // 8)]
+
+
+def read_codes(codes: ArrayLike | PackedCodes, name: str) -> PackedCodes:
+    """Check what the user gave as codes and pack it; `name` is what error messages call it."""
+    if isinstance(codes, PackedCodes):
+        return codes
+    array = np.asarray(codes)
+    if array.ndim != 2:
+        raise InputError(f"{name} must be a two-dimensional array (n, bits), got shape {array.shape}")
+    if not 1 <= array.shape[1] <= MAX_BITS:
+        raise InputError(f"{name} must have 1 to {MAX_BITS} bits, got shape {array.shape}")
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{name} must hold integers or booleans (±1 or 0/1), got type {array.dtype}")
+    positive = array == 1
+    negative = array == -1 if array.dtype.kind in "if" and np.any(array < 0) else array == 0
+    binary = positive | negative
+    if not binary.all():
+        row, column = (int(i) for i in np.argwhere(~binary)[0])
+        mend = "use sign(x), and decide what a zero becomes" if array.dtype.kind == "f" else "use ±1 or 0/1"
+        if np.any(array < 0) and array[row, column] == 0:
+            mend = "it also holds -1, so 0 is neither; decide whether a zero becomes +1 or -1"
+        raise InputError(f"{name} are not binary: {array[row, column]} at row {row}, column {column}; {mend}")
+    return _pack(positive)
+
+
+def _pack(flags: NDArray[np.bool_]) -> PackedCodes:
+    rows, bits = flags.shape
+    octets = np.zeros((rows, 8 * -(-bits // 64)), dtype=np.uint8)
+    octets[:, : -(-bits // 8)] = np.packbits(flags, axis=1, bitorder="little")
+    return PackedCodes(octets.view("<u8").astype(np.uint64, copy=False), bits)

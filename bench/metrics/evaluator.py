@@ -1,0 +1,156 @@
+"""mAP@k and its relatives, exact with ties, from binary codes."""
+
+import operator
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+import numba
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bench.errors import InputError
+from bench.metrics.blocks import BlockScores, Counter, Task, score_block
+from bench.metrics.codes import PackedCodes, read_codes
+from bench.metrics.counting import Problem, byte_planes, count_block
+from bench.metrics.labels import read_labels
+from bench.metrics.protocols import Normalise, Ties, choose_protocol
+from bench.metrics.scores import Scores
+from bench.metrics.tie_sums import Counts, rank_tables
+
+
+def evaluate(
+    query_codes: ArrayLike | PackedCodes,
+    query_labels: ArrayLike,
+    gallery_codes: ArrayLike | PackedCodes | None = None,
+    gallery_labels: ArrayLike | None = None,
+    *,
+    ks: Iterable[int] = (5, 20, 40, 60, 80, 100),
+    protocol: str = "paper",
+    normalise: Normalise | None = None,
+    exclude_self: bool | None = None,
+    ties: Ties | None = None,
+) -> Scores:
+    """Rank the gallery by Hamming distance for every query, and score the rankings. Formulas: see `Scores`.
+
+    Exact, and the same to the last bit on every run, whatever the number of threads (all cores, or
+    `NUMBA_NUM_THREADS`). Time is O(queries * gallery * bits), memory O(queries + gallery).
+
+    Args:
+        query_codes: (Q, K) array of ±1 or of 0/1, or `PackedCodes`; K from 1 to 65,535.
+        query_labels: multi-hot (Q, C) of 0/1, or class indices (Q,), integers >= 0. Items that share a label are
+            relevant to each other.
+        gallery_codes, gallery_labels: the same for the gallery, (n, K) and (n, C) or (n,). Left out (or the very
+            objects given for the queries): the queries are the gallery, each searched among all of them.
+        ks: cut-offs, positive integers; they may exceed the gallery.
+        protocol: `paper` (AP divided by k, the query itself stays in, ties by expectation) or `strict` (AP divided by
+            min(k, number relevant), the query itself left out, ties by expectation).
+        normalise: `k` or `relevant`, in place of the protocol's.
+        exclude_self: leave out, or keep, the query itself, in place of what the protocol does; without effect where the
+            gallery is apart from the queries.
+        ties: `expected`, `index`, `best` or `worst`, in place of the protocol's.
+
+    Raises:
+        InputError: the input cannot be used; the message names what is wrong and what to do.
+    """
+    chosen = choose_protocol(protocol, normalise, exclude_self, ties)
+    cutoffs = _read_ks(ks)
+    if (gallery_codes is None) != (gallery_labels is None):
+        given, missing = ("labels", "codes") if gallery_codes is None else ("codes", "labels")
+        raise InputError(f"gallery_{given} without gallery_{missing}; give both, or neither to search the queries")
+    is_self = gallery_codes is None or (gallery_codes is query_codes and gallery_labels is query_labels)
+
+    queries = _read_filled(query_codes, "query_codes")
+    gallery = queries if is_self or gallery_codes is None else _read_filled(gallery_codes, "gallery_codes")
+    if queries.bits != gallery.bits:
+        raise InputError(
+            f"query_codes have {queries.bits} bits but gallery_codes have {gallery.bits}; encode both alike"
+        )
+    labels = read_labels(query_labels, None if is_self else gallery_labels, len(queries), len(gallery))
+
+    planes = byte_planes(gallery)
+    rows = np.ascontiguousarray((planes if is_self else byte_planes(queries)).T)
+    problem = Problem(rows, planes, labels)
+    excludes_self = is_self and chosen.exclude_self
+    ranked = len(gallery) - excludes_self
+    task = Task(
+        problem=problem,
+        excludes_self=excludes_self,
+        protocol=chosen,
+        ks=cutoffs,
+        tables=rank_tables(len(gallery), [min(k, ranked) for k in cutoffs]),
+        count=_processor_counter(problem, queries.bits),
+    )
+    return _gather(task, _score_blocks(task), queries.bits)
+
+
+def _processor_counter(problem: Problem, bits: int) -> Counter:
+    def count(start: int, stop: int) -> Counts:
+        shape = (stop - start, bits + 1)
+        counts = Counts(np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.int32))
+        count_block(problem.block(start, stop), counts)
+        return counts
+
+    return count
+
+
+def _score_blocks(task: Task) -> list[BlockScores]:
+    queries = len(task.problem.queries)
+    # The size of a block decides how sums are rounded, so it must depend on nothing but the number of queries.
+    size = min(256, max(16, -(-queries // 32)))
+    with ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS) as threads:  # type: ignore[attr-defined]
+        starts = range(0, queries, size)
+        return list(threads.map(lambda start: score_block(task, start, min(start + size, queries)), starts))
+
+
+def _gather(task: Task, blocks: list[BlockScores], bits: int) -> Scores:
+    queries = len(task.problem.queries)
+    average_precision = np.concatenate([block.average_precision for block in blocks], axis=1)
+    best = np.concatenate([block.best for block in blocks], axis=1)
+    worst = np.concatenate([block.worst for block in blocks], axis=1)
+
+    def mean(part: str) -> NDArray[np.float64]:
+        return np.asarray(sum(getattr(block, part) for block in blocks) / queries)
+
+    def by_k(values: Iterable[np.float64]) -> dict[int, float]:
+        return {k: float(value) for k, value in zip(task.ks, values, strict=True)}
+
+    radius_precision = mean("radius_precision")
+    return Scores(
+        protocol=task.protocol,
+        bits=bits,
+        ks=task.ks,
+        queries=queries,
+        gallery=task.problem.gallery.shape[1],
+        map=by_k(row.mean() for row in average_precision),
+        map_best=by_k(row.mean() for row in best),
+        map_worst=by_k(row.mean() for row in worst),
+        average_precision=dict(zip(task.ks, average_precision, strict=True)),
+        precision=by_k(mean("precision")),
+        recall=by_k(mean("recall")),
+        ndcg=by_k(mean("ndcg")),
+        map_full=float(mean("whole")),
+        precision_recall=(mean("radius_recall"), radius_precision),
+        precision_radius2=float(radius_precision[min(2, bits)]),
+        queries_without_relevant=sum(block.without_relevant for block in blocks),
+    )
+
+
+def _read_ks(ks: Iterable[int]) -> tuple[int, ...]:
+    example = "give positive integers, for example ks=(5, 20, 100)"
+    try:
+        values = list(ks)
+    except TypeError:
+        raise InputError(f"ks is {ks!r}, not a sequence; {example}") from None
+    if not values:
+        raise InputError(f"ks is empty; {example}")
+    for k in values:
+        if isinstance(k, (bool, np.bool_)) or not isinstance(k, (int, np.integer)) or k <= 0:
+            raise InputError(f"ks holds {k!r}; {example}")
+    return tuple(sorted({operator.index(k) for k in values}))
+
+
+def _read_filled(codes: ArrayLike | PackedCodes, name: str) -> PackedCodes:
+    packed = read_codes(codes, name)
+    if len(packed) == 0:
+        raise InputError(f"{name} hold no codes; give at least one")
+    return packed

@@ -1,0 +1,118 @@
+"""Labels as lists: the classes of every query, and the gallery items of every class.
+
+Two items are relevant to each other if they share at least one label. Walking from a query through its classes to their
+items finds exactly its relevant items, so nobody ever compares the labels of all pairs.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bench.errors import InputError
+
+
+class LabelLists(NamedTuple):
+    """Labels of Q queries and n gallery items over C classes.
+
+    The classes of query i are `query_classes[query_starts[i]:query_starts[i + 1]]`, ascending; the gallery items of
+    class c are `class_items[class_starts[c]:class_starts[c + 1]]`, ascending.
+    """
+
+    query_starts: NDArray[np.int64]  # (Q + 1,)
+    query_classes: NDArray[np.int32]
+    class_starts: NDArray[np.int64]  # (C + 1,)
+    class_items: NDArray[np.int32]
+
+
+def read_labels(query_labels: ArrayLike, gallery_labels: ArrayLike | None, queries: int, gallery: int) -> LabelLists:
+    """Check what the user gave as labels and turn it into lists.
+
+    Args:
+        query_labels: multi-hot (queries, C) of 0/1 in any numeric type, or class indices (queries,), integers >= 0.
+        gallery_labels: the same kind for the gallery; None if the queries are the gallery.
+        queries, gallery: how many codes there are of each.
+
+    Raises:
+        InputError: labels and codes differ in number; labels differ in kind or in width; a value is neither 0 nor 1; a
+            class index is negative or no integer.
+    """
+    first = _check(query_labels, "query_labels", queries)
+    if gallery_labels is None:
+        return _multi_hot_lists(first, first) if first.ndim == 2 else _class_index_lists(first, first)
+    second = _check(gallery_labels, "gallery_labels", gallery)
+    if first.ndim != second.ndim:
+        kinds = {1: "class indices", 2: "multi-hot"}
+        raise InputError(
+            f"query_labels are {kinds[first.ndim]} but gallery_labels are {kinds[second.ndim]}; give both the same way"
+        )
+    if first.ndim == 1:
+        return _class_index_lists(first, second)
+    if first.shape[1] != second.shape[1]:
+        raise InputError(
+            f"query_labels have {first.shape[1]} classes but gallery_labels have {second.shape[1]}; "
+            "give both the same columns"
+        )
+    return _multi_hot_lists(first, second)
+
+
+def _check(labels: ArrayLike, name: str, codes: int) -> NDArray[np.generic]:
+    array = np.asarray(labels)
+    if array.ndim not in (1, 2):
+        raise InputError(f"{name} must be multi-hot (n, classes) or class indices (n,), got shape {array.shape}")
+    if len(array) != codes:
+        raise InputError(f"{name} hold {len(array)} rows for {codes} codes; give one row of labels for every code")
+    if array.ndim == 1:
+        if array.dtype.kind not in "iu":
+            raise InputError(f"{name} of one dimension are class indices and must be integers, got type {array.dtype}")
+        if array.dtype.kind == "i" and np.any(array < 0):
+            row = int(np.argmax(array < 0))
+            raise InputError(f"{name} hold the negative class index {array[row]} at row {row}; count classes from 0")
+        if np.any(array > np.iinfo(np.int64).max):
+            raise InputError(f"{name} hold the class index {array.max()}, too large for a signed 64-bit integer")
+        return array.astype(np.int64)
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{name} must hold numbers 0 and 1, got type {array.dtype}")
+    wrong = (array != 0) & (array != 1)  # also true for NaN
+    if wrong.any():
+        row, column = (int(i) for i in np.argwhere(wrong)[0])
+        raise InputError(
+            f"{name} hold {array[row, column]} at row {row}, column {column}; multi-hot labels are 0 or 1 "
+            "(class indices are one-dimensional)"
+        )
+    return array
+
+
+def _multi_hot_lists(query_labels: NDArray[np.generic], gallery_labels: NDArray[np.generic]) -> LabelLists:
+    rows, classes = np.nonzero(query_labels)
+    query_starts = _starts(rows, len(query_labels))
+    query_classes = classes.astype(np.int32)
+    if gallery_labels is not query_labels:
+        rows, classes = np.nonzero(gallery_labels)
+    return LabelLists(query_starts, query_classes, *_by_class(rows, classes, gallery_labels.shape[1]))
+
+
+def _class_index_lists(query_labels: NDArray[np.generic], gallery_labels: NDArray[np.generic]) -> LabelLists:
+    # Indices may be large and sparse (a hash, a date); classes are numbered by those that the gallery knows, and one
+    # more, empty class stands for all that it does not know.
+    known, gallery_classes = np.unique(gallery_labels, return_inverse=True)
+    place = np.searchsorted(known, query_labels)
+    found = known[np.minimum(place, len(known) - 1)] == query_labels
+    query_classes = np.where(found, place, len(known)).astype(np.int32)
+    query_starts = np.arange(len(query_labels) + 1, dtype=np.int64)
+    items = np.arange(len(gallery_labels), dtype=np.int64)
+    return LabelLists(query_starts, query_classes, *_by_class(items, gallery_classes.reshape(-1), len(known) + 1))
+
+
+def _by_class(
+    items: NDArray[np.int64], classes: NDArray[np.int64], count: int
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Group (item, class) pairs, given with ascending items, by class."""
+    order = np.argsort(classes.astype(np.int32), kind="stable")
+    return _starts(classes, count), items[order].astype(np.int32)
+
+
+def _starts(groups: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    starts = np.zeros(count + 1, dtype=np.int64)
+    np.cumsum(np.bincount(groups, minlength=count), out=starts[1:])
+    return starts

@@ -1,0 +1,89 @@
+"""Evaluation protocols: the decisions that two papers must share before their mAP@k may be compared."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Literal, get_args
+
+from bench.errors import InputError
+
+Normalise = Literal["k", "relevant"]
+Ties = Literal["expected", "index", "best", "worst"]
+
+_NORMALISE = {
+    "k": "AP@k is divided by k",
+    "relevant": "AP@k is divided by the smaller of k and the number of relevant items in the gallery",
+}
+_EXCLUDE_SELF = {
+    False: "a query that is in the gallery stays there",
+    True: "a query that is in the gallery is left out of its own ranking",
+}
+_TIES = {
+    "expected": "equal distances count with the mean over all their orders",
+    "index": "equal distances keep the order of the gallery, as in a stable sort",
+    "best": "among equal distances relevant items come first",
+    "worst": "among equal distances relevant items come last",
+}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """What a mAP@k means.
+
+    Attributes:
+        name: `paper`, `strict`, or one of them with what was changed, as in `paper, ties=index`.
+        normalise: the divisor of AP@k: `k`, or `relevant` for min(k, relevant items in the gallery).
+        exclude_self: a query is left out of its own ranking; matters only where the queries are the gallery.
+        ties: how items at the same distance are ordered: `expected` is the mean over all orders, `index` the order of
+            the gallery, `best` and `worst` put relevant items first and last.
+    """
+
+    name: str
+    normalise: Normalise
+    exclude_self: bool
+    ties: Ties
+
+    @property
+    def description(self) -> str:
+        """One sentence for the foot of a table."""
+        return f"{_NORMALISE[self.normalise]}; {_EXCLUDE_SELF[self.exclude_self]}; {_TIES[self.ties]}."
+
+
+PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
+    {
+        # What the papers' released code computes, save that it leaves the order of ties to an unstable sort.
+        "paper": Protocol("paper", normalise="k", exclude_self=False, ties="expected"),
+        "strict": Protocol("strict", normalise="relevant", exclude_self=True, ties="expected"),
+    }
+)
+
+
+def choose_protocol(
+    name: str, normalise: Normalise | None = None, exclude_self: bool | None = None, ties: Ties | None = None
+) -> Protocol:
+    """The protocol called `name`, with single parts replaced; its new name lists the parts that differ.
+
+    Raises:
+        InputError: a name or a part is unknown; the known ones are listed.
+    """
+    base = PROTOCOLS.get(name) if isinstance(name, str) else None
+    if base is None:
+        raise InputError(f"unknown protocol {name!r}; known: {', '.join(PROTOCOLS)}")
+    if normalise is not None and normalise not in get_args(Normalise):
+        raise InputError(f"unknown normalise {normalise!r}; known: {', '.join(get_args(Normalise))}")
+    if exclude_self is not None and not isinstance(exclude_self, bool):
+        raise InputError(f"unknown exclude_self {exclude_self!r}; known: True, False")
+    if ties is not None and ties not in get_args(Ties):
+        raise InputError(f"unknown ties {ties!r}; known: {', '.join(get_args(Ties))}")
+    changed = replace(
+        base,
+        normalise=base.normalise if normalise is None else normalise,
+        exclude_self=base.exclude_self if exclude_self is None else exclude_self,
+        ties=base.ties if ties is None else ties,
+    )
+    parts = [
+        f"{part}={getattr(changed, part)}"
+        for part in ("normalise", "exclude_self", "ties")
+        if getattr(changed, part) != getattr(base, part)
+    ]
+    return replace(changed, name=", ".join([base.name, *parts]))

@@ -1,0 +1,142 @@
+"""Closed forms of the sums behind ranking metrics, from the counts per distance, for rankings with ties.
+
+Let a tie group hold n items, r of them relevant, and let N items with R relevant ones stand before it. A metric needs,
+over the first m ranks of the group, the sum of rel * precision, of rel, and of rel / log2(rank + 1):
+
+- expected, the mean over all n! orders (McSherry and Najork, "Computing information retrieval performance measures
+  efficiently in the presence of tied scores", ECIR 2008): at place j of the group an item is relevant with probability
+  r / n, and given that, each of the j - 1 places before is so with probability (r - 1) / (n - 1), hence
+  E[rel * precision] = (r / n) * (R + 1 + (j - 1) * (r - 1) / (n - 1)) / (N + j);
+- best: the r relevant items take places 1 to r;
+- worst: they take places n - r + 1 to n.
+
+With H the harmonic numbers, sum_{j<=m} (a + b * (N + j)) / (N + j) = a * (H[N + m] - H[N]) + b * m sums a whole group
+in constant time.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.metrics.compiled import compiled
+
+# Rows of `RankSums`; the kernels know them by their number. The last is for `order_block` to fill.
+RULES = ("expected", "best", "worst", "index")
+
+
+class Counts(NamedTuple):
+    """How many items lie at every distance of b queries."""
+
+    totals: NDArray[np.int32]  # (b, K + 1), items
+    relevants: NDArray[np.int32]  # (b, K + 1), relevant items
+
+
+class RankTables(NamedTuple):
+    """What sums over ranks need to know of the gallery of n items and of the cut-offs."""
+
+    reach: NDArray[np.int64]  # ascending: the last rank that counts for every k, at most the items ranked
+    harmonic: NDArray[np.float64]  # harmonic_numbers(n)
+    discount: NDArray[np.float64]  # (n + 1,), discount[p] = sum over ranks r <= p of 1 / log2(r + 1)
+
+
+class RankSums(NamedTuple):
+    """Sums over the ranking of each of b queries, under each of the `RULES`."""
+
+    precisions: NDArray[np.float64]  # (rules, k's, b), sum_{r<=k} rel(r) * prec(r)
+    hits: NDArray[np.float64]  # (rules, k's, b), sum_{r<=k} rel(r)
+    gains: NDArray[np.float64]  # (rules, k's, b), sum_{r<=k} rel(r) / log2(r + 1)
+    whole: NDArray[np.float64]  # (rules, b), sum_r rel(r) * prec(r)
+
+
+def rank_tables(items: int, reach: list[int]) -> RankTables:
+    """The tables for a gallery of this size; `reach` as in `RankTables`."""
+    discount = np.zeros(items + 1)
+    np.cumsum(1.0 / np.log2(np.arange(2, items + 2)), out=discount[1:])
+    return RankTables(np.array(reach, dtype=np.int64), harmonic_numbers(items), discount)
+
+
+@compiled
+def harmonic_numbers(count: int) -> NDArray[np.float64]:
+    """H[0..count] as (2, count + 1): the numbers, and what rounding took from them.
+
+    Differences of neighbouring harmonic numbers far out are small and get multiplied by large counts, so the plain
+    numbers would lose digits; the second row is the exact error of every addition (Knuth's two-sum), accumulated.
+    """
+    harmonic = np.empty((2, count + 1))
+    number = rest = 0.0
+    for i in range(count + 1):
+        harmonic[0, i], harmonic[1, i] = number, rest
+        term = 1.0 / (i + 1)
+        after = number + term
+        part = after - number
+        rest += (number - (after - part)) + (term - part)
+        number = after
+    return harmonic
+
+
+@compiled
+def tie_sums(counts: Counts, tables: RankTables, sums: RankSums) -> None:
+    """Fill the rules "expected", "best" and "worst" of `sums`, whose content must be zeros."""
+    for rule in range(3):
+        for i in range(counts.totals.shape[0]):
+            precisions = hits = gains = 0.0
+            before = relevant_before = np.int64(0)
+            position = 0
+            for d in range(counts.totals.shape[1]):
+                total, relevant = np.int64(counts.totals[i, d]), np.int64(counts.relevants[i, d])
+                group = (before, relevant_before, total, relevant)
+                while position < len(tables.reach) and tables.reach[position] <= before + total:
+                    part = _group(rule, group, tables.reach[position] - before, tables)
+                    sums.precisions[rule, position, i] = precisions + part[0]
+                    sums.hits[rule, position, i] = hits + part[1]
+                    sums.gains[rule, position, i] = gains + part[2]
+                    position += 1
+                if relevant > 0:
+                    part = _group(rule, group, total, tables)
+                    precisions += part[0]
+                    hits += part[1]
+                    gains += part[2]
+                before += total
+                relevant_before += relevant
+            sums.whole[rule, i] = precisions
+
+
+@compiled
+def _group(
+    rule: int, group: tuple[np.int64, np.int64, np.int64, np.int64], ranks: np.int64, tables: RankTables
+) -> tuple[float, float, float]:
+    """Sums of rel * prec, of rel and of rel / log2(rank + 1) over the first `ranks` ranks of one tie group.
+
+    `group`: the items before it, the relevant items before it, its items, its relevant items.
+    """
+    before, relevant_before, total, relevant = group
+    if relevant == 0 or ranks == 0:
+        return 0.0, 0.0, 0.0
+    discount = tables.discount
+    if rule == 0 and relevant < total:
+        share = relevant / total
+        slope = (relevant - 1) / (total - 1)
+        constant = relevant_before + 1 - slope * (before + 1)
+        return (
+            share * (slope * ranks + constant * _gap(tables.harmonic, before, ranks)),
+            relevant * ranks / total,
+            share * (discount[before + ranks] - discount[before]),
+        )
+    # Relevant items in a row: at the start, or behind all the others. (If all are relevant there is but one order, and
+    # the three rules agree to the last bit.)
+    ahead = total - relevant if rule == 2 else np.int64(0)
+    run = min(relevant, ranks - ahead)
+    if run <= 0:
+        return 0.0, 0.0, 0.0
+    first = before + ahead
+    # (R + j) / (N + j) for j = 1 .. run
+    precisions = run - (first - relevant_before) * _gap(tables.harmonic, first, run)
+    return precisions, float(run), discount[first + run] - discount[first]
+
+
+@compiled
+def _gap(harmonic: NDArray[np.float64], before: np.int64, count: np.int64) -> Any:
+    """1 / (before + 1) + ... + 1 / (before + count)."""
+    end = before + count
+    return (harmonic[0, end] - harmonic[0, before]) + (harmonic[1, end] - harmonic[1, before])

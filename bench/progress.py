@@ -1,0 +1,57 @@
+"""Progress on standard error: bars for people, plain lines for logs."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+from bench.context import Progress, SilentProgress, Task
+
+
+class TerminalProgress:
+    """A bar with the time left for every task, gone when the task is done."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._prefix = ""
+
+    def task(self, description: str, steps: int) -> AbstractContextManager[Task]:
+        """A bar of so many steps."""
+        return self._task(description, steps)
+
+    @contextmanager
+    def _task(self, description: str, steps: int) -> Iterator[Task]:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[status]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        with RichProgress(*columns, console=self._console, transient=True) as bars:
+            number = bars.add_task(description, total=steps, status="")
+            yield _Bar(bars, number)
+
+
+class _Bar:
+    def __init__(self, bars: RichProgress, number: int) -> None:
+        self._bars, self._number = bars, number
+
+    def advance(self, status: str = "") -> None:
+        # rich's task ids are a NewType of int
+        self._bars.update(self._number, advance=1, status=status)  # type: ignore[arg-type]
+
+
+def progress() -> Progress:
+    """Bars where standard error is a terminal, silence elsewhere."""
+    return TerminalProgress() if sys.stderr.isatty() else SilentProgress()
+
+
+def say(line: str) -> None:
+    """One line of news on standard error."""
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,164 @@
+"""Finding methods and datasets: built-in folders, installed packages (entry points), and files given by path."""
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from bench.data.dataset import DatasetSource
+from bench.errors import InputError
+from bench.method import Method
+from bench.text import closest, slug
+
+METHODS_GROUP, DATASETS_GROUP = "vhbench.methods", "vhbench.datasets"
+BUILT_IN = ("bench.methods", "bench.datasets")
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A plug-in that could not be used, and why."""
+
+    origin: str
+    error: str
+
+
+@dataclass
+class Registry:
+    """What there is, by name; `broken` holds the plug-ins that failed, so that none vanishes silently."""
+
+    methods: dict[str, type[Method]] = field(default_factory=dict)
+    datasets: dict[str, type[DatasetSource]] = field(default_factory=dict)
+    origins: dict[type[Any], str] = field(default_factory=dict)
+    broken: list[Broken] = field(default_factory=list)
+
+    def method(self, name: str) -> type[Method]:
+        """The method of this name. Raises InputError with the closest known names."""
+        if name not in self.methods:
+            raise InputError(f"unknown method '{name}': {closest(name, self.methods)}{self._broken_hint(name)}")
+        return self.methods[name]
+
+    def dataset(self, name: str) -> DatasetSource:
+        """The dataset of this name, or the feature folder at this path. Raises InputError if there is neither."""
+        if name in self.datasets:
+            return self.datasets[name]()
+        path = Path(name)
+        if path.exists() or path.name != name:
+            from bench.data.folder import FolderSource  # noqa: PLC0415  brings h5py
+
+            return FolderSource(path)
+        raise InputError(
+            f"unknown dataset '{name}': {closest(name, self.datasets)}, or a folder with feature files"
+            f"{self._broken_hint(name)}"
+        )
+
+    def _broken_hint(self, name: str) -> str:
+        # A plug-in that failed may be the one that is asked for.
+        same = [entry for entry in self.broken if slug(name) in slug(entry.origin)]
+        return "".join(f"; {entry.origin} is broken: {entry.error}" for entry in same)
+
+    def add(self, origin: str, found: Iterable[type[Any]]) -> None:
+        """Register plug-in classes; a nameless one or one whose name is taken is listed as broken."""
+        for plugin in found:
+            table: dict[str, type[Any]] = self.methods if issubclass(plugin, Method) else self.datasets
+            name = getattr(plugin, "name", None)
+            if not isinstance(name, str) or slug(name) != name:
+                self.broken.append(
+                    Broken(origin, f"{plugin.__name__}.name is {name!r}; it must be lower-case letters, digits, dashes")
+                )
+            elif name in table and table[name] is not plugin:
+                self.broken.append(Broken(origin, f"'{name}' is already the name of {self.origins[table[name]]}"))
+            elif inspect.isabstract(plugin):
+                missing = ", ".join(sorted(getattr(plugin, "__abstractmethods__", ())))
+                self.broken.append(Broken(origin, f"{plugin.__name__} does not define {missing}"))
+            else:
+                table[name] = plugin
+                self.origins[plugin] = origin
+
+    def load(self, origin: str, module_of: Any) -> None:
+        """Register what `module_of()` defines; whatever goes wrong there is listed as broken."""
+        try:
+            module = module_of()
+        except (Exception, SystemExit) as error:  # a plug-in may raise anything, and must not take the program down
+            self.broken.append(Broken(origin, f"{type(error).__name__}: {' '.join(str(error).split())}"))
+            return
+        self.add(origin, [module] if inspect.isclass(module) else _plugins_of(module))
+
+
+def load_registry(plugin_paths: Iterable[Path] = ()) -> Registry:
+    """The registry of everything found, with the plug-ins of the given files or folders."""
+    registry = _installed()
+    extended = Registry(
+        dict(registry.methods), dict(registry.datasets), dict(registry.origins), list(registry.broken)
+    )
+    for path in plugin_paths:
+        before = len(extended.broken), len(extended.origins)
+        for file in _plugin_files(path):
+            extended.load(str(file), lambda file=file: _import_file(file))
+        if before == (len(extended.broken), len(extended.origins)):
+            extended.broken.append(Broken(str(path), "defines no method and no dataset"))
+    return extended
+
+
+@cache
+def _installed() -> Registry:
+    registry = Registry()
+    for package_name in BUILT_IN:
+        package = importlib.import_module(package_name)
+        for module in pkgutil.iter_modules(package.__path__, f"{package_name}."):
+            registry.load(module.name, lambda name=module.name: importlib.import_module(name))
+    for group in (METHODS_GROUP, DATASETS_GROUP):
+        for entry in entry_points(group=group):
+            origin = f"{entry.value} ({entry.dist.name})" if entry.dist else entry.value
+            registry.load(origin, entry.load)
+    return registry
+
+
+def _plugins_of(module: ModuleType) -> Iterator[type[Any]]:
+    """The plug-in classes that a module defines itself; those of its own submodules count, imported ones do not."""
+    for value in vars(module).values():
+        if (
+            inspect.isclass(value)
+            and issubclass(value, Method | DatasetSource)
+            and (value.__module__ == module.__name__ or value.__module__.startswith(f"{module.__name__}."))
+            and (not inspect.isabstract(value) or hasattr(value, "name"))
+        ):
+            yield value
+
+
+def _plugin_files(path: Path) -> list[Path]:
+    if path.is_file() and path.suffix == ".py":
+        return [path]
+    if (path / "__init__.py").is_file():
+        return [path / "__init__.py"]
+    if path.is_dir():
+        modules = [file for file in sorted(path.glob("*.py")) if not file.name.startswith("_")]
+        return modules + sorted(path.glob("*/__init__.py"))
+    raise InputError(f"--plugin {path}: no such Python file or folder")
+
+
+def _import_file(file: Path) -> ModuleType:
+    package = file.name == "__init__.py"
+    name = "bench_plugin_" + slug(str((file.parent if package else file).resolve())).replace("-", "_").replace(".", "_")
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(
+        name, file, submodule_search_locations=[str(file.parent)] if package else None
+    )
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file} cannot be imported")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module

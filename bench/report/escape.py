@@ -1,0 +1,71 @@
+"""Text from files and plug-ins, made harmless for the format it is printed in."""
+
+import re
+import textwrap
+
+LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': r"\textquotedbl{}",
+    "[": "{[}",  # at the start of a row it would be an argument of the line break before
+    "]": "{]}",
+    "±": r"$\pm$",
+    "×": r"$\times$",
+    "–": "--",
+    "—": "---",
+    "“": "``",
+    "”": "''",
+    "…": r"\ldots{}",
+    "†": r"$\dagger$",
+    "≤": r"$\leq$",
+}
+
+
+def one_line(text: str) -> str:
+    """`text` without line breaks, control characters or runs of spaces."""
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return " ".join(printable.split())
+
+
+def shorten(text: str, width: int) -> str:
+    """`text` in one line of at most `width` characters."""
+    line = one_line(text)
+    return textwrap.shorten(line, width, placeholder=" …") if " " in line[:width] else line[:width]
+
+
+def markdown(text: str) -> str:
+    """`text` as running text or a table cell of GitHub's Markdown."""
+    escaped = re.sub(r"([\\`*_\[\]|~$])", r"\\\1", one_line(text))
+    return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def code_block(text: str) -> str:
+    """`text` as a fenced block, with a fence longer than any in it."""
+    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", text)), default=0))
+    return f"{fence}\n{text}\n{fence}"
+
+
+def latex(text: str) -> str:
+    """`text` as LaTeX in text mode."""
+    return "".join(LATEX.get(character, character) for character in one_line(text))
+
+
+def plot(text: str, width: int) -> str:
+    """`text`, in at most `width` characters, as a label in a plot.
+
+    Matplotlib drops legend entries that start with an underscore, so a space goes before one. Dollar signs
+    need nothing: mathematics is switched off in `style.SETTINGS`.
+    """
+    line = shorten(text, width)
+    return f" {line}" if line.startswith("_") else line

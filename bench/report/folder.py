@@ -1,0 +1,103 @@
+"""A report on disk: whole or absent, and never in place of somebody's other files."""
+
+import io
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from bench.errors import InputError
+from bench.report.document import MARKER, Document, compose
+from bench.report.plots import Plot, settings
+from bench.report.render import to_csv, to_latex
+from bench.report.runs import name_runs
+from bench.store import StoredRun
+
+REPORT = "report.md"
+TABLES = "tables"
+FIGURES = "figures"
+DPI = 200
+
+
+def write_report(runs: Iterable[StoredRun], folder: Path) -> Path:
+    """Render a report of `runs` into `folder`, in place of a report that is there. Returns the path of `report.md`.
+
+    Raises:
+        InputError: there are no runs, or the folder holds anything else than a report, or cannot be written.
+    """
+    named = name_runs(runs)
+    if not named:
+        raise InputError("there are no stored runs to report; make some with `bench run`")
+    final = folder.resolve()
+    _require_replaceable(final)
+    beside = final.parent / f".{final.name}.{os.getpid()}"
+    old = final.parent / f".{final.name}.{os.getpid()}.old"
+    with settings():
+        document = compose(named)
+    try:
+        shutil.rmtree(beside, ignore_errors=True)
+        beside.mkdir(parents=True)
+        with settings():
+            _write(document, beside)
+        if final.exists():
+            final.rename(old)
+        beside.rename(final)
+    except OSError as error:
+        raise InputError(
+            f"{folder}: the report cannot be written there ({error.strerror}); name another folder with --report"
+        ) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    shutil.rmtree(old, ignore_errors=True)
+    return folder / REPORT
+
+
+def _require_replaceable(folder: Path) -> None:
+    """InputError unless the folder is absent, empty, or a report and nothing else."""
+    if not folder.exists():
+        return
+    mend = "name another folder with --report"
+    if not folder.is_dir():
+        raise InputError(f"{folder}: is a file, not a folder; {mend}")
+    found = {path.name for path in folder.iterdir()}
+    if not found:
+        return
+    report = folder / REPORT
+    if REPORT not in found or not report.read_text(encoding="utf-8", errors="replace").startswith(MARKER):
+        raise InputError(f"{folder}: holds files that are no report and would be lost; {mend}")
+    foreign = sorted(found - {REPORT, TABLES, FIGURES})
+    if foreign:
+        raise InputError(
+            f"{folder}: holds {foreign[0]}, which is no part of a report and would be lost; move it, or {mend}"
+        )
+
+
+def _write(document: Document, folder: Path) -> None:
+    tables, figures = folder / TABLES, folder / FIGURES
+    tables.mkdir()
+    figures.mkdir()
+    for table in document.tables:
+        _write_text(tables / f"{table.name}.csv", to_csv(table.frame))
+        _write_text(tables / f"{table.name}.tex", to_latex(table))
+    for plot in document.plots:
+        _write_text(figures / f"{plot.name}.csv", to_csv(plot.frame))
+        _write_text(figures / f"{plot.name}.svg", _svg(plot))
+        (figures / f"{plot.name}.png").write_bytes(_png(plot))
+    _write_text(folder / REPORT, document.text)
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _svg(plot: Plot) -> str:
+    stream = io.StringIO()
+    # Without a date and the library's version, equal results give equal bytes.
+    plot.figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
+    return stream.getvalue()
+
+
+def _png(plot: Plot) -> bytes:
+    stream = io.BytesIO()
+    plot.figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
+    return stream.getvalue()

@@ -1,0 +1,254 @@
+"""Plots of a report. Each carries the frame it was drawn from, which becomes the CSV file beside it."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from bench.report import escape
+from bench.report.quality import headline_ks, select
+from bench.report.style import FULL_WIDTH, LINES, SETTINGS, Style
+
+Key = TypeVar("Key")
+
+MOST_COLUMNS = 4
+PANEL_HEIGHT = 2.1
+LEGEND_LINE = 0.19
+NEUTRAL = "#404040"
+PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure, what it shows in a sentence, and the numbers in it."""
+
+    name: str
+    caption: str
+    figure: Figure
+    frame: pd.DataFrame
+
+
+def map_at_k(name: str, title: str, scores: pd.DataFrame, styles: dict[str, Style]) -> Plot:
+    """mAP@k over k, a panel for each code length. `scores`: one dataset and protocol, from `quality.aggregate`."""
+    ks = sorted(int(k) for k in scores["k"].unique())
+
+    def draw(axes: Axes, bits: int) -> None:
+        for method, rows in select(scores, bits=bits).groupby("method", sort=False):
+            by_k = rows.sort_values("k")
+            _line(axes, by_k["k"], by_k["map"], by_k["map_std"], styles[str(method)], markers=True)
+        axes.set_title(f"{bits} bits")
+        _exact_ticks(axes, ks, log=_crowded(ks))
+
+    figure = _panels(sorted(scores["bits"].unique()), draw, "retrieved videos k", "mAP@k", share_y=True)
+    _method_legend(figure, scores, styles)
+    return _finished(name, f"mAP@k on {title}, by code length", figure, scores)
+
+
+def map_by_bits(name: str, title: str, scores: pd.DataFrame, styles: dict[str, Style]) -> Plot:
+    """mAP over code length, a panel for each headline k. `scores`: one dataset and protocol."""
+    ks = headline_ks([int(k) for k in scores["k"].unique()])
+    shown = scores[scores["k"].isin(ks)]
+    lengths = sorted(int(bits) for bits in shown["bits"].unique())
+
+    def draw(axes: Axes, k: int) -> None:
+        for method, rows in select(shown, k=k).groupby("method", sort=False):
+            by_bits = rows.sort_values("bits")
+            _line(axes, by_bits["bits"], by_bits["map"], by_bits["map_std"], styles[str(method)], markers=True)
+        axes.set_title(f"k = {k}")
+        _exact_ticks(axes, lengths, log=True)
+
+    figure = _panels(ks, draw, "code length (bits)", "mAP@k", share_y=True)
+    _method_legend(figure, shown, styles)
+    return _finished(name, f"mAP@k on {title}, against code length", figure, shown)
+
+
+def quality_by_time(name: str, title: str, joined: pd.DataFrame, styles: dict[str, Style]) -> Plot:
+    """mAP over encoding time on one machine, a panel for each code length.
+
+    `joined`: `quality.aggregate` at one k merged with `costs.aggregate`.
+    """
+    batch = " or ".join(str(int(size)) for size in sorted(joined["batched_batch"].unique()))
+    decades = math.log10(joined["batched_upper_ms"].max() / joined["batched_lower_ms"].min())
+
+    def draw(axes: Axes, bits: int) -> None:
+        for _, row in select(joined, bits=bits).iterrows():
+            time = row["batched_ms"]
+            # Over several seeds the mean of medians may lie outside the mean quartiles.
+            quartiles = np.clip([[time - row["batched_lower_ms"]], [row["batched_upper_ms"] - time]], 0, None)
+            axes.errorbar(
+                time,
+                row["map"],
+                xerr=quartiles,
+                yerr=None if pd.isna(row["map_std"]) else row["map_std"],
+                linestyle="none",
+                elinewidth=0.8,
+                **_look(styles[row["method"]], size=5.5),
+            )
+        axes.set_title(f"{bits} bits")
+        _time_ticks(axes, decades)
+
+    label = f"encoding ms/video, batch {batch}"
+    k = int(joined["k"].iloc[0])
+    figure = _panels(sorted(joined["bits"].unique()), draw, label, f"mAP@{k}", share_y=True, share_x=True)
+    _method_legend(figure, joined, styles, lines=False)
+    caption = f"mAP@{k} on {title}, against encoding time on {joined['machine'].iloc[0]} (bars: quartiles of the time)"
+    return _finished(name, caption, figure, joined)
+
+
+def training_loss(name: str, title: str, losses: pd.DataFrame, styles: dict[str, Style]) -> Plot:
+    """Training loss over epochs, a panel for each method since their losses do not compare.
+
+    `losses`: one dataset, over seeds, with `loss` and `loss_std`.
+    """
+    lengths = sorted(int(bits) for bits in losses["bits"].unique())
+    patterns = {bits: LINES[index % len(LINES)] for index, bits in enumerate(lengths)}
+
+    def draw(axes: Axes, method: str) -> None:
+        for bits, rows in select(losses, method=method).groupby("bits"):
+            by_epoch = rows.sort_values("epoch")
+            style = replace(styles[method], line=patterns[int(str(bits))])
+            _line(axes, by_epoch["epoch"], by_epoch["loss"], by_epoch["loss_std"], style, markers=len(rows) == 1)
+        axes.set_title(escape.plot(method, 30))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
+
+    figure = _panels(_methods(losses), draw, "epoch", "training loss", share_y=False)
+    handles = [Line2D([], [], color=NEUTRAL, linestyle=patterns[bits]) for bits in lengths]
+    _legend(figure, handles, [f"{bits} bits" for bits in lengths], _seeds(losses))
+    return _finished(name, f"Training loss on {title}", figure, losses)
+
+
+def _finished(name: str, caption: str, figure: Figure, frame: pd.DataFrame) -> Plot:
+    """The plot, its layout settled once for all formats."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    seeds = _seeds(frame)
+    return Plot(name, f"{caption}; {seeds}." if seeds else f"{caption}.", figure, frame)
+
+
+def _panels(
+    keys: Sequence[Key],
+    draw: Callable[[Axes, Key], None],
+    x_label: str,
+    y_label: str,
+    *,
+    share_y: bool,
+    share_x: bool = False,
+) -> Figure:
+    """A figure of small panels, one for each key."""
+    columns = min(len(keys), 3 if len(keys) in {5, 6, 9} else MOST_COLUMNS)
+    rows = -(-len(keys) // columns)
+    width = FULL_WIDTH if columns > 1 else FULL_WIDTH * 0.6
+    figure = Figure(figsize=(width, PANEL_HEIGHT * rows + 0.2), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False, sharey=share_y, sharex=share_x)
+    for index, axes in enumerate(grid.flat):
+        if index >= len(keys):
+            axes.remove()
+            continue
+        draw(axes, keys[index])
+        if index + columns >= len(keys):
+            axes.set_xlabel(x_label)
+            axes.tick_params(labelbottom=True)
+        if index % columns == 0:
+            axes.set_ylabel(y_label)
+    return figure
+
+
+def _look(style: Style, size: float | None = None) -> dict[str, Any]:
+    """Colour and marker; those of bounds are open."""
+    look: dict[str, Any] = {"color": style.colour, "marker": style.marker}
+    if style.bound:
+        look["markerfacecolor"] = "white"
+    return look if size is None else look | {"markersize": size}
+
+
+def _line(axes: Axes, x: pd.Series, y: pd.Series, std: pd.Series, style: Style, *, markers: bool) -> None:
+    look = _look(style) if markers else {"color": style.colour}
+    axes.plot(x, y, linestyle=style.line, zorder=2 if style.bound else 3, **look)
+    if std.notna().any():
+        spread = std.fillna(0.0)
+        axes.fill_between(x, y - spread, y + spread, color=style.colour, alpha=0.15, linewidth=0, zorder=1)
+
+
+def _exact_ticks(axes: Axes, values: Sequence[int], log: bool) -> None:
+    """Ticks at the measured values and nowhere else."""
+    if log:
+        axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(values))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(PLAIN)
+
+
+def _time_ticks(axes: Axes, decades: float) -> None:
+    """A logarithmic axis if times differ by a factor of ten or more, with as many ticks as have room."""
+    if decades < 1:
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
+    else:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3) if decades < 2 else (1,)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.margins(x=0.08)
+    axes.xaxis.set_major_formatter(PLAIN)
+
+
+def _crowded(values: Sequence[int]) -> bool:
+    """Would labels at these values touch on a linear axis?"""
+    return len(values) > 1 and float(np.diff(values).min()) < 0.1 * (values[-1] - values[0])
+
+
+def _methods(frame: pd.DataFrame) -> list[str]:
+    """Methods in the order of table rows, in which frames come."""
+    return list(dict.fromkeys(frame["method"]))
+
+
+def _seeds(frame: pd.DataFrame) -> str:
+    least, most = int(frame["seeds"].min()), int(frame["seeds"].max())
+    if most == 1:
+        return ""
+    count = str(most) if least == most else f"{least} to {most}"
+    return f"mean ± standard deviation over {count} seeds"
+
+
+def _method_legend(figure: Figure, frame: pd.DataFrame, styles: dict[str, Style], lines: bool = True) -> None:
+    methods = _methods(frame)
+    handles = [
+        Line2D([], [], linestyle=styles[method].line if lines else "none", **_look(styles[method]))
+        for method in methods
+    ]  # fmt: skip
+    _legend(figure, handles, [escape.plot(method, 44) for method in methods], _seeds(frame))
+
+
+def _legend(figure: Figure, handles: Sequence[Line2D], labels: Sequence[str], title: str) -> None:
+    """One legend for all panels, below them, with room made for its lines."""
+    width, height = figure.get_size_inches()
+    longest = max(map(len, labels))
+    columns = max(1, min(len(labels), int(width / (0.075 * longest + 0.6))))
+    lines = -(-len(labels) // columns) + bool(title)
+    figure.set_size_inches(width, height + LEGEND_LINE * lines)
+    figure.legend(
+        handles,
+        labels,
+        title=title or None,
+        loc="outside lower center",
+        ncols=columns,
+        handlelength=2.6,
+        columnspacing=1.4,
+    )
+
+
+@contextmanager
+def settings() -> Iterator[None]:
+    """Matplotlib with this package's settings and none of the user's own, which must not change a report."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(SETTINGS)
+        yield

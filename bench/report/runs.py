@@ -1,0 +1,162 @@
+"""Stored runs, named for a report: which runs are one row, which are one dataset."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from bench.data.dataset import Summary
+from bench.metrics import PROTOCOLS
+from bench.record import RunRecord
+from bench.store import StoredRun
+from bench.text import slug
+
+
+@dataclass(frozen=True)
+class ReportRun:
+    """A stored run with the names it has in this report."""
+
+    stored: StoredRun
+    dataset: str
+    """Key of the dataset in file names."""
+    dataset_title: str
+    method: str
+    """Label of the method; runs that differ only in seed and code length share it."""
+
+    @property
+    def record(self) -> RunRecord:
+        return self.stored.record
+
+    @property
+    def bits(self) -> int:
+        return self.record.spec.bits
+
+    @property
+    def done(self) -> bool:
+        return self.record.status == "done"
+
+    @property
+    def row_order(self) -> tuple[bool, str, str]:
+        """Methods by name, bounds after them."""
+        return self.record.uses_labels, self.method.casefold(), self.method
+
+    @property
+    def machine(self) -> str:
+        """Where costs and durations were measured: times of different machines do not compare."""
+        environment = self.record.environment
+        costs = self.record.costs
+        processor = environment.get("cpu", "unknown processor")
+        device = costs.device if costs else environment.get("device", "cpu")
+        threads = costs.threads if costs else environment.get("threads", "?")
+        return f"{processor}, {threads} threads" if device == "cpu" else f"{device} ({processor})"
+
+
+def name_runs(stored: Iterable[StoredRun]) -> list[ReportRun]:
+    """The runs with their names, in the order in which a report shows them.
+
+    Runs with different parameters or method revisions never share a label, and runs on different data never share a
+    dataset, whatever the names say. Of runs with the same identity (from several stores) the last one counts.
+    """
+    runs = list({run.record.spec.identity: run for run in stored}.values())
+    datasets = _dataset_names(runs)
+    methods = _method_labels(runs)
+    named = [
+        ReportRun(run, *datasets[_data(run)], methods[run.record.spec.identity])
+        for run in runs
+    ]  # fmt: skip
+    return sorted(named, key=lambda run: (run.dataset, *run.row_order, run.bits, run.record.spec.seed))
+
+
+def datasets_of(runs: Sequence[ReportRun]) -> dict[str, list[ReportRun]]:
+    """The runs of each dataset, by its key, in order."""
+    groups: dict[str, list[ReportRun]] = defaultdict(list)
+    for run in runs:
+        groups[run.dataset].append(run)
+    return dict(groups)
+
+
+def summary_of(runs: Sequence[ReportRun]) -> Summary:
+    """The summary of the one dataset that all `runs` share."""
+    return runs[0].record.dataset
+
+
+def methods_of(runs: Iterable[ReportRun]) -> list[str]:
+    """Row labels in the order of rows."""
+    return [label for _, label in sorted({(run.row_order, run.method) for run in runs})]
+
+
+def bounds_of(runs: Iterable[ReportRun]) -> set[str]:
+    """Labels of the methods that were shown the labels."""
+    return {run.method for run in runs if run.record.uses_labels}
+
+
+def bits_of(runs: Iterable[ReportRun]) -> list[int]:
+    """Code lengths, ascending."""
+    return sorted({run.bits for run in runs})
+
+
+def seeds_of(runs: Iterable[ReportRun]) -> list[int]:
+    """Seeds, ascending."""
+    return sorted({run.record.spec.seed for run in runs})
+
+
+def protocols_of(runs: Iterable[ReportRun]) -> list[str]:
+    """Protocols that any finished run was evaluated under: the known ones in their order, then others by name."""
+    found = {name for run in runs if run.done for name in run.record.metrics}
+    known = [name for name in PROTOCOLS if name in found]
+    return known + sorted(found - set(known))
+
+
+def _data(run: StoredRun) -> tuple[str, str]:
+    return run.record.spec.dataset, run.record.spec.dataset_fingerprint
+
+
+def _dataset_names(runs: Sequence[StoredRun]) -> dict[tuple[str, str], tuple[str, str]]:
+    """Key and title of every dataset, told apart by the fingerprint where names alone do not."""
+    titles = {_data(run): run.record.dataset.title for run in runs}
+    keys = {data: slug(data[0]) for data in titles}
+    names = {}
+    for data, title in titles.items():
+        short = data[1][:8]
+        key = keys[data]
+        names[data] = (
+            f"{key}-{short}" if list(keys.values()).count(key) > 1 else key,
+            f"{title} (data {short})" if list(titles.values()).count(title) > 1 else title,
+        )
+    return names
+
+
+def _method_labels(runs: Sequence[StoredRun]) -> dict[str, str]:
+    """A label for every run, by its identity."""
+    keys_of_title: dict[str, set[str]] = defaultdict(set)
+    groups: dict[tuple[str, str, str], list[StoredRun]] = defaultdict(list)
+    for run in runs:
+        keys_of_title[run.record.method_title].add(run.record.spec.method)
+        groups[(*_data(run), run.record.spec.method)].append(run)
+    labels = {}
+    for group in groups.values():
+        differing = _differing([_settings(run) for run in group])
+        for run in group:
+            settings = _settings(run)
+            title = run.record.method_title
+            if len(keys_of_title[title]) > 1:
+                title = f"{title} [{run.record.spec.method}]"
+            if run.record.uses_labels and "bound" not in title.casefold():
+                title = f"{title} (bound)"
+            if differing:
+                title += f" ({', '.join(f'{name}={settings[name]}' for name in differing if name in settings)})"
+            labels[run.record.spec.identity] = title
+    return labels
+
+
+def _settings(run: StoredRun) -> dict[str, str]:
+    """Everything that tells two variants of a method apart, as text."""
+    spec = run.record.spec
+    settings = {name: json.dumps(value, sort_keys=True) for name, value in sorted(spec.parameters.items())}
+    return settings | {"method revision": str(spec.method_revision)}
+
+
+def _differing(settings: Sequence[dict[str, str]]) -> list[str]:
+    """Names whose value is not the same everywhere."""
+    names = {name: None for setting in settings for name in setting}
+    return [name for name in names if len({setting.get(name) for setting in settings}) > 1]

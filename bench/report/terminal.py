@@ -1,0 +1,82 @@
+"""The short summary that ends a run, for the terminal."""
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+from tabulate import tabulate
+
+from bench.report import costs, escape, problems, quality
+from bench.report.render import NOTHING, number
+from bench.report.runs import ReportRun, bits_of, datasets_of, methods_of, name_runs, protocols_of, seeds_of
+from bench.store import StoredRun
+
+LABEL_WIDTH = 40
+
+
+def summary(runs: Iterable[StoredRun]) -> str:
+    """Per dataset: methods with their mAP and what encoding with them costs; then the runs without a result."""
+    named = name_runs(runs)
+    if not named:
+        return "No runs are stored."
+    return "\n\n".join(_dataset(group) for group in datasets_of(named).values())
+
+
+def _dataset(runs: Sequence[ReportRun]) -> str:
+    scores = quality.aggregate(runs)
+    protocols = protocols_of(runs)
+    heading = escape.one_line(runs[0].dataset_title)
+    lines = [heading, "=" * len(heading)]
+    if protocols:
+        shown = quality.select(scores, protocol=protocols[0])
+        seeds = seeds_of(runs)
+        over = f", mean ± standard deviation over {len(seeds)} seeds" if len(seeds) > 1 else ""
+        lines.append(f"mAP under protocol {protocols[0]}{over}")
+        for index, k in enumerate(quality.headline_ks([int(k) for k in shown["k"].unique()])):
+            lines += ["", _table(runs, quality.select(shown, k=k), k, with_costs=index == 0)]
+    if len({run.machine for run in runs if run.record.costs}) > 1:
+        lines += ["", "Times come from different machines: do not compare them."]
+    why = problems.notes(runs)
+    if why:
+        lines += ["", "Without a result:"]
+        lines += [f"  {escape.one_line(method)}, {bits} bits: {note}" for (method, bits), note in why.items()]
+    return "\n".join(lines)
+
+
+def _table(runs: Sequence[ReportRun], scores: pd.DataFrame, k: int, with_costs: bool) -> str:
+    lengths = bits_of(runs)
+    longest = lengths[-1]
+    header = ["method", *(f"mAP@{k}\n{bits} bits" for bits in lengths)]
+    if with_costs:
+        header += [f"parameters\nat {longest} bits", "multiply-\nadds (M)", "ms/video\nbatched"]
+    missing = {(run.method, run.bits): run.record.status for run in runs if not run.done}
+    rows = []
+    for method in methods_of(runs):
+        row = [escape.shorten(method, LABEL_WIDTH)]
+        for bits in lengths:
+            found = quality.select(scores, method=method, bits=bits)
+            if found.empty:
+                row.append(missing.get((method, bits), NOTHING))
+            else:
+                row.append(number(found["map"].iloc[0], found["map_std"].iloc[0]))
+        if with_costs:
+            row += _costs([run for run in runs if run.method == method and run.bits == longest])
+        rows.append(row)
+    return tabulate(
+        rows,
+        headers=header,
+        tablefmt="simple",
+        disable_numparse=True,
+        colalign=["left"] + ["right"] * (len(header) - 1),
+    )
+
+
+def _costs(runs: Sequence[ReportRun]) -> list[str]:
+    frame = costs.aggregate(runs)
+    if frame.empty:
+        return [NOTHING] * 3
+    row = frame.iloc[0]
+    return [
+        number(row["parameters_encode"], decimals=0),
+        costs.significant(row["flops"] / 1e6),
+        costs.significant(row["batched_ms"]),
+    ]

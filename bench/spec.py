@@ -1,0 +1,46 @@
+"""A run's identity: what was run, with every default resolved."""
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bench.errors import InputError
+
+MIN_BITS, MAX_BITS = 1, 1024
+
+
+class RunSpec(BaseModel):
+    """One method, with all its parameters, on one dataset at one code length and seed.
+
+    Device, paths and worker counts are not part of it: they may change the time a run takes, not what it means.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str
+    dataset: str
+    bits: int = Field(ge=MIN_BITS, le=MAX_BITS)
+    seed: int = Field(ge=0, lt=2**32)
+    parameters: dict[str, Any]
+    dataset_fingerprint: str
+    method_revision: int
+
+    @property
+    def identity(self) -> str:
+        """12 hexadecimal digits of the SHA-256 of the canonical JSON: equal exactly where all fields are equal."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+    @property
+    def folder(self) -> str:
+        """Where the run lies in a results folder: `<dataset>/<method>/<bits>-<identity>`."""
+        return f"{self.dataset}/{self.method}/{self.bits}-{self.identity}"
+
+
+def check_bits(bits: int) -> int:
+    """`bits` itself; InputError outside 1…1024."""
+    if not MIN_BITS <= bits <= MAX_BITS:
+        raise InputError(f"bits: {bits} is not between {MIN_BITS} and {MAX_BITS}")
+    return bits

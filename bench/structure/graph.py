@@ -1,0 +1,138 @@
+"""The anchor graph of BTH and MCMSH, kept as N×5 anchor indices and weights.
+
+For s nearest anchors, `Z_s` (N, M) holds each video's weights exp(-d²/(2σ²)), normalised to sum 1 over its s anchors,
+with σ = mean over videos of the distance to the s-th nearest anchor / √2; `A_s = Z_s Λ_s⁻¹ Z_sᵀ`, `Λ_s` the column sums.
+Two videos are linked at s where A_s > 1e-5. The tag of a pair is 1·A_3 + 2·(A_5 − A_4): 1 = similar, 2 = at middle
+distance, used as dissimilar, everything else = 0. (Liu et al., "Large graph construction for scalable semi-supervised
+learning", ICML 2010; tags: Li et al., BTH, CVPR 2021.)
+"""
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.structure.anchors import nearest_anchors
+
+THRESHOLD = 1e-5
+NEIGHBOURS = 5
+ORDERS = (3, 4, 5)
+SIMILAR, DISSIMILAR = 1, 2
+
+
+@dataclass(frozen=True)
+class AnchorGraph:
+    """Nearest anchors of N videos, the weights of `Z_3`, `Z_4`, `Z_5`, and which videos have an anchor near."""
+
+    anchors: NDArray[np.int32]
+    """(N, 5) indices, nearest first."""
+    weights: NDArray[np.float64]
+    """(3, N, 5): row of Z_s for s = 3, 4, 5, already divided by √Λ_s, zero beyond the s-th anchor."""
+    starts: NDArray[np.int64]
+    """(M + 1,): the videos near anchor m are `members[starts[m] : starts[m + 1]]`."""
+    members: NDArray[np.int32]
+    """(N * 5,) videos, by anchor."""
+    places: NDArray[np.int8]
+    """(N * 5,) the position, 0 to 4, of the anchor among the member's nearest."""
+
+    def __len__(self) -> int:
+        return len(self.anchors)
+
+    def tags(self, video: int) -> NDArray[np.int8]:
+        """The tags, 0 to 2, of one video against all N."""
+        scratch = np.zeros((3, len(self)))
+        touched = np.empty(len(self), dtype=np.int64)
+        row = np.zeros(len(self), dtype=np.int8)
+        count = linked(video, self.anchors, self.weights, self.starts, self.members, self.places, scratch, touched)
+        for other in touched[:count]:
+            row[other] = tag(scratch[0, other], scratch[1, other], scratch[2, other])
+        return row
+
+
+def anchor_graph(points: NDArray[np.float32], anchors: NDArray[np.float32]) -> AnchorGraph:
+    """The anchor graph of points (N, D) over anchors (M, D).
+
+    With fewer than five anchors the missing neighbours have weight zero: such a graph has no pairs at middle distance.
+    """
+    known = min(NEIGHBOURS, len(anchors))
+    indices, distances = nearest_anchors(points, anchors, known)
+    weights = np.zeros((len(ORDERS), len(points), NEIGHBOURS))
+    for number, order in enumerate(ORDERS):
+        used = min(order, known)
+        near = distances[:, :used]
+        sigma = np.sqrt(near[:, -1]).mean() / np.sqrt(2)
+        # All points on their anchors: σ = 0, and every near anchor weighs the same.
+        kernel = np.exp(-near / (2 * sigma**2)) if sigma > 0 else np.ones_like(near)
+        # A far outlier's weights can all underflow; it then belongs to its nearest anchor alone.
+        kernel[kernel.sum(axis=1) == 0, 0] = 1.0
+        kernel /= kernel.sum(axis=1, keepdims=True)
+        mass = np.bincount(indices[:, :used].ravel(), weights=kernel.ravel(), minlength=len(anchors))
+        weights[number, :, :used] = kernel / np.sqrt(np.maximum(mass, np.finfo(float).tiny))[indices[:, :used]]
+    padded = np.zeros((len(points), NEIGHBOURS), dtype=np.int32)
+    padded[:, :known] = indices
+    owner = indices.ravel()
+    by_anchor = np.argsort(owner, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(anchors)))]).astype(np.int64)
+    return AnchorGraph(
+        anchors=padded,
+        weights=weights,
+        starts=starts,
+        members=(by_anchor // known).astype(np.int32),
+        places=(by_anchor % known).astype(np.int8),
+    )
+
+
+@numba.njit(cache=True, nogil=True)
+def tag(link3: float, link4: float, link5: float) -> int:
+    """The tag of a pair from its entries of A_3, A_4 and A_5; the rare −1 and 3 count as 0."""
+    value = int(link3 > THRESHOLD) + 2 * (int(link5 > THRESHOLD) - int(link4 > THRESHOLD))
+    return value if value in {SIMILAR, DISSIMILAR} else 0
+
+
+@numba.njit(cache=True, nogil=True)
+def linked(
+    video: int,
+    anchors: NDArray[np.int32],
+    weights: NDArray[np.float64],
+    starts: NDArray[np.int64],
+    members: NDArray[np.int32],
+    places: NDArray[np.int8],
+    links: NDArray[np.float64],
+    touched: NDArray[np.int64],
+) -> int:
+    """Row `video` of A_3, A_4 and A_5, where it is not zero.
+
+    Adds the entries to `links` (3, N), which must hold zeros, writes the videos that share an anchor to `touched` and
+    returns their number.
+    """
+    count = 0
+    for position in range(anchors.shape[1]):
+        if weights[2, video, position] == 0.0 and weights[1, video, position] == 0.0:
+            continue
+        anchor = anchors[video, position]
+        for entry in range(starts[anchor], starts[anchor + 1]):
+            other, place = members[entry], places[entry]
+            shared = weights[2, video, position] * weights[2, other, place]
+            if links[2, other] == 0.0 and links[1, other] == 0.0 and links[0, other] == 0.0:
+                touched[count] = other
+                count += 1
+                # Marks the video as listed even where its products underflow to zero.
+                shared += np.finfo(np.float64).tiny
+            links[2, other] += shared
+            links[1, other] += weights[1, video, position] * weights[1, other, place]
+            links[0, other] += weights[0, video, position] * weights[0, other, place]
+    return count
+
+
+@numba.njit(cache=True, nogil=True)
+def pair_tag(first: int, second: int, anchors: NDArray[np.int32], weights: NDArray[np.float64]) -> int:
+    """The tag, 0 to 2, of one pair of videos."""
+    link3, link4, link5 = 0.0, 0.0, 0.0
+    for position in range(anchors.shape[1]):
+        for place in range(anchors.shape[1]):
+            if anchors[first, position] == anchors[second, place]:
+                link3 += weights[0, first, position] * weights[0, second, place]
+                link4 += weights[1, first, position] * weights[1, second, place]
+                link5 += weights[2, first, position] * weights[2, second, place]
+    return tag(link3, link4, link5)

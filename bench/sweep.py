@@ -1,0 +1,128 @@
+"""What to run: every combination of methods, datasets, code lengths and seeds, checked before any work starts."""
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.data.dataset import DatasetSource, Summary
+from bench.errors import InputError
+from bench.fitting import resolve_parameters
+from bench.method import Method
+from bench.registry import Registry
+from bench.spec import RunSpec, check_bits
+from bench.text import closest, validation_message
+
+
+class SweepFile(BaseModel):
+    """The content of a sweep file; every key is the option of `bench run` of the same name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    methods: list[str] | None = None
+    datasets: list[str] | None = None
+    bits: list[int] | None = None
+    seeds: list[int] | None = None
+    parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """By method; what `--set method.name=value` gives on the command line."""
+
+
+@dataclass(frozen=True)
+class PlannedRun:
+    """A run with everything that is needed to do it."""
+
+    spec: RunSpec
+    method: type[Method]
+    source: DatasetSource
+    summary: Summary
+
+    def instantiate(self) -> Method:
+        """The method at the run's code length and parameters."""
+        return self.method(self.spec.bits, self.method.Parameters.model_validate(self.spec.parameters))
+
+
+def read_sweep_file(path: Path) -> SweepFile:
+    """The sweep in a TOML file. Raises InputError naming the key that is wrong."""
+    try:
+        return SweepFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); name a sweep file (TOML)") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid TOML ({error})") from error
+    except ValidationError as error:
+        raise InputError(f"{path}: {validation_message(error)}") from error
+
+
+def parse_settings(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """`method.parameter=value` texts as values by method and parameter; values are read as TOML, else as text."""
+    parsed: dict[str, dict[str, Any]] = {}
+    for setting in settings:
+        target, equals, text = setting.partition("=")
+        method, dot, name = target.partition(".")
+        if not (equals and dot and method and name and text):
+            raise InputError(f"--set {setting}: expected method.parameter=value, such as mcmsh.epochs=5")
+        parsed.setdefault(method.strip(), {})[name.strip()] = _value(text)
+    return parsed
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def plan(
+    registry: Registry,
+    *,
+    methods: Sequence[str],
+    datasets: Sequence[str],
+    bits: Sequence[int],
+    seeds: Sequence[int],
+    parameters: Mapping[str, Mapping[str, Any]],
+) -> list[PlannedRun]:
+    """All runs, in order: dataset, method, bits, seed. Raises InputError for anything that cannot work."""
+    for what, given in (("methods", methods), ("datasets", datasets), ("bits", bits), ("seeds", seeds)):
+        if not given:
+            raise InputError(f"{what}: none given; name at least one")
+    for name in parameters:
+        if name not in methods:
+            raise InputError(f"--set {name}.…: {name} is not among the methods of this run: {closest(name, methods)}")
+    found = [registry.method(name) for name in dict.fromkeys(methods)]
+    lengths = [check_bits(length) for length in dict.fromkeys(bits)]
+    planned: list[PlannedRun] = []
+    for name in dict.fromkeys(datasets):
+        source = registry.dataset(name)
+        summary = source.summary()
+        for method in found:
+            resolved = resolve_parameters(method, summary, source.recommended, parameters.get(method.name, {}))
+            for length in lengths:
+                method(length, resolved).check(summary.train_shape)
+                planned += [
+                    PlannedRun(
+                        spec=_spec(method, summary, length, seed, resolved.model_dump(mode="json")),
+                        method=method,
+                        source=source,
+                        summary=summary,
+                    )
+                    for seed in dict.fromkeys(seeds)
+                ]
+    return planned
+
+
+def _spec(method: type[Method], summary: Summary, bits: int, seed: int, parameters: dict[str, Any]) -> RunSpec:
+    try:
+        return RunSpec(
+            method=method.name,
+            dataset=summary.name,
+            bits=bits,
+            seed=seed,
+            parameters=parameters,
+            dataset_fingerprint=summary.fingerprint,
+            method_revision=method.revision,
+        )
+    except ValidationError as error:
+        raise InputError(validation_message(error)) from error

@@ -1,0 +1,176 @@
+"""The one training loop that all deep methods share, and what a deep method says to use it."""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from bench.context import FitContext
+from bench.corruption import FrameCorruption
+from bench.data.features import Features
+from bench.method import Method, Parameters
+
+# Features up to this size are kept on the training device; larger ones are read batch by batch.
+RESIDENT_BYTES = 4 * 2**30
+
+
+class TrainingError(RuntimeError):
+    """Training went wrong in a way that no other input would have shown before, such as a loss of NaN."""
+
+
+class Schedule(Parameters):
+    """Epochs, batches and learning rate; the defaults are those of BTH and MCMSH (Adam, no weight decay)."""
+
+    epochs: int = Field(56, ge=1)
+    batch_size: int = Field(256, ge=2)
+    learning_rate: float = Field(3e-4, gt=0)
+    learning_rate_decay: float = Field(0.9, gt=0, le=1)
+    learning_rate_decay_epochs: int = Field(20, ge=1)
+    learning_rate_floor: float = Field(1e-4, ge=0)
+
+    def rate(self, epoch: int) -> float:
+        """The learning rate of an epoch: decayed in steps, never under the floor (nor is the first rate raised to it)."""
+        decayed = self.learning_rate * self.learning_rate_decay ** (epoch // self.learning_rate_decay_epochs)
+        return max(decayed, min(self.learning_rate_floor, self.learning_rate))
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What a batch of training items holds."""
+
+    videos: Mapping[str, NDArray[np.int64]]
+    """By name: indices (B,) of training videos to load."""
+    values: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """By name: further numbers, first axis B."""
+    corruption: Mapping[str, FrameCorruption] = field(default_factory=dict)
+    """By the name of the videos: how to corrupt them."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A `Draw` with its videos loaded, on the training device."""
+
+    videos: Mapping[str, Tensor]
+    """By name, (B, T, D), as they are stored."""
+    corrupted: Mapping[str, Tensor]
+    """By name, (B, T, D), for those that the draw corrupts."""
+    values: Mapping[str, Tensor]
+
+
+class Objective(Protocol):
+    """What a network is trained for."""
+
+    def draw(self, videos: NDArray[np.int64], random: np.random.Generator) -> Draw:
+        """What the training items of these videos (B,) hold."""
+
+    def loss(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
+        """The parts of the loss by name, `loss` the total that is minimised. `epoch` counts from 0."""
+
+
+class DeepMethod(Method):
+    """A method that trains a network: it says the network, what to prepare, what an item holds and what the loss is."""
+
+    parameters: Schedule
+
+    @abstractmethod
+    def network(self, frames: int, dimensions: int) -> nn.Module:
+        """The network to train, with its initial weights."""
+
+    @abstractmethod
+    def objective(self, network: nn.Module, features: Features, context: FitContext) -> Objective:
+        """What to train `network` for; everything that is prepared once a training set is prepared here."""
+
+    def encoder(self, network: nn.Module) -> nn.Module:
+        """The part of the network that encodes."""
+        return network
+
+    def build(self, frames: int, dimensions: int) -> nn.Module:
+        return self.encoder(self.network(frames, dimensions))
+
+    def fit(self, features: Features, context: FitContext) -> nn.Module:
+        _, frames, dimensions = features.shape
+        context.seed_torch("weights")
+        network = self.network(frames, dimensions).to(context.device)
+        objective = self.objective(network, features, context)
+        train(network, objective, features, self.parameters, context, self.name)
+        return self.encoder(network)
+
+
+class VideoLoader:
+    """Training videos and single frames as tensors on the device."""
+
+    def __init__(self, features: Features, device: torch.device) -> None:
+        count, frames, dimensions = features.shape
+        self._features, self._device = features, device
+        fits = 4 * count * frames * dimensions <= RESIDENT_BYTES
+        self._resident = torch.from_numpy(features[:]).to(device) if fits else None
+
+    def videos(self, rows: NDArray[np.int64]) -> Tensor:
+        """Videos (n, T, D)."""
+        if self._resident is not None:
+            return self._resident[torch.from_numpy(rows).to(self._device)]
+        return torch.from_numpy(self._features[rows]).to(self._device)
+
+    def frames(self, rows: NDArray[np.int64], numbers: NDArray[np.int64]) -> Tensor:
+        """Frame `numbers[i]` of video `rows[i]`, (n, D)."""
+        if self._resident is not None:
+            return self._resident[torch.from_numpy(rows).to(self._device), torch.from_numpy(numbers).to(self._device)]
+        return torch.from_numpy(self._features[rows][np.arange(len(rows)), numbers]).to(self._device)
+
+    def load(self, draw: Draw) -> Batch:
+        """The batch that `draw` asks for."""
+        videos = {name: self.videos(rows) for name, rows in draw.videos.items()}
+        corrupted = {
+            name: plan.apply(videos[name], self.frames(plan.source_video, plan.source_frame))
+            for name, plan in draw.corruption.items()
+        }
+        values = {name: torch.from_numpy(value).to(self._device) for name, value in draw.values.items()}
+        return Batch(videos, corrupted, values)
+
+
+def train(
+    network: nn.Module, objective: Objective, features: Features, schedule: Schedule, context: FitContext, stage: str
+) -> None:
+    """Train `network` in place for `schedule.epochs` epochs and leave it in evaluation mode.
+
+    Mean losses of every epoch are added to `context.history`. Raises TrainingError at the first loss that is not finite.
+    """
+    loader = VideoLoader(features, context.device)
+    optimiser = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate)
+    batches = batch_slices(len(features), schedule.batch_size)
+    network.train()
+    with context.progress.task(stage, schedule.epochs * len(batches)) as task:
+        for epoch in range(schedule.epochs):
+            for group in optimiser.param_groups:
+                group["lr"] = schedule.rate(epoch)
+            context.seed_torch(stage, "dropout", epoch)
+            order = context.random(stage, "order", epoch).permutation(len(features))
+            sums: dict[str, Tensor] = {}
+            for number, part in enumerate(batches):
+                chosen = order[part]
+                batch = loader.load(objective.draw(chosen, context.random(stage, "items", epoch, number)))
+                losses = objective.loss(batch, epoch)
+                optimiser.zero_grad()
+                losses["loss"].backward()  # type: ignore[no-untyped-call]
+                optimiser.step()
+                for name, value in losses.items():
+                    sums[name] = sums.get(name, torch.zeros((), device=context.device)) + value.detach() * len(chosen)
+                task.advance(f"epoch {epoch + 1}/{schedule.epochs}")
+            seen = sum(part.stop - part.start for part in batches)
+            row = {name: float(value) / seen for name, value in sums.items()}
+            if not np.isfinite(row["loss"]):
+                raise TrainingError(f"the loss of {stage} is {row['loss']} in epoch {epoch}; lower learning_rate")
+            context.history.append({"epoch": float(epoch), **row})
+    network.eval()
+
+
+def batch_slices(items: int, batch_size: int) -> list[slice]:
+    """Slices of 0…items-1; a last batch of a single item is left out, since batch statistics of one do not exist."""
+    slices = [slice(start, min(start + batch_size, items)) for start in range(0, items, batch_size)]
+    return [part for part in slices if part.stop - part.start > 1]

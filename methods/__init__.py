@@ -1,0 +1,1 @@
+"""The built-in hashing methods, a file or a folder each."""

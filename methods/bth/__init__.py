@@ -1,0 +1,148 @@
+"""BTH: a transformer that restores frames from their codes and keeps neighbours near, trained in two stages."""
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from torch import Tensor, nn
+
+from bench.context import FitContext
+from bench.corruption import draw_corruption
+from bench.data.features import Features
+from bench.method import Shape
+from bench.structure.anchors import kmeans, nearest_anchors, require_anchors
+from bench.structure.graph import AnchorGraph, anchor_graph
+from bench.structure.losses import cluster_loss, similarity_loss
+from bench.structure.pairs import draw_pairs
+from bench.training import Batch, DeepMethod, Draw, Schedule, train
+
+from .network import BthNetwork, reconstruction_loss
+
+VIDEOS_AN_ANCHOR = 20
+
+
+class BthParameters(Schedule):
+    """The paper's values. On sets too small for 2000 anchors the default is one anchor for 20 videos."""
+
+    hidden: int = Field(256, ge=2, multiple_of=2)
+    anchors: int = Field(2000, ge=2)
+    reconstruction_epochs: int | None = Field(None, ge=1)
+    """Epochs of the first stage; none given: as many as `epochs`."""
+    reconstruction_weight: float = Field(0.92, ge=0)
+    similarity_weight: float = Field(0.08, ge=0)
+    anchor_weight: float = Field(0.8, ge=0)
+    corruption: float = Field(0.15, ge=0, le=1)
+    reconstruct_corrupted: bool = False
+    """Restore the corrupted frames, as the authors' code does, instead of the clean ones, as the paper says."""
+
+
+class Bth(DeepMethod):
+    """BTH as the paper describes it. Stage 1 restores frames; its hidden states give anchors and neighbours to stage 2."""
+
+    name = "bth"
+    title = "BTH"
+    paper = "Li et al., Self-Supervised Video Hashing via Bidirectional Transformers, CVPR 2021"
+    Parameters: ClassVar = BthParameters
+    parameters: BthParameters
+
+    @classmethod
+    def defaults(cls, shape: Shape) -> dict[str, Any]:
+        return {"anchors": min(2000, max(2, shape[0] // VIDEOS_AN_ANCHOR))}
+
+    def check(self, shape: Shape) -> None:
+        require_anchors(self.parameters.anchors, shape[0])
+
+    def network(self, frames: int, dimensions: int) -> BthNetwork:
+        return BthNetwork(frames, dimensions, self.bits, self.parameters.hidden)
+
+    def encoder(self, network: nn.Module) -> nn.Module:
+        assert isinstance(network, BthNetwork)
+        return network.encoder
+
+    def objective(self, network: nn.Module, features: Features, context: FitContext) -> "NeighbourObjective":
+        assert isinstance(network, BthNetwork)
+        _, frames, dimensions = features.shape
+        parameters = self.parameters
+        context.seed_torch("reconstruction", "weights")
+        first_stage = self.network(frames, dimensions).to(context.device)
+        schedule = parameters.model_copy(update={"epochs": parameters.reconstruction_epochs or parameters.epochs})
+        objective = ReconstructionObjective(first_stage, parameters, len(features), frames)
+        train(first_stage, objective, features, schedule, context, f"{self.name}: reconstruction")
+        latent = latent_features(first_stage, features, context.device)
+        anchors = kmeans(latent, parameters.anchors, context.seed)
+        nearest, _ = nearest_anchors(latent, anchors, 1)
+        return NeighbourObjective(network, parameters, anchor_graph(latent, anchors), anchors[nearest[:, 0]], frames)
+
+
+def latent_features(network: BthNetwork, features: Features, device: torch.device) -> NDArray[np.float32]:
+    """Mean over the frames of the hidden states of every training video, (N, H)."""
+    with torch.inference_mode():
+        blocks = [
+            network.encoder.hidden(torch.from_numpy(features[start : start + 256]).to(device)).mean(dim=1).cpu().numpy()
+            for start in range(0, len(features), 256)
+        ]
+    return np.concatenate(blocks)
+
+
+@dataclass(frozen=True)
+class ReconstructionObjective:
+    """Stage 1: restore the frames of a video from their codes."""
+
+    network: BthNetwork
+    parameters: BthParameters
+    training_videos: int
+    frames: int
+
+    def draw(self, videos: NDArray[np.int64], random: np.random.Generator) -> Draw:
+        plan = draw_corruption(random, len(videos), self.frames, self.training_videos, self.parameters.corruption)
+        return Draw({"first": videos}, corruption={"first": plan})
+
+    def loss(self, batch: Batch, epoch: int) -> dict[str, Tensor]:  # noqa: ARG002
+        target = (batch.corrupted if self.parameters.reconstruct_corrupted else batch.videos)["first"]
+        _, _, restored = self.network(batch.corrupted["first"])
+        return {"loss": reconstruction_loss((restored,), (target,))}
+
+
+@dataclass(frozen=True)
+class NeighbourObjective:
+    """Stage 2: 0.92·reconstruction + 0.08·similarity + 0.8·anchor, over pairs of videos."""
+
+    network: BthNetwork
+    parameters: BthParameters
+    graph: AnchorGraph
+    anchors: NDArray[np.float32]
+    """(N, H): the anchor nearest to every training video."""
+    frames: int
+
+    def draw(self, videos: NDArray[np.int64], random: np.random.Generator) -> Draw:
+        pairs = draw_pairs(self.graph, videos, random)
+        drawn = {"first": videos, "second": pairs.partner}
+        corruption = {
+            name: draw_corruption(random, len(videos), self.frames, len(self.graph), self.parameters.corruption)
+            for name in drawn
+        }
+        values = {
+            "sign": pairs.sign,
+            "anchor_first": self.anchors[videos],
+            "anchor_second": self.anchors[pairs.partner],
+        }
+        return Draw(drawn, values, corruption)
+
+    def loss(self, batch: Batch, epoch: int) -> dict[str, Tensor]:  # noqa: ARG002
+        parameters, values = self.parameters, batch.values
+        targets = batch.corrupted if parameters.reconstruct_corrupted else batch.videos
+        both = torch.cat([batch.corrupted["first"], batch.corrupted["second"]])
+        # Without batch statistics both videos of the pairs can pass the network as one batch.
+        (hidden1, hidden2), (codes1, codes2), restored = (part.chunk(2) for part in self.network(both))
+        reconstruction = reconstruction_loss(restored, (targets["first"], targets["second"]))
+        similarity = similarity_loss(codes1.mean(dim=1), codes2.mean(dim=1), values["sign"])
+        anchor = cluster_loss(hidden1, hidden2, values["anchor_first"], values["anchor_second"])
+        total = (
+            parameters.reconstruction_weight * reconstruction
+            + parameters.similarity_weight * similarity
+            + parameters.anchor_weight * anchor
+        )
+        return {"loss": total, "reconstruction": reconstruction, "similarity": similarity, "anchor": anchor}

@@ -1,0 +1,109 @@
+"""What surrounds the numbers: packing, protocols, the record, determinism, import cost."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numba
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.metrics import PROTOCOLS, PackedCodes, evaluate, pack_codes, unpack_codes
+
+
+@given(rows=st.integers(0, 5), bits=st.integers(1, 200), seed=st.integers(0, 99))
+@settings(deadline=None, max_examples=50)
+def test_packing_can_be_undone(rows: int, bits: int, seed: int) -> None:
+    codes = np.random.default_rng(seed).choice(np.array([-1, 1], dtype=np.int8), size=(rows, bits))
+    packed = pack_codes(codes)
+    assert packed.words.shape == (rows, -(-bits // 64))
+    assert len(packed) == rows
+    unpacked = unpack_codes(packed)
+    assert unpacked.dtype == np.int8
+    np.testing.assert_array_equal(unpacked, codes)
+    np.testing.assert_array_equal(pack_codes(codes > 0).words, packed.words)
+
+
+def test_where_bits_go() -> None:
+    codes = np.zeros((1, 70), dtype=int)
+    codes[0, [0, 3, 69]] = 1
+    assert pack_codes(codes).words.tolist() == [[0b1001, 1 << 5]]
+
+
+def test_packed_codes_may_be_read_only() -> None:
+    codes = np.random.default_rng(0).integers(0, 2, (20, 40))
+    packed = pack_codes(codes)
+    packed.words.setflags(write=False)
+    fortran = PackedCodes(np.asfortranarray(pack_codes(np.tile(codes, 2)).words), 80)
+    assert evaluate(packed, [0, 1] * 10).map == evaluate(codes, [0, 1] * 10).map
+    assert evaluate(fortran, [0, 1] * 10).map == evaluate(np.tile(codes, 2), [0, 1] * 10).map
+
+
+def test_the_protocols() -> None:
+    assert set(PROTOCOLS) == {"paper", "strict"}
+    paper, strict = PROTOCOLS["paper"], PROTOCOLS["strict"]
+    assert (paper.normalise, paper.exclude_self, paper.ties) == ("k", False, "expected")
+    assert (strict.normalise, strict.exclude_self, strict.ties) == ("relevant", True, "expected")
+    for protocol in PROTOCOLS.values():
+        assert protocol.description.endswith(".")
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            protocol.name = "mine"  # type: ignore[misc]
+
+
+def test_a_changed_protocol_says_so() -> None:
+    def name(**options: object) -> str:
+        return evaluate([[0], [1]], [0, 0], **options).protocol.name  # type: ignore[arg-type]
+
+    assert name() == "paper"
+    assert name(ties="expected", normalise="k", exclude_self=False) == "paper"
+    assert name(ties="index") == "paper, ties=index"
+    assert name(protocol="strict", normalise="k", exclude_self=False) == "strict, normalise=k, exclude_self=False"
+
+
+def test_the_record_is_json() -> None:
+    scores = evaluate([[0, 1], [1, 1], [0, 0]], [0, 0, 1], ks=np.array([2, 1, 2]))
+    assert scores.ks == (1, 2)
+    record = json.loads(json.dumps(scores.to_json(), allow_nan=False))
+    assert record["map"] == {"1": scores.map[1], "2": scores.map[2]}
+    assert record["tie_spread"]["2"] == scores.map_best[2] - scores.map_worst[2]
+    assert record["protocol"]["name"] == "paper"
+    assert record["precision_recall"]["recall"] == scores.precision_recall[0].tolist()
+    assert record["queries"] == record["gallery"] == 3
+    assert "average_precision" not in record
+
+
+@pytest.mark.parametrize("ties", ["expected", "index"])
+def test_the_same_to_the_bit_with_any_number_of_threads(monkeypatch: pytest.MonkeyPatch, ties: str) -> None:
+    rng = np.random.default_rng(3)
+    codes, labels = rng.integers(0, 2, (700, 20)), rng.integers(0, 9, 700)
+    records = []
+    for threads in (1, 2, 5):
+        monkeypatch.setattr(numba.config, "NUMBA_NUM_THREADS", threads)
+        records.append(json.dumps(evaluate(codes, labels, ties=ties).to_json()))  # type: ignore[arg-type]
+    assert len(set(records)) == 1
+
+
+def test_importing_compiles_nothing_and_brings_no_torch(tmp_path: Path) -> None:
+    program = "import sys, bench.metrics; print(*sorted({'numba', 'torch'} & set(sys.modules)))"
+    assert run(program, tmp_path) == ""
+
+
+def test_a_new_process_finds_the_compiled_kernels(tmp_path: Path) -> None:
+    program = "from bench.metrics import evaluate; print(evaluate([[0, 1], [1, 1]], [0, 0]).map[5])"
+    first = run(program, tmp_path)
+    stored = sorted(path.name for path in tmp_path.rglob("*.nbc"))
+    assert stored
+    assert run(program, tmp_path) == first
+    assert sorted(path.name for path in tmp_path.rglob("*.nbc")) == stored
+
+
+def run(program: str, cache: Path) -> str:
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, cwd=root, env=environment, check=True, capture_output=True, text=True).stdout.strip()

@@ -1,0 +1,153 @@
+"""Small stores of synthetic runs, built through the same models as real ones."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.data.dataset import Summary
+from bench.metrics import PROTOCOLS
+from bench.record import Costs, RunRecord, Timing
+from bench.spec import RunSpec
+from bench.store import PER_QUERY, Store, StoredRun
+
+KS = (5, 20, 40, 60, 80, 100)
+QUERIES = 40
+
+
+def timing(batch: int, milliseconds: float) -> Timing:
+    """A timing with quartiles 5 % below and 10 % above the median."""
+    return Timing(
+        batch=batch, repeats=9, median_ms=milliseconds, lower_ms=milliseconds * 0.95, upper_ms=milliseconds * 1.1
+    )
+
+
+@dataclass
+class Builder:
+    """Writes synthetic runs into a store. `level` is about the mAP at the smallest k; it falls from there."""
+
+    store: Store
+
+    def summary(self, name: str, fingerprint: str, title: str) -> Summary:
+        return Summary(
+            name=name,
+            title=title,
+            fingerprint=fingerprint,
+            train_videos=2000,
+            query_videos=QUERIES,
+            gallery_videos=1000,
+            frames=25,
+            dimensions=64,
+            classes=10,
+            self_search=False,
+        )
+
+    def scores(self, level: float, bits: int, generator: np.random.Generator) -> tuple[Any, dict[str, Any]]:
+        metrics: dict[str, Any] = {}
+        arrays: dict[str, Any] = {}
+        for name, protocol in PROTOCOLS.items():
+            noise = 0.1 * generator.standard_normal((len(KS), QUERIES))
+            falling = level * (1 - 0.1 * np.log(np.array(KS) / 5))[:, None]
+            per_query = dict(zip(KS, np.clip(falling + noise, 0, 1), strict=True))
+            arrays |= {f"{name}@{k}": values for k, values in per_query.items()}
+            means = {str(k): float(values.mean()) for k, values in per_query.items()}
+            metrics[name] = {
+                "protocol": {"name": name, "description": protocol.description},
+                "bits": bits,
+                "ks": list(KS),
+                "queries": QUERIES,
+                "gallery": 1000,
+                "map": means,
+                "map_best": {k: value + 0.3 / bits for k, value in means.items()},
+                "map_worst": {k: value - 0.3 / bits for k, value in means.items()},
+                "precision": means,
+                "recall": means,
+                "ndcg": means,
+                "map_full": 0.3,
+                "precision_radius2": 0.2,
+                "queries_without_relevant": 2,
+            }
+        return metrics, arrays
+
+    def add(
+        self,
+        method: str,
+        bits: int,
+        seed: int = 0,
+        level: float = 0.5,
+        *,
+        title: str | None = None,
+        dataset: str = "toy",
+        dataset_title: str = "Toy videos",
+        fingerprint: str = "f" * 64,
+        parameters: dict[str, Any] | None = None,
+        reason: str | None = None,
+        uses_labels: bool = False,
+        epochs: int = 4,
+        cpu: str = "Synthetic CPU 3000",
+        milliseconds: float = 0.05,
+    ) -> StoredRun:
+        """Store one run; with a `reason` it failed."""
+        generator = np.random.default_rng([seed, bits, sum(map(ord, method))])
+        metrics, arrays = self.scores(level, bits, generator)
+        history = [{"epoch": epoch, "loss": level + 2 / (epoch + seed)} for epoch in range(1, epochs + 1)]
+        done = reason is None
+        record = RunRecord(
+            spec=RunSpec(
+                method=method,
+                dataset=dataset,
+                bits=bits,
+                seed=seed,
+                parameters=parameters or {"epochs": epochs, "learning_rate": 1e-3},
+                dataset_fingerprint=fingerprint,
+                method_revision=1,
+            ),
+            status="done" if done else "failed",
+            reason=reason,
+            method_title=title or method.upper(),
+            paper=f"A. Author, “The {method} paper”, 2020",
+            uses_labels=uses_labels,
+            dataset=self.summary(dataset, fingerprint, dataset_title),
+            started="2026-01-01T00:00:00Z",
+            durations={"fit": 10.0 + seed, "encode": 0.1} if done else {},
+            history=history if done else [],
+            metrics=metrics if done else {},
+            costs=Costs(
+                parameters_trained=2_000_000 + bits,
+                parameters_encode=1_000_000 + bits,
+                flops=1_500_000 * bits,
+                uncounted_operators={"aten::softmax": 3} if epochs else {},
+                encoder_bytes=4_000_000,
+                code_bytes=bits // 8,
+                device="cpu",
+                threads=2,
+                single=timing(1, milliseconds * 20),
+                batched=timing(256, milliseconds),
+            )
+            if done
+            else None,
+            environment={"cpu": cpu, "device": "cpu", "threads": 2, "libraries": {"torch": "2.4.0"}},
+        )
+        return self.store.write(record, lambda folder: np.savez(folder / PER_QUERY, **arrays))
+
+
+@pytest.fixture
+def builder(tmp_path: Path) -> Builder:
+    return Builder(Store(tmp_path / "results"))
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[StoredRun]:
+    """Four methods × 3 code lengths × 2 seeds: one run failed, one method is a bound, one has an odd title."""
+    builder = Builder(Store(tmp_path_factory.mktemp("store")))
+    for bits in (16, 32, 64):
+        for seed in (0, 1):
+            gain = bits / 640 + seed / 100
+            builder.add("alpha", bits, seed, 0.5 + gain, title="α_1 {50%} | $x$ & <b>", milliseconds=0.02)
+            builder.add("beta", bits, seed, 0.4 + gain)
+            failed = "out of memory | $2$\n\\end{tabular} <script>" if (bits, seed) == (32, 1) else None
+            builder.add("gamma", bits, seed, 0.3 + gain, reason=failed)
+            builder.add("oracle", bits, seed, 0.9, title="Oracle", uses_labels=True, epochs=0)
+    return list(builder.store.runs())

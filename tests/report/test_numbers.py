@@ -1,0 +1,153 @@
+"""The numbers in a report are those of the records."""
+
+import csv
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.report import summary, write_report
+from bench.report.runs import methods_of, name_runs
+from bench.store import StoredRun
+
+
+@pytest.fixture(scope="session")
+def report(runs: list[StoredRun], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_report(runs, tmp_path_factory.mktemp("reports") / "latest")
+
+
+def read(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def map_values(runs: Sequence[StoredRun], method: str, bits: int, k: int) -> list[float]:
+    return [
+        run.record.metrics["paper"]["map"][str(k)]
+        for run in runs
+        if (run.record.spec.method, run.record.spec.bits, run.record.status) == (method, bits, "done")
+    ]
+
+
+def row_of(markdown: str, heading: str, label: str) -> list[str]:
+    """Cells of the row that starts with `label` in the first table after `heading`."""
+    lines = markdown.split(heading, 1)[1].splitlines()
+    row = next(line for line in lines if line.startswith(f"| {label} "))
+    return [cell.strip() for cell in row.strip("|").split(" | ")]
+
+
+def test_table_shows_mean_and_standard_deviation(report: Path, runs: list[StoredRun]) -> None:
+    cells = row_of(report.read_text(encoding="utf-8"), "#### 16 bits", "BETA")
+    for cell, k in zip(cells[1:7], (5, 20, 40, 60, 80, 100), strict=True):
+        values = map_values(runs, "beta", 16, k)
+        assert cell == f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
+    assert cells[8] == "2"
+
+
+def test_csv_has_full_precision(report: Path, runs: list[StoredRun]) -> None:
+    rows = read(report.parent / "tables" / "toy-paper-16-bits.csv")
+    row = next(row for row in rows if row["method"] == "BETA" and row["k"] == "20")
+    values = map_values(runs, "beta", 16, 20)
+    assert float(row["map"]) == pytest.approx(statistics.mean(values), rel=1e-15)
+    assert float(row["map_std"]) == pytest.approx(statistics.stdev(values), rel=1e-12)
+    assert row["seeds"] == "2"
+
+
+def test_best_is_bold_and_a_bound_is_not(report: Path) -> None:
+    text = report.read_text(encoding="utf-8")
+    assert row_of(text, "#### 16 bits", "α\\_1")[1].startswith("**")
+    bound = row_of(text, "#### 16 bits", "Oracle (bound)")
+    assert not any("**" in cell for cell in bound)
+
+
+def test_ties_are_shown(report: Path, runs: list[StoredRun]) -> None:
+    cells = row_of(report.read_text(encoding="utf-8"), "#### 16 bits", "BETA")
+    mean = statistics.mean(map_values(runs, "beta", 16, 20))
+    assert cells[7] == f"{mean - 0.3 / 16:.3f}–{mean + 0.3 / 16:.3f}"
+
+
+def test_failed_run_keeps_its_row_and_reason(report: Path, runs: list[StoredRun]) -> None:
+    text = report.read_text(encoding="utf-8")
+    cells = row_of(text, "#### 32 bits", "GAMMA")
+    values = map_values(runs, "gamma", 32, 20)
+    assert len(values) == 1
+    assert cells[2] == f"{values[0]:.3f}"
+    assert cells[8] == "1"
+    assert cells[9].startswith("seed 1 failed: out of memory")
+    assert "## Runs without a result" in text
+    assert "23 finished, 1 without a result" in text
+
+
+def test_method_without_any_result_keeps_its_row(builder: Any, tmp_path: Path) -> None:
+    builder.add("alpha", 16)
+    builder.add("beta", 16, reason="no such device")
+    text = write_report(list(builder.store.runs()), tmp_path / "report").read_text(encoding="utf-8")
+    assert row_of(text, "#### 16 bits", "BETA")[1:] == [*["–"] * 7, "failed: no such device"]
+    for heading in ("### Cost", "### Training"):
+        assert row_of(text, heading, "BETA")[-1] == "failed: no such device"
+
+
+def test_report_of_nothing_but_failures(builder: Any, tmp_path: Path) -> None:
+    builder.add("beta", 16, reason="no such device")
+    runs = list(builder.store.runs())
+    text = write_report(runs, tmp_path / "report").read_text(encoding="utf-8")
+    assert "0 finished, 1 without a result" in text
+    assert "BETA, 16 bits: failed: no such device" in summary(runs)
+
+
+def test_one_seed_is_shown_plainly(builder: Any, tmp_path: Path) -> None:
+    builder.add("alpha", 16)
+    path = write_report(list(builder.store.runs()), tmp_path / "report")
+    assert "±" not in path.read_text(encoding="utf-8").split("### Retrieval quality")[1].split("## Parameters")[0]
+
+
+def test_parameter_sets_are_not_merged(builder: Any) -> None:
+    for epochs in (5, 60):
+        builder.add("alpha", 16, parameters={"epochs": epochs, "rate": 0.1})
+    builder.add("beta", 16)
+    assert methods_of(name_runs(builder.store.runs())) == ["ALPHA (epochs=5)", "ALPHA (epochs=60)", "BETA"]
+
+
+def test_datasets_that_differ_in_content_are_not_merged(builder: Any) -> None:
+    for letter in "ab":
+        builder.add("alpha", 16, fingerprint=letter * 64)
+    named = name_runs(builder.store.runs())
+    assert [run.dataset for run in named] == ["toy-aaaaaaaa", "toy-bbbbbbbb"]
+    assert [run.dataset_title for run in named] == ["Toy videos (data aaaaaaaa)", "Toy videos (data bbbbbbbb)"]
+
+
+def test_equal_titles_are_told_apart(builder: Any) -> None:
+    builder.add("alpha", 16, title="Hash")
+    builder.add("beta", 16, title="Hash")
+    assert methods_of(name_runs(builder.store.runs())) == ["Hash [alpha]", "Hash [beta]"]
+
+
+def test_times_of_different_machines_stay_apart(builder: Any, tmp_path: Path) -> None:
+    builder.add("alpha", 16, seed=0, cpu="Slow CPU", milliseconds=4.0)
+    builder.add("alpha", 16, seed=1, cpu="Fast CPU", milliseconds=1.0)
+    path = write_report(list(builder.store.runs()), tmp_path / "report")
+    text = path.read_text(encoding="utf-8")
+    assert "come from 2 machines and must not be ranked together" in text
+    times = {row["machine"]: float(row["batched_ms"]) for row in read(tmp_path / "report" / "tables" / "toy-cost.csv")}
+    assert times == {"Slow CPU, 2 threads": 4.0, "Fast CPU, 2 threads": 1.0}
+    assert {path.name for path in (tmp_path / "report" / "figures").glob("*time*.png")} == {
+        "toy-map-by-time-1.png",
+        "toy-map-by-time-2.png",
+    }
+
+
+def test_summary_for_the_terminal(runs: list[StoredRun]) -> None:
+    text = summary(runs)
+    values = map_values(runs, "beta", 64, 100)
+    assert f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}" in text
+    assert "Toy videos" in text
+    assert "1,000,064" in text
+    assert "GAMMA, 32 bits: seed 1 failed: out of memory" in text
+    assert "seed 0" not in text
+    assert max(map(len, text.splitlines())) <= 120
+
+
+def test_summary_of_nothing() -> None:
+    assert summary([]) == "No runs are stored."
