@@ -4,6 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bench.checkpoint import load_checkpoint as load_checkpoint
     from bench.data.dataset import Dataset as Dataset
     from bench.loading import load_dataset as load_dataset
     from bench.encoder import Encoder as Encoder
@@ -20,6 +21,7 @@ _HOMES = {
     "Scores": "bench.metrics",
     "evaluate": "bench.metrics",
     "fit": "bench.fitting",
+    "load_checkpoint": "bench.checkpoint",
     "load_dataset": "bench.loading",
     "load_encoder": "bench.encoder",
 }

@@ -55,7 +55,7 @@ def run(
     from bench.fitting import choose_device
     from bench.progress import progress, say
     from bench.registry import load_registry
-    from bench.report import check_report_folder, summary, write_report
+    from bench.report import summary, write_report
     from bench.runner import Runner, check_existing
     from bench.store import Store
     from bench.sweep import SweepFile, parse_settings, plan, read_sweep_file
@@ -67,7 +67,7 @@ def run(
     policy, target = check_existing(existing), choose_device(device)
     store = Store(results)
     store.require_writable()
-    check_report_folder(report)
+    # CHECK_REPORT
     planned = plan(
         load_registry(plugin or []),
         methods=_names(methods) or file.methods or [],
@@ -110,13 +110,13 @@ def evaluate(
 ) -> int:
     """Compute the metrics of stored runs again from their codes; trains nothing."""
     from bench.evaluation import evaluate_again
-    from bench.metrics import resolve_protocol
+    from bench.metrics.protocols import choose_protocol
     from bench.report import summary
     from bench.store import Store
 
     names = _names(protocol)
     for name in names:
-        resolve_protocol(name)
+        choose_protocol(name)
     runs = evaluate_again(Store(results), names)
     if not runs:
         raise InputError(f"{results}: no stored runs; name another folder with --results, or start with `bench run`")

@@ -26,18 +26,19 @@ def write_per_query(path: Path, scores: Mapping[str, Scores]) -> None:
 
 def evaluate_again(store: Store, protocols: Iterable[str]) -> list[StoredRun]:
     """Metrics of all finished runs again from their stored codes, under these protocols; the records are updated."""
-    names = list(protocols)
+    asked = list(protocols)
     updated: list[StoredRun] = []
     for run in store.runs():
         if run.record.status != "done":
             updated.append(run)
             continue
         codes = read_codes(run.folder / CODES)
-        scores = {name: evaluate_codes(codes, name) for name in names}
+        # Those stored before are computed again too: all of a record's numbers come from one version of the evaluator.
+        scores = {name: evaluate_codes(codes, name) for name in dict.fromkeys([*run.record.metrics, *asked])}
         write_per_query(run.folder / PER_QUERY, scores)
         record = run.record.model_copy(
             update={
-                "metrics": {**run.record.metrics, **{name: score.to_json() for name, score in scores.items()}},
+                "metrics": {name: score.to_json() for name, score in scores.items()},
                 "checksums": {**run.record.checksums, PER_QUERY: sha256(run.folder / PER_QUERY)},
             }
         )

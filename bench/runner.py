@@ -109,8 +109,12 @@ class Runner:
             codes = encode_dataset(encoder, method, data)
         with _timed(durations, "evaluate"):
             scores = {name: evaluate_codes(codes, name) for name in PROTOCOLS}
+        costs, reason = None, None
         with _timed(durations, "profile"):
-            costs = None if method.uses_labels else profile_encoder(encoder, method, data)
+            try:
+                costs = None if method.uses_labels else profile_encoder(encoder, method, data)
+            except Exception as error:  # an encoder that cannot be profiled keeps its quality
+                reason = f"costs could not be measured: {_reason(error)}"
 
         def fill(folder: Path) -> None:
             write_codes(folder / CODES, codes)
@@ -120,6 +124,7 @@ class Runner:
         complete = record.model_copy(
             update={
                 "status": "done",
+                "reason": reason,
                 "durations": durations,
                 "history": encoder.history,
                 "metrics": {name: score.to_json() for name, score in scores.items()},

@@ -3,7 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -73,10 +73,28 @@ class Objective(Protocol):
         """The parts of the loss by name, `loss` the total that is minimised. `epoch` counts from 0."""
 
 
+@dataclass(frozen=True)
+class AuthorsWeights:
+    """How a method's authors name the weights that they release."""
+
+    names: Mapping[str, str]
+    """Their name of every weight and statistic, by ours."""
+    input_weight: str
+    """Their name of the first matrix, (H, D)."""
+    code_weight: str
+    """Their name of the last matrix of the encoder, (K, H)."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Numbers that encoding needs and the file does not hold, with their meaning; buffers of these names."""
+    unused: frozenset[str] = frozenset()
+    """Their names of what they store and never use."""
+
+
 class DeepMethod(Method):
     """A method that trains a network: it says the network, what to prepare, what an item holds and what the loss is."""
 
     parameters: Schedule
+    authors: ClassVar[AuthorsWeights | None] = None
+    """How the authors' released weights are named, if the method can read them."""
 
     @abstractmethod
     def network(self, frames: int, dimensions: int) -> nn.Module:

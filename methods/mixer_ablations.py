@@ -27,6 +27,7 @@ class MlpMixer(Mcmsh):
 
     name = "mlp-mixer"
     title = "MLP-Mixer"
+    authors = None
     Parameters: ClassVar = MlpMixerParameters
 
 
@@ -35,6 +36,7 @@ class MixerLongRange(Mcmsh):
 
     name = "mixer-lrd"
     title = "+L-RD"
+    authors = None
     Parameters: ClassVar = LongRangeParameters
 
 
@@ -43,6 +45,7 @@ class MixerMiddleRange(Mcmsh):
 
     name = "mixer-mrd"
     title = "+M-RD"
+    authors = None
     Parameters: ClassVar = MiddleRangeParameters
 
 
@@ -51,4 +54,5 @@ class MixerShortRange(Mcmsh):
 
     name = "mixer-srd"
     title = "+S-RD"
+    authors = None
     Parameters: ClassVar = ShortRangeParameters

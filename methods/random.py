@@ -26,7 +26,8 @@ class ContentHash(nn.Module):
 
     def forward(self, videos: Tensor) -> Tensor:
         """(n, T, D) → (n, K) in ±1."""
-        words = videos.contiguous().view(torch.int32).to(torch.int64)
+        # By way of numpy: torch's tracer, which counts operators, cannot look at floats as integers.
+        words = torch.from_numpy(videos.contiguous().cpu().numpy().view(np.int32)).to(self.key)
         # Multilinear hashing: wrapping 64-bit sums, so the order of addition does not matter.
         hashed = (words.flatten(1) * self.key).sum(dim=1, keepdim=True)
         mixed = hashed + GOLDEN * torch.arange(1, self.bits + 1, device=videos.device)

@@ -12,6 +12,7 @@ from bench.errors import InputError
 from bench.metrics.blocks import BlockScores, Counter, Task, score_block
 from bench.metrics.codes import PackedCodes, read_codes
 from bench.metrics.counting import Problem, byte_planes, count_block
+from bench.metrics.cuda import DeviceCounter, find_device
 from bench.metrics.labels import read_labels
 from bench.metrics.protocols import Normalise, Ties, choose_protocol
 from bench.metrics.scores import Scores
@@ -34,6 +35,7 @@ def evaluate(
 
     Exact, and the same to the last bit on every run, whatever the number of threads (all cores, or
     `NUMBA_NUM_THREADS`). Time is O(queries * gallery * bits), memory O(queries + gallery).
+    Large problems run on a CUDA device if there is one, with the same result; `cuda.find_device` states when.
 
     Args:
         query_codes: (Q, K) array of ±1 or of 0/1, or `PackedCodes`; K from 1 to 65,535.
@@ -72,13 +74,14 @@ def evaluate(
     problem = Problem(rows, planes, labels)
     excludes_self = is_self and chosen.exclude_self
     ranked = len(gallery) - excludes_self
+    device = find_device(len(queries) * len(gallery))
     task = Task(
         problem=problem,
         excludes_self=excludes_self,
         protocol=chosen,
         ks=cutoffs,
         tables=rank_tables(len(gallery), [min(k, ranked) for k in cutoffs]),
-        count=_processor_counter(problem, queries.bits),
+        count=DeviceCounter(problem, queries.bits, device) if device else _processor_counter(problem, queries.bits),
     )
     return _gather(task, _score_blocks(task), queries.bits)
 

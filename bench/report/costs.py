@@ -83,15 +83,15 @@ def training_table(runs: Sequence[ReportRun]) -> Table:
     """Epochs, time, final loss and the rule by which weights were chosen. `runs` are those of one dataset."""
     observed = frames.training(runs)
     observed["checkpoint"] = [run.record.checkpoint for run in runs if run.done]
-    by = ("dataset", "method", "bound", "bits", "checkpoint")
-    frame = frames.over_seeds(observed, by, spread=["fit_seconds", "final_loss"], mean=["epochs"])
+    frame = frames.over_seeds(observed, (*BY, "checkpoint"), spread=["fit_seconds", "final_loss"], mean=["epochs"])
+    several_machines = len(machines(frame)) > 1
     several_seeds = bool((frame["seeds"] > 1).any())
     why = problems.notes(runs)
     rows = []
     for method, bits in rows_of(runs):
         found = frame[(frame["method"] == method) & (frame["bits"] == bits)]
         if found.empty:
-            blank = [Cell(NOTHING)] * (4 + several_seeds)
+            blank = [Cell(NOTHING)] * (4 + several_machines + several_seeds)
             rows.append([Cell(method), Cell(str(bits)), *blank, Cell(why.get((method, bits), ""))])
         for _, row in found.iterrows():
             cells = [
@@ -102,20 +102,24 @@ def training_table(runs: Sequence[ReportRun]) -> Table:
                 Cell(significant(row["final_loss"], row["final_loss_std"])),
                 Cell(row["checkpoint"]),
             ]
-            rows.append([*cells, *[Cell(str(row["seeds"]))] * several_seeds, Cell(why.get((method, bits), ""))])
-    header = ["method", "bits", "epochs", "fit (s)", "final loss", "weights", *["seeds"] * several_seeds, "note"]
+            cells += [Cell(row["machine"])] * several_machines + [Cell(str(row["seeds"]))] * several_seeds
+            rows.append([*cells, Cell(why.get((method, bits), ""))])
+    header = ["method", "bits", "epochs", "fit (s)", "final loss", "weights"]
+    header += ["machine"] * several_machines + ["seeds"] * several_seeds + ["note"]
     if not why:
         header, rows = header[:-1], [row[:-1] for row in rows]
     notes = ["Losses of different methods do not compare. No rule for choosing weights looks at test labels."]
     if several_seeds:
         notes[0] = f"Mean ± standard deviation over seeds. {notes[0]}"
+    if several_machines:
+        notes[0] += " Times of different machines do not compare."
     return Table(
         name=f"{runs[0].dataset}-training",
         caption=f"Training on {runs[0].dataset_title}.",
         header=header,
         rows=rows,
         frame=frame,
-        words=frozenset({"weights", "note"}),
+        words=frozenset({"weights", "machine", "note"}),
         notes=tuple(notes),
     )
 

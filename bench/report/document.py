@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bench.report import costs, frames, problems, quality
-from bench.report.escape import code_block, markdown
+from bench.report.escape import code_block, html, markdown
 from bench.report.plots import Plot, map_at_k, map_by_bits, quality_by_time, training_loss
 from bench.report.render import Cell, Table, to_markdown
 from bench.report.runs import (
@@ -20,7 +20,6 @@ from bench.report.runs import (
     methods_of,
     protocols_of,
     seeds_of,
-    summary_of,
 )
 from bench.report.style import Style, assign
 from bench.text import slug
@@ -94,22 +93,26 @@ def compose(runs: Sequence[ReportRun]) -> Document:
 
 def _overview(runs: Sequence[ReportRun], datasets: Mapping[str, Sequence[ReportRun]]) -> list[str]:
     done = sum(run.done for run in runs)
-    bounds = len(bounds_of(runs))
+    bounds = bounds_of(runs)
+    competing = [method for method in methods_of(runs) if method not in bounds]
     seeds = seeds_of(runs)
-    compared = _count(len(methods_of(runs)) - bounds, "method")
+    compared = _count(len(competing), "method")
     if bounds:
-        compared += f" and {_count(bounds, 'bound')}"
-    missing = f"{done} finished, {len(runs) - done} without a result (listed below)"
+        compared += f" and {_count(len(bounds), 'bound')}"
+    missing = f"{done} finished, {len(runs) - done} [without a result](#runs-without-a-result)"
     sentence = (
         f"{compared} on {_count(len(datasets), 'dataset')} at {_listed(bits_of(runs))} bits, "
         f"{'seed' if len(seeds) == 1 else 'seeds'} {_listed(seeds)}: {_count(len(runs), 'run')}, "
         f"{'all finished' if done == len(runs) else missing}."
     )
-    return [sentence, *(_dataset_sentence(group) for group in datasets.values())]
+    names = f"Methods: {', '.join(map(markdown, competing))}." if competing else ""
+    if bounds:
+        names += f" Bounds: {', '.join(map(markdown, sorted(bounds)))}."
+    return [sentence, names.strip(), *(_dataset_sentence(group) for group in datasets.values())]
 
 
 def _dataset_sentence(runs: Sequence[ReportRun]) -> str:
-    data = summary_of(runs)
+    data = runs[0].record.dataset
     if data.self_search:
         search = f"{data.query_videos:,} queries, searched among themselves"
     else:
@@ -156,7 +159,7 @@ def _quality(
     document.add_plot(map_at_k(f"{name}-map-at-k", title, scores, styles))
     for bits in bits_of(runs):
         document.add(f"#### {bits} bits")
-        document.add_table(quality.table(runs, scores, protocol, bits, {}))
+        document.add_table(quality.table(runs, scores, protocol, bits))
     if scores["bits"].nunique() > 1:
         document.add("#### By code length")
         document.add_plot(map_by_bits(f"{name}-map-by-bits", title, scores, styles))
@@ -190,7 +193,7 @@ def _parameters(datasets: Mapping[str, Sequence[ReportRun]]) -> list[str]:
             values = sorted(record.spec.parameters.items())
             lines = [f"{name} = {json.dumps(value, sort_keys=True, ensure_ascii=False)}" for name, value in values]
             parts.append(
-                f"<details><summary>{markdown(method)} on {markdown(group[0].dataset_title)}</summary>\n\n"
+                f"<details><summary>{html(method)} on {html(group[0].dataset_title)}</summary>\n\n"
                 f"`{record.spec.method}`, revision {record.spec.method_revision}. {markdown(record.paper)}\n\n"
                 f"{code_block(chr(10).join(lines) or 'no parameters')}\n\n"
                 "</details>"

@@ -2,6 +2,7 @@
 
 import re
 import textwrap
+from html import escape
 
 LATEX = {
     "\\": r"\textbackslash{}",
@@ -28,7 +29,8 @@ LATEX = {
     "”": "''",
     "…": r"\ldots{}",
     "†": r"$\dagger$",
-    "≤": r"$\leq$",
+    "≥": r"$\geq$",
+    "α": r"$\alpha$",
 }
 
 
@@ -48,6 +50,11 @@ def markdown(text: str) -> str:
     """`text` as running text or a table cell of GitHub's Markdown."""
     escaped = re.sub(r"([\\`*_\[\]|~$])", r"\\\1", one_line(text))
     return escaped.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def html(text: str) -> str:
+    """`text` within HTML tags, where Markdown's backslashes would show."""
+    return escape(one_line(text))
 
 
 def code_block(text: str) -> str:

@@ -82,6 +82,7 @@ def _write(document: Document, folder: Path) -> None:
     for plot in document.plots:
         _write_text(figures / f"{plot.name}.csv", to_csv(plot.frame))
         _write_text(figures / f"{plot.name}.svg", _svg(plot))
+        plot.figure.set_layout_engine("none")  # the first format settles the layout, slowly, for both
         (figures / f"{plot.name}.png").write_bytes(_png(plot))
     _write_text(folder / REPORT, document.text)
 

@@ -1,6 +1,7 @@
 """Plots of a report. Each carries the frame it was drawn from, which becomes the CSV file beside it."""
 
 import math
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -50,7 +51,7 @@ def map_at_k(name: str, title: str, scores: pd.DataFrame, styles: dict[str, Styl
 
     figure = _panels(sorted(scores["bits"].unique()), draw, "retrieved videos k", "mAP@k", share_y=True)
     _method_legend(figure, scores, styles)
-    return _finished(name, f"mAP@k on {title}, by code length", figure, scores)
+    return _plot(name, f"mAP@k on {title}, by code length", figure, scores)
 
 
 def map_by_bits(name: str, title: str, scores: pd.DataFrame, styles: dict[str, Style]) -> Plot:
@@ -68,7 +69,7 @@ def map_by_bits(name: str, title: str, scores: pd.DataFrame, styles: dict[str, S
 
     figure = _panels(ks, draw, "code length (bits)", "mAP@k", share_y=True)
     _method_legend(figure, shown, styles)
-    return _finished(name, f"mAP@k on {title}, against code length", figure, shown)
+    return _plot(name, f"mAP@k on {title}, against code length", figure, shown)
 
 
 def quality_by_time(name: str, title: str, joined: pd.DataFrame, styles: dict[str, Style]) -> Plot:
@@ -101,7 +102,7 @@ def quality_by_time(name: str, title: str, joined: pd.DataFrame, styles: dict[st
     figure = _panels(sorted(joined["bits"].unique()), draw, label, f"mAP@{k}", share_y=True, share_x=True)
     _method_legend(figure, joined, styles, lines=False)
     caption = f"mAP@{k} on {title}, against encoding time on {joined['machine'].iloc[0]} (bars: quartiles of the time)"
-    return _finished(name, caption, figure, joined)
+    return _plot(name, caption, figure, joined)
 
 
 def training_loss(name: str, title: str, losses: pd.DataFrame, styles: dict[str, Style]) -> Plot:
@@ -117,20 +118,17 @@ def training_loss(name: str, title: str, losses: pd.DataFrame, styles: dict[str,
             by_epoch = rows.sort_values("epoch")
             style = replace(styles[method], line=patterns[int(str(bits))])
             _line(axes, by_epoch["epoch"], by_epoch["loss"], by_epoch["loss_std"], style, markers=len(rows) == 1)
-        axes.set_title(escape.plot(method, 30))
+        axes.set_title(textwrap.fill(escape.plot(method, 66), 22))
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
         axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
 
     figure = _panels(_methods(losses), draw, "epoch", "training loss", share_y=False)
     handles = [Line2D([], [], color=NEUTRAL, linestyle=patterns[bits]) for bits in lengths]
     _legend(figure, handles, [f"{bits} bits" for bits in lengths], _seeds(losses))
-    return _finished(name, f"Training loss on {title}", figure, losses)
+    return _plot(name, f"Training loss on {title}", figure, losses)
 
 
-def _finished(name: str, caption: str, figure: Figure, frame: pd.DataFrame) -> Plot:
-    """The plot, its layout settled once for all formats."""
-    figure.draw_without_rendering()
-    figure.set_layout_engine("none")
+def _plot(name: str, caption: str, figure: Figure, frame: pd.DataFrame) -> Plot:
     seeds = _seeds(frame)
     return Plot(name, f"{caption}; {seeds}." if seeds else f"{caption}.", figure, frame)
 

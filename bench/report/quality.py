@@ -1,13 +1,14 @@
 """Tables of retrieval quality: methods in rows, mAP@k in columns, one table per code length."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import pandas as pd
 
 from bench.report import frames, problems
 from bench.report.render import NOTHING, Cell, Table, number
 from bench.report.runs import ReportRun, bounds_of, methods_of, seeds_of
+from bench.report.significance import EXPLANATION, indistinguishable
 from bench.text import slug
 
 BY = ("dataset", "protocol", "method", "bound", "bits", "k")
@@ -33,19 +34,16 @@ def select(frame: pd.DataFrame, **values: object) -> pd.DataFrame:
     return chosen
 
 
-def table(
-    runs: Sequence[ReportRun], scores: pd.DataFrame, protocol: str, bits: int, equals_of_best: Mapping[int, set[str]]
-) -> Table:
-    """mAP@k of all methods at one code length. `runs` are those of one dataset.
-
-    `scores` comes from `aggregate`; `equals_of_best` names, by k, the methods that are not significantly worse than
-    the best.
-    """
+def table(runs: Sequence[ReportRun], scores: pd.DataFrame, protocol: str, bits: int) -> Table:
+    """mAP@k of all methods at one code length. `runs` are those of one dataset, `scores` comes from `aggregate`."""
     here = [run for run in runs if run.bits == bits]
     evaluated = select(scores, dataset=here[0].dataset, protocol=protocol)
     chosen = select(evaluated, bits=bits)
     ks = sorted(int(k) for k in evaluated["k"].unique())
     best = _best(chosen)
+    compared = {k: indistinguishable(here, protocol, k) for k in ks}
+    tested = any(methods is not None for methods in compared.values())
+    near = {k: (methods or set()) - best[k] for k, methods in compared.items()}
     why = problems.notes(here)
     tie_k = headline_ks(ks)[0]
     tied = chosen[chosen["k"] == tie_k]
@@ -61,7 +59,7 @@ def table(
             Cell(
                 number(values["map"][k], values["map_std"][k], DECIMALS),
                 bold=method in best[k],
-                mark="†" if method in equals_of_best.get(k, set()) - best[k] else "",
+                mark="†" if method in near[k] else "",
             )
             for k in ks
         ]
@@ -83,9 +81,14 @@ def table(
         caption=f"mAP@k on {here[0].dataset_title} at {bits} bits, protocol {protocol}.",
         header=header,
         rows=rows,
-        frame=chosen,
+        frame=chosen.assign(
+            best=[method in best[k] for method, k in zip(chosen["method"], chosen["k"], strict=True)],
+            not_significantly_worse=[
+                method in near[k] for method, k in zip(chosen["method"], chosen["k"], strict=True)
+            ],
+        ),
         words=frozenset({"note"}),
-        notes=_notes(here, protocol, tie_k if show_ties else None, show_seeds, marked=any(equals_of_best.values())),
+        notes=_notes(here, protocol, tie_k if show_ties else None, show_seeds, tested),
     )
 
 
@@ -106,21 +109,21 @@ def _best(chosen: pd.DataFrame) -> dict[int, set[str]]:
     competing = chosen[~chosen["bound"].astype(bool)]
     best: dict[int, set[str]] = defaultdict(set)
     for k, rows in competing.groupby("k"):
-        shown = rows["map"].round(DECIMALS)
+        shown = rows["map"].map(f"{{:.{DECIMALS}f}}".format)
         best[int(str(k))] = set(rows["method"][shown == shown.max()])
     return best
 
 
 def _notes(
-    runs: Sequence[ReportRun], protocol: str, tie_k: int | None, several_seeds: bool, marked: bool
+    runs: Sequence[ReportRun], protocol: str, tie_k: int | None, several_seeds: bool, tested: bool
 ) -> tuple[str, ...]:
     """What a reader must know to read the table alone."""
     texts = [f"Protocol {protocol}: {description(runs, protocol)}"]
     if several_seeds:
         texts.append(f"Mean ± standard deviation over the seeds {', '.join(map(str, seeds_of(runs)))}.")
     texts.append(f"Bold: best{' (bounds do not compete)' if bounds_of(runs) else ''}.")
-    if marked:
-        texts.append("†: not significantly worse than the best.")
+    if tested:
+        texts.append(EXPLANATION)
     if tie_k is not None:
         texts.append(f"Ties @{tie_k}: mAP@{tie_k} with items at equal distance in the worst and in the best order.")
     texts.append(_without_relevant(runs, protocol))

@@ -5,7 +5,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.data.dataset import Summary
 from bench.metrics import PROTOCOLS
 from bench.record import RunRecord
 from bench.store import StoredRun
@@ -73,11 +72,6 @@ def datasets_of(runs: Sequence[ReportRun]) -> dict[str, list[ReportRun]]:
     for run in runs:
         groups[run.dataset].append(run)
     return dict(groups)
-
-
-def summary_of(runs: Sequence[ReportRun]) -> Summary:
-    """The summary of the one dataset that all `runs` share."""
-    return runs[0].record.dataset
 
 
 def methods_of(runs: Iterable[ReportRun]) -> list[str]:

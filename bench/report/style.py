@@ -10,7 +10,9 @@ COLOURS = (
 )  # fmt: skip
 # One more than the colours: a colour that comes again has another marker.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", ">", "h")
-LINES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)))
+LINES: tuple[Any, ...] = (
+    "-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (9, 2)), (0, (4, 1, 1, 1, 1, 1)),
+)  # fmt: skip
 BOUND_COLOUR = "#7F7F7F"
 BOUND_LINES: tuple[Any, ...] = ((0, (5, 2)), (0, (2, 2)), (0, (5, 2, 1, 2)))
 BOUND_MARKERS = ("o", "s", "^", "D")

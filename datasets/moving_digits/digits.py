@@ -26,8 +26,8 @@ def load_digits() -> tuple[NDArray[np.float32], NDArray[np.int64]]:
 
     Returns the images, (1797, 8, 8) with values 0 to 16, and their classes, (1797,) with values 0 to 9.
 
-    Source: E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998
-    (the test set).
+    Source: E. Alpaydin and C. Kaynak, "Optical Recognition of Handwritten Digits" (its test set), UCI Machine Learning
+    Repository, 1998.
     """
     # Importing sklearn.datasets takes seconds, as it pulls in most of scikit-learn and SciPy, for one small text file.
     # Finding the package does not import it. A test compares with the real load_digits.

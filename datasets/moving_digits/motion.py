@@ -1,4 +1,4 @@
-"""What happens in each video: which digits it shows, and where, how large, how turned and how bright, frame by frame."""
+"""What happens in each video: which digits it shows, and where, how large, how turned and how bright in each frame."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -72,7 +72,7 @@ def draw_scenes(parameters: Parameters, split: SplitName) -> Scenes:
     opacities[follows, 0], opacities[follows, 1] = 1 - second[follows], second[follows]
 
     sides = size * random.uniform(0.5, 0.62, (count, 2, 1)) * (1 + 0.1 * _waves(random, count, time))
-    angles = np.deg2rad(random.uniform(-10, 10, (count, 2, 1)) + 12 * _waves(random, count, time))
+    angles = np.deg2rad(random.uniform(-10, 10, (count, 2, 1)) + 15 * _waves(random, count, time))
     brightness = 0.85 + 0.15 * _waves(random, count, time)[:, 0]
 
     ends = random.uniform(-1, 1, (count, 2, 1, 2))

@@ -14,28 +14,26 @@ GENERATOR_REVISION = 1
 class Parameters:
     """Everything that the generated data depends on, beside the generator's revision. The defaults are the dataset."""
 
-    train_videos: int = 2400
+    train_videos: int = 2000
     query_videos: int = 500
-    gallery_videos: int = 1600
+    gallery_videos: int = 1500
     frames: int = 25
     """Frames of each video."""
-    frame_size: int = 28
+    frame_size: int = 24
     """Height and width of a frame, in pixels."""
     second_digit_share: float = 0.4
     """Share of the videos in which a second digit passes or follows, half of them each."""
-    clutter: float = 0.3
+    clutter: float = 0.35
     """Largest brightness of the clouds behind the digits; 1 is white."""
-    noise: float = 0.06
+    noise: float = 0.1
     """Standard deviation of the pixel noise; 1 is white."""
     filters: int = 256
     """Number of patches in the dictionary, which is the number D of features that describe a frame."""
-    patch_size: int = 7
+    patch_size: int = 6
     """Height and width of a patch, in pixels."""
-    patch_stride: int = 3
-    """Distance from one patch of a frame to the next, in pixels."""
     patch_samples: int = 40_000
     """Number of training patches that whitening and dictionary are learned from."""
-    threshold: float = 2.5
+    threshold: float = 2.0
     """What a whitened patch's product with an atom must exceed to count; such products have variance of about 1."""
     seed: int = 0
 
@@ -48,7 +46,6 @@ class Parameters:
             "frame_size": 8,
             "filters": 1,
             "patch_size": 2,
-            "patch_stride": 1,
             "patch_samples": self.filters,
             "clutter": 0,
             "noise": 0,
@@ -57,8 +54,8 @@ class Parameters:
         for name, least in at_least.items():
             if not getattr(self, name) >= least:
                 raise InputError(f"moving-digits: {name} must be at least {least}, not {getattr(self, name)}")
-        if self.patch_size > self.frame_size:
-            raise InputError(f"moving-digits: patch_size must be at most frame_size = {self.frame_size}")
+        if self.patch_size > self.frame_size - 2:
+            raise InputError(f"moving-digits: patch_size must be at most frame_size - 2 = {self.frame_size - 2}")
         if not 0 <= self.second_digit_share <= 1:
             raise InputError(f"moving-digits: second_digit_share must be 0 to 1, not {self.second_digit_share}")
 

@@ -29,11 +29,11 @@ def render(
 
     A video's frames depend on the parameters, its split and its index, not on the others asked for.
     """
-    videos = np.asarray(videos, dtype=np.int64)
+    indices = np.asarray(videos, dtype=np.int64)
     size = parameters.frame_size
-    frames = np.empty((len(videos), parameters.frames, size, size), dtype=np.uint8)
-    for start in range(0, len(videos), VIDEOS_AT_ONCE):
-        batch = videos[start : start + VIDEOS_AT_ONCE]
+    frames = np.empty((len(indices), parameters.frames, size, size), dtype=np.uint8)
+    for start in range(0, len(indices), VIDEOS_AT_ONCE):
+        batch = indices[start : start + VIDEOS_AT_ONCE]
         picture = _picture(parameters, scenes[batch])
         picture += parameters.noise * _noise(parameters, split, batch)
         frames[start : start + len(batch)] = picture.mul_(255).round_().clamp_(0, 255).numpy()
@@ -66,7 +66,7 @@ def _digit(scenes: Scenes, which: int, size: int) -> torch.Tensor:
     cosine, sine = zoom * angle.cos(), zoom * angle.sin()
     x, y = centre.unbind(-1)
     theta = torch.stack([cosine, sine, -cosine * x - sine * y, -sine, cosine, sine * x - cosine * y], dim=-1)
-    digit = _sample(_textures()[scenes.images[:, which]], theta.unflatten(-1, (2, 3)), size, "zeros")
+    digit = _sample(_textures()[scenes.images[:, which]], theta.view(*theta.shape[:-1], 2, 3), size, "zeros")
     return digit.mul_(torch.from_numpy(scenes.opacities[:, which])[..., None, None])
 
 
@@ -81,7 +81,7 @@ def _background(scenes: Scenes, size: int) -> torch.Tensor:
 
 
 def _sample(images: torch.Tensor, theta: torch.Tensor, size: int, padding: str) -> torch.Tensor:
-    """(n, T, size, size) views of (n, 1, h, w) images through (n, T, 2, 3) maps from frame to image, in -1 to 1 each."""
+    """(n, T, size, size) views of (n, 1, h, w) images, mapped by (n, T, 2, 3) from frame to image, both in -1 to 1."""
     count, length = theta.shape[:2]
     # What functional.affine_grid computes; it takes one small matrix product a frame, which is much slower.
     steps = (2 * torch.arange(size) + 1) / size - 1

@@ -19,6 +19,7 @@ from bench.structure.losses import cluster_loss, similarity_loss
 from bench.structure.pairs import draw_pairs
 from bench.training import Batch, DeepMethod, Draw, Schedule, train
 
+from .checkpoint import AUTHORS
 from .network import BthNetwork, reconstruction_loss
 
 VIDEOS_AN_ANCHOR = 20
@@ -47,6 +48,7 @@ class Bth(DeepMethod):
     paper = "Li et al., Self-Supervised Video Hashing via Bidirectional Transformers, CVPR 2021"
     Parameters: ClassVar = BthParameters
     parameters: BthParameters
+    authors = AUTHORS
 
     @classmethod
     def defaults(cls, shape: Shape) -> dict[str, Any]:

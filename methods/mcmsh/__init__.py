@@ -19,6 +19,7 @@ from bench.structure.losses import cluster_loss, similarity_loss
 from bench.structure.pairs import draw_pairs
 from bench.training import Batch, DeepMethod, Draw, Schedule
 
+from .checkpoint import AUTHORS
 from .losses import quadruplet_loss, quantisation_loss
 from .mixer import Branch, McMlp
 from .training_pass import embed
@@ -50,6 +51,7 @@ class Mcmsh(DeepMethod):
     )
     Parameters: ClassVar = McmshParameters
     parameters: McmshParameters
+    authors = AUTHORS
 
     @classmethod
     def defaults(cls, shape: Shape) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +50,10 @@ def all_orders(items: list[tuple[int, bool]]) -> Iterator[list[bool]]:
         yield [r for part in parts for r in part]
 
 
+def mean(values: list[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
 def values(ranking: list[bool], k: int, relevant: int, normalise: str) -> dict[str, float]:
     hits, precision_sum, gain = 0, 0.0, 0.0
     for rank, is_relevant in enumerate(ranking[:k], start=1):
@@ -67,13 +71,14 @@ def values(ranking: list[bool], k: int, relevant: int, normalise: str) -> dict[s
     }
 
 
-def over_orders(case: Case, query: int, k: int, normalise: str, exclude_self: bool, ties: str) -> dict[str, float]:
+def over_orders(case: Case, query: int, k: int, *, normalise: str, exclude_self: bool, ties: str) -> dict[str, float]:
     items = case.rankings(query, exclude_self)
     relevant = sum(r for _, r in items)
     if ties == "index":
         return values([r for _, r in sorted(items, key=lambda pair: pair[0])], k, relevant, normalise)
     rows = [values(ranking, k, relevant, normalise) for ranking in all_orders(items)]
-    reduce = {"expected": lambda column: math.fsum(column) / len(column), "best": max, "worst": min}[ties]
+    reductions: dict[str, Callable[[list[float]], float]] = {"expected": mean, "best": max, "worst": min}
+    reduce = reductions[ties]
     return {name: reduce([row[name] for row in rows]) for name in rows[0]}
 
 
@@ -85,7 +90,7 @@ def curve(case: Case, query: int, exclude_self: bool, radius: int) -> tuple[floa
 
 
 def make_case(
-    seed: int, bits: int, queries: int, gallery: int, classes: int, kind: str, is_self: bool
+    *, seed: int, bits: int, queries: int, gallery: int, classes: int, kind: str, is_self: bool
 ) -> tuple[Case, list[Any]]:
     """A problem with many ties, as the brute force sees it and as `evaluate` takes it."""
     rng = np.random.default_rng(seed)
@@ -115,7 +120,7 @@ def check(case: Case, arguments: list[Any], ties: str, normalise: Any, exclude_s
     scores = evaluate(*arguments, ks=KS, ties=ties, normalise=normalise, exclude_self=exclude_self)  # type: ignore[arg-type]
     queries = range(len(case.query_bits))
     for k in KS:
-        rows = [over_orders(case, q, k, normalise, exclude_self, ties) for q in queries]
+        rows = [over_orders(case, q, k, normalise=normalise, exclude_self=exclude_self, ties=ties) for q in queries]
         means = {name: math.fsum(row[name] for row in rows) / len(rows) for name in rows[0]}
         np.testing.assert_allclose(scores.average_precision[k], [r["average_precision"] for r in rows], atol=1e-12)
         assert scores.map[k] == pytest.approx(means["average_precision"], abs=1e-12)
@@ -123,11 +128,16 @@ def check(case: Case, arguments: list[Any], ties: str, normalise: Any, exclude_s
         assert scores.recall[k] == pytest.approx(means["recall"], abs=1e-12)
         assert scores.ndcg[k] == pytest.approx(means["ndcg"], abs=1e-12)
         for bound, value in (("best", scores.map_best[k]), ("worst", scores.map_worst[k])):
-            rows = [over_orders(case, q, k, normalise, exclude_self, bound) for q in queries]
+            rows = [
+                over_orders(case, q, k, normalise=normalise, exclude_self=exclude_self, ties=bound) for q in queries
+            ]
             assert value == pytest.approx(math.fsum(r["average_precision"] for r in rows) / len(rows), abs=1e-12)
         assert scores.map_worst[k] <= scores.map[k] <= scores.map_best[k]
         assert scores.tie_spread[k] == scores.map_best[k] - scores.map_worst[k]
-    whole = [over_orders(case, q, 10**6, "relevant", exclude_self, ties)["average_precision"] for q in queries]
+    whole = [
+        over_orders(case, q, 10**6, normalise="relevant", exclude_self=exclude_self, ties=ties)["average_precision"]
+        for q in queries
+    ]
     assert scores.map_full == pytest.approx(math.fsum(whole) / len(whole), abs=1e-12)
     none = [q for q in queries if not any(r for _, r in case.rankings(q, exclude_self))]
     assert scores.queries_without_relevant == len(none)
@@ -153,6 +163,7 @@ def check(case: Case, arguments: list[Any], ties: str, normalise: Any, exclude_s
 )
 @settings(deadline=None, max_examples=12)
 def test_every_option_equals_the_enumeration_of_all_orders(
+    *,
     ties: str,
     normalise: str,
     exclude_self: bool,
@@ -164,14 +175,20 @@ def test_every_option_equals_the_enumeration_of_all_orders(
     kind: str,
     is_self: bool,
 ) -> None:
-    check(*make_case(seed, bits, queries, gallery, classes, kind, is_self), ties, normalise, exclude_self)
+    case, arguments = make_case(
+        seed=seed, bits=bits, queries=queries, gallery=gallery, classes=classes, kind=kind, is_self=is_self
+    )
+    check(case, arguments, ties, normalise, exclude_self)
 
 
 @pytest.mark.parametrize("bits", [*BITS, 17, 248, 249, 255, 256, 1024])
 @pytest.mark.parametrize("is_self", [False, True])
 def test_every_length_of_code(bits: int, is_self: bool) -> None:
     for ties in ("expected", "index"):
-        check(*make_case(bits, bits, 3, 5, 3, "uint8", is_self), ties, "relevant", True)
+        case, arguments = make_case(
+            seed=bits, bits=bits, queries=3, gallery=5, classes=3, kind="uint8", is_self=is_self
+        )
+        check(case, arguments, ties, "relevant", True)
 
 
 def plain_counts(query: np.ndarray, gallery: np.ndarray, relevant: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ LABELS = np.array([0, 1])
 
 
 def with_value(value: float, dtype: type = float) -> np.ndarray:
-    codes = np.ones((4, 3), dtype=dtype)
+    codes: np.ndarray = np.ones((4, 3), dtype=dtype)
     codes[2, 1] = value
     return codes
 
@@ -116,7 +116,7 @@ def test_packed_codes(words: Any, bits: Any) -> None:
 
 
 def test_pack_codes_names_its_own_argument() -> None:
-    with pytest.raises(InputError, match="^codes are not binary: 7 at row 0, column 1"):
+    with pytest.raises(InputError, match=r"^codes are not binary: 7 at row 0, column 1"):
         pack_codes([[1, 7]])
 
 

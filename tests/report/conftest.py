@@ -10,6 +10,10 @@ import pytest
 from bench.data.dataset import Summary
 from bench.metrics import PROTOCOLS
 from bench.record import Costs, RunRecord, Timing
+from bench.report import write_report
+from bench.report.document import Document, compose
+from bench.report.plots import settings
+from bench.report.runs import name_runs
 from bench.spec import RunSpec
 from bench.store import PER_QUERY, Store, StoredRun
 
@@ -151,3 +155,16 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[StoredRun]:
             builder.add("gamma", bits, seed, 0.3 + gain, reason=failed)
             builder.add("oracle", bits, seed, 0.9, title="Oracle", uses_labels=True, epochs=0)
     return list(builder.store.runs())
+
+
+@pytest.fixture(scope="session")
+def report(runs: list[StoredRun], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`report.md` of all `runs`."""
+    return write_report(runs, tmp_path_factory.mktemp("reports") / "latest")
+
+
+@pytest.fixture(scope="session")
+def composed(runs: list[StoredRun]) -> Document:
+    """The same report before it is written."""
+    with settings():
+        return compose(name_runs(runs))

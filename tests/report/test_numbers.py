@@ -8,14 +8,11 @@ from typing import Any
 
 import pytest
 
-from bench.report import summary, write_report
+from bench.report import summary
+from bench.report.document import Document, compose
+from bench.report.plots import settings
 from bench.report.runs import methods_of, name_runs
-from bench.store import StoredRun
-
-
-@pytest.fixture(scope="session")
-def report(runs: list[StoredRun], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_report(runs, tmp_path_factory.mktemp("reports") / "latest")
+from bench.store import PER_QUERY, StoredRun
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -29,6 +26,15 @@ def map_values(runs: Sequence[StoredRun], method: str, bits: int, k: int) -> lis
         for run in runs
         if (run.record.spec.method, run.record.spec.bits, run.record.status) == (method, bits, "done")
     ]
+
+
+def document_of(builder: Any) -> Document:
+    with settings():
+        return compose(name_runs(builder.store.runs()))
+
+
+def text_of(builder: Any) -> str:
+    return document_of(builder).text
 
 
 def row_of(markdown: str, heading: str, label: str) -> list[str]:
@@ -77,30 +83,27 @@ def test_failed_run_keeps_its_row_and_reason(report: Path, runs: list[StoredRun]
     assert cells[8] == "1"
     assert cells[9].startswith("seed 1 failed: out of memory")
     assert "## Runs without a result" in text
-    assert "23 finished, 1 without a result" in text
+    assert "23 finished, 1 [without a result]" in text
 
 
-def test_method_without_any_result_keeps_its_row(builder: Any, tmp_path: Path) -> None:
+def test_method_without_any_result_keeps_its_row(builder: Any) -> None:
     builder.add("alpha", 16)
     builder.add("beta", 16, reason="no such device")
-    text = write_report(list(builder.store.runs()), tmp_path / "report").read_text(encoding="utf-8")
+    text = text_of(builder)
     assert row_of(text, "#### 16 bits", "BETA")[1:] == [*["–"] * 7, "failed: no such device"]
     for heading in ("### Cost", "### Training"):
         assert row_of(text, heading, "BETA")[-1] == "failed: no such device"
 
 
-def test_report_of_nothing_but_failures(builder: Any, tmp_path: Path) -> None:
+def test_report_of_nothing_but_failures(builder: Any) -> None:
     builder.add("beta", 16, reason="no such device")
-    runs = list(builder.store.runs())
-    text = write_report(runs, tmp_path / "report").read_text(encoding="utf-8")
-    assert "0 finished, 1 without a result" in text
-    assert "BETA, 16 bits: failed: no such device" in summary(runs)
+    assert "0 finished, 1 [without a result]" in text_of(builder)
+    assert "BETA, 16 bits: failed: no such device" in summary(list(builder.store.runs()))
 
 
-def test_one_seed_is_shown_plainly(builder: Any, tmp_path: Path) -> None:
+def test_one_seed_is_shown_plainly(builder: Any) -> None:
     builder.add("alpha", 16)
-    path = write_report(list(builder.store.runs()), tmp_path / "report")
-    assert "±" not in path.read_text(encoding="utf-8").split("### Retrieval quality")[1].split("## Parameters")[0]
+    assert "±" not in text_of(builder).split("### Retrieval quality")[1].split("## Parameters")[0]
 
 
 def test_parameter_sets_are_not_merged(builder: Any) -> None:
@@ -124,18 +127,21 @@ def test_equal_titles_are_told_apart(builder: Any) -> None:
     assert methods_of(name_runs(builder.store.runs())) == ["Hash [alpha]", "Hash [beta]"]
 
 
-def test_times_of_different_machines_stay_apart(builder: Any, tmp_path: Path) -> None:
+def test_times_of_different_machines_stay_apart(builder: Any) -> None:
     builder.add("alpha", 16, seed=0, cpu="Slow CPU", milliseconds=4.0)
     builder.add("alpha", 16, seed=1, cpu="Fast CPU", milliseconds=1.0)
-    path = write_report(list(builder.store.runs()), tmp_path / "report")
-    text = path.read_text(encoding="utf-8")
-    assert "come from 2 machines and must not be ranked together" in text
-    times = {row["machine"]: float(row["batched_ms"]) for row in read(tmp_path / "report" / "tables" / "toy-cost.csv")}
-    assert times == {"Slow CPU, 2 threads": 4.0, "Fast CPU, 2 threads": 1.0}
-    assert {path.name for path in (tmp_path / "report" / "figures").glob("*time*.png")} == {
-        "toy-map-by-time-1.png",
-        "toy-map-by-time-2.png",
+    document = document_of(builder)
+    assert "come from 2 machines and must not be ranked together" in document.text
+    costs = next(table for table in document.tables if table.name == "toy-cost").frame
+    assert dict(zip(costs["machine"], costs["batched_ms"], strict=True)) == {
+        "Slow CPU, 2 threads": 4.0,
+        "Fast CPU, 2 threads": 1.0,
     }
+    plots = [plot for plot in document.plots if "time" in plot.name]
+    assert [(plot.name, plot.frame["machine"].tolist()) for plot in plots] == [
+        ("toy-map-by-time-1", ["Fast CPU, 2 threads"]),
+        ("toy-map-by-time-2", ["Slow CPU, 2 threads"]),
+    ]
 
 
 def test_summary_for_the_terminal(runs: list[StoredRun]) -> None:
@@ -151,3 +157,26 @@ def test_summary_for_the_terminal(runs: list[StoredRun]) -> None:
 
 def test_summary_of_nothing() -> None:
     assert summary([]) == "No runs are stored."
+
+
+def test_methods_that_chance_could_explain_are_marked(builder: Any) -> None:
+    for seed in (0, 1):
+        for method, level in (("alpha", 0.5), ("beta", 0.499), ("gamma", 0.2)):
+            builder.add(method, 16, seed, level)
+        builder.add("oracle", 16, seed, 0.9, uses_labels=True)
+    text = text_of(builder)
+    for column in range(1, 7):
+        close = [row_of(text, "#### 16 bits", label)[column] for label in ("ALPHA", "BETA")]
+        assert all("**" in cell or "†" in cell for cell in close)
+        assert any("**" in cell for cell in close)
+        assert "†" not in row_of(text, "#### 16 bits", "GAMMA")[column]
+        assert "†" not in row_of(text, "#### 16 bits", "ORACLE (bound)")[column]
+    assert "<sup>†</sup>" in text
+    assert "†: not significantly worse than the best" in text
+
+
+def test_without_values_per_query_nothing_is_marked(builder: Any) -> None:
+    for method in ("alpha", "beta"):
+        stored = builder.add(method, 16)
+    (stored.folder / PER_QUERY).unlink()
+    assert "†" not in text_of(builder)

@@ -1,0 +1,104 @@
+"""The weights that a method's authors released, as an encoder."""
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from bench.data.files import require_file
+from bench.encoder import Encoder, EncoderDescription
+from bench.errors import InputError
+from bench.registry import load_registry
+from bench.spec import check_bits
+from bench.text import closest
+from bench.training import AuthorsWeights, DeepMethod
+
+
+def load_checkpoint(method: str, path: Path | str, bits: int, *, frames: int = 25, **settings: float) -> Encoder:
+    """The authors' released weights as an encoder: `bench.load_checkpoint("mcmsh", "authors.pth", bits=16, alpha=1.0)`.
+
+    `settings` are the numbers that encoding needs and the file does not hold, such as MCMSH's `alpha`. Weights that the
+    authors store and never use are left out with a warning. Raises InputError for a file that is no state dict; for
+    missing, unknown or misshapen weights, by their names in the file; and where `bits` are not the file's.
+    """
+    found = load_registry().method(method)
+    authors = found.authors if issubclass(found, DeepMethod) else None
+    if not issubclass(found, DeepMethod) or authors is None:
+        raise InputError(f"{method}: does not know how its authors store weights; fit it instead")
+    _check_settings(method, authors, settings)
+    file = require_file(Path(path))
+    weights = _read_weights(file)
+    for name in (authors.input_weight, authors.code_weight):
+        if name not in weights or weights[name].ndim != 2:
+            raise InputError(f"{file}: no matrix '{name}'; is this a checkpoint of {method}?")
+    if len(weights[authors.code_weight]) != check_bits(bits):
+        raise InputError(f"{file}: holds an encoder of {len(weights[authors.code_weight])} bits, not {bits}")
+    hidden, dimensions = weights[authors.input_weight].shape
+    instance = found(bits, found.Parameters.model_validate({"hidden": hidden}))
+    network = instance.network(frames, dimensions)
+    network.load_state_dict(_renamed(network.state_dict(), weights, authors, settings, file))
+    description = EncoderDescription(
+        method=method,
+        bits=bits,
+        frames=frames,
+        dimensions=dimensions,
+        parameters=instance.parameters.model_dump(mode="json"),
+    )
+    return Encoder(description, instance.encoder(network).eval())
+
+
+def _check_settings(method: str, authors: AuthorsWeights, settings: Mapping[str, float]) -> None:
+    for name in settings:
+        if name not in authors.settings:
+            known = closest(name, authors.settings) if authors.settings else "it takes none"
+            raise InputError(f"{method}: its checkpoints need no '{name}': {known}")
+    for name, meaning in authors.settings.items():
+        if name not in settings:
+            raise InputError(f"{method}: its checkpoints need {name}=…: {meaning}")
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    try:
+        weights = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch's reader raises anything from bytes that are no checkpoint
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(f"{path}: no weights that can be read safely ({reason})") from error
+    if not isinstance(weights, Mapping) or not all(isinstance(value, Tensor) for value in weights.values()):
+        raise InputError(f"{path}: holds no state dict (tensors by name)")
+    return {str(name): value for name, value in weights.items()}
+
+
+def _renamed(
+    expected: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+    authors: AuthorsWeights,
+    settings: Mapping[str, float],
+    path: Path,
+) -> dict[str, Tensor]:
+    """The weights under our names; 1×1 convolutions become the linear layers that they are."""
+    stored = {ours: theirs for ours, theirs in authors.names.items() if ours in expected}
+    unused = sorted(weights.keys() & authors.unused)
+    if unused:
+        warnings.warn(f"{path}: left out, since encoding never uses them: {', '.join(unused)}", stacklevel=3)
+    _refuse(path, "missing weights", sorted(set(stored.values()) - weights.keys()))
+    _refuse(path, "unknown weights", sorted(weights.keys() - set(stored.values()) - set(unused)))
+    renamed = {ours: weights[theirs] for ours, theirs in stored.items()}
+    renamed = {ours: value.squeeze(2) if value.ndim > expected[ours].ndim else value for ours, value in renamed.items()}
+    _refuse(
+        path,
+        "weights of another shape",
+        [
+            f"{stored[ours]} {tuple(weights[stored[ours]].shape)} instead of {tuple(expected[ours].shape)}"
+            for ours, value in renamed.items()
+            if value.shape != expected[ours].shape
+        ],
+    )
+    return renamed | {name: torch.tensor(float(value)) for name, value in settings.items()}
+
+
+def _refuse(path: Path, what: str, names: list[str]) -> None:
+    if names:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        raise InputError(f"{path}: {what}: {', '.join(names[:3])}{more}; is it of this method, with these frames?")

@@ -1,0 +1,113 @@
+"""How fast `evaluate` is, beside the authors' algorithm and faiss: `pytest --benchmark-only tests/benchmarks`.
+
+Ratios are taken within one run, the two sides in turn, and stand in the `extra_info` of the benchmark's record. Kernels
+are compiled before anything is timed.
+"""
+
+import resource
+import time
+from collections.abc import Callable
+from typing import Any
+
+import faiss
+import numpy as np
+import pytest
+
+from bench.metrics import evaluate, pack_codes
+from bench.metrics.codes import code_bytes
+
+KS = (5, 20, 40, 60, 80, 100)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _compiled() -> None:
+    for ties in ("expected", "index"):
+        evaluate([[0, 1], [1, 1]], [0, 1], ties=ties)  # type: ignore[arg-type]
+
+
+def clustered(items: int, bits: int = 64, classes: int = 239) -> tuple[np.ndarray, np.ndarray]:
+    """Codes around one centre for each class, a quarter of their bits flipped; multi-hot labels, some items with two."""
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, classes, items)
+    centres = rng.random((classes, bits)) < 0.5
+    codes = np.where(centres[label] ^ (rng.random((items, bits)) < 0.25), 1, -1).astype(np.int8)
+    labels = np.zeros((items, classes), dtype=np.uint8)
+    labels[np.arange(items), label] = 1
+    labels[rng.random(items) < 0.1, rng.integers(0, classes)] = 1
+    return codes, labels
+
+
+def seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def compare(benchmark: Any, ours: Callable[[], object], other: Callable[[], object], rounds: int) -> float:
+    """Median time of `other` over median time of `ours`, run in turn; `ours` is what the benchmark records."""
+    others: list[float] = []
+    benchmark.pedantic(ours, setup=lambda: others.append(seconds(other)), rounds=rounds, iterations=1)
+    ratio = float(np.median(others) / benchmark.stats.stats.median)
+    benchmark.extra_info.update(other_seconds=float(np.median(others)), times_faster=ratio)
+    print(f"\nours {benchmark.stats.stats.median:.3f} s, other {np.median(others):.3f} s: {ratio:.1f} times faster")
+    return ratio
+
+
+@pytest.mark.parametrize("ties", ["expected", "index"])
+def test_the_size_of_fcvid(benchmark: Any, ties: str) -> None:
+    """45,600 queries among the same 45,600, 64 bits, 239 classes, every k and every metric."""
+    codes, labels = clustered(45_600)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    benchmark.pedantic(evaluate, (codes, labels), {"ks": KS, "ties": ties}, rounds=3, iterations=1)
+    megabytes = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    benchmark.extra_info["megabytes_above_inputs"] = megabytes
+    print(f"\n{ties}: {benchmark.stats.stats.median:.3f} s, {megabytes:.0f} MB above the inputs")
+    assert megabytes < 500
+
+
+def test_a_million_codes(benchmark: Any) -> None:
+    """1,000 queries among 1,000,000 codes of 64 bits."""
+    codes, _ = clustered(1_001_000)
+    labels = np.random.default_rng(1).integers(0, 1000, len(codes))
+    arguments = (codes[:1000], labels[:1000], codes[1000:], labels[1000:])
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    benchmark.pedantic(evaluate, arguments, {"ks": KS}, rounds=3, iterations=1)
+    megabytes = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    benchmark.extra_info["megabytes_above_inputs"] = megabytes
+    print(f"\n{benchmark.stats.stats.median:.3f} s, {megabytes:.0f} MB above the inputs")
+
+
+def test_against_faiss(benchmark: Any) -> None:
+    """All metrics over whole rankings, against faiss's exact search for the top 100 alone, two threads each."""
+    codes, labels = clustered(10_000)
+    octets = np.ascontiguousarray(code_bytes(pack_codes(codes)))
+    faiss.omp_set_num_threads(2)
+
+    def search() -> None:
+        index = faiss.IndexBinaryFlat(codes.shape[1])
+        index.add(octets)
+        index.search(octets, 100)
+
+    assert compare(benchmark, lambda: evaluate(codes, labels, ks=KS), search, rounds=7) > 3
+
+
+def test_against_the_authors_algorithm(benchmark: Any) -> None:
+    """The same mAP@k as the papers' released code finds it: a product of ±1 matrices, argsort, a loop over queries."""
+    codes, labels = clustered(5_000)
+    result: dict[int, float] = {}
+
+    def authors() -> None:
+        signs = codes.astype(np.float32)
+        order = np.argsort(0.5 * (signs.shape[1] - signs @ signs.T), axis=1, kind="stable")
+        similar = labels.astype(np.float32) @ labels.T.astype(np.float32) > 0
+        sums = dict.fromkeys(KS, 0.0)
+        for query, ranking in enumerate(order):
+            relevant = similar[query, ranking[: max(KS)]]
+            precision = np.cumsum(relevant) / np.arange(1, max(KS) + 1)
+            for k in KS:
+                sums[k] += float(np.sum(relevant[:k] * precision[:k])) / k
+        result.update({k: value / len(codes) for k, value in sums.items()})
+
+    scores = evaluate(codes, labels, ks=KS, ties="index")
+    assert compare(benchmark, lambda: evaluate(codes, labels, ks=KS, ties="index"), authors, rounds=3) > 3
+    assert scores.map == pytest.approx(result, abs=1e-12)

@@ -1,0 +1,73 @@
+"""What several tests share: a tiny dataset in memory and on disk, and caches that stay out of the user's home."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.io import savemat
+
+from bench.data.dataset import Dataset, Split, Summary
+from bench.data.features import ArrayFeatures
+
+FRAMES, DIMENSIONS, CLASSES = 25, 32, 3
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VHBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def make_features(videos: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """Videos of three classes with well-separated means, and their labels."""
+    random = np.random.default_rng(seed)
+    centres = np.random.default_rng(99).normal(size=(CLASSES, DIMENSIONS))
+    classes = np.arange(videos) % CLASSES
+    noise = random.normal(size=(videos, FRAMES, DIMENSIONS)) + 0.5 * random.normal(size=(videos, 1, DIMENSIONS))
+    return (centres[classes][:, None] + noise).astype(np.float32), np.eye(CLASSES, dtype=np.uint8)[classes]
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Dataset:
+    """40 training, 12 query and 30 gallery videos of three classes, 25 frames × 32."""
+    splits = {name: make_features(count, seed) for seed, (name, count) in enumerate(SIZES.items())}
+    summary = Summary(
+        name="tiny",
+        title="Tiny",
+        fingerprint="0" * 32,
+        train_videos=SIZES["train"],
+        query_videos=SIZES["query"],
+        gallery_videos=SIZES["gallery"],
+        frames=FRAMES,
+        dimensions=DIMENSIONS,
+        classes=CLASSES,
+        self_search=False,
+    )
+    train, query, gallery = (Split(ArrayFeatures(features), labels) for features, labels in splits.values())
+    return Dataset(summary, train, query, gallery, ("a", "b", "c"))
+
+
+SIZES = {"train": 40, "query": 12, "gallery": 30}
+
+
+def write_split(folder: Path, split: str, videos: int, seed: int) -> None:
+    """`<split>_feats.h5` and `<split>_labels.mat` of made-up videos."""
+    features, labels = make_features(videos, seed)
+    with h5py.File(folder / f"{split}_feats.h5", "w") as file:
+        file["feats"] = features
+    savemat(folder / f"{split}_labels.mat", {"labels": labels})
+
+
+@pytest.fixture
+def feature_folder(tmp_path: Path) -> Path:
+    """A feature folder with 40 training and 12 test videos."""
+    folder = tmp_path / "my-features"
+    folder.mkdir()
+    write_split(folder, "train", 40, 0)
+    write_split(folder, "test", 12, 1)
+    return folder

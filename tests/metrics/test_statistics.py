@@ -1,0 +1,151 @@
+"""Statistics against cases whose truth is known: enumeration, textbook numbers, error rates, coverage."""
+
+import itertools
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.errors import InputError
+from bench.metrics.statistics import (
+    bootstrap_difference,
+    bootstrap_mean,
+    holm,
+    not_worse_than_best,
+    randomisation_test,
+)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.2, 0.5, 1.0])
+def test_the_p_value_is_the_share_of_all_sign_flips(shift: float) -> None:
+    """Eight queries have 256 sign flips; 100,000 tosses come within five standard errors of them."""
+    rng = np.random.default_rng(1)
+    first = rng.integers(0, 10, 8) / 10 + shift
+    second = rng.integers(0, 10, 8) / 10
+    difference = first - second
+    flips = np.array(list(itertools.product([-1, 1], repeat=8)))
+    exact = np.mean(np.abs(flips @ difference) >= abs(difference.sum()) - 1e-9)
+    error = np.sqrt(exact * (1 - exact) / 100_000)
+    assert randomisation_test(first, second, permutations=100_000) == pytest.approx(exact, abs=5 * error + 1e-5)
+
+
+def test_no_difference_at_all() -> None:
+    assert randomisation_test(np.ones(5), np.ones(5), permutations=100) == 1.0
+
+
+def test_the_test_is_symmetric_and_repeatable() -> None:
+    rng = np.random.default_rng(2)
+    first, second = rng.random(50), rng.random(50)
+    p = randomisation_test(first, second, seed=4)
+    assert p == randomisation_test(first, second, seed=4) == randomisation_test(second, first, seed=4)
+    assert p != randomisation_test(first, second, seed=5)
+
+
+def test_false_positives_come_at_the_rate_alpha() -> None:
+    rng = np.random.default_rng(3)
+    trials = 600
+    p_values = [
+        randomisation_test(rng.exponential(size=30), rng.exponential(size=30), permutations=199, seed=trial)
+        for trial in range(trials)
+    ]
+    rate = np.mean(np.array(p_values) <= 0.05)
+    assert abs(rate - 0.05) < 4 * np.sqrt(0.05 * 0.95 / trials)
+
+
+def test_holm_by_hand() -> None:
+    # Sorted 0.005, 0.01, 0.03, 0.04 times 4, 3, 2, 1: 0.02, 0.03, 0.06, 0.04 -> 0.06.
+    np.testing.assert_allclose(holm([0.01, 0.04, 0.03, 0.005]), [0.03, 0.06, 0.06, 0.02])
+    np.testing.assert_allclose(holm([0.9, 0.8]), [1.0, 1.0])
+    assert holm([]).tolist() == []
+
+
+def test_the_bootstrap_covers_the_true_mean() -> None:
+    rng = np.random.default_rng(4)
+    trials = 300
+    covered = 0
+    for trial in range(trials):
+        low, high = bootstrap_mean(rng.beta(2, 5, size=80), resamples=300, seed=trial)
+        covered += low <= 2 / 7 <= high
+    assert 0.90 <= covered / trials <= 0.985
+
+
+def test_the_interval_is_that_of_the_normal_limit() -> None:
+    values = np.random.default_rng(5).random(4000)
+    low, high = bootstrap_mean(values, resamples=4000)
+    error = values.std() / np.sqrt(len(values))
+    assert low == pytest.approx(values.mean() - 1.96 * error, abs=0.15 * error)
+    assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.15 * error)
+    narrow = bootstrap_mean(values, level=0.5, resamples=4000)
+    assert narrow.low == pytest.approx(values.mean() - 0.674 * error, abs=0.15 * error)
+
+
+def test_a_difference_is_paired() -> None:
+    rng = np.random.default_rng(6)
+    hard = rng.random(200)
+    interval = bootstrap_difference(hard + 0.01, hard)
+    assert interval == pytest.approx((0.01, 0.01))
+
+
+def test_seeds_are_averaged_per_query() -> None:
+    rng = np.random.default_rng(7)
+    seeds, other = rng.random((3, 40)), rng.random(40)
+    assert randomisation_test(seeds, other) == randomisation_test(seeds.mean(axis=0), other)
+    assert bootstrap_mean(seeds) == bootstrap_mean(seeds.mean(axis=0))
+
+
+def test_not_worse_than_best() -> None:
+    rng = np.random.default_rng(8)
+    base = rng.random(300)
+    methods = {
+        "bad": base - 0.2,
+        "close": base + rng.normal(scale=0.6, size=300),
+        "best": np.stack([base + 0.03, base + 0.05]),
+        "same": base + 0.04,
+    }
+    assert not_worse_than_best({name: methods[name] for name in ("bad", "close", "best")}) == ("best", ["close"])
+    assert not_worse_than_best({"same": methods["same"], "other": methods["same"]}) == ("same", ["other"])
+    assert not_worse_than_best({"only": base}) == ("only", [])
+
+
+def test_many_comparisons_need_stronger_evidence() -> None:
+    """A p-value of about 0.03 counts alone, but not among ten."""
+    signs = np.array([1.0] * 18 + [-1.0] * 7)
+    best, worse = signs * 0.01 + 0.5, np.full(25, 0.5)
+    assert 0.01 < randomisation_test(best, worse) < 0.05
+    assert not_worse_than_best({"best": best, "worse": worse}) == ("best", [])
+    many = {"best": best} | {f"worse{i}": worse for i in range(10)}
+    assert len(not_worse_than_best(many)[1]) == 10
+
+
+def test_large_problems_stay_small() -> None:
+    """45,600 queries and 10,000 permutations in full would be 3.6 GB."""
+    rng = np.random.default_rng(9)
+    first, second = rng.random(45_600), rng.random(45_600)
+    tracemalloc.start()
+    randomisation_test(first, second, permutations=300)
+    bootstrap_mean(first, resamples=300)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 100e6
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: bootstrap_mean([]), "values"),
+        (lambda: bootstrap_mean([[[1.0]]]), "values"),
+        (lambda: bootstrap_mean([1.0, np.nan]), "finite"),
+        (lambda: bootstrap_mean([1.0], level=95), "level"),
+        (lambda: bootstrap_mean([1.0], resamples=0), "resamples"),
+        (lambda: bootstrap_difference([1.0], [1.0, 2.0]), "1 queries but second hold 2"),
+        (lambda: randomisation_test([1.0], [1.0], permutations=True), "permutations"),
+        (lambda: holm([1.5]), "p_values"),
+        (lambda: not_worse_than_best({}), "no methods"),
+        (lambda: not_worse_than_best({"a": [1.0], "b": [1.0, 2.0]}), "same queries"),
+        (lambda: not_worse_than_best({"a": [1.0]}, alpha=0.0), "alpha"),
+    ],
+)
+def test_bad_input(call: Any, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        call()
