@@ -55,7 +55,7 @@ def run(
     from bench.fitting import choose_device
     from bench.progress import progress, say
     from bench.registry import load_registry
-    from bench.report import summary, write_report
+    from bench.report import require_replaceable, summary, write_report
     from bench.runner import Runner, check_existing
     from bench.store import Store
     from bench.sweep import SweepFile, parse_settings, plan, read_sweep_file
@@ -67,7 +67,7 @@ def run(
     policy, target = check_existing(existing), choose_device(device)
     store = Store(results)
     store.require_writable()
-    # CHECK_REPORT
+    require_replaceable(report)
     planned = plan(
         load_registry(plugin or []),
         methods=_names(methods) or file.methods or [],

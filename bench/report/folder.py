@@ -29,7 +29,7 @@ def write_report(runs: Iterable[StoredRun], folder: Path) -> Path:
     if not named:
         raise InputError("there are no stored runs to report; make some with `bench run`")
     final = folder.resolve()
-    _require_replaceable(final)
+    require_replaceable(final)
     beside = final.parent / f".{final.name}.{os.getpid()}"
     old = final.parent / f".{final.name}.{os.getpid()}.old"
     with settings():
@@ -52,7 +52,7 @@ def write_report(runs: Iterable[StoredRun], folder: Path) -> Path:
     return folder / REPORT
 
 
-def _require_replaceable(folder: Path) -> None:
+def require_replaceable(folder: Path) -> None:
     """InputError unless the folder is absent, empty, or a report and nothing else."""
     if not folder.exists():
         return

@@ -9,16 +9,14 @@ learning", ICML 2010; tags: Li et al., BTH, CVPR 2021.)
 
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.structure.anchors import nearest_anchors
+from bench.structure.kernels import linked, tag
 
-THRESHOLD = 1e-5
 NEIGHBOURS = 5
 ORDERS = (3, 4, 5)
-SIMILAR, DISSIMILAR = 1, 2
 
 
 @dataclass(frozen=True)
@@ -81,58 +79,3 @@ def anchor_graph(points: NDArray[np.float32], anchors: NDArray[np.float32]) -> A
         members=(by_anchor // known).astype(np.int32),
         places=(by_anchor % known).astype(np.int8),
     )
-
-
-@numba.njit(cache=True, nogil=True)
-def tag(link3: float, link4: float, link5: float) -> int:
-    """The tag of a pair from its entries of A_3, A_4 and A_5; the rare −1 and 3 count as 0."""
-    value = int(link3 > THRESHOLD) + 2 * (int(link5 > THRESHOLD) - int(link4 > THRESHOLD))
-    return value if value in {SIMILAR, DISSIMILAR} else 0
-
-
-@numba.njit(cache=True, nogil=True)
-def linked(
-    video: int,
-    anchors: NDArray[np.int32],
-    weights: NDArray[np.float64],
-    starts: NDArray[np.int64],
-    members: NDArray[np.int32],
-    places: NDArray[np.int8],
-    links: NDArray[np.float64],
-    touched: NDArray[np.int64],
-) -> int:
-    """Row `video` of A_3, A_4 and A_5, where it is not zero.
-
-    Adds the entries to `links` (3, N), which must hold zeros, writes the videos that share an anchor to `touched` and
-    returns their number.
-    """
-    count = 0
-    for position in range(anchors.shape[1]):
-        if weights[2, video, position] == 0.0 and weights[1, video, position] == 0.0:
-            continue
-        anchor = anchors[video, position]
-        for entry in range(starts[anchor], starts[anchor + 1]):
-            other, place = members[entry], places[entry]
-            shared = weights[2, video, position] * weights[2, other, place]
-            if links[2, other] == 0.0 and links[1, other] == 0.0 and links[0, other] == 0.0:
-                touched[count] = other
-                count += 1
-                # Marks the video as listed even where its products underflow to zero.
-                shared += np.finfo(np.float64).tiny
-            links[2, other] += shared
-            links[1, other] += weights[1, video, position] * weights[1, other, place]
-            links[0, other] += weights[0, video, position] * weights[0, other, place]
-    return count
-
-
-@numba.njit(cache=True, nogil=True)
-def pair_tag(first: int, second: int, anchors: NDArray[np.int32], weights: NDArray[np.float64]) -> int:
-    """The tag, 0 to 2, of one pair of videos."""
-    link3, link4, link5 = 0.0, 0.0, 0.0
-    for position in range(anchors.shape[1]):
-        for place in range(anchors.shape[1]):
-            if anchors[first, position] == anchors[second, place]:
-                link3 += weights[0, first, position] * weights[0, second, place]
-                link4 += weights[1, first, position] * weights[1, second, place]
-                link5 += weights[2, first, position] * weights[2, second, place]
-    return tag(link3, link4, link5)

@@ -71,8 +71,8 @@ def draw_scenes(parameters: Parameters, split: SplitName) -> Scenes:
     second = np.clip((time - moment) / 2 + 0.5, 0, 1)  # a cross-fade of two frames
     opacities[follows, 0], opacities[follows, 1] = 1 - second[follows], second[follows]
 
-    sides = size * random.uniform(0.5, 0.62, (count, 2, 1)) * (1 + 0.1 * _waves(random, count, time))
-    angles = np.deg2rad(random.uniform(-10, 10, (count, 2, 1)) + 15 * _waves(random, count, time))
+    sides = size * random.uniform(0.5, 0.65, (count, 2, 1)) * (1 + 0.12 * _waves(random, count, time))
+    angles = np.deg2rad(random.uniform(-15, 15, (count, 2, 1)) + 15 * _waves(random, count, time))
     brightness = 0.85 + 0.15 * _waves(random, count, time)[:, 0]
 
     ends = random.uniform(-1, 1, (count, 2, 1, 2))

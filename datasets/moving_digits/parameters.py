@@ -19,13 +19,13 @@ class Parameters:
     gallery_videos: int = 1500
     frames: int = 25
     """Frames of each video."""
-    frame_size: int = 24
+    frame_size: int = 22
     """Height and width of a frame, in pixels."""
     second_digit_share: float = 0.4
     """Share of the videos in which a second digit passes or follows, half of them each."""
-    clutter: float = 0.35
+    clutter: float = 0.5
     """Largest brightness of the clouds behind the digits; 1 is white."""
-    noise: float = 0.1
+    noise: float = 0.12
     """Standard deviation of the pixel noise; 1 is white."""
     filters: int = 256
     """Number of patches in the dictionary, which is the number D of features that describe a frame."""

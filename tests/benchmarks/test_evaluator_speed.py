@@ -22,11 +22,11 @@ KS = (5, 20, 40, 60, 80, 100)
 @pytest.fixture(scope="module", autouse=True)
 def _compiled() -> None:
     for ties in ("expected", "index"):
-        evaluate([[0, 1], [1, 1]], [0, 1], ties=ties)  # type: ignore[arg-type]
+        evaluate([[0, 1], [1, 1]], [0, 1], ties=ties)
 
 
 def clustered(items: int, bits: int = 64, classes: int = 239) -> tuple[np.ndarray, np.ndarray]:
-    """Codes around one centre for each class, a quarter of their bits flipped; multi-hot labels, some items with two."""
+    """Codes around one centre for each class, a quarter of their bits flipped; multi-hot labels, some with two ones."""
     rng = np.random.default_rng(0)
     label = rng.integers(0, classes, items)
     centres = rng.random((classes, bits)) < 0.5

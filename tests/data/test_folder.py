@@ -1,0 +1,168 @@
+"""Feature folders: the layout of contracts, dataset.toml, and every defect in one line that names the file."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from scipy.io import savemat
+from scipy.sparse import csc_matrix
+
+import bench
+from bench.data.dataset import Dataset
+from bench.data.folder import FolderSource
+from bench.errors import InputError
+
+
+def load(folder: Path) -> Dataset:
+    return FolderSource(folder).load()
+
+
+def test_test_queries_training_gallery(feature_folder: Path) -> None:
+    data = bench.load_dataset(feature_folder)
+    assert data.summary.name == "my-features"
+    assert (len(data.train.features), len(data.query.features), len(data.gallery.features)) == (40, 12, 40)
+    assert data.gallery is data.train
+    assert data.query.labels is not None
+    assert data.query.labels.dtype == np.uint8
+    assert data.class_names == ("0", "1", "2")
+
+
+def test_without_training_labels_the_test_set_is_searched_against_itself(feature_folder: Path) -> None:
+    (feature_folder / "train_labels.mat").unlink()
+    data = load(feature_folder)
+    assert data.gallery is data.query
+    assert data.summary.self_search
+    assert data.train.labels is None
+
+
+def test_query_files_play_the_queries_against_the_test_set(feature_folder: Path) -> None:
+    features(feature_folder, np.zeros((5, 25, 32), np.float32), "query")
+    savemat(feature_folder / "query_labels.mat", {"labels": np.eye(5, 3)})
+    data = load(feature_folder)
+    assert (len(data.query.features), len(data.gallery.features)) == (5, 12)
+
+
+def test_description_names_files_keys_parts_and_roles(tmp_path: Path) -> None:
+    for number in (1, 2):
+        with h5py.File(tmp_path / f"part{number}.h5", "w") as file:
+            file["x"] = np.full((3, 2, 4), number, dtype=np.float32)
+        savemat(tmp_path / f"part{number}.mat", {"y": np.eye(3)})
+    (tmp_path / "dataset.toml").write_text(
+        'name = "Two Parts"\nquery = "train"\ngallery = "train"\nclass_names = ["a", "b", "c"]\n'
+        '[files.train]\nfeatures = ["part1.h5", "part2.h5"]\nlabels = ["part1.mat", "part2.mat"]\n'
+        'features_key = "x"\nlabels_key = "y"\n[recommended.mcmsh]\nanchors = 2\n'
+    )
+    data = load(tmp_path)
+    assert data.summary.name == "two-parts"
+    np.testing.assert_array_equal(data.train.features[:][:, 0, 0], [1, 1, 1, 2, 2, 2])
+    assert data.gallery is data.query
+    assert data.class_names == ("a", "b", "c")
+    assert data.recommended == {"mcmsh": {"anchors": 2}}
+
+
+def test_sparse_and_hdf5_labels(feature_folder: Path) -> None:
+    expected = load(feature_folder).query.labels
+    assert expected is not None
+    savemat(feature_folder / "test_labels.mat", {"labels": csc_matrix(expected.astype(float))})
+    np.testing.assert_array_equal(load(feature_folder).query.labels, expected)
+    (feature_folder / "test_labels.mat").unlink()
+    with h5py.File(feature_folder / "test_labels.mat", "w") as file:
+        # MATLAB 7.3 stores column by column.
+        file["labels"] = expected.T.astype(float)
+    np.testing.assert_array_equal(load(feature_folder).query.labels, expected)
+
+
+def test_the_fingerprint_is_the_contents(feature_folder: Path, tmp_path: Path) -> None:
+    before = FolderSource(feature_folder).summary().fingerprint
+    moved = feature_folder.rename(tmp_path / "elsewhere")
+    assert FolderSource(moved).summary().fingerprint == before
+    with h5py.File(moved / "test_feats.h5", "r+") as file:
+        file["feats"][3, 2, 1] += 1
+    assert FolderSource(moved).summary().fingerprint != before
+
+
+def features(folder: Path, array: object, split: str = "test") -> None:
+    with h5py.File(folder / f"{split}_feats.h5", "w") as file:
+        file["feats"] = array
+
+
+def break_missing(folder: Path) -> None:
+    (folder / "train_feats.h5").unlink()
+
+
+def break_empty_file(folder: Path) -> None:
+    (folder / "test_feats.h5").write_bytes(b"")
+
+
+def break_truncated(folder: Path) -> None:
+    path = folder / "train_feats.h5"
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def break_not_hdf5(folder: Path) -> None:
+    (folder / "train_feats.h5").write_bytes(b"some text, no features " * 100)
+
+
+def break_key(folder: Path) -> None:
+    (folder / "test_feats.h5").unlink()
+    with h5py.File(folder / "test_feats.h5", "w") as file:
+        file["features"] = np.zeros((3, 25, 32), np.float32)
+
+
+def break_nan(folder: Path) -> None:
+    with h5py.File(folder / "train_feats.h5", "r+") as file:
+        file["feats"][7, 3, 2] = np.nan
+
+
+def break_infinite(folder: Path) -> None:
+    with h5py.File(folder / "test_feats.h5", "r+") as file:
+        file["feats"][4, 0, 0] = np.inf
+
+
+def write(folder: Path, name: str, content: str | bytes) -> None:
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+
+
+def labels(folder: Path, array: object, key: str = "labels") -> None:
+    savemat(folder / "test_labels.mat", {key: array})
+
+
+DEFECTS: list[tuple[Callable[[Path], None], str]] = [
+    (break_missing, r"train_feats\.h5: no such file"),
+    (break_empty_file, r"test_feats\.h5: the file is empty"),
+    (break_truncated, r"train_feats\.h5: truncated"),
+    (break_not_hdf5, r"train_feats\.h5: not an HDF5 file"),
+    (break_key, r"test_feats\.h5: no dataset 'feats'; it holds features"),
+    (break_nan, r"train_feats\.h5: video 7 has NaN or infinite features"),
+    (break_infinite, r"test_feats\.h5: video 4 has NaN or infinite features"),
+    (lambda folder: features(folder, np.zeros((12, 32), np.float32)), r"'feats' has shape \(12, 32\)"),
+    (lambda folder: features(folder, np.zeros((12, 25, 32), np.int32)), r"'feats' holds int32; expected float"),
+    (lambda folder: features(folder, np.zeros((0, 25, 32), np.float32)), r"test_feats\.h5: 'feats' is empty"),
+    (lambda folder: features(folder, np.zeros((12, 25, 31), np.float32)), r"\(25, 31\), but .*train_feats\.h5 has"),
+    (lambda folder: features(folder, np.zeros((13, 25, 32), np.float32)), r"12 rows of labels for the 13 videos"),
+    (lambda folder: labels(folder, np.zeros((11, 3))), r"11 rows of labels for the 12"),
+    (lambda folder: labels(folder, np.eye(12)), r"12 classes, but .*train_labels"),
+    (lambda folder: labels(folder, np.full((12, 3), 2)), r"labels must be 0 or 1"),
+    (lambda folder: labels(folder, np.eye(12), key="label"), r"test_labels\.mat: no array 'labels'"),
+    (lambda folder: write(folder, "test_labels.mat", b"x" * 500), r"not a readable MATLAB file"),
+    (lambda folder: (folder / "test_labels.mat").unlink(), r"test_labels\.mat: no such file"),
+    (lambda folder: write(folder, "dataset.toml", "query = "), r"dataset\.toml: not valid TOML"),
+    (lambda folder: write(folder, "dataset.toml", 'query = "tset"'), r"dataset\.toml: query: "),
+    (lambda folder: write(folder, "dataset.toml", '[files.test]\nfeatures = "../x.h5"'), r"lies outside the folder"),
+    (lambda folder: write(folder, "dataset.toml", 'class_names = ["a"]'), r"1 class_names for 3 columns"),
+]
+
+
+@pytest.mark.parametrize(("damage", "message"), DEFECTS)
+def test_every_defect_is_named(feature_folder: Path, damage: Callable[[Path], None], message: str) -> None:
+    damage(feature_folder)
+    with pytest.raises(InputError, match=message) as caught:
+        load(feature_folder)
+    assert "\n" not in str(caught.value)
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such folder"):
+        FolderSource(tmp_path / "nowhere")

@@ -1,0 +1,155 @@
+"""Anchors, the anchor graph and the pairs drawn from it, against the authors' arrays and the dense definition."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.stats import chisquare
+
+from bench.errors import InputError
+from bench.structure.anchors import kmeans, nearest_anchors, principal_components
+from bench.structure.graph import AnchorGraph, anchor_graph
+from bench.structure.pairs import draw_pairs
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+
+
+@pytest.fixture(scope="module")
+def golden() -> dict[str, NDArray[np.float32]]:
+    with np.load(GOLDEN / "structure.npz") as arrays:
+        return dict(arrays)
+
+
+@pytest.fixture(scope="module")
+def graph(golden: dict[str, NDArray[np.float32]]) -> AnchorGraph:
+    return anchor_graph(golden["features"], golden["anchors"])
+
+
+def dense_tags(points: NDArray[np.float32], anchors: NDArray[np.float32]) -> NDArray[np.int64]:
+    """The definition, with N×M and N×N arrays, and −1 and 3 as 0."""
+    squared = ((points[:, None].astype(float) - anchors[None].astype(float)) ** 2).sum(axis=2)
+    order = np.argsort(squared, axis=1, kind="stable")
+    linked = {}
+    for count in (3, 4, 5):
+        near = np.take_along_axis(squared, order[:, :count], axis=1)
+        sigma = np.sqrt(near[:, -1]).mean() / np.sqrt(2)
+        weights = np.exp(-near / (2 * sigma**2))
+        dense = np.zeros_like(squared)
+        np.put_along_axis(dense, order[:, :count], weights / weights.sum(axis=1, keepdims=True), axis=1)
+        mass = dense.sum(axis=0)
+        linked[count] = (dense / np.where(mass > 0, mass, 1)) @ dense.T > 1e-5
+    tags = linked[3] + 2 * (linked[5].astype(int) - linked[4].astype(int))
+    return np.where((tags == 1) | (tags == 2), tags, 0)
+
+
+def test_nearest_anchors_equal_the_authors(golden: dict[str, NDArray[np.float32]]) -> None:
+    indices, squared = nearest_anchors(golden["features"], golden["anchors"], 3)
+    np.testing.assert_array_equal(indices, golden["nearest3"])
+    chosen = golden["anchors"][indices[:, 0]].astype(float)
+    np.testing.assert_allclose(squared[:, 0], ((golden["features"] - chosen) ** 2).sum(axis=1), rtol=1e-6)
+
+
+def test_tags_equal_the_authors(golden: dict[str, NDArray[np.float32]], graph: AnchorGraph) -> None:
+    tags = np.stack([graph.tags(video) for video in range(len(graph))])
+    np.testing.assert_array_equal(tags, golden["tags"])
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    seed=st.integers(0, 10_000),
+    videos=st.integers(8, 60),
+    anchors=st.integers(5, 12),
+    spread=st.sampled_from([0.05, 1.0, 8.0]),
+)
+def test_tags_equal_the_dense_definition(seed: int, videos: int, anchors: int, spread: float) -> None:
+    random = np.random.default_rng(seed)
+    points = (spread * random.normal(size=(videos, 4))).astype(np.float32)
+    centres = random.normal(size=(anchors, 4)).astype(np.float32)
+    graph = anchor_graph(points, centres)
+    expected = dense_tags(points, centres)
+    for video in range(videos):
+        np.testing.assert_array_equal(graph.tags(video), expected[video])
+
+
+def test_pairs_follow_the_dense_distribution(golden: dict[str, NDArray[np.float32]], graph: AnchorGraph) -> None:
+    tags = golden["tags"]
+    draws = 6000
+    for video in (0, 17, 101):
+        pairs = draw_pairs(graph, np.full(draws, video), np.random.default_rng(video))
+        similar = np.flatnonzero(tags[video] == 1)
+        dissimilar = np.flatnonzero(tags[video] == 2)
+        assert len(dissimilar) > 0
+        positive = pairs.sign > 0
+        # 6,000 fair coins: five standard deviations.
+        assert abs(positive.mean() - 0.5) < 5 * 0.5 / np.sqrt(draws)
+        for drawn, allowed in (
+            (pairs.similar, similar),
+            (pairs.partner[positive], similar),
+            (pairs.partner[~positive], dissimilar),
+            (pairs.dissimilar1, dissimilar),
+        ):
+            counts = np.bincount(drawn, minlength=len(graph))
+            assert counts.sum() == counts[allowed].sum()
+            assert chisquare(counts[allowed]).pvalue > 1e-4
+
+
+def test_second_dissimilar_is_drawn_once_more_where_it_is_similar_to_the_first(
+    golden: dict[str, NDArray[np.float32]], graph: AnchorGraph
+) -> None:
+    tags, video, draws = golden["tags"], 17, 20_000
+    pairs = draw_pairs(graph, np.full(draws, video), np.random.default_rng(0))
+    allowed = np.flatnonzero(tags[video] == 2)
+    similar = tags[np.ix_(allowed, allowed)] == 1
+    # P(q2 | q1) of two tries: the first if it is not similar to q1, else any.
+    size = len(allowed)
+    expected = (~similar / size + similar.mean(axis=1, keepdims=True) / size) / size
+    counts = np.zeros((size, size))
+    place = np.full(len(graph), -1)
+    place[allowed] = np.arange(size)
+    np.add.at(counts, (place[pairs.dissimilar1], place[pairs.dissimilar2]), 1)
+    assert chisquare(counts.ravel(), expected.ravel() * draws).pvalue > 1e-4
+
+
+def test_without_middle_distance_dissimilar_is_everything_untagged() -> None:
+    points = np.repeat(np.eye(3, dtype=np.float32) * 50, 4, axis=0)
+    graph = anchor_graph(points, np.eye(3, dtype=np.float32) * 50)
+    tags = np.stack([graph.tags(video) for video in range(12)])
+    assert not (tags == 2).any()
+    pairs = draw_pairs(graph, np.zeros(500, dtype=np.int64), np.random.default_rng(0))
+    untagged = set(np.flatnonzero(tags[0] == 0)) or set(range(12))
+    assert set(pairs.dissimilar1) == untagged
+
+
+def test_kmeans_is_repeatable_and_leaves_out_empty_clusters() -> None:
+    random = np.random.default_rng(0)
+    points = np.repeat(random.normal(size=(5, 8)), 20, axis=0).astype(np.float32)
+    centres = kmeans(points, 10, seed=1)
+    assert 1 <= len(centres) <= 10
+    np.testing.assert_array_equal(centres, kmeans(points, 10, seed=1))
+    nearest = nearest_anchors(points, centres, 1)[0][:, 0]
+    assert set(nearest) <= set(range(len(centres)))
+    spread = random.normal(size=(300, 8)).astype(np.float32)
+    found = kmeans(spread, 20, seed=0)
+    indices, squared = nearest_anchors(spread, found, 1)
+    assert set(indices[:, 0]) == set(range(len(found)))
+    # Better than 20 random videos as centres.
+    assert squared.mean() < nearest_anchors(spread, spread[:20], 1)[1].mean()
+
+
+def test_more_anchors_than_videos() -> None:
+    with pytest.raises(InputError, match="anchors: 9 are asked for, but there are only 8 training videos"):
+        kmeans(np.zeros((8, 2), dtype=np.float32), 9, seed=0)
+
+
+def test_principal_components_keep_distances_and_order_by_variance() -> None:
+    random = np.random.default_rng(0)
+    centres = (random.normal(size=(30, 6)) * [9, 5, 3, 2, 1, 0.5]).astype(np.float32)
+    projected = principal_components(centres, 10)
+    assert projected.shape == (30, 10)
+    assert not projected[:, 6:].any()
+    assert (np.diff(projected[:, :6].var(axis=0)) < 0).all()
+    original = ((centres[:, None] - centres[None]) ** 2).sum(axis=2)
+    np.testing.assert_allclose(((projected[:, None] - projected[None]) ** 2).sum(axis=2), original, rtol=1e-3, atol=1e-3)
