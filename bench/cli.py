@@ -1,5 +1,6 @@
 """The command line: verbs that read options, call the library, and print. Nothing heavy is imported before it is needed."""
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -208,6 +209,8 @@ def _numbers(option: str, text: str | None) -> list[int]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0 done, 1 runs failed, 2 wrong input, 130 interrupted."""
+    # Threads that spin while they wait starve each other wherever the machine is shared; before OpenMP is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]

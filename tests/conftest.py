@@ -1,7 +1,11 @@
 """What several tests share: a tiny dataset in memory and on disk, and caches that stay out of the user's home."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+
+# Before OpenMP is loaded: spinning threads of tests on a shared machine starve each other.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import h5py
 import numpy as np

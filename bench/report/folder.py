@@ -3,7 +3,7 @@
 import io
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from bench.errors import InputError
@@ -28,17 +28,28 @@ def write_report(runs: Iterable[StoredRun], folder: Path) -> Path:
     named = name_runs(runs)
     if not named:
         raise InputError("there are no stored runs to report; make some with `bench run`")
+    return write_document(lambda: compose(named), folder)
+
+
+def write_document(composed: Callable[[], Document], folder: Path, file: str = REPORT, marker: str = MARKER) -> Path:
+    """Write a document that starts with `marker` as `file`, with its tables and figures. Returns the path of the file.
+
+    `composed` is called with the settings for plots in force. A document of the same kind in the folder is replaced.
+
+    Raises:
+        InputError: the folder holds anything else than such a document, or cannot be written.
+    """
     final = folder.resolve()
-    require_replaceable(final)
+    require_replaceable(final, file, marker)
     beside = final.parent / f".{final.name}.{os.getpid()}"
     old = final.parent / f".{final.name}.{os.getpid()}.old"
     with settings():
-        document = compose(named)
+        document = composed()
     try:
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
         with settings():
-            _write(document, beside)
+            _write(document, beside, file)
         if final.exists():
             final.rename(old)
         beside.rename(final)
@@ -49,11 +60,14 @@ def write_report(runs: Iterable[StoredRun], folder: Path) -> Path:
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     shutil.rmtree(old, ignore_errors=True)
-    return folder / REPORT
+    return folder / file
 
 
-def require_replaceable(folder: Path) -> None:
-    """InputError unless the folder is absent, empty, or a report and nothing else."""
+def require_replaceable(folder: Path, file: str = REPORT, marker: str = MARKER) -> None:
+    """InputError unless the folder is absent, empty, or a report and nothing else.
+
+    A report is told by its `file`, which starts with `marker`.
+    """
     if not folder.exists():
         return
     mend = "name another folder with --report"
@@ -62,17 +76,17 @@ def require_replaceable(folder: Path) -> None:
     found = {path.name for path in folder.iterdir()}
     if not found:
         return
-    report = folder / REPORT
-    if REPORT not in found or not report.read_text(encoding="utf-8", errors="replace").startswith(MARKER):
-        raise InputError(f"{folder}: holds files that are no report and would be lost; {mend}")
-    foreign = sorted(found - {REPORT, TABLES, FIGURES})
+    report = folder / file
+    if file not in found or not report.read_text(encoding="utf-8", errors="replace").startswith(marker):
+        raise InputError(f"{folder}: holds files that are no report of this kind and would be lost; {mend}")
+    foreign = sorted(found - {file, TABLES, FIGURES})
     if foreign:
         raise InputError(
             f"{folder}: holds {foreign[0]}, which is no part of a report and would be lost; move it, or {mend}"
         )
 
 
-def _write(document: Document, folder: Path) -> None:
+def _write(document: Document, folder: Path, file: str) -> None:
     tables, figures = folder / TABLES, folder / FIGURES
     tables.mkdir()
     figures.mkdir()
@@ -84,7 +98,7 @@ def _write(document: Document, folder: Path) -> None:
         _write_text(figures / f"{plot.name}.svg", _svg(plot))
         plot.figure.set_layout_engine("none")  # the first format settles the layout, slowly, for both
         (figures / f"{plot.name}.png").write_bytes(_png(plot))
-    _write_text(folder / REPORT, document.text)
+    _write_text(folder / file, document.text)
 
 
 def _write_text(path: Path, text: str) -> None:

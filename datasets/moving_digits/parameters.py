@@ -25,7 +25,7 @@ class Parameters:
     """Share of the videos in which a second digit passes or follows, half of them each."""
     clutter: float = 0.5
     """Largest brightness of the clouds behind the digits; 1 is white."""
-    noise: float = 0.12
+    noise: float = 0.08
     """Standard deviation of the pixel noise; 1 is white."""
     filters: int = 256
     """Number of patches in the dictionary, which is the number D of features that describe a frame."""

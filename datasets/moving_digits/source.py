@@ -18,15 +18,47 @@ from .motion import draw_scenes
 from .parameters import Parameters
 from .storage import SplitArrays
 
+# Chosen for a comparison in minutes on two cores, alike for all networks and without regard to any score: half the
+# papers' channels, smaller batches with a higher rate for the few steps that there are.
+_SHORT = {"batch_size": 32, "learning_rate": 1e-3, "hidden": 128, "anchors": 100}
+_MIXERS = ("mcmsh", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd")
+RECOMMENDED: Recommended = MappingProxyType(
+    {**{name: {**_SHORT, "epochs": 3} for name in _MIXERS}, "bth": {**_SHORT, "epochs": 5, "reconstruction_epochs": 3}}
+)
 CLASS_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
 
 class MovingDigits(DatasetSource):
-    """DOC"""
+    """Real handwritten digits, seen through synthetic motion, for trying and comparing methods in minutes.
+
+    Each video shows for 25 frames of 22 x 22 pixels one of the 1,797 handwritten digits that come with scikit-learn
+    (8 x 8 pixels). It drifts, bounces, swings, grows and shrinks before drifting clouds, in changing light and pixel
+    noise. In 40 % of the videos a second digit passes through, or takes the first one's place about half way. Labels
+    are the classes of the digits shown, one or two of ten. A frame is described by 256 non-negative numbers: how much
+    of each patch of a dictionary it holds, in the mean over all places; the dictionary is learned from training frames
+    without labels (Coates, Lee and Ng 2011). There are 2,000 training videos, 500 queries and 1,500 videos in the
+    gallery. No digit image is in two of these splits, and no filled-in form either, hence most likely no handwriting.
+
+    It is good for seeing that code is right and that a method learns, and for comparing methods on a task of known
+    content that leaves room above and below, without a download. It is not natural video: there is one kind of object,
+    features are those of a single layer, the order of frames tells nearly nothing of the classes, and few images (776)
+    are behind all training videos. Rankings of methods and parameter values found here need not hold on real video.
+
+    Measured from queries to gallery, where 18 % of the pairs share a label, as mAP@20 with AP divided by 20:
+
+    - a random order: 0.06;
+    - signs of the 16 leading principal components of the mean feature over the frames: 0.38;
+    - the mean feature over the frames, exactly: 0.56 by Euclidean distance, 0.65 by cosine;
+    - scores of a linear classifier on the mean feature, trained with the labels (ridge regression): 0.92.
+
+    With seed 1 these are 0.07, 0.33, 0.54, 0.63 and 0.92. Moving the digits and the clouds by one pixel changes a
+    frame's features by 0.19 of their distance to another video's frame; its pixels, by 0.39. Parameters were chosen for
+    figures like these, without regard to any method.
+    """
 
     name = "moving-digits"
     title = "Moving digits"
-    recommended: Recommended = MappingProxyType({})
+    recommended = RECOMMENDED
 
     def __init__(self, parameters: Parameters | None = None) -> None:
         self.parameters = parameters or Parameters()

@@ -1,8 +1,7 @@
 """The generated arrays and the file that keeps them: whole or absent, and checked when it is read."""
 
 import dataclasses
-import os
-import tempfile
+import uuid
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -40,10 +39,9 @@ def write(path: Path, splits: Mapping[SplitName, SplitArrays]) -> None:
     for split, made in splits.items():
         arrays |= {f"{split}_features": made.features, f"{split}_labels": made.labels}
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f"{path.stem}-", suffix=".tmp")
-    temporary = Path(name)
+    temporary = path.with_name(f"{path.stem}-{uuid.uuid4().hex}.tmp")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type]
         temporary.replace(path)
     finally:

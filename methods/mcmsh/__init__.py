@@ -112,16 +112,15 @@ class McmshObjective:
     def loss(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
         network, parameters, values = self._network, self._parameters, batch.values
         network.alpha.fill_((epoch + 1) ** 0.5)
-        # One forward pass a video of the item, as in the authors' code: together they would share BatchNorm statistics.
-        frames_first, first = embed(network, batch.corrupted["first"])
-        frames_second, second = embed(network, batch.corrupted["second"])
+        names = ("similar", "dissimilar1", "dissimilar2") if parameters.quadruplet_weight else ()
+        videos = [batch.corrupted["first"], batch.corrupted["second"], *(batch.videos[name] for name in names)]
+        (frames_first, frames_second, *_), (first, second, *others) = embed(network, videos)
         parts = {
             "cluster": cluster_loss(frames_first, frames_second, values["centre_first"], values["centre_second"]),
             "similarity": similarity_loss(first, second, values["sign"]),
             "quantisation": quantisation_loss(first, second),
         }
         if parameters.quadruplet_weight:
-            others = [embed(network, batch.videos[name])[1] for name in ("similar", "dissimilar1", "dissimilar2")]
             parts["quadruplet"] = quadruplet_loss(first, *others)
         return {"loss": total_loss(parts, parameters), **parts}
 

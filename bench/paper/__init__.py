@@ -1,0 +1,8 @@
+"""The MCMSH paper's tables and figures, made again: measured numbers beside published ones.
+
+The one place above the registry that knows a paper and names methods.
+"""
+
+from bench.paper.reproduction import Reproduction, reproduce, require_replaceable
+
+__all__ = ["Reproduction", "reproduce", "require_replaceable"]

@@ -1,0 +1,133 @@
+"""The paper's Table 3: what encoding costs BTH and MCMSH."""
+
+import math
+import re
+
+import pandas as pd
+
+from bench.paper.artefacts import Results
+from bench.paper.tables import missing, seeds_phrase, signed
+from bench.published import PAPER, PAPER_DATASET, PublishedCost, paper_costs
+from bench.report import costs
+from bench.report.escape import one_line
+from bench.report.render import NOTHING, Cell, Table, significant_decimals
+
+BITS = 64
+DECIMALS = 2
+"""The paper gives millions of parameters and billions of FLOPs with two decimals."""
+UNITS = {"M": 1e6, "G": 1e9}
+
+
+def cost_table(results: Results, comparable: bool) -> Table:
+    """Parameters, multiply-adds and encoding time, measured beside published. One row for every machine."""
+    frame = measured_costs(results)
+    several_machines = frame["machine"].nunique() > 1
+    published = paper_costs()
+    rows: list[list[Cell]] = []
+    for row in results.need.rows:
+        found = frame[frame["label"] == row.label]
+        for _, values in found.iterrows():
+            cells = [
+                _unit(values["parameters_trained"], "M"),
+                _unit(values["parameters_encode"], "M"),
+                _unit(values["flops"], "G"),
+                costs.timing(values, "single"),
+                costs.timing(values, "batched"),
+            ]
+            machine = [values["machine"]] * several_machines
+            rows.append([Cell(text) for text in (row.label, "measured", *cells, *machine)])
+        if found.empty:
+            note = missing(results, row.label, BITS)
+            rows.append([Cell(row.label), Cell(f"measured: {note}"), *[Cell(NOTHING)] * (5 + several_machines)])
+        said = published[row.label]
+        texts = [said.parameters or NOTHING, NOTHING, said.flops or NOTHING, said.encode_ms or NOTHING, NOTHING]
+        label = f"published, {PAPER_DATASET}"
+        rows.append([Cell(text) for text in ("", label, *texts, *[said.platform] * several_machines)])
+        if comparable and not found.empty:
+            rows.append([Cell(text) for text in ("", "difference", *_differences(found.iloc[0], said))])
+            rows[-1] += [Cell("")] * several_machines
+    header = ["method", "numbers", "parameters, trained", "parameters, to encode", "FLOPs (multiply-adds)"]
+    header += [f"ms/video, {_batch(frame, name)}" for name in ("single", "batched")]
+    on = f" of {one_line(results.all[0].dataset_title)}" if results.all else ""
+    return Table(
+        name="table3",
+        caption=f"Cost of encoding one video{on} at {BITS} bits (Table 3 of the paper).",
+        header=[*header, *["machine"] * several_machines],
+        rows=rows,
+        frame=_with_published(frame, published, comparable),
+        words=frozenset({"numbers", "machine"}),
+        notes=(_note(results, frame, comparable),),
+    )
+
+
+def measured_costs(results: Results) -> pd.DataFrame:
+    """Mean costs over seeds by row label and machine; times of different machines stay apart."""
+    parts = []
+    for row in results.need.rows:
+        part = costs.aggregate(results.done(row.label, BITS))
+        parts.append(part.assign(label=row.label))
+    return pd.concat(parts, ignore_index=True)
+
+
+def _note(results: Results, frame: pd.DataFrame, comparable: bool) -> str:
+    texts = []
+    if results.all:
+        data = results.all[0].record.dataset
+        texts.append(
+            f"Measured on {one_line(results.all[0].dataset_title)} ({data.frames} frames × {data.dimensions:,} "
+            f"dimensions), {seeds_phrase(results)}; times are medians over repeats with quartiles in parentheses."
+        )
+    if frame["machine"].nunique() == 1:
+        texts.append(f"Machine: {frame['machine'].iloc[0]}.")
+    texts.append(
+        f"Published: {PAPER}, Table 3, {PAPER_DATASET} (25 frames × 4,096 dimensions); its platform and batch are not "
+        "stated, so times have no difference, and BTH's parameters are not legible in our copy."
+    )
+    if not comparable:
+        texts.append(
+            "Measured on another dataset: parameters and FLOPs depend on its dimensions, so the published numbers are "
+            "for reference only."
+        )
+    return " ".join(texts)
+
+
+def _unit(value: float, unit: str) -> str:
+    scaled = value / UNITS[unit]
+    return f"{scaled:.{max(DECIMALS, significant_decimals(scaled))}f} {unit}"
+
+
+def _differences(measured: pd.Series, said: PublishedCost) -> list[str]:
+    """At the paper's precision; none for times, whose platform the paper does not state."""
+    parameters = _difference(measured["parameters_trained"], said.parameters)
+    return [parameters, NOTHING, _difference(measured["flops"], said.flops), NOTHING, NOTHING]
+
+
+def _difference(measured: float, said: str) -> str:
+    if not said:
+        return NOTHING
+    unit = said[-1]
+    return f"{signed((measured - parse(said)) / UNITS[unit], DECIMALS)} {unit}"
+
+
+def parse(text: str) -> float:
+    """`1.76M` as 1,760,000; NaN for an empty text."""
+    found = re.fullmatch(r"([\d.]+)([MG])", text)
+    return float(found[1]) * UNITS[found[2]] if found else math.nan
+
+
+def _with_published(frame: pd.DataFrame, published: dict[str, PublishedCost], comparable: bool) -> pd.DataFrame:
+    joined = frame.drop(columns="method")
+    joined.insert(0, "label", joined.pop("label"))
+    joined["published_parameters"] = joined["label"].map(lambda label: parse(published[label].parameters))
+    joined["published_flops"] = joined["label"].map(lambda label: parse(published[label].flops))
+    joined["published_ms"] = joined["label"].map(lambda label: published[label].encode_ms)
+    joined["published_dataset"] = PAPER_DATASET
+    if comparable:
+        joined["difference_parameters"] = joined["parameters_trained"] - joined["published_parameters"]
+        joined["difference_flops"] = joined["flops"] - joined["published_flops"]
+    return joined
+
+
+def _batch(frame: pd.DataFrame, name: str) -> str:
+    sizes = sorted({int(size) for size in frame[f"{name}_batch"].dropna()})
+    return f"batch {' or '.join(map(str, sizes))}" if sizes else name

@@ -1,0 +1,220 @@
+"""The command line as a user meets it: exit statuses, one clear line for every mistake, output that can be piped."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from bench.cli import main
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Call the command line in an empty folder: exit status, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        status = main([str(argument) for argument in arguments])
+        output = capsys.readouterr()
+        return status, output.out, output.err
+
+    return run
+
+
+def mistakes(folder: Path) -> list[tuple[list[object], str]]:
+    shallow = ["run", "--datasets", folder, "--bits", 8, "--methods"]
+    return [
+        ([*shallow, "mcmhs"], "unknown method 'mcmhs': did you mean mcmsh"),
+        (["run", "--methods", "lsh", "--datasets", "moving-digit"], "unknown dataset 'moving-digit': did you mean moving"),
+        (["run", "--methods", "lsh", "--datasets", "./nowhere"], "nowhere: no such folder"),
+        ([*shallow, "lsh", "--frobnicate"], "No such option: --frobnicate"),
+        (["frobnicate"], "No such command 'frobnicate'"),
+        ([*shallow, "itq", "--set", "itq.iteration=5"], "itq has no parameter 'iteration': did you mean iterations"),
+        ([*shallow, "itq", "--set", "itq.iterations=-1"], "itq.iterations: input should be greater than or equal to 0"),
+        ([*shallow, "itq", "--set", "itq.iterations=many"], "itq.iterations: input should be a valid integer"),
+        ([*shallow, "itq", "--set", "iterations=5"], "--set iterations=5: expected method.parameter=value"),
+        ([*shallow, "itq", "--set", "bth.epochs=5"], "bth is not among the methods of this run"),
+        (["run", "--datasets", folder, "--methods", "lsh", "--bits", "0"], "bits: 0 is not between 1 and 1024"),
+        (["run", "--datasets", folder, "--methods", "lsh", "--bits", "-1"], "bits: -1 is not between 1 and 1024"),
+        (["run", "--datasets", folder, "--methods", "lsh", "--bits", "7.5"], "--bits 7.5: expected whole numbers"),
+        (["run", "--datasets", folder, "--methods", "lsh", "--seeds", "-1"], "seed: input should be greater than or equal"),
+        (["run", "--datasets", folder, "--methods", "pcah", "--bits", "64"], "pcah gives at most 32 bits"),
+        ([*shallow, "mcmsh", "--set", "mcmsh.anchors=41"], "anchors: 41 are asked for, but there are only 40"),
+        ([*shallow, "bth", "--set", "bth.anchors=41"], "anchors: 41 are asked for, but there are only 40"),
+        ([*shallow, "lsh", "--existing", "maybe"], "unknown policy 'maybe' for --existing"),
+        ([*shallow, "lsh", "--device", "tpu"], "unknown device 'tpu'"),
+        ([*shallow, "lsh", "--plugin", "nowhere.py"], "--plugin nowhere.py: no such Python file or folder"),
+        (["run", "--datasets", folder], "methods: none given"),
+        (["run", "nowhere.toml"], "nowhere.toml: cannot be read"),
+        (["report", "--results", "nowhere"], "nowhere: no stored runs"),
+        (["evaluate", "--results", "nowhere"], "nowhere: no stored runs"),
+        (["evaluate", "--protocol", "papre"], "unknown protocol 'papre'"),
+        (["list", "mehtods"], "cannot list 'mehtods': did you mean methods"),
+        (["data", "check", "./nowhere"], "nowhere: no such folder"),
+        (["encode", "--encoder", "nowhere", "--features", "x.npy", "--out", "y.npy"], "nowhere: holds no encoder"),
+        (["encode", "--encoder", "nowhere", "--features", "x.npy", "--out", "y.txt"], "codes are written as .npy"),
+    ]
+
+
+@pytest.mark.parametrize("number", range(len(mistakes(Path()))))
+def test_a_mistake_is_one_clear_line_and_status_2(call: Run, feature_folder: Path, number: int) -> None:
+    arguments, message = mistakes(feature_folder)[number]
+    status, output, error = call(*arguments)
+    assert status == 2
+    assert output == ""
+    assert error.startswith("bench: ")
+    assert error.count("\n") == 1
+    assert message in error
+    # Nothing was stored before the mistake was found.
+    assert not list(Path("results").rglob("record.json"))
+
+
+def test_a_folder_that_cannot_be_written(call: Run, feature_folder: Path) -> None:
+    Path("file").write_text("in the way")
+    status, _, error = call("run", "--methods", "lsh", "--datasets", feature_folder, "--results", "file/results")
+    assert status == 2
+    assert re.match(r"bench: file/results: results cannot be written there \(.*\); name another folder", error)
+
+
+def test_a_foreign_report_folder_is_refused_before_any_work(call: Run, feature_folder: Path) -> None:
+    Path("mine").mkdir()
+    Path("mine/thesis.tex").write_text("years of work")
+    status, _, error = call("run", "--methods", "lsh", "--datasets", feature_folder, "--report", "mine")
+    assert status == 2
+    assert "mine" in error
+    assert not Path("results/runs/my-features").exists()
+    assert Path("mine/thesis.tex").read_text() == "years of work"
+
+
+def test_bad_features_end_before_training(call: Run, feature_folder: Path) -> None:
+    with h5py.File(feature_folder / "train_feats.h5", "r+") as file:
+        file["feats"][0, 0, 0] = np.nan
+    status, _, error = call("run", "--methods", "lsh", "--datasets", feature_folder, "--bits", 8)
+    assert status == 2
+    assert "train_feats.h5: video 0 has NaN or infinite features" in error.splitlines()[-1]
+
+
+def test_run_report_evaluate_encode(call: Run, feature_folder: Path) -> None:
+    arguments = ["run", "--methods", "lsh,itq,random", "--bits", "8,16", "--datasets", feature_folder, "--seeds", "0,1"]
+    status, output, error = call(*arguments)
+    assert status == 0
+    assert "ITQ" in output
+    assert "[12/12]" in error
+    assert Path("reports/latest/report.md").is_file()
+    records = sorted(Path("results/runs").glob("*/*/*/record.json"))
+    assert len(records) == 12
+    before = {path: path.read_bytes() for path in records}
+    status, again, error = call(*arguments)
+    assert (status, again) == (0, output)
+    assert error.count("stored") == 12
+    assert {path: path.read_bytes() for path in records} == before
+    rendered = {path: path.read_bytes() for path in Path("reports/latest").rglob("*") if path.is_file()}
+    status, again, _ = call("report")
+    assert (status, again) == (0, output)
+    assert {path: path.read_bytes() for path in Path("reports/latest").rglob("*") if path.is_file()} == rendered
+    status, again, _ = call("evaluate", "--protocol", "paper")
+    assert (status, again) == (0, output)
+    assert {path: json.loads(path.read_text()) for path in records} == {
+        path: json.loads(content) for path, content in before.items()
+    }
+    run = next(path.parent for path in records if "/itq/16" in path.as_posix())
+    np.save("features.npy", h5py.File(feature_folder / "test_feats.h5")["feats"][:])
+    status, output, _ = call("encode", "--encoder", run / "encoder", "--features", "features.npy", "--out", "codes.npy")
+    assert (status, output) == (0, "")
+    with np.load(run / "codes.npz") as stored:
+        expected = np.unpackbits(stored["query_codes"], axis=1, count=16).astype(int) * 2 - 1
+    np.testing.assert_array_equal(np.load("codes.npy"), expected)
+    status, output, _ = call("list", "runs")
+    assert status == 0
+    assert output.count("done") == 12
+
+
+def test_a_failed_run_is_a_row_with_its_reason(call: Run, feature_folder: Path, tmp_path: Path) -> None:
+    plugin = tmp_path / "failing.py"
+    plugin.write_text(
+        "from bench.method import ShallowMethod\n"
+        "class Failing(ShallowMethod):\n"
+        '    """Fails."""\n'
+        '    name, title = "failing", "Failing"\n'
+        "    def directions(self, centred, random):\n"
+        '        raise RuntimeError("the\\nmethod gave up")\n'
+    )
+    arguments = ["run", "--methods", "failing,lsh", "--bits", 8, "--datasets", feature_folder, "--plugin", plugin]
+    status, output, error = call(*arguments)
+    assert status == 1
+    assert "the method gave up" in output
+    assert "1 of 2 runs did not finish" in error
+    (folder,) = Path("results/runs/my-features/failing").iterdir()
+    record = json.loads((folder / "record.json").read_text())
+    assert record["status"] == "failed"
+    assert record["reason"] == "RuntimeError: the method gave up"
+    assert "in directions" in (folder / "traceback.txt").read_text()
+    assert "the method gave up" in Path("reports/latest/report.md").read_text()
+    plugin.write_text(plugin.read_text().replace("raise RuntimeError", "return random.normal(size=(32, 8)); print"))
+    status, _, _ = call(*arguments, "--existing", "only-cached")
+    assert status == 1
+    for name in [name for name in sys.modules if name.startswith("bench_plugin_")]:
+        del sys.modules[name]
+    status, _, error = call(*arguments, "--existing", "retry-failed")
+    assert status == 0
+    assert "lsh 8 bits seed 0: done, stored" in error
+
+
+def test_sweep_file_and_options(call: Run, feature_folder: Path) -> None:
+    Path("sweep.toml").write_text(
+        f'methods = ["itq"]\nbits = [8]\ndatasets = ["{feature_folder}"]\n[parameters.itq]\niterations = 3\n'
+    )
+    assert call("run", "sweep.toml", "--bits", "4")[0] == 0
+    (path,) = Path("results/runs").glob("*/*/*/record.json")
+    spec = json.loads(path.read_text())["spec"]
+    assert (spec["bits"], spec["parameters"]) == (4, {"iterations": 3})
+    Path("sweep.toml").write_text('method = ["itq"]\n')
+    status, _, error = call("run", "sweep.toml")
+    assert status == 2
+    assert "sweep.toml: method: extra inputs are not permitted" in error
+
+
+def test_data_check(call: Run, feature_folder: Path) -> None:
+    status, output, _ = call("data", "check", feature_folder)
+    assert status == 0
+    assert "complete and well-formed" in output
+    assert "25 × 32" in output
+
+
+def test_profile_trains_nothing(call: Run, feature_folder: Path) -> None:
+    status, output, _ = call("profile", "--methods", "mlp-mixer,lsh", "--bits", "16", "--datasets", feature_folder)
+    assert status == 0
+    assert "mlp-mixer" in output
+    assert not Path("results").exists()
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from bench.cli import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'torch', 'numpy', 'pandas', 'matplotlib', 'h5py', 'numba', 'scipy', 'pydantic', 'rich'}\n"
+        "print(sorted(heavy & set(sys.modules)), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr.strip() == "[]"
+    assert "Train, encode, evaluate and measure" in done.stdout
+
+
+def test_interrupt_ends_with_130(call: Run, feature_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bench.runner.Runner.run", interrupt)
+    status, _, error = call("run", "--methods", "lsh", "--datasets", feature_folder)
+    assert status == 130
+    assert "interrupted" in error
+

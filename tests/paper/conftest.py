@@ -1,0 +1,119 @@
+"""A tiny dataset under several names, and stores filled with synthetic records of the runs that artefacts plan."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from bench.data.dataset import Dataset, DatasetSource, Summary
+from bench.metrics import PROTOCOLS
+from bench.record import Costs, RunRecord, Timing
+from bench.registry import Registry, load_registry
+from bench.runner import Runner
+from bench.store import PER_QUERY, Store, StoredRun
+from bench.sweep import PlannedRun
+
+KS = (5, 20, 40, 60, 80, 100)
+QUERIES = 50
+QUICK = {"epochs": 1, "hidden": 16, "anchors": 4, "batch_size": 20}
+METHODS = ("mcmsh", "bth", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd")
+
+Level = Callable[[PlannedRun, int], float]
+"""The mAP of a planned run at k."""
+
+
+def source_of(data: Dataset, name: str, self_search: bool = False) -> type[DatasetSource]:
+    """A plug-in that gives `data` under another name, with parameters that make training quick."""
+    summary = data.summary.model_copy(update={"name": name, "title": name.upper(), "self_search": self_search})
+    gallery = data.query if self_search else data.gallery
+
+    class Source(DatasetSource):
+        recommended = dict.fromkeys(METHODS, QUICK)
+
+        def summary(self) -> Summary:
+            return summary
+
+        def load(self) -> Dataset:
+            return replace(data, summary=summary, gallery=gallery, recommended=self.recommended)
+
+    Source.name, Source.title = name, summary.title
+    return Source
+
+
+@pytest.fixture(scope="session")
+def registry(tiny: Dataset) -> Registry:
+    """The built-in methods, and the datasets `toy`, `toy-frames` (with frames) and `fcvid` (searched by itself)."""
+
+    def frames(videos: Any) -> Any:
+        shade = np.asarray(videos, dtype=np.uint8)[:, None, None, None] * 5
+        picture = np.tile(np.arange(8, dtype=np.uint8) * 10, (len(shade), 25, 8, 1))
+        return picture + shade
+
+    shown = replace(tiny, query=replace(tiny.query, frames=frames), gallery=replace(tiny.gallery, frames=frames))
+    found = load_registry()
+    found.add("tests", [source_of(tiny, "toy"), source_of(shown, "toy-frames"), source_of(tiny, "fcvid", True)])
+    assert not found.broken
+    return found
+
+
+def timing(batch: int, milliseconds: float) -> Timing:
+    return Timing(
+        batch=batch, repeats=9, median_ms=milliseconds, lower_ms=milliseconds * 0.9, upper_ms=milliseconds * 1.1
+    )
+
+
+def fill(store: Store, planned: Iterable[PlannedRun], level: Level, failing: Iterable[str] = ()) -> list[StoredRun]:
+    """Store a synthetic record of every planned run; those of the methods in `failing` failed."""
+    stored = []
+    for run in planned:
+        done = run.spec.method not in failing
+        noise = np.random.default_rng(0).uniform(-0.05, 0.05, QUERIES)
+        means = {k: level(run, k) for k in KS}
+        arrays = {f"paper@{k}": mean + noise - noise.mean() for k, mean in means.items()}
+        by_k = {str(k): mean for k, mean in means.items()}
+        bth = run.spec.method == "bth"
+        metrics = {
+            "protocol": {"name": "paper", "description": PROTOCOLS["paper"].description},
+            "map": by_k,
+            "map_best": by_k,
+            "map_worst": by_k,
+        }
+        record = RunRecord(
+            spec=run.spec,
+            status="done" if done else "failed",
+            reason=None if done else "RuntimeError: out | of memory",
+            method_title=run.method.title,
+            paper=run.method.paper,
+            uses_labels=False,
+            dataset=run.summary,
+            started="2026-01-01T00:00:00+00:00",
+            durations={"fit": 1.0},
+            metrics={"paper": metrics} if done else {},
+            costs=Costs(
+                parameters_trained=2_121_280 if bth else 1_761_397,
+                parameters_encode=1_855_040 if bth else 1_761_397,
+                flops=46_604_800 if bth else 46_051_156,
+                uncounted_operators={},
+                encoder_bytes=7_000_000,
+                code_bytes=8,
+                device="cpu",
+                threads=2,
+                single=timing(1, 2.0 if bth else 1.5),
+                batched=timing(256, 0.10 if bth else 0.099),
+            )
+            if done
+            else None,
+            environment={"cpu": "Synthetic CPU 3000", "device": "cpu", "threads": 2},
+        )
+        stored.append(store.write(record, lambda folder, arrays=arrays: np.savez(folder / PER_QUERY, **arrays)))
+    return stored
+
+
+@pytest.fixture
+def runner(tmp_path: Path) -> Runner:
+    """A runner that trains nothing: what is not stored is left out."""
+    return Runner(Store(tmp_path / "results"), torch.device("cpu"), "only-cached")
