@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bench.checkpoint import load_checkpoint as load_checkpoint
     from bench.data.dataset import Dataset as Dataset
-    from bench.loading import load_dataset as load_dataset
     from bench.encoder import Encoder as Encoder
     from bench.encoder import load_encoder as load_encoder
     from bench.errors import InputError as InputError
     from bench.fitting import fit as fit
+    from bench.loading import load_dataset as load_dataset
     from bench.metrics import Scores as Scores
     from bench.metrics import evaluate as evaluate
 

@@ -1,17 +1,14 @@
-"""The command line: verbs that read options, call the library, and print. Nothing heavy is imported before it is needed."""
+"""The command line: verbs that read options, call the library, and print; nothing heavy is imported before its use."""
 
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from bench.errors import InputError
-
-if TYPE_CHECKING:
-    from bench.sweep import PlannedRun
 
 # Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
 # ruff: noqa: PLC0415
@@ -29,9 +26,12 @@ app.add_typer(data_app, name="data")
 DEFAULT_DATASET = "moving-digits"
 Results = Annotated[Path, typer.Option("--results", help="Folder of stored runs.")]
 Report = Annotated[Path, typer.Option("--report", help="Folder for the report.")]
-Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="Python file or folder with plug-ins; repeatable.")]
+Plugins = Annotated[
+    list[Path] | None, typer.Option("--plugin", help="Python file or folder with plug-ins; repeatable.")
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
-RESULTS, REPORT = Path("results/runs"), Path("reports/latest")
+Existing = Annotated[str, typer.Option(help="Runs that are stored: reuse, rerun, retry-failed or only-cached.")]
+RESULTS, REPORT, PAPER = Path("results/runs"), Path("reports/latest"), Path("reports/paper")
 
 
 @app.command()
@@ -46,9 +46,7 @@ def run(
     ] = None,
     results: Results = RESULTS,
     report: Report = REPORT,
-    existing: Annotated[
-        str, typer.Option(help="Runs that are stored: reuse, rerun, retry-failed or only-cached.")
-    ] = "reuse",
+    existing: Existing = "reuse",
     device: Device = "auto",
     plugin: Plugins = None,
 ) -> int:
@@ -154,15 +152,50 @@ def profile(
 
 @app.command("list")
 def show(
-    what: Annotated[str, typer.Argument(help="methods, datasets, runs; several with commas.")] = "methods,datasets",
+    what: Annotated[
+        str, typer.Argument(help="methods, datasets, runs, published; several with commas.")
+    ] = "methods,datasets",
+    methods: Annotated[str | None, typer.Option("--method", help="Published numbers of these methods only.")] = None,
+    datasets: Annotated[str | None, typer.Option("--dataset", help="Published numbers on these datasets only.")] = None,
+    bits: Annotated[str | None, typer.Option(help="Published numbers at these code lengths only.")] = None,
     results: Results = RESULTS,
     plugin: Plugins = None,
 ) -> int:
     """List what there is."""
-    from bench.listing import listing
+    from bench.listing import Selection, listing
 
-    print(listing(_names(what), results, plugin or []))
+    selection = Selection(_names(methods), _names(datasets), _numbers("--bits", bits))
+    print(listing(_names(what), results, plugin or [], selection))
     return 0
+
+
+@app.command()
+def reproduce(
+    artefacts: Annotated[str, typer.Argument(help="table1, table2, table3, figures; several with commas.")],
+    dataset: Annotated[str, typer.Option(help="A dataset's name, or a folder with feature files.")] = DEFAULT_DATASET,
+    seeds: Annotated[str, typer.Option(help="Seeds, such as 0,1,2.")] = "0",
+    results: Results = RESULTS,
+    report: Report = PAPER,
+    existing: Existing = "reuse",
+    device: Device = "auto",
+    plugin: Plugins = None,
+) -> int:
+    """Regenerate the MCMSH paper's tables and figures, measured beside published."""
+    from bench.fitting import choose_device
+    from bench.paper import reproduce as make
+    from bench.progress import progress, say
+    from bench.registry import load_registry
+    from bench.runner import Runner, check_existing
+    from bench.store import Store
+
+    store = Store(results)
+    store.require_writable()
+    runner = Runner(store, choose_device(device), check_existing(existing), progress(), say)
+    registry = load_registry(plugin or [])
+    numbers = _numbers("--seeds", seeds)
+    made = make(_names(artefacts), dataset, runner=runner, registry=registry, report_folder=report, seeds=numbers)
+    say(f"paper: {made.path}")
+    return 1 if any(run.record.status != "done" for run in made.runs) else 0
 
 
 @data_app.command()
@@ -209,8 +242,9 @@ def _numbers(option: str, text: str | None) -> list[int]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0 done, 1 runs failed, 2 wrong input, 130 interrupted."""
-    # Threads that spin while they wait starve each other wherever the machine is shared; before OpenMP is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Threads that spin long while they wait starve each other wherever the machine is shared: by a factor of ten, seen on
+    # two busy cores. Must be set before OpenMP is loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]

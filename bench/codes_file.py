@@ -32,7 +32,7 @@ def write_codes(path: Path, codes: StoredCodes) -> None:
     if codes.gallery_codes is not None and codes.gallery_labels is not None:
         arrays["gallery_codes"] = np.packbits(codes.gallery_codes > 0, axis=1)
         arrays["gallery_labels"] = np.packbits(codes.gallery_labels, axis=1)
-    np.savez_compressed(path, **arrays)
+    np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
 def read_codes(path: Path) -> StoredCodes:

@@ -31,7 +31,7 @@ class _SilentTask:
 class SilentProgress:
     """Shows nothing."""
 
-    def task(self, description: str, steps: int) -> AbstractContextManager[Task]:  # noqa: ARG002
+    def task(self, description: str, steps: int) -> AbstractContextManager[Task]:
         return nullcontext(_SilentTask())
 
 

@@ -35,7 +35,7 @@ class FrameCorruption:
 def draw_corruption(
     random: np.random.Generator, batch: int, frames: int, training_videos: int, rate: float
 ) -> FrameCorruption:
-    """Each frame is chosen with probability `rate`; of these 80 % are zeroed, 10 % replaced, 10 % kept (BTH, CVPR 2021)."""
+    """Each frame is chosen with probability `rate`; of these 80 % are zeroed, 10 % replaced, 10 % kept, as in BTH."""
     chosen = random.random((batch, frames)) < rate
     fate = random.random((batch, frames))
     replaced = chosen & (fate >= ZEROED) & (fate < ZEROED + REPLACED)

@@ -7,7 +7,7 @@ LEVELS = 2**16
 
 
 class Dropout(nn.Module):
-    """Zero each element with probability `p` and scale the others by 1/(1 − p) while training (Srivastava et al., 2014).
+    """Zero each element with probability `p` and scale the others by 1/(1 − p) while training.
 
     On a CPU each 64-bit random word decides four elements, so `p` is exact to 1/65536.
     """

@@ -107,7 +107,9 @@ def load_encoder(folder: Path | str, registry: Registry | None = None) -> Encode
     except ValidationError as error:
         raise InputError(f"{source / DESCRIPTION}: {validation_message(error)}") from error
     except OSError as error:
-        raise InputError(f"{source}: holds no encoder ({error.strerror or error}); name a folder that has one") from error
+        raise InputError(
+            f"{source}: holds no encoder ({error.strerror or error}); name a folder that has one"
+        ) from error
     except SafetensorError as error:
         raise InputError(f"{source / WEIGHTS}: damaged ({error}); fit or copy the encoder again") from error
     method_class = (registry or load_registry()).method(description.method)

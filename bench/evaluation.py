@@ -12,16 +12,13 @@ from bench.store import CODES, PER_QUERY, Store, StoredRun, sha256, write_record
 
 def evaluate_codes(codes: StoredCodes, protocol: str) -> Scores:
     """All metrics of stored codes under a named protocol."""
-    return evaluate(
-        codes.query_codes, codes.query_labels, codes.gallery_codes, codes.gallery_labels, protocol=protocol
-    )
+    return evaluate(codes.query_codes, codes.query_labels, codes.gallery_codes, codes.gallery_labels, protocol=protocol)
 
 
 def write_per_query(path: Path, scores: Mapping[str, Scores]) -> None:
     """Write every query's AP@k, as arrays named `<protocol>@<k>`: what paired tests between methods need."""
     arrays = {f"{name}@{k}": values for name, score in scores.items() for k, values in score.average_precision.items()}
-    # savez takes names as keyword arguments, so any name but "file" is fine.
-    np.savez_compressed(path, **arrays)
+    np.savez_compressed(path, allow_pickle=False, **arrays)
 
 
 def evaluate_again(store: Store, protocols: Iterable[str]) -> list[StoredRun]:

@@ -1,28 +1,44 @@
-"""What there is: methods, datasets, stored runs."""
+"""What there is: methods, datasets, stored runs, published numbers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from tabulate import tabulate
 
 from bench.data.dataset import Dataset
 from bench.errors import InputError
+from bench.published import published_table
 from bench.registry import Registry, load_registry
 from bench.store import Store
 from bench.text import closest
 
 
-def listing(what: Sequence[str], results: Path, plugins: Iterable[Path]) -> str:
-    """Text tables of `methods`, `datasets` and `runs`, as asked. Raises InputError for anything else."""
-    tables = {"methods": _methods, "datasets": _datasets}
+@dataclass(frozen=True)
+class Selection:
+    """Which published numbers to list; empty means all."""
+
+    methods: Sequence[str] = ()
+    datasets: Sequence[str] = ()
+    bits: Sequence[int] = ()
+
+
+def listing(what: Sequence[str], results: Path, plugins: Iterable[Path], selection: Selection) -> str:
+    """Text tables of `methods`, `datasets`, `runs` and `published`, as asked. Raises InputError for anything else."""
+    registry: Registry | None = None
+    parts: list[str] = []
     for name in what:
-        if name not in {*tables, "runs"}:
-            raise InputError(f"cannot list '{name}': {closest(name, [*tables, 'runs'])}")
-    parts = [_runs(results) if name == "runs" else "" for name in what]
-    if any(name in tables for name in what):
-        registry = load_registry(plugins)
-        parts = [tables[name](registry) if name in tables else part for name, part in zip(what, parts, strict=True)]
-        parts += [_broken(registry)] if registry.broken else []
+        if name in PLUGINS:
+            registry = registry or load_registry(plugins)
+            parts.append(PLUGINS[name](registry))
+        elif name == "runs":
+            parts.append(_runs(results))
+        elif name == "published":
+            parts.append(published_table(selection.methods, selection.datasets, selection.bits))
+        else:
+            raise InputError(f"cannot list '{name}': {closest(name, [*PLUGINS, 'runs', 'published'])}")
+    if registry is not None and registry.broken:
+        parts.append(_broken(registry))
     return "\n\n".join(parts)
 
 
@@ -78,3 +94,6 @@ def _runs(results: Path) -> str:
     ]
     headers = ("dataset", "method", "bits", "seed", "status", "took", "reason", "folder")
     return tabulate(rows, headers=headers) if rows else f"no runs are stored in {results}"
+
+
+PLUGINS: dict[str, Callable[[Registry], str]] = {"methods": _methods, "datasets": _datasets}

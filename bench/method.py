@@ -42,7 +42,7 @@ class Method(ABC):
         self.parameters = parameters
 
     @classmethod
-    def defaults(cls, shape: Shape) -> dict[str, Any]:  # noqa: ARG003
+    def defaults(cls, shape: Shape) -> dict[str, Any]:
         """Defaults that depend on the training set's (N, T, D), in place of the declared ones."""
         return {}
 
@@ -77,7 +77,7 @@ class ShallowMethod(Method):
     def directions(self, centred: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.floating[Any]]:
         """The projections (D, K), from centred mean-pooled training features (N, D)."""
 
-    def build(self, frames: int, dimensions: int) -> nn.Module:  # noqa: ARG002
+    def build(self, frames: int, dimensions: int) -> nn.Module:
         return LinearHash(torch.zeros(dimensions), torch.zeros(dimensions, self.bits))
 
     def fit(self, features: Features, context: FitContext) -> nn.Module:

@@ -7,7 +7,6 @@ from pydantic import BaseModel, ConfigDict
 from bench.data.dataset import Summary
 from bench.spec import RunSpec
 
-SCHEMA_VERSION = 1
 Status = Literal["done", "failed", "timeout", "skipped"]
 
 
@@ -46,7 +45,7 @@ class RunRecord(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    schema_version: Literal[1] = SCHEMA_VERSION
+    schema_version: Literal[1] = 1
     spec: RunSpec
     status: Status
     reason: str | None = None

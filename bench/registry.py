@@ -95,9 +95,7 @@ class Registry:
 def load_registry(plugin_paths: Iterable[Path] = ()) -> Registry:
     """The registry of everything found, with the plug-ins of the given files or folders."""
     registry = _installed()
-    extended = Registry(
-        dict(registry.methods), dict(registry.datasets), dict(registry.origins), list(registry.broken)
-    )
+    extended = Registry(dict(registry.methods), dict(registry.datasets), dict(registry.origins), list(registry.broken))
     for path in plugin_paths:
         before = len(extended.broken), len(extended.origins)
         for file in _plugin_files(path):

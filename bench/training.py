@@ -35,7 +35,7 @@ class Schedule(Parameters):
     learning_rate_floor: float = Field(1e-4, ge=0)
 
     def rate(self, epoch: int) -> float:
-        """The learning rate of an epoch: decayed in steps, never under the floor (nor is the first rate raised to it)."""
+        """The learning rate of an epoch: decayed in steps down to the floor; a first rate under it stays as it is."""
         decayed = self.learning_rate * self.learning_rate_decay ** (epoch // self.learning_rate_decay_epochs)
         return max(decayed, min(self.learning_rate_floor, self.learning_rate))
 
@@ -157,10 +157,10 @@ def train(
 ) -> None:
     """Train `network` in place for `schedule.epochs` epochs and leave it in evaluation mode.
 
-    Mean losses of every epoch are added to `context.history`. Raises TrainingError at the first loss that is not finite.
+    Every epoch's mean losses are added to `context.history`. Raises TrainingError after an epoch without a finite loss.
     """
     loader = VideoLoader(features, context.device)
-    optimiser = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate)
+    optimiser = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate, fused=True)
     batches = batch_slices(len(features), schedule.batch_size)
     network.train()
     with context.progress.task(stage, schedule.epochs * len(batches)) as task:

@@ -33,4 +33,4 @@ class Itq(Pcah):
             # Orthogonal Procrustes: the rotation that takes the projections nearest to their codes.
             left, _, right = np.linalg.svd(codes.T @ projected)
             rotation = right.T @ left.T
-        return components @ rotation
+        return np.asarray(components @ rotation)

@@ -12,15 +12,15 @@ from bench.method import LinearHash, Method
 class Oracle(Method):
     """Every class has a random word of ±1; a code is the sign of the sum of a video's words.
 
-    The one method that sees the labels. It shows what K bits that know the labels reach; no strict bound, since words of
-    ±1 are not the best codes that labels allow.
+    The one method that sees the labels. It shows what K bits that know the labels reach; no strict bound, since words
+    of ±1 are not the best codes that labels allow.
     """
 
     name = "oracle"
     title = "oracle (labels)"
     uses_labels = True
 
-    def build(self, frames: int, dimensions: int) -> nn.Module:  # noqa: ARG002
+    def build(self, frames: int, dimensions: int) -> nn.Module:
         return LinearHash(torch.zeros(dimensions), torch.zeros(dimensions, self.bits))
 
     def fit(self, features: Features, context: FitContext) -> nn.Module:

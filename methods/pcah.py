@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import InputError
-from bench.method import Shape, ShallowMethod
+from bench.method import ShallowMethod, Shape
 
 
 class Pcah(ShallowMethod):
@@ -27,7 +27,7 @@ class Pcah(ShallowMethod):
             )
 
     def directions(
-        self, centred: NDArray[np.float32], random: np.random.Generator  # noqa: ARG002
+        self, centred: NDArray[np.float32], random: np.random.Generator
     ) -> NDArray[np.floating[Any]]:  # fmt: skip
         return principal_directions(centred, self.bits)
 

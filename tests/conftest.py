@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # Before OpenMP is loaded: spinning threads of tests on a shared machine starve each other.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
 
 import h5py
 import numpy as np

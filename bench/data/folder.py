@@ -1,7 +1,8 @@
 """A folder of feature files as a dataset: the layout that the video-hashing repositories use.
 
-`train_feats.h5`, `test_feats.h5` with dataset `feats` (N, T, D); `train_labels.mat`, `test_labels.mat` with key `labels`
-(N, C); optionally `query_feats.h5`, `query_labels.mat`. An optional `dataset.toml` names other files, keys and parts.
+`train_feats.h5`, `test_feats.h5` with dataset `feats` (N, T, D); `train_labels.mat`, `test_labels.mat` with key
+`labels` (N, C); optionally `query_feats.h5`, `query_labels.mat`. An optional `dataset.toml` names other files, keys and
+parts.
 """
 
 import tomllib
@@ -127,10 +128,7 @@ class FolderSource(DatasetSource):
         query = description.query or ("query" if has_query else "test")
         gallery = description.gallery
         if gallery is None:
-            if has_query:
-                gallery = "test"
-            else:
-                gallery = "train" if self._has_labels("train") else "test"
+            gallery = "train" if not has_query and self._has_labels("train") else "test"
         return query, gallery
 
     def _split_files(self, split: str) -> SplitFiles:

@@ -130,6 +130,12 @@ class Results:
         """The finished runs of a row at a code length, by seed."""
         return [run for run in self.runs.get((label, bits), ()) if run.done]
 
+    def of_one_seed(self, bits: int) -> dict[str, ReportRun]:
+        """A run of every row, all of the first seed that every row finished; empty where there is no such seed."""
+        rows = {row.label: {run.record.spec.seed: run for run in self.done(row.label, bits)} for row in self.need.rows}
+        shared = set.intersection(*(set(by_seed) for by_seed in rows.values()))
+        return {label: by_seed[min(shared)] for label, by_seed in rows.items()} if shared else {}
+
     @property
     def all(self) -> list[ReportRun]:
         """All of them, in the order of the rows."""

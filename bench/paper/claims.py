@@ -14,8 +14,8 @@ MATCHES = 0.1
 """Costs that differ by at most this share count as matching; the sentence says so."""
 NOISE_MARK = "≈"
 NOISE = (
-    f"{NOISE_MARK}: within the noise: the 95 % bootstrap interval of the difference over the queries holds 0, or the "
-    "difference is no larger than a standard deviation over the seeds."
+    f"{NOISE_MARK} marks a difference within the noise: its 95 % bootstrap interval over the queries holds 0, or it is "
+    "no larger than a standard deviation over the seeds."
 )
 ONE_SEED = (
     "One seed was run: how far another seed would move these numbers is not known, so small differences prove nothing."
@@ -38,7 +38,7 @@ def backbone_claims(shown: Beside) -> list[str]:
         pairs = [(label, base) for label in single]
         lines.append(_count(f"Each module alone improves on {WITHOUT_BRANCHES.label}", shown, pairs, bits))
         lines.append(_best("All three together are best", shown, whole, others, bits))
-    return [*lines, *_noise(shown)]
+    return lines
 
 
 def loss_claims(shown: Beside) -> list[str]:
@@ -49,8 +49,14 @@ def loss_claims(shown: Beside) -> list[str]:
     return [
         _count("Two structures are better than either alone", shown, pairs, bits),
         _best("All three together are best", shown, whole, others, bits),
-        *_noise(shown),
     ]
+
+
+def caution(shown: Beside, sentences: Sequence[str]) -> str:
+    """What to hold against the sentences; empty where nothing was measured."""
+    seeds = int(shown.frame["seeds"].max())
+    marked = [NOISE] if any(NOISE_MARK in sentence for sentence in sentences) else []
+    return " ".join([*marked, ONE_SEED] if seeds == 1 else marked)
 
 
 def cost_claims(results: Results) -> list[str]:
@@ -126,8 +132,3 @@ def _wins(score: Score, pairs: Sequence[tuple[str, str]], bits: int) -> int:
 def _shown_gain(shown: Beside, first: str, second: str, bits: int) -> str:
     mark = NOISE_MARK if shown.within_noise(first, second, bits, HEADLINE_K) else ""
     return f"{_gain(shown.measured, first, second, bits):+.3f}{mark}"
-
-
-def _noise(shown: Beside) -> list[str]:
-    seeds = int(shown.frame["seeds"].max())
-    return [] if seeds == 0 else [NOISE] if seeds > 1 else [NOISE, ONE_SEED]

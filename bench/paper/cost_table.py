@@ -6,7 +6,7 @@ import re
 import pandas as pd
 
 from bench.paper.artefacts import Results
-from bench.paper.tables import missing, seeds_phrase, signed
+from bench.paper.tables import missing, published_label, seeds_phrase, signed
 from bench.published import PAPER, PAPER_DATASET, PublishedCost, paper_costs
 from bench.report import costs
 from bench.report.escape import one_line
@@ -40,9 +40,9 @@ def cost_table(results: Results, comparable: bool) -> Table:
             note = missing(results, row.label, BITS)
             rows.append([Cell(row.label), Cell(f"measured: {note}"), *[Cell(NOTHING)] * (5 + several_machines)])
         said = published[row.label]
-        texts = [said.parameters or NOTHING, NOTHING, said.flops or NOTHING, said.encode_ms or NOTHING, NOTHING]
-        label = f"published, {PAPER_DATASET}"
-        rows.append([Cell(text) for text in ("", label, *texts, *[said.platform] * several_machines)])
+        texts = [_said(said.parameters), NOTHING, _said(said.flops), said.encode_ms or NOTHING, NOTHING]
+        machine = [said.platform] * several_machines
+        rows.append([Cell(text) for text in ("", published_label(comparable), *texts, *machine)])
         if comparable and not found.empty:
             rows.append([Cell(text) for text in ("", "difference", *_differences(found.iloc[0], said))])
             rows[-1] += [Cell("")] * several_machines
@@ -94,6 +94,11 @@ def _note(results: Results, frame: pd.DataFrame, comparable: bool) -> str:
 def _unit(value: float, unit: str) -> str:
     scaled = value / UNITS[unit]
     return f"{scaled:.{max(DECIMALS, significant_decimals(scaled))}f} {unit}"
+
+
+def _said(text: str) -> str:
+    """`1.76M` as `1.76 M`."""
+    return f"{text[:-1]} {text[-1]}" if text else NOTHING
 
 
 def _differences(measured: pd.Series, said: PublishedCost) -> list[str]:

@@ -5,10 +5,10 @@ from functools import cached_property
 
 from bench.data.dataset import Dataset, DatasetSource, Summary
 from bench.paper.artefacts import Results
-from bench.paper.claims import backbone_claims, cost_claims, loss_claims
+from bench.paper.claims import backbone_claims, caution, cost_claims, loss_claims
 from bench.paper.cost_table import cost_table
 from bench.paper.embedding import embedding_plot
-from bench.paper.measured import beside, like_with_like
+from bench.paper.measured import Beside, beside, like_with_like
 from bench.paper.panels import measured_panels, published_panel, reference_dataset
 from bench.paper.retrieval import retrieval_plot
 from bench.paper.runs_table import runs_table
@@ -25,7 +25,7 @@ FILE = "paper.md"
 HOW_TO_READ = """\
 - **Measured** rows come from runs made and stored here; their number of seeds stands under every table.
 - **Published** rows are copied from the source named under the table. They are never averaged, ranked or plotted.
-- **Difference** (measured − published) is shown only where both are of the same dataset under the same protocol."""
+- **Difference** (measured minus published) is shown only where both are of the same dataset under the same protocol."""
 
 
 class Paper:
@@ -52,13 +52,13 @@ class Paper:
             shown = beside(self._results["table1"], 1, self._comparable)
             self.document.add("## Table 1: backbones")
             self.document.add_table(backbone_table(shown))
-            self._claims(backbone_claims(shown))
+            self._quality_claims(shown, backbone_claims(shown))
         if "table2" in self._results:
             shown = beside(self._results["table2"], 2, self._comparable)
             self.document.add("## Table 2: losses")
             self.document.add_table(loss_table(shown))
             self.document.add("The quantisation loss keeps its default weight in every row.")
-            self._claims(loss_claims(shown))
+            self._quality_claims(shown, loss_claims(shown))
         if "table3" in self._results:
             self.document.add("## Table 3: cost")
             self.document.add_table(cost_table(self._results["table3"], self._comparable))
@@ -87,6 +87,12 @@ class Paper:
         )
         return [sentence, warning]
 
+    def _quality_claims(self, shown: Beside, sentences: list[str]) -> None:
+        self._claims(sentences)
+        doubts = caution(shown, sentences)
+        if doubts:
+            self.document.add(markdown(doubts))
+
     def _claims(self, sentences: list[str]) -> None:
         self.document.add(
             "The paper's claims, checked on the measured numbers:",
@@ -113,7 +119,9 @@ class Paper:
         self.document.add(f"## {title}")
         plot = draw(results)
         if plot is None:
-            self.document.add("No figure: it needs finished runs of both methods and labelled queries.")
+            self.document.add(
+                "No figure: it needs finished runs of both methods with the same seed, and enough labelled queries."
+            )
         else:
             self.document.add_plot(plot)
 

@@ -23,6 +23,7 @@ VIDEOS_OF_A_CLASS = 50
 PERPLEXITY = 30
 """van der Maaten and Hinton (JMLR 2008) find 5 to 50 to serve; this is scikit-learn's default."""
 SEED = 0
+NEIGHBOURS = 10
 PANEL_HEIGHT = 3.2
 LEGEND_LINE = 0.19
 
@@ -58,11 +59,11 @@ def video_features(encoder: Encoder, videos: NDArray[np.float32]) -> NDArray[np.
     return np.concatenate(parts)
 
 
-def same_class_neighbours(features: NDArray[np.float32], classes: NDArray[np.int64], neighbours: int = 10) -> float:
-    """Mean share of the nearest features (Euclidean) that have a video's own class."""
+def same_class_neighbours(features: NDArray[np.float32], classes: NDArray[np.int64]) -> float:
+    """Mean share of a video's nearest features (Euclidean) that have its class."""
     from sklearn.neighbors import NearestNeighbors  # noqa: PLC0415  slow to import
 
-    found = NearestNeighbors(n_neighbors=min(neighbours, len(features) - 1)).fit(features).kneighbors()[1]
+    found = NearestNeighbors(n_neighbors=NEIGHBOURS).fit(features).kneighbors()[1]
     return float((classes[found] == classes[:, None]).mean())
 
 
@@ -81,15 +82,15 @@ def project(features: NDArray[np.float32]) -> NDArray[np.float32]:
 def embedding_plot(results: Results, data: Dataset, registry: Registry) -> Plot | None:
     """A panel without and one with the modules; None where an encoder, labels, or enough videos are missing."""
     (bits,) = results.need.bits
-    runs = {row.label: results.done(row.label, bits)[:1] for row in EMBEDDING.rows}
-    if not all(runs.values()) or data.query.labels is None:
+    runs = results.of_one_seed(bits)
+    if not runs or data.query.labels is None:
         return None
     chosen = choose_videos(data.query.labels)
-    if len(chosen.videos) < 4:
+    if len(chosen.videos) <= NEIGHBOURS:
         return None
     videos = data.query.features[chosen.videos]
     parts = []
-    for label, (run,) in runs.items():
+    for label, run in runs.items():
         features = video_features(load_encoder(run.stored.folder / ENCODER, registry), videos)
         points = project(features)
         parts.append(
@@ -108,7 +109,7 @@ def embedding_plot(results: Results, data: Dataset, registry: Registry) -> Plot 
     caption = (
         f"t-SNE of video features on {escape.one_line(data.summary.title)}, without (left) and with (right) L/M/S-RD: "
         f"mean frame embeddings of {len(chosen.videos)} queries of one class each, {bits}-bit encoders, seed "
-        f"{runs[EMBEDDING.rows[0].label][0].record.spec.seed}; t-SNE with seed {SEED} and the same videos for both. "
+        f"{runs[EMBEDDING.rows[0].label].record.spec.seed}; t-SNE with seed {SEED} and the same videos for both. "
         "Distances between groups in such a picture mean little; the share over a panel is computed before it."
     )
     return Plot("embedding", caption, _draw(frame), frame)
@@ -117,8 +118,10 @@ def embedding_plot(results: Results, data: Dataset, registry: Registry) -> Plot 
 def _draw(frame: pd.DataFrame) -> Figure:
     classes = list(dict.fromkeys(frame["class"]))
     longest = max(len(escape.plot(name, 24)) for name in classes)
-    columns = max(1, min(len(classes), int(FULL_WIDTH / (0.075 * longest + 0.4))))
-    height = PANEL_HEIGHT + LEGEND_LINE * -(-len(classes) // columns)
+    most = max(1, int(FULL_WIDTH / (0.075 * longest + 0.4)))
+    lines = -(-len(classes) // most)
+    columns = -(-len(classes) // lines)
+    height = PANEL_HEIGHT + LEGEND_LINE * lines
     figure = Figure(figsize=(FULL_WIDTH, height), layout="constrained")
     titles = {EMBEDDING.rows[0].label: "without", EMBEDDING.rows[1].label: "with"}
     for axes, (backbone, rows) in zip(figure.subplots(1, 2), frame.groupby("backbone", sort=False), strict=True):
@@ -135,9 +138,8 @@ def _draw(frame: pd.DataFrame) -> Figure:
                 label=escape.plot(name, 24),
             )
         share = rows["same_class_neighbours"].iloc[0]
-        axes.set_title(
-            f"{backbone}: {titles[str(backbone)]} L/M/S-RD\n{share:.0%} of the 10 nearest are of the same class"
-        )
+        which = f"{backbone}: {titles[str(backbone)]} L/M/S-RD"
+        axes.set_title(f"{which}\n{share:.0%} of the {NEIGHBOURS} nearest are of the same class")
         axes.set_xticks([])
         axes.set_yticks([])
         axes.spines[["top", "right"]].set_visible(True)

@@ -25,6 +25,8 @@ def measured_panels(results: Results) -> Plot | None:
     if not runs:
         return None
     scores = quality.select(quality.aggregate(runs), protocol=PROTOCOL)
+    # A record just made and the same record read back list their k in different orders.
+    scores = scores.sort_values(["bits", "k"], kind="stable", ignore_index=True)
     title = f"{runs[0].dataset_title} under protocol {PROTOCOL}, measured"
     return map_at_k("panels", title, scores, assign(methods_of(runs), bounds_of(runs)))
 

@@ -53,11 +53,11 @@ def retrieve(codes: StoredCodes, queries: Sequence[int]) -> pd.DataFrame:
 def retrieval_plot(results: Results, data: Dataset) -> Plot | None:
     """Queries with the top results of both methods, hits and misses marked; None where a method has no codes."""
     (bits,) = results.need.bits
-    runs = {row.label: results.done(row.label, bits)[:1] for row in RETRIEVAL.rows}
-    if not all(runs.values()):
+    runs = results.of_one_seed(bits)
+    if not runs:
         return None
     parts = []
-    for label, (run,) in runs.items():
+    for label, run in runs.items():
         codes = read_codes(run.stored.folder / CODES)
         parts.append(retrieve(codes, choose_queries(codes.query_labels)).assign(method=label))
     frame = pd.concat(parts, ignore_index=True)
@@ -67,7 +67,7 @@ def retrieval_plot(results: Results, data: Dataset) -> Plot | None:
     shown = "middle frames" if data.query.frames and data.gallery.frames else "labels, since there are no frames"
     caption = (
         f"The {TOP} nearest videos on {escape.one_line(data.summary.title)} at {bits} bits, seed "
-        f"{runs[RETRIEVAL.rows[0].label][0].record.spec.seed} ({shown}): {MARKS[True]} shares a class with the query, "
+        f"{runs[RETRIEVAL.rows[0].label].record.spec.seed} ({shown}): {MARKS[True]} shares a class with the query, "
         f"{MARKS[False]} shares none. Queries were chosen by class, not by their results; equal distances keep the "
         f"order of the gallery{itself}"
     )
@@ -86,7 +86,7 @@ def _draw(frame: pd.DataFrame, data: Dataset) -> Figure:
     height = TILE_INCHES * rows * 1.12 + 0.35
     figure = Figure(figsize=(FULL_WIDTH, height))
     figure.text(0.01, 1 - 0.05 / height, "query", va="top")
-    figure.text(0.5, 1 - 0.05 / height, "nearest videos, the first at the left", va="top", ha="center")
+    figure.text(0.28, 1 - 0.05 / height, "nearest videos, the first at the left", va="top")
     outer = figure.add_gridspec(
         len(queries), 1, left=0.01, right=0.99, top=1 - 0.27 / height, bottom=0.08 / height, hspace=0.12
     )

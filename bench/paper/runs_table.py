@@ -43,5 +43,5 @@ def runs_table(results: Iterable[Results]) -> Table:
         rows=[[Cell(str(value)) for value in row] for row in shown.itertuples(index=False)],
         frame=frame,
         words=frozenset({"used in", "status", "reason", "folder"}),
-        notes=("Folders lie in the results folder; `record.json` there holds all parameters and the environment.",),
+        notes=("Folders lie in the results folder; record.json there holds all parameters and the environment.",),
     )

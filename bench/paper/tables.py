@@ -42,7 +42,7 @@ def _quality_table(shown: Beside, table: int, what: str, caption: str) -> Table:
         note = missing(shown.results, str(label), int(str(bits)))
         rows.append([*head, Cell("measured"), *measured, Cell(note)])
         published = [Cell(number(by_k["published"][k], decimals=DECIMALS)) for k in ks]
-        rows.append([*blank, Cell(f"published, {PAPER_DATASET}"), *published, Cell("")])
+        rows.append([*blank, Cell(published_label(shown.comparable)), *published, Cell("")])
         if shown.comparable:
             differences = [Cell(signed(by_k["difference"][k], DECIMALS)) for k in ks]
             rows.append([*blank, Cell("difference"), *differences, Cell("")])
@@ -72,13 +72,18 @@ def provenance(results: Results, comparable: bool, table: int) -> str:
     texts.append(f"Published: {PAPER}, Table {table}, on {PAPER_DATASET}, one number without a spread.")
     if comparable:
         texts.append(
-            "Difference: measured − published; the paper leaves the order of equal distances to an unstable sort."
+            "Difference: measured minus published; the paper leaves the order of equal distances to an unstable sort."
         )
     else:
         texts.append(
             f"{PAPER_DATASET} is another dataset: its numbers are for reference and do not compare with these."
         )
     return " ".join(texts)
+
+
+def published_label(comparable: bool) -> str:
+    """What stands before a row of published numbers."""
+    return f"published: {PAPER_DATASET}" if comparable else f"published: {PAPER_DATASET}, another dataset"
 
 
 def seeds_phrase(results: Results) -> str:

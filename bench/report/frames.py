@@ -39,7 +39,8 @@ def scores(runs: Iterable[ReportRun]) -> pd.DataFrame:
         for run in runs
         if run.done
         for protocol, values in run.record.metrics.items()
-        for k, value in values["map"].items()
+        # Keys of a stored record are ordered as texts: "100" before "20".
+        for k, value in sorted(values["map"].items(), key=lambda item: int(item[0]))
     ]
     return pd.DataFrame(rows, columns=SCORES)
 

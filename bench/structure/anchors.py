@@ -28,7 +28,7 @@ def kmeans(points: NDArray[np.float32], anchors: int, seed: int, iterations: int
 
     require_anchors(anchors, len(points))
     points = np.ascontiguousarray(points)
-    # No subsampling (faiss takes 256 points a centre by default), and no warning where there are fewer than 39 a centre.
+    # No subsampling (faiss takes 256 points a centre by default), no warning where there are fewer than 39 a centre.
     clustering = faiss.Kmeans(
         points.shape[1],
         anchors,

@@ -1,10 +1,10 @@
 """The anchor graph of BTH and MCMSH, kept as N×5 anchor indices and weights.
 
 For s nearest anchors, `Z_s` (N, M) holds each video's weights exp(-d²/(2σ²)), normalised to sum 1 over its s anchors,
-with σ = mean over videos of the distance to the s-th nearest anchor / √2; `A_s = Z_s Λ_s⁻¹ Z_sᵀ`, `Λ_s` the column sums.
-Two videos are linked at s where A_s > 1e-5. The tag of a pair is 1·A_3 + 2·(A_5 − A_4): 1 = similar, 2 = at middle
-distance, used as dissimilar, everything else = 0. (Liu et al., "Large graph construction for scalable semi-supervised
-learning", ICML 2010; tags: Li et al., BTH, CVPR 2021.)
+with σ = mean over videos of the distance to the s-th nearest anchor / √2; `A_s = Z_s Λ_s⁻¹ Z_sᵀ`, with `Λ_s` the column
+sums of `Z_s`. Two videos are linked at s where A_s > 1e-5. The tag of a pair is 1·A_3 + 2·(A_5 − A_4): 1 = similar,
+2 = at middle distance, used as dissimilar, everything else = 0. (Liu et al., "Large graph construction for scalable
+semi-supervised learning", ICML 2010; tags: Li et al., BTH, CVPR 2021.)
 """
 
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Losses that keep a structure of the training set; BTH and MCMSH share them. B videos, T frames, H channels, K bits."""
+"""Losses that keep a structure of the training set, shared by methods. B videos, T frames, H channels, K bits."""
 
 from torch import Tensor
 

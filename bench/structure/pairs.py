@@ -26,9 +26,9 @@ class Pairs:
 def draw_pairs(graph: AnchorGraph, videos: NDArray[np.int64], random: np.random.Generator) -> Pairs:
     """For every video: a partner, similar with probability ½, one similar and two dissimilar videos.
 
-    Similar: uniform over the videos of tag 1, the video itself among them. Dissimilar: uniform over tag 2, or over tag 0
-    where there is no tag 2, or over all where there is no tag 0 either. If the two dissimilar videos are similar to each
-    other, the second is drawn once more. (MCMSH, ACM MM 2022, as its code draws.)
+    Similar: uniform over the videos of tag 1, the video itself among them. Dissimilar: uniform over tag 2, or over
+    tag 0 where there is no tag 2, or over all where there is no tag 0 either. If the two dissimilar videos are similar
+    to each other, the second is drawn once more. (MCMSH, ACM MM 2022, as its code draws.)
     """
     uniform = random.random((len(videos), DRAWS))
     drawn = draw(videos, uniform, graph.anchors, graph.weights, graph.starts, graph.members, graph.places)

@@ -41,7 +41,7 @@ class BthParameters(Schedule):
 
 
 class Bth(DeepMethod):
-    """BTH as the paper describes it. Stage 1 restores frames; its hidden states give anchors and neighbours to stage 2."""
+    """BTH as the paper describes it: stage 1 restores frames; its hidden states give stage 2 anchors and neighbours."""
 
     name = "bth"
     title = "BTH"
@@ -102,7 +102,7 @@ class ReconstructionObjective:
         plan = draw_corruption(random, len(videos), self.frames, self.training_videos, self.parameters.corruption)
         return Draw({"first": videos}, corruption={"first": plan})
 
-    def loss(self, batch: Batch, epoch: int) -> dict[str, Tensor]:  # noqa: ARG002
+    def loss(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
         target = (batch.corrupted if self.parameters.reconstruct_corrupted else batch.videos)["first"]
         _, _, restored = self.network(batch.corrupted["first"])
         return {"loss": reconstruction_loss((restored,), (target,))}
@@ -133,7 +133,7 @@ class NeighbourObjective:
         }
         return Draw(drawn, values, corruption)
 
-    def loss(self, batch: Batch, epoch: int) -> dict[str, Tensor]:  # noqa: ARG002
+    def loss(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
         parameters, values = self.parameters, batch.values
         targets = batch.corrupted if parameters.reconstruct_corrupted else batch.videos
         both = torch.cat([batch.corrupted["first"], batch.corrupted["second"]])

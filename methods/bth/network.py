@@ -1,6 +1,7 @@
 """BTH's transformer (Li et al., CVPR 2021). Shapes: B videos, T frames, D features, H hidden channels, K bits."""
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -70,10 +71,10 @@ class BthEncoder(nn.Module):
         x = self.dropout(self.frame_map(videos) + self.positions)
         x = x + self.dropout(self.attention(self.attention_norm(x)))
         x = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
-        return self.dropout(x)  # type: ignore[no-any-return]
+        return self.dropout(x)
 
     def frame_codes(self, hidden: Tensor) -> Tensor:
-        """Codes ±1 of the frames, (B, T, K); the gradient passes straight through the rounding, not through the clip."""
+        """Codes ±1 of the frames, (B, T, K); the gradient passes the rounding as if it were not there."""
         soft = ((self.binary(hidden) + 1) / 2).clamp(0, 1)
         return 2 * (soft + (soft.round() - soft).detach()) - 1
 
@@ -106,8 +107,8 @@ def sinusoidal_positions(frames: int, hidden: int) -> Tensor:
     return positions
 
 
-def reconstruction_loss(restored: tuple[Tensor, Tensor], targets: tuple[Tensor, Tensor]) -> Tensor:
-    """Mean squared error of the restored frames (B, T, D) of both videos, over 2·T·D·B."""
+def reconstruction_loss(restored: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
+    """Mean squared error of the restored frames (B, T, D): of both videos of a pair, over 2·T·D·B."""
     return torch.stack(
         [functional.mse_loss(frames, target) for frames, target in zip(restored, targets, strict=True)]
     ).mean()

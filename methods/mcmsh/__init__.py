@@ -17,7 +17,7 @@ from bench.structure.anchors import kmeans, nearest_anchors, principal_component
 from bench.structure.graph import AnchorGraph, anchor_graph
 from bench.structure.losses import cluster_loss, similarity_loss
 from bench.structure.pairs import draw_pairs
-from bench.training import Batch, DeepMethod, Draw, Schedule
+from bench.training import AuthorsWeights, Batch, DeepMethod, Draw, Schedule
 
 from .checkpoint import AUTHORS
 from .losses import quadruplet_loss, quantisation_loss
@@ -51,7 +51,7 @@ class Mcmsh(DeepMethod):
     )
     Parameters: ClassVar = McmshParameters
     parameters: McmshParameters
-    authors = AUTHORS
+    authors: ClassVar[AuthorsWeights | None] = AUTHORS
 
     @classmethod
     def defaults(cls, shape: Shape) -> dict[str, Any]:

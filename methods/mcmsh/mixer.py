@@ -25,7 +25,7 @@ class Branches(nn.Module):
     def __init__(self, branches: Sequence[Branch], mixed: int, positions: int, reduction: int, groups: int) -> None:
         super().__init__()
         reduced = max(1, positions // reduction)
-        gates: dict[Branch, nn.Module] = {}
+        gates: dict[str, nn.Module] = {}
         for branch in branches:
             if branch == "long":
                 gates[branch] = LongRangeGate(positions, reduced)

@@ -1,10 +1,10 @@
 """MC-MLP's forward pass as training runs it: the same function as `McMlp.frames`, laid out for speed.
 
-Frames come first and the videos of a training item last but one, (T, B, G, H) for B items of G videos. So mixing over
+Frames come first and the videos of a training item last but one: (T, B, G, H) for B items of G videos. So mixing over
 frames is one matrix product without a transposition, the narrow convolutions of the gates are matrix products too
 (grouped ones with a block-diagonal matrix), and all G videos pass as one batch. Only batch normalisation must keep them
-apart: the authors pass each of an item's videos by itself, so the i-th videos of the items share their statistics, and no
-others. Values and gradients agree with plain passes, one after the other, to rounding (tested).
+apart: the authors pass each of an item's videos by itself, so the i-th videos of the items share their statistics,
+and no others. Values and gradients agree with plain passes, one after the other, to rounding (tested).
 """
 
 from collections.abc import Sequence
@@ -45,7 +45,8 @@ def _over_frames(weight: Tensor, x: Tensor, bias: Tensor | None = None) -> Tenso
 
 def _mlp_over_frames(layers: nn.Sequential, x: Tensor) -> Tensor:
     first, activation, dropout, second, last = layers
-    assert isinstance(first, nn.Linear) and isinstance(second, nn.Linear)  # noqa: PT018
+    assert isinstance(first, nn.Linear)
+    assert isinstance(second, nn.Linear)
     inner = dropout(activation(_over_frames(first.weight, x, first.bias)))
     mixed: Tensor = last(_over_frames(second.weight, inner, second.bias))
     return mixed
@@ -64,7 +65,8 @@ def _token_branches(branches: Branches, x: Tensor) -> Tensor:
 
 def _channel_branches(branches: Branches, x: Tensor) -> Tensor:
     """n = T is mixed, c = H gated."""
-    mixes, remixes = list(branches.mix.values()), list(branches.remix.values())
+    mixes = [layer for layer in branches.mix.values() if isinstance(layer, nn.Linear)]
+    remixes = [layer for layer in branches.remix.values() if isinstance(layer, nn.Linear)]
     weight, bias = torch.cat([mix.weight for mix in mixes]), torch.cat([mix.bias for mix in mixes])
     parts = _over_frames(weight, x, bias).chunk(len(mixes))
     gated = [part * _channel_gate(gate, part) for gate, part in zip(branches.gates.values(), parts, strict=True)]
@@ -128,9 +130,11 @@ def _norm_first(norm: nn.Module, x: Tensor) -> Tensor:
     """Batch normalisation of (c, B, G, n) with positions c, each of the G videos by itself."""
     positions, batch, videos, mixed = x.shape
     rows = x.transpose(0, 1).reshape(batch, positions * videos, mixed)
-    return _normalise(norm, rows, (positions, videos), videos_first=False).view(
-        batch, positions, videos, mixed
-    ).transpose(0, 1)
+    return (
+        _normalise(norm, rows, (positions, videos), videos_first=False)
+        .view(batch, positions, videos, mixed)
+        .transpose(0, 1)
+    )
 
 
 def _norm_last(norm: nn.Module, x: Tensor) -> Tensor:
@@ -147,7 +151,10 @@ def _normalise(norm: nn.Module, x: Tensor, channels: tuple[int, int], *, videos_
     assert norm.momentum is not None
     axis = 0 if videos_first else 1
     videos = channels[axis]
-    weight, bias = (parameter.unsqueeze(axis).expand(channels).reshape(-1) for parameter in (norm.weight, norm.bias))
+    # Contiguous, since batch normalisation reads its weights as if they were.
+    weight, bias = (
+        parameter.unsqueeze(axis).expand(channels).reshape(-1).contiguous() for parameter in (norm.weight, norm.bias)
+    )
     mean, variance = torch.zeros_like(weight), torch.ones_like(weight)
     # With momentum 1 the buffers end as the statistics of this batch.
     normalised = functional.batch_norm(x, mean, variance, weight, bias, training=True, momentum=1.0, eps=norm.eps)

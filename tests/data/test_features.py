@@ -14,7 +14,7 @@ from bench.errors import InputError
 ARRAY = np.random.default_rng(0).normal(size=(11, 4, 3)).astype(np.float32)
 
 
-def in_memory(array: NDArray[np.float32], folder: Path) -> Features:  # noqa: ARG001
+def in_memory(array: NDArray[np.float32], folder: Path) -> Features:
     return ArrayFeatures(array)
 
 

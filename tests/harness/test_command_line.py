@@ -33,7 +33,10 @@ def mistakes(folder: Path) -> list[tuple[list[object], str]]:
     shallow = ["run", "--datasets", folder, "--bits", 8, "--methods"]
     return [
         ([*shallow, "mcmhs"], "unknown method 'mcmhs': did you mean mcmsh"),
-        (["run", "--methods", "lsh", "--datasets", "moving-digit"], "unknown dataset 'moving-digit': did you mean moving"),
+        (
+            ["run", "--methods", "lsh", "--datasets", "moving-digit"],
+            "unknown dataset 'moving-digit': did you mean moving",
+        ),
         (["run", "--methods", "lsh", "--datasets", "./nowhere"], "nowhere: no such folder"),
         ([*shallow, "lsh", "--frobnicate"], "No such option: --frobnicate"),
         (["frobnicate"], "No such command 'frobnicate'"),
@@ -45,7 +48,10 @@ def mistakes(folder: Path) -> list[tuple[list[object], str]]:
         (["run", "--datasets", folder, "--methods", "lsh", "--bits", "0"], "bits: 0 is not between 1 and 1024"),
         (["run", "--datasets", folder, "--methods", "lsh", "--bits", "-1"], "bits: -1 is not between 1 and 1024"),
         (["run", "--datasets", folder, "--methods", "lsh", "--bits", "7.5"], "--bits 7.5: expected whole numbers"),
-        (["run", "--datasets", folder, "--methods", "lsh", "--seeds", "-1"], "seed: input should be greater than or equal"),
+        (
+            ["run", "--datasets", folder, "--methods", "lsh", "--seeds", "-1"],
+            "seed: input should be greater than or equal",
+        ),
         (["run", "--datasets", folder, "--methods", "pcah", "--bits", "64"], "pcah gives at most 32 bits"),
         ([*shallow, "mcmsh", "--set", "mcmsh.anchors=41"], "anchors: 41 are asked for, but there are only 40"),
         ([*shallow, "bth", "--set", "bth.anchors=41"], "anchors: 41 are asked for, but there are only 40"),
@@ -217,4 +223,3 @@ def test_interrupt_ends_with_130(call: Run, feature_folder: Path, monkeypatch: p
     status, _, error = call("run", "--methods", "lsh", "--datasets", feature_folder)
     assert status == 130
     assert "interrupted" in error
-

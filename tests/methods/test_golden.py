@@ -1,24 +1,25 @@
 """MCMSH and BTH against outputs of the authors' code."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from bench.methods.bth.network import BthNetwork
+from bench.methods.mcmsh import McmshParameters, total_loss
+from bench.methods.mcmsh.losses import quadruplet_loss, quantisation_loss
+from bench.methods.mcmsh.mixer import McMlp
 from fvcore.nn import FlopCountAnalysis
 from numpy.typing import NDArray
 from torch import Tensor
 
 import bench
-from bench.methods.bth.network import BthNetwork
-from bench.methods.mcmsh import McmshParameters, total_loss
-from bench.methods.mcmsh.losses import quadruplet_loss, quantisation_loss
-from bench.methods.mcmsh.mixer import McMlp
 from bench.profile.complexity import flops, parameter_count
 from bench.structure.losses import cluster_loss, similarity_loss
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-PRECISION = {"rtol": 1e-5, "atol": 1e-5}
+PRECISION: Any = {"rtol": 1e-5, "atol": 1e-5}
 
 
 def golden(name: str) -> dict[str, NDArray[np.float32]]:
@@ -40,8 +41,9 @@ def test_mcmsh_forward_pass(tmp_path: Path) -> None:
     encoder = bench.load_checkpoint("mcmsh", path, bits=16, alpha=float(truth["alpha"]))
     videos = torch.from_numpy(truth["x"])
     with torch.inference_mode():
-        np.testing.assert_allclose(encoder.module.frames(videos), truth["frames"], **PRECISION)
-        np.testing.assert_allclose(encoder.module(videos), truth["relaxed"], **PRECISION)
+        module: Any = encoder.module
+        np.testing.assert_allclose(module.frames(videos), truth["frames"], **PRECISION)
+        np.testing.assert_allclose(module(videos), truth["relaxed"], **PRECISION)
     np.testing.assert_array_equal(encoder.encode(truth["x"]), truth["codes"])
 
 
@@ -51,8 +53,9 @@ def test_bth_forward_pass(tmp_path: Path) -> None:
         encoder = bench.load_checkpoint("bth", checkpoint("bth_forward", tmp_path), bits=16)
     videos = torch.from_numpy(truth["x"])
     with torch.inference_mode():
-        hidden = encoder.module.hidden(videos)
-        frame_codes = encoder.module.frame_codes(hidden)
+        module: Any = encoder.module
+        hidden = module.hidden(videos)
+        frame_codes = module.frame_codes(hidden)
     np.testing.assert_allclose(hidden, truth["hidden"], **PRECISION)
     np.testing.assert_array_equal(frame_codes, truth["frame_codes"])
     np.testing.assert_array_equal(encoder.encode(truth["x"]), truth["codes"])

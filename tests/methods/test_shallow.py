@@ -1,13 +1,15 @@
 """Shallow methods against their definitions, and what they say when a code is longer than the data allows."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from bench.methods.pcah import principal_directions
 
 import bench
 from bench.data.dataset import Dataset
 from bench.data.features import ArrayFeatures, mean_pool
 from bench.errors import InputError
-from bench.methods.pcah import principal_directions
 
 
 def test_principal_directions_diagonalise_the_covariance() -> None:
@@ -31,13 +33,16 @@ def test_pcah_codes_are_the_signs_of_the_projections(tiny: Dataset) -> None:
     np.testing.assert_array_equal(agreement, 1)
 
 
+def module_of(name: str, data: Dataset, seed: int = 0) -> Any:
+    return bench.fit(name, data, bits=8, seed=seed).module
+
+
 def test_itq_loses_less_than_pcah_and_stays_orthogonal(tiny: Dataset) -> None:
-    pcah = bench.fit("pcah", tiny, bits=8).module
-    itq = bench.fit("itq", tiny, bits=8).module
+    pcah, itq = module_of("pcah", tiny), module_of("itq", tiny)
     pooled = mean_pool(tiny.train.features)
 
-    def quantisation_error(module: object) -> float:
-        projected = (pooled - module.mean.numpy()) @ module.weight.numpy()  # type: ignore[attr-defined]
+    def quantisation_error(module: Any) -> float:
+        projected = (pooled - module.mean.numpy()) @ module.weight.numpy()
         return float(((np.sign(projected) - projected) ** 2).sum())
 
     assert quantisation_error(itq) < quantisation_error(pcah)
@@ -45,9 +50,9 @@ def test_itq_loses_less_than_pcah_and_stays_orthogonal(tiny: Dataset) -> None:
 
 
 def test_lsh_hyperplanes_pass_through_the_mean(tiny: Dataset) -> None:
-    module = bench.fit("lsh", tiny, bits=8).module
+    module = module_of("lsh", tiny)
     np.testing.assert_allclose(module.mean, mean_pool(tiny.train.features).mean(axis=0), rtol=1e-5, atol=1e-6)
-    assert not np.allclose(module.weight, bench.fit("lsh", tiny, bits=8, seed=1).module.weight)
+    assert not np.allclose(module.weight, module_of("lsh", tiny, seed=1).weight)
 
 
 @pytest.mark.parametrize("method", ["pcah", "itq"])

@@ -4,11 +4,11 @@ import copy
 
 import pytest
 import torch
+from bench.methods.mcmsh.mixer import Branch, McMlp
+from bench.methods.mcmsh.training_pass import embed
 from torch import nn
 
 from bench.dropout import Dropout
-from bench.methods.mcmsh.mixer import Branch, McMlp
-from bench.methods.mcmsh.training_pass import embed
 
 
 @pytest.mark.parametrize("branches", [("long", "middle", "short"), ("middle",), ("long",), ("short",), ()])
@@ -35,8 +35,8 @@ def test_equals_the_plain_pass(branches: tuple[Branch, ...]) -> None:
         torch.testing.assert_close(relaxed[number], expected[number], rtol=1e-5, atol=1e-5)
         torch.testing.assert_close(frames[number], expected_frames[number], rtol=1e-5, atol=1e-5)
     directions = [torch.randn_like(codes) for codes in expected]
-    torch.stack([(codes * way).sum() for codes, way in zip(expected, directions, strict=True)]).sum().backward()
-    torch.stack([(codes * way).sum() for codes, way in zip(relaxed, directions, strict=True)]).sum().backward()
+    torch.stack([(codes * way).sum() for codes, way in zip(expected, directions, strict=True)]).sum().backward()  # type: ignore[no-untyped-call]
+    torch.stack([(codes * way).sum() for codes, way in zip(relaxed, directions, strict=True)]).sum().backward()  # type: ignore[no-untyped-call]
     for (name, weight), other in zip(plain.named_parameters(), fast.parameters(), strict=True):
         assert weight.grad is not None, name
         assert other.grad is not None, name

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from bench.sweep import PlannedRun
 
 KS = (5, 20, 40, 60, 80, 100)
 QUERIES = 50
-QUICK = {"epochs": 1, "hidden": 16, "anchors": 4, "batch_size": 20}
+QUICK = {"epochs": 1, "hidden": 32, "anchors": 4, "batch_size": 20}
 METHODS = ("mcmsh", "bth", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd")
 
 Level = Callable[[PlannedRun, int], float]
@@ -109,8 +110,12 @@ def fill(store: Store, planned: Iterable[PlannedRun], level: Level, failing: Ite
             else None,
             environment={"cpu": "Synthetic CPU 3000", "device": "cpu", "threads": 2},
         )
-        stored.append(store.write(record, lambda folder, arrays=arrays: np.savez(folder / PER_QUERY, **arrays)))
+        stored.append(store.write(record, partial(_write_per_query, arrays)))
     return stored
+
+
+def _write_per_query(arrays: dict[str, Any], folder: Path) -> None:
+    np.savez(folder / PER_QUERY, **arrays)
 
 
 @pytest.fixture

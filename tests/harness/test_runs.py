@@ -1,0 +1,178 @@
+"""Runs: identity, determinism, reuse, records that are whole or absent."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import pytest
+import torch
+
+from bench.codes_file import StoredCodes, read_codes, write_codes
+from bench.context import FitContext
+from bench.data.folder import FolderSource
+from bench.errors import InputError
+from bench.registry import load_registry
+from bench.runner import Existing, Runner
+from bench.spec import RunSpec
+from bench.store import Store
+from bench.sweep import PlannedRun, parse_settings, plan
+
+SPEC = RunSpec(
+    method="mcmsh",
+    dataset="moving-digits",
+    bits=32,
+    seed=1,
+    parameters={"epochs": 5, "learning_rate": 0.0003, "branches": ["long", "short"], "note": None},
+    dataset_fingerprint="0123456789abcdef",
+    method_revision=1,
+)
+
+
+def planned(folder: Path, methods: str = "mlp-mixer", **parameters: Any) -> list[PlannedRun]:
+    quick = {"mlp-mixer": {"epochs": 2, "batch_size": 16, "anchors": 6, "hidden": 32}, "bth": {}}
+    return plan(
+        load_registry(),
+        methods=[methods],
+        datasets=[str(folder)],
+        bits=[8],
+        seeds=[0],
+        parameters={methods: {**quick.get(methods, {}), **parameters}},
+    )
+
+
+def runner(root: Path, existing: Existing = "reuse") -> Runner:
+    return Runner(Store(root), torch.device("cpu"), existing)
+
+
+def test_identities_are_frozen() -> None:
+    # A change here orphans every stored result: raise the schema version and say so in the changelog.
+    assert SPEC.identity == "d0ae8e5ac4b3"
+    assert SPEC.folder == "moving-digits/mcmsh/32-d0ae8e5ac4b3"
+
+
+@pytest.mark.parametrize(
+    "change", [{"bits": 33}, {"seed": 2}, {"method_revision": 2}, {"dataset_fingerprint": "f"}, {"parameters": {}}]
+)
+def test_every_field_is_part_of_the_identity(change: dict[str, Any]) -> None:
+    assert SPEC.model_copy(update=change).identity != SPEC.identity
+
+
+def test_random_streams_depend_on_seed_and_name_alone() -> None:
+    first = FitContext(5)
+    first.random("other").random(10)
+    assert first.random("a", 1).random() == FitContext(5).random("a", 1).random()
+    assert first.random("a", 1).random() != first.random("a", 2).random()
+    assert first.random("a", 1).random() != FitContext(6).random("a", 1).random()
+
+
+def test_a_stored_run_is_reused_without_touching_data_or_models(
+    feature_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (done,) = runner(tmp_path / "runs").run(planned(feature_folder))
+    assert done.record.status == "done"
+
+    def touched(*_: object) -> NoReturn:
+        raise AssertionError("the data or the model was touched")
+
+    monkeypatch.setattr(FolderSource, "load", touched)
+    monkeypatch.setattr("bench.runner.fit_method", touched)
+    (again,) = runner(tmp_path / "runs").run(planned(feature_folder))
+    assert again == done
+
+
+def test_the_same_spec_gives_the_same_codes_in_another_process(feature_folder: Path, tmp_path: Path) -> None:
+    (here,) = runner(tmp_path / "here").run(planned(feature_folder))
+    arguments = ["run", "--methods", "mlp-mixer", "--bits", "8", "--datasets", str(feature_folder), "--device", "cpu"]
+    arguments += ["--results", "there"]
+    for setting in ("epochs=2", "batch_size=16", "anchors=6", "hidden=32"):
+        arguments += ["--set", f"mlp-mixer.{setting}"]
+    code = "import sys; from bench.cli import main; sys.exit(main(sys.argv[1:]))"
+    subprocess.run([sys.executable, "-c", code, *arguments], cwd=tmp_path, check=True, timeout=120, capture_output=True)
+    there = tmp_path / "there" / here.record.spec.folder
+    for file in ("codes.npz", "average_precision.npz", "encoder/encoder.safetensors"):
+        assert (there / file).read_bytes() == (here.folder / file).read_bytes(), file
+
+
+def test_records_say_what_was_used(feature_folder: Path, tmp_path: Path) -> None:
+    (done,) = runner(tmp_path / "runs").run(planned(feature_folder))
+    record = done.record
+    assert record.spec.parameters["anchors"] == 6
+    assert record.spec.parameters["cluster_weight"] == 0.8
+    assert [row["epoch"] for row in record.history] == [0, 1]
+    assert record.checkpoint == "last epoch"
+    assert set(record.metrics) == {"paper", "strict"}
+    assert record.costs is not None
+    assert record.costs.parameters_encode > 0
+    assert record.costs.single.median_ms > 0
+    assert record.environment["libraries"]["torch"]
+    assert set(record.checksums) == {
+        "average_precision.npz",
+        "codes.npz",
+        "encoder/encoder.json",
+        "encoder/encoder.safetensors",
+    }
+
+
+def test_anchors_default_to_one_for_20_videos(feature_folder: Path) -> None:
+    (run,) = plan(
+        load_registry(), methods=["mcmsh"], datasets=[str(feature_folder)], bits=[8], seeds=[0], parameters={}
+    )
+    assert run.spec.parameters["anchors"] == 2
+    assert run.spec.parameters["epochs"] == 56
+
+
+def test_a_run_that_cannot_be_stored_leaves_nothing_behind(
+    feature_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> NoReturn:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bench.store.write_record", full)
+        with pytest.raises(OSError, match="No space left"):
+            runner(tmp_path / "runs").run(planned(feature_folder, "lsh"))
+    assert [path for path in (tmp_path / "runs").rglob("*") if path.is_file()] == []
+    assert runner(tmp_path / "runs").run(planned(feature_folder, "lsh"))[0].record.status == "done"
+
+
+def test_a_loss_of_nan_is_a_failed_run(feature_folder: Path, tmp_path: Path) -> None:
+    (failed,) = runner(tmp_path / "runs").run(planned(feature_folder, learning_rate=1e30))
+    assert failed.record.status == "failed"
+    assert failed.record.reason is not None
+    assert "lower learning_rate" in failed.record.reason
+
+
+def test_a_damaged_record_is_named(feature_folder: Path, tmp_path: Path) -> None:
+    (done,) = runner(tmp_path / "runs").run(planned(feature_folder, "lsh"))
+    record = json.loads((done.folder / "record.json").read_text())
+    record["schema_version"] = 99
+    (done.folder / "record.json").write_text(json.dumps(record))
+    with pytest.raises(InputError, match=r"record\.json: not a record of this version \(schema_version"):
+        list(Store(tmp_path / "runs").runs())
+
+
+def test_codes_survive_the_disk(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    codes = StoredCodes(
+        query_codes=random.choice(np.array([-1, 1], dtype=np.int8), (5, 13)),
+        query_labels=random.integers(0, 2, (5, 3)).astype(np.uint8),
+        gallery_codes=random.choice(np.array([-1, 1], dtype=np.int8), (7, 13)),
+        gallery_labels=random.integers(0, 2, (7, 3)).astype(np.uint8),
+    )
+    write_codes(tmp_path / "codes.npz", codes)
+    read = read_codes(tmp_path / "codes.npz")
+    for name, array in vars(codes).items():
+        np.testing.assert_array_equal(getattr(read, name), array)
+    (tmp_path / "codes.npz").write_bytes(b"damaged")
+    with pytest.raises(InputError, match=r"codes\.npz: no readable codes"):
+        read_codes(tmp_path / "codes.npz")
+
+
+def test_settings_are_read_as_toml_or_text() -> None:
+    assert parse_settings(["a.x=5", "a.y=0.5", 'a.z=["long"]', "b.flag=true", "b.name=text"]) == {
+        "a": {"x": 5, "y": 0.5, "z": ["long"]},
+        "b": {"flag": True, "name": "text"},
+    }

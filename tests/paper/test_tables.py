@@ -1,0 +1,139 @@
+"""Tables and claims from synthetic records: every number is computed by hand."""
+
+import csv
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from bench.errors import InputError
+from bench.paper import reproduce
+from bench.paper.artefacts import distinct, needs, plan_need
+from bench.registry import Registry
+from bench.runner import Runner
+from bench.sweep import PlannedRun
+
+from .conftest import Level, fill
+
+GAINS = {"mlp-mixer": 0.0, "mixer-lrd": 0.02, "mixer-mrd": -0.01, "mixer-srd": 0.0, "mcmsh": 0.03, "bth": 0.0}
+
+
+def level(run: PlannedRun, k: int) -> float:
+    """Falls with k; for losses it grows with the number of structures."""
+    structures = sum(
+        run.spec.parameters.get(f"{name}_weight", 0) > 0 for name in ("cluster", "similarity", "quadruplet")
+    )
+    return 0.3 + GAINS[run.spec.method] + 0.05 * (int(structures) - 3) - k / 1000 + run.spec.seed / 100
+
+
+def make(
+    runner: Runner,
+    registry: Registry,
+    folder: Path,
+    names: Sequence[str],
+    dataset: str,
+    *,
+    seeds: Sequence[int] = (0,),
+    failing: Sequence[str] = (),
+    levels: Level = level,
+) -> str:
+    """`paper.md` from synthetic records."""
+    needed = [plan_need(need, dataset, registry, seeds) for name in names for need in needs(name, registry)]
+    fill(runner.store, distinct(needed), levels, failing)
+    made = reproduce(names, dataset, runner=runner, registry=registry, report_folder=folder, seeds=seeds)
+    return made.path.read_text(encoding="utf-8")
+
+
+def rows_of(text: str, heading: str) -> list[list[str]]:
+    lines = text.split(heading, 1)[1].split("\n\n")[1].splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def test_like_with_like_has_differences(runner: Runner, registry: Registry, tmp_path: Path) -> None:
+    text = make(runner, registry, tmp_path / "paper", ["table1", "table3"], "fcvid")
+    rows = rows_of(text, "## Table 1")
+    assert rows[0] == ["backbone", "bits", "numbers", *(f"mAP@{k}" for k in (20, 40, 60, 80, 100))]
+    assert rows[2] == ["MLP-Mixer", "32", "measured", "0.280", "0.260", "0.240", "0.220", "0.200"]
+    assert rows[3] == ["", "", "published: FCVID", "0.288", "0.244", "0.223", "0.208", "0.195"]
+    assert rows[4] == ["", "", "difference", "-0.008", "+0.016", "+0.017", "+0.012", "+0.005"]
+    assert rows[14][:4] == ["MC-MLP", "32", "measured", "**0.310**"]
+    assert len(rows) == 2 + 3 * 10
+    with (tmp_path / "paper" / "tables" / "table1.csv").open(encoding="utf-8") as file:
+        first = next(csv.DictReader(file))
+    assert float(first["difference"]) == pytest.approx(0.28 - 0.288)
+
+    costs = rows_of(text, "## Table 3")
+    assert costs[2][:5] == ["BTH", "measured", "2.12 M", "1.86 M", "0.0466 G"]
+    assert costs[6][:5] == ["", "published: FCVID", "1.76 M", "–", "0.05 G"]
+    assert costs[7][:5] == ["", "difference", "+0.00 M", "–", "-0.00 G"]
+    assert "in FLOPs (within 10%): yes (0.99 times BTH's)" in text
+    assert "batch 1: yes (1.5 against 2 ms a video)." in text
+    assert "batch 256: yes (0.099 against 0.1 ms a video; the quartiles overlap" in text
+    assert "another dataset" not in text
+
+
+def test_another_dataset_has_none(runner: Runner, registry: Registry, tmp_path: Path) -> None:
+    text = make(runner, registry, tmp_path / "paper", ["table1", "table2", "table3"], "toy")
+    assert "| difference" not in text
+    assert "FCVID is another dataset" in text
+    assert rows_of(text, "## Table 2")[3][1] == "published: FCVID, another dataset"
+    assert "Protocol paper: AP@k is divided by k" in text
+    assert "one seed (0)" in text
+
+
+def test_claims_follow_the_numbers(runner: Runner, registry: Registry, tmp_path: Path) -> None:
+    text = make(runner, registry, tmp_path / "paper", ["table1", "table2"], "toy").replace("\\", "")
+    assert (
+        "improves on MLP-Mixer, mAP@20 at 32 bits: for 1 of 3 (+L-RD over MLP-Mixer +0.020, "
+        "+M-RD over MLP-Mixer -0.010, +S-RD over MLP-Mixer +0.000≈); in the paper 3 of 3."
+    ) in text
+    assert "mAP@20 at 64 bits: yes (MC-MLP over +L-RD, the best of the others: +0.010); in the paper yes." in text
+    assert "better than either alone, mAP@20 at 64 bits: yes, for 6 of 6" in text
+    assert "One seed was run" in text
+
+
+def test_seeds_are_shown_and_their_spread_is_noise(runner: Runner, registry: Registry, tmp_path: Path) -> None:
+    text = make(runner, registry, tmp_path / "paper", ["table1"], "toy", seeds=(0, 1)).replace("\\", "")
+    assert rows_of(text, "## Table 1")[2][3] == "0.285 ± 0.007"
+    assert "mean ± standard deviation over 2 seeds (0, 1)" in text
+    # 0.01 is more than the standard deviation over the seeds, 0.0071.
+    assert "+M-RD over MLP-Mixer -0.010, " in text
+    assert "One seed was run" not in text
+
+
+def test_failed_runs_keep_their_rows(runner: Runner, registry: Registry, tmp_path: Path) -> None:
+    text = make(runner, registry, tmp_path / "paper", ["table1", "table3"], "toy", failing=["mlp-mixer", "bth"])
+    first = rows_of(text, "## Table 1")[2]
+    assert first[3:8] == ["–"] * 5
+    assert "failed: RuntimeError: out" in first[8]
+    assert "at 32 bits: not measured; in the paper 3 of 3." in text
+    assert "of the 3 measured" in text
+    assert "encodes faster: not measured." in text
+
+
+def test_same_results_give_the_same_bytes(runner: Runner, registry: Registry, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        make(runner, registry, tmp_path / name, ["table1", "table2", "table3"], "toy")
+    contents = [
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (tmp_path / "one", tmp_path / "two")
+    ]
+    assert contents[0] == contents[1]
+    text = (tmp_path / "one" / "paper.md").read_text(encoding="utf-8")
+    links = set(re.findall(r"\]\(((?:tables|figures)/[^)]+)\)", text))
+    assert links == {path.as_posix() for path in contents[0]} - {"paper.md"}
+
+
+def test_foreign_folders_and_empty_stores(runner: Runner, registry: Registry, tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "thesis.tex").write_text("years of work")
+    with pytest.raises(InputError, match="--report"):
+        reproduce(["table3"], "toy", runner=runner, registry=registry, report_folder=folder)
+    assert (folder / "thesis.tex").read_text() == "years of work"
+    with pytest.raises(InputError, match="only-cached"):
+        reproduce(["table3"], "toy", runner=runner, registry=registry, report_folder=tmp_path / "new")
+    with pytest.raises(InputError, match="did you mean"):
+        reproduce(["figure"], "toy", runner=runner, registry=registry, report_folder=tmp_path / "new")
+    assert not (tmp_path / "new").exists()

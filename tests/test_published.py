@@ -1,0 +1,97 @@
+"""The literature's numbers: all there, sources kept, suspect rows out."""
+
+import csv
+from importlib.resources import files
+
+import pytest
+
+from bench.errors import InputError
+from bench.published import (
+    paper_costs,
+    paper_scores,
+    published,
+    published_costs,
+    published_datasets,
+    published_methods,
+    published_table,
+)
+
+
+def shipped(name: str) -> list[dict[str, str]]:
+    text = (files("bench.results") / "published" / f"{name}.csv").read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
+
+
+def test_counts() -> None:
+    rows = shipped("map")
+    assert len(rows) == 1254
+    doubtful = sum("doubtful" in row["source"] for row in rows)
+    own = 5 * 2 + 6  # MC-MLP of the paper's Table 1, "all" of its Table 2
+    assert doubtful == 12
+    assert len(published(other_protocols=True)) == 1254 - doubtful + own
+    assert len(published()) == 1254 - doubtful + own - 72 - 18  # without PABSHVL-FNSC and WSCH on YFCC
+
+
+def test_suspect_rows_stay_out() -> None:
+    suspect = {
+        (row["paper_method"], row["dataset"], int(row["bits"] or 0), int(row["k"]), row["source"])
+        for row in shipped("map_suspect")
+        if row["bits"].isdigit()
+    }
+    loaded = {(row.method, row.dataset, row.bits, row.k, row.source) for row in published(other_protocols=True)}
+    assert suspect
+    assert not suspect & loaded
+    assert "tphash" not in published_methods()
+
+
+def test_other_protocols_only_when_asked_for() -> None:
+    assert "pabshvl-fnsc" not in published_methods()
+    assert not [row for row in published(dataset="yfcc") if row.method == "WSCH"]
+    assert len(published(method="wsch", dataset="yfcc", other_protocols=True)) == 18
+    with pytest.raises(InputError, match="PABSHVL"):
+        published(method="PABSHVL-FNSC")
+
+
+def test_every_source_of_a_cell_in_order_of_preference() -> None:
+    rows = published(method="bth", dataset="FCVID", bits=64, k=20)
+    assert [(row.source_kind, row.map) for row in rows] == [
+        ("official_log", pytest.approx(0.310392, abs=1e-6)),
+        ("github_issue", 0.310),
+    ]
+    kinds = [row.source_kind for row in published(method="MCMSH", dataset="fcvid", bits=64, k=20)]
+    assert kinds == ["own_paper", "own_paper", "github_issue"]
+    assert all(row.source for row in published())
+    assert all(0 <= row.map <= 1 for row in published())
+
+
+def test_unknown_names() -> None:
+    with pytest.raises(InputError, match="did you mean conmh"):
+        published(method="conhm")
+    with pytest.raises(InputError, match="on the dataset 'moving-digits'"):
+        published(dataset="moving-digits")
+    with pytest.raises(InputError, match="bits known: 16, 32"):
+        published_table(["mcmsh"], ["fcvid"], [48])
+
+
+def test_paper_tables() -> None:
+    assert len(paper_scores(1)) == 50
+    assert len(paper_scores(2)) == 42
+    assert [cell.map for cell in paper_scores(1) if (cell.label, cell.bits, cell.k) == ("+M-RD", 64, 20)] == [0.332]
+    assert paper_costs()["MCMSH"].parameters == "1.76M"
+    assert paper_costs()["BTH"].parameters == ""
+    assert all(row.platform != "computed" for row in published_costs())
+
+
+def test_published_table() -> None:
+    text = published_table(["mcmsh", "BTH", "bth"], ["fcvid"], [64])
+    rows = [line.split() for line in text.splitlines() if line.startswith("FCVID")]
+    assert [row[2] for row in rows] == ["BTH", "BTH", "MCMSH", "MCMSH", "MCMSH"]
+    assert rows[0] == ["FCVID", "64", "BTH", "0.473", "0.375", "0.310", "0.262", "0.237", "0.219", "0.204", "[1]"]
+    assert "[1] BTH repo" in text
+    assert "not measured here" in text
+    assert "platform" not in text
+    assert "platform" in published_table(["mcmsh"], [], [])
+
+
+def test_names_of_datasets() -> None:
+    assert published_datasets()["activitynet"] == "ActivityNet"
