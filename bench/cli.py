@@ -242,8 +242,8 @@ def _numbers(option: str, text: str | None) -> list[int]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0 done, 1 runs failed, 2 wrong input, 130 interrupted."""
-    # Threads that spin long while they wait starve each other wherever the machine is shared: by a factor of ten, seen on
-    # two busy cores. Must be set before OpenMP is loaded.
+    # Threads that spin long while they wait starve each other wherever the machine is shared: tenfold, as seen on two
+    # busy cores. To be set before OpenMP is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
@@ -255,19 +255,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _wrong(str(error))
     except KeyboardInterrupt:
-        print("bench: interrupted; finished runs are stored, the same command goes on", file=sys.stderr)
-        return 130
+        return _interrupted()
     except Exception as error:
         # The parser's own errors; the class moved between typer's versions, its interface did not.
         message = getattr(error, "format_message", None)
         if message is None:
             if type(error).__name__ == "Abort":
-                return 130
+                return _interrupted()
             raise
         if debug:
             raise
         return _wrong(message() or "no command given; see bench --help")
     return status if isinstance(status, int) else 0
+
+
+def _interrupted() -> int:
+    print("bench: interrupted; finished runs are stored, the same command goes on from there", file=sys.stderr)
+    return 130
 
 
 def _wrong(message: str) -> int:

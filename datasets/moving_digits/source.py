@@ -18,9 +18,9 @@ from .motion import draw_scenes
 from .parameters import Parameters
 from .storage import SplitArrays
 
-# For a comparison in minutes on two cores: a quarter of the papers' channels, smaller batches with higher rates for the few
-# steps that there are. BTH costs less a video and needs more steps: with as few as the mixers its 16 bits stay under
-# LSH's. Tried on this dataset itself, so scores under these settings are no evidence of anything beyond it.
+# For a comparison in minutes on two cores: a quarter of the papers' channels, and smaller batches with higher rates for
+# the few steps that there are. BTH costs less a video and needs more steps: with as few as the mixers its 16 bits stay
+# under LSH's. Tried on this dataset itself, so scores under these settings are no evidence of anything beyond it.
 _SHORT = {"batch_size": 32, "hidden": 64, "anchors": 100}
 _MIXER = {**_SHORT, "epochs": 3, "learning_rate": 3e-3}
 _BTH = {

@@ -1,5 +1,6 @@
 """Runs: identity, determinism, reuse, records that are whole or absent."""
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -49,8 +50,14 @@ def runner(root: Path, existing: Existing = "reuse") -> Runner:
 
 def test_identities_are_frozen() -> None:
     # A change here orphans every stored result: raise the schema version and say so in the changelog.
-    assert SPEC.identity == "d0ae8e5ac4b3"
-    assert SPEC.folder == "moving-digits/mcmsh/32-d0ae8e5ac4b3"
+    canonical = (
+        '{"bits":32,"dataset":"moving-digits","dataset_fingerprint":"0123456789abcdef","method":"mcmsh",'
+        '"method_revision":1,"parameters":{"branches":["long","short"],"epochs":5,"learning_rate":0.0003,"note":null},'
+        '"seed":1}'
+    )
+    assert SPEC.identity == hashlib.sha256(canonical.encode()).hexdigest()[:12]
+    assert SPEC.identity == "17f3679fb65b"
+    assert SPEC.folder == "moving-digits/mcmsh/32-17f3679fb65b"
 
 
 @pytest.mark.parametrize(

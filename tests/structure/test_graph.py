@@ -114,13 +114,18 @@ def test_second_dissimilar_is_drawn_once_more_where_it_is_similar_to_the_first(
 
 
 def test_without_middle_distance_dissimilar_is_everything_untagged() -> None:
-    points = np.repeat(np.eye(3, dtype=np.float32) * 50, 4, axis=0)
-    graph = anchor_graph(points, np.eye(3, dtype=np.float32) * 50)
+    # Two far groups of five anchors: any two videos of a group share one of their three nearest anchors, and five nearest
+    # anchors reach no further than four.
+    random = np.random.default_rng(0)
+    groups = np.repeat([0.0, 1000.0], 6)[:, None]
+    points = (groups + random.normal(size=(12, 4))).astype(np.float32)
+    anchors = (np.repeat([0.0, 1000.0], 5)[:, None] + random.normal(size=(10, 4))).astype(np.float32)
+    graph = anchor_graph(points, anchors)
     tags = np.stack([graph.tags(video) for video in range(12)])
     assert not (tags == 2).any()
     pairs = draw_pairs(graph, np.zeros(500, dtype=np.int64), np.random.default_rng(0))
     untagged = np.flatnonzero(tags[0] == 0)
-    assert len(untagged) > 0
+    np.testing.assert_array_equal(untagged, np.arange(6, 12))
     assert set(pairs.dissimilar1.tolist()) == set(untagged.tolist())
 
 
