@@ -266,7 +266,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if debug:
             raise
         return _wrong(message() or "no command given; see bench --help")
-    return status if isinstance(status, int) else 0
+    # The parser turns an interrupt into this status.
+    return _interrupted() if status == 130 else int(status or 0)
 
 
 def _interrupted() -> int:

@@ -48,6 +48,8 @@ class FitContext:
     progress: Progress = field(default_factory=SilentProgress)
     history: list[dict[str, float]] = field(default_factory=list)
     """Training losses, a row an epoch, as the report shows them."""
+    checkpoint: str = "last epoch"
+    """Which weights were kept, in words for the report."""
 
     def random(self, *stream: str | int) -> np.random.Generator:
         """A numpy generator for the stream of this name."""

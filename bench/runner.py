@@ -127,6 +127,7 @@ class Runner:
                 "reason": reason,
                 "durations": durations,
                 "history": encoder.history,
+                "checkpoint": context.checkpoint,
                 "metrics": {name: score.to_json() for name, score in scores.items()},
                 "costs": costs,
             }

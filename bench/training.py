@@ -33,9 +33,12 @@ class Schedule(Parameters):
     learning_rate_decay: float = Field(0.9, gt=0, le=1)
     learning_rate_decay_epochs: int = Field(20, ge=1)
     learning_rate_floor: float = Field(1e-4, ge=0)
+    validation_share: float = Field(0.0, ge=0, le=0.5)
+    """Share of the training videos that no step starts from; the epoch with the lowest loss on them is kept. 0: the
+    last epoch is. Labels play no part. Held-out videos still count for anchors, and may be drawn as partners."""
 
     def rate(self, epoch: int) -> float:
-        """The learning rate of an epoch: decayed in steps down to the floor; a first rate under it stays as it is."""
+        """The learning rate of an epoch: decayed in steps down to the floor; a first rate below it stays."""
         decayed = self.learning_rate * self.learning_rate_decay ** (epoch // self.learning_rate_decay_epochs)
         return max(decayed, min(self.learning_rate_floor, self.learning_rate))
 
@@ -157,35 +160,98 @@ def train(
 ) -> None:
     """Train `network` in place for `schedule.epochs` epochs and leave it in evaluation mode.
 
-    Every epoch's mean losses are added to `context.history`. Raises TrainingError after an epoch without a finite loss.
+    Every epoch's mean losses are added to `context.history`. With `schedule.validation_share` the weights of the epoch
+    with the lowest loss on the held-out videos are kept, else those of the last; `context.checkpoint` says which.
+    Raises TrainingError after an epoch without a finite loss.
     """
     loader = VideoLoader(features, context.device)
     optimiser = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate, fused=True)
-    batches = batch_slices(len(features), schedule.batch_size)
-    network.train()
+    videos = context.random(stage, "validation").permutation(len(features))
+    count = max(2, round(schedule.validation_share * len(features))) if schedule.validation_share else 0
+    held_out, trained = np.sort(videos[:count]), np.sort(videos[count:])
+    batches = batch_slices(len(trained), schedule.batch_size)
+    lowest = Lowest()
     with context.progress.task(stage, schedule.epochs * len(batches)) as task:
         for epoch in range(schedule.epochs):
             for group in optimiser.param_groups:
                 group["lr"] = schedule.rate(epoch)
             context.seed_torch(stage, "dropout", epoch)
-            order = context.random(stage, "order", epoch).permutation(len(features))
-            sums: dict[str, Tensor] = {}
+            order = trained[context.random(stage, "order", epoch).permutation(len(trained))]
+            network.train()
+            mean = MeanLosses()
             for number, part in enumerate(batches):
-                chosen = order[part]
-                batch = loader.load(objective.draw(chosen, context.random(stage, "items", epoch, number)))
+                batch = loader.load(objective.draw(order[part], context.random(stage, "items", epoch, number)))
                 losses = objective.loss(batch, epoch)
                 optimiser.zero_grad()
                 losses["loss"].backward()  # type: ignore[no-untyped-call]
                 optimiser.step()
-                for name, value in losses.items():
-                    sums[name] = sums.get(name, torch.zeros((), device=context.device)) + value.detach() * len(chosen)
+                mean.add(losses, part.stop - part.start)
                 task.advance(f"epoch {epoch + 1}/{schedule.epochs}")
-            seen = sum(part.stop - part.start for part in batches)
-            row = {name: float(value) / seen for name, value in sums.items()}
-            if not np.isfinite(row["loss"]):
+            row = {"epoch": float(epoch), **mean.values()}
+            network.eval()
+            if len(held_out):
+                row["validation_loss"] = validation_loss(loader, objective, held_out, schedule, context, stage, epoch)
+                lowest.offer(row["validation_loss"], epoch, network)
+            if not all(np.isfinite(value) for value in row.values()):
                 raise TrainingError(f"the loss of {stage} is {row['loss']} in epoch {epoch}; lower learning_rate")
-            context.history.append({"epoch": float(epoch), **row})
-    network.eval()
+            context.history.append(row)
+    if len(held_out):
+        network.load_state_dict(lowest.weights)
+        context.checkpoint = (
+            f"epoch {lowest.epoch + 1} of {schedule.epochs}: lowest loss on {len(held_out)} training videos held out"
+        )
+
+
+def validation_loss(
+    loader: VideoLoader,
+    objective: Objective,
+    held_out: NDArray[np.int64],
+    schedule: Schedule,
+    context: FitContext,
+    stage: str,
+    epoch: int,
+) -> float:
+    """The mean loss on held-out training videos, with the same draws at every epoch. No label is involved."""
+    mean = MeanLosses()
+    with torch.no_grad():
+        for number, part in enumerate(batch_slices(len(held_out), schedule.batch_size)):
+            draw = objective.draw(held_out[part], context.random(stage, "validation items", number))
+            mean.add(objective.loss(loader.load(draw), epoch), part.stop - part.start)
+    return mean.values()["loss"]
+
+
+class MeanLosses:
+    """Means over items, summed on the device so that no step waits for the host."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._items = 0
+
+    def add(self, losses: Mapping[str, Tensor], items: int) -> None:
+        """Losses that are means over so many items."""
+        for name, value in losses.items():
+            summed = value.detach() * items
+            self._sums[name] = self._sums[name] + summed if name in self._sums else summed
+        self._items += items
+
+    def values(self) -> dict[str, float]:
+        """The mean of every loss."""
+        return {name: float(value) / self._items for name, value in self._sums.items()}
+
+
+@dataclass
+class Lowest:
+    """The weights with the lowest loss so far."""
+
+    loss: float = float("inf")
+    epoch: int = 0
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def offer(self, loss: float, epoch: int, network: nn.Module) -> None:
+        """Keep a copy of the network's weights if their loss is lower."""
+        if not self.weights or loss < self.loss:
+            self.loss, self.epoch = loss, epoch
+            self.weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
 
 
 def batch_slices(items: int, batch_size: int) -> list[slice]:

@@ -230,7 +230,10 @@ def _legend(figure: Figure, handles: Sequence[Line2D], labels: Sequence[str], ti
     width, height = figure.get_size_inches()
     longest = max(map(len, labels))
     columns = max(1, min(len(labels), int(width / (0.075 * longest + 0.6))))
-    lines = -(-len(labels) // columns) + bool(title)
+    rows = -(-len(labels) // columns)
+    # As even as the rows allow: five entries stand as three and two, not as four and one.
+    columns = -(-len(labels) // rows)
+    lines = rows + bool(title)
     figure.set_size_inches(width, height + LEGEND_LINE * lines)
     figure.legend(
         handles,

@@ -19,6 +19,9 @@ from .mixer import Branches, McMlp
 
 def embed(network: McMlp, videos: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """The G videos of B items, each (B, T, D), as frame embeddings (B, T, H) and relaxed codes (B, K) each."""
+    if not network.training:
+        # Without batch statistics there is nothing to keep apart.
+        return tuple(network.frames(each) for each in videos), tuple(network(each) for each in videos)
     frames = frame_embeddings(network, torch.stack(list(videos), dim=1))
     relaxed = torch.tanh(network.alpha * network.binary(frames)).mean(dim=0)
     return frames.permute(2, 1, 0, 3).unbind(), relaxed.unbind(dim=1)

@@ -102,3 +102,20 @@ def test_fitting_leaves_the_data_alone(name: str, tiny: Dataset) -> None:
     parameters = resolve_parameters(method, tiny.summary, {}, small(method))
     fit_method(method(BITS, parameters), tiny, FitContext(3))
     np.testing.assert_array_equal(tiny.train.features[:], before)
+
+
+@pytest.mark.parametrize("method", sorted(name for name, found in METHODS.items() if issubclass(found, DeepMethod)))
+def test_held_out_training_videos_choose_the_epoch(method: str, tiny: Dataset) -> None:
+    parameters = small(METHODS[method]) | {"epochs": 4, "learning_rate": 0.02, "validation_share": 0.25}
+    context = FitContext(0)
+    resolved = resolve_parameters(METHODS[method], tiny.summary, {}, parameters)
+    kept = fit_method(METHODS[method](BITS, resolved), tiny, context)
+    losses = [row["validation_loss"] for row in context.history[-4:]]
+    best = int(np.argmin(losses))
+    assert context.checkpoint == f"epoch {best + 1} of 4: lowest loss on 10 training videos held out"
+    # The same training, stopped at that epoch, ends with the same codes.
+    shorter = resolve_parameters(METHODS[method], tiny.summary, {}, parameters | {"epochs": best + 1})
+    if "reconstruction_epochs" in METHODS[method].Parameters.model_fields:
+        shorter = shorter.model_copy(update={"reconstruction_epochs": 4})
+    stopped = fit_method(METHODS[method](BITS, shorter), tiny, FitContext(0))
+    np.testing.assert_array_equal(kept.encode(tiny.gallery.features), stopped.encode(tiny.gallery.features))

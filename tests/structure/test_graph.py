@@ -114,8 +114,8 @@ def test_second_dissimilar_is_drawn_once_more_where_it_is_similar_to_the_first(
 
 
 def test_without_middle_distance_dissimilar_is_everything_untagged() -> None:
-    # Two far groups of five anchors: any two videos of a group share one of their three nearest anchors, and five nearest
-    # anchors reach no further than four.
+    # Two far groups of five anchors: any two videos of a group share one of their three nearest anchors, and five
+    # nearest anchors reach no further than four.
     random = np.random.default_rng(0)
     groups = np.repeat([0.0, 1000.0], 6)[:, None]
     points = (groups + random.normal(size=(12, 4))).astype(np.float32)
