@@ -14,7 +14,7 @@ from bench.errors import InputError
 # ruff: noqa: PLC0415
 
 app = typer.Typer(
-    help="vhbench: compare unsupervised video hashing methods, in quality and in cost.",
+    help="vhbench: compare unsupervised video hashing methods, in quality and in cost. --debug shows tracebacks.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
