@@ -114,12 +114,14 @@ def evaluate(
     from bench.store import Store
 
     names = _names(protocol)
+    if not names:
+        raise InputError("--protocol: none given; name paper, strict or both")
     for name in names:
         choose_protocol(name)
     runs = evaluate_again(Store(results), names)
     if not runs:
         raise InputError(f"{results}: no stored runs; name another folder with --results, or start with `bench run`")
-    print(summary(runs))
+    print(summary(runs, names))
     return 0
 
 

@@ -4,12 +4,12 @@ import json
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -28,11 +28,11 @@ class EncoderDescription(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format_version: int = 1
+    format_version: Literal[1] = 1
     method: str
-    bits: int
-    frames: int
-    dimensions: int
+    bits: int = Field(ge=1, le=1024)
+    frames: int = Field(ge=1)
+    dimensions: int = Field(ge=1)
     parameters: dict[str, Any]
 
 
@@ -85,8 +85,10 @@ class Encoder:
     def save(self, folder: Path | str) -> None:
         """Write `encoder.json` and `encoder.safetensors` into `folder`, replacing an encoder that is there."""
         target = Path(folder)
-        if target.exists() and any(target.iterdir()) and not (target / DESCRIPTION).is_file():
-            raise InputError(f"{target}: is not empty and holds no encoder; name another folder")
+        if target.exists() and not target.is_dir():
+            raise InputError(f"{target}: is a file; name a folder")
+        if target.exists() and not {path.name for path in target.iterdir()} <= {DESCRIPTION, WEIGHTS}:
+            raise InputError(f"{target}: holds other files than an encoder's, which would be lost; name another folder")
         beside = target.with_name(f".{target.name}.saving")
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)

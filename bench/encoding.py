@@ -16,6 +16,8 @@ def encode_file(encoder: Path, features: Path, out: Path, registry: Registry) ->
     """Encode the features in a file and write the codes to `out` (.npy), whole or not at all; their shape."""
     if out.suffix != ".npy":
         raise InputError(f"--out {out}: codes are written as .npy; name such a file")
+    if out.is_dir() or not out.resolve().parent.is_dir():
+        raise InputError(f"--out {out}: is a folder or lies in none; name a file in a folder that is there")
     codes = load_encoder(encoder, registry).encode(open_features(features))
     beside = out.with_name(f".{out.name}.{os.getpid()}.npy")
     try:
@@ -23,6 +25,8 @@ def encode_file(encoder: Path, features: Path, out: Path, registry: Registry) ->
         beside.replace(out)
     except OSError as error:
         raise InputError(f"--out {out}: cannot be written ({error.strerror})") from error
+    finally:
+        beside.unlink(missing_ok=True)
     return codes.shape
 
 

@@ -18,7 +18,7 @@ Shape = tuple[int, int, int]
 class Parameters(BaseModel):
     """A method's parameters: annotated fields with defaults; values are checked, unknown names refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Method(ABC):

@@ -15,7 +15,7 @@ from typing import Any
 
 from bench.data.dataset import DatasetSource
 from bench.errors import InputError
-from bench.method import Method
+from bench.method import Method, Parameters
 from bench.text import closest, slug
 
 METHODS_GROUP, DATASETS_GROUP = "vhbench.methods", "vhbench.datasets"
@@ -69,7 +69,12 @@ class Registry:
         for plugin in found:
             table: dict[str, type[Any]] = self.methods if issubclass(plugin, Method) else self.datasets
             name = getattr(plugin, "name", None)
-            if not isinstance(name, str) or slug(name) != name:
+            parameters = getattr(plugin, "Parameters", Parameters)
+            if not isinstance(getattr(plugin, "title", None), str):
+                self.broken.append(Broken(origin, f"{plugin.__name__} has no title"))
+            elif not (inspect.isclass(parameters) and issubclass(parameters, Parameters)):
+                self.broken.append(Broken(origin, f"{plugin.__name__}.Parameters is no bench.method.Parameters"))
+            elif not isinstance(name, str) or slug(name) != name:
                 self.broken.append(
                     Broken(origin, f"{plugin.__name__}.name is {name!r}; it must be lower-case letters, digits, dashes")
                 )

@@ -51,7 +51,7 @@ class Runner:
     def run(self, planned: Sequence[PlannedRun]) -> list[StoredRun]:
         """Do what is not stored yet, as the policy for existing results says; all stored runs, in order."""
         finished: list[StoredRun] = []
-        data: Dataset | None = None
+        found = self._load(planned)
         for number, run in enumerate(planned, start=1):
             label = f"[{number}/{len(planned)}] {run.spec.dataset} {run.spec.method} {run.spec.bits} bits"
             label += f" seed {run.spec.seed}"
@@ -63,15 +63,24 @@ class Runner:
             if self.existing == "only-cached":
                 self.say(f"{label}: not stored, left out (--existing only-cached)")
                 continue
-            if data is None or data.summary != run.summary:
-                self.say(f"loading {run.summary.name}")
-                data = run.source.load()
-            done = self._do(run, data)
+            done = self._do(run, found[run.summary.fingerprint])
             seconds = sum(done.record.durations.values())
             reason = f": {done.record.reason}" if done.record.reason else ""
             self.say(f"{label}: {done.record.status} in {seconds:.1f} s{reason}")
             finished.append(done)
         return finished
+
+    def _load(self, planned: Sequence[PlannedRun]) -> dict[str, Dataset]:
+        """The datasets of the runs that will be done, by fingerprint, all read and checked before the first is done."""
+        found: dict[str, Dataset] = {}
+        for run in planned:
+            stored = self.store.find(run.spec)
+            if self.existing == "only-cached" or (stored is not None and not self._again(stored)):
+                continue
+            if run.summary.fingerprint not in found:
+                self.say(f"loading {run.summary.name}")
+                found[run.summary.fingerprint] = run.source.load()
+        return found
 
     def _again(self, stored: StoredRun) -> bool:
         if self.existing == "retry-failed":

@@ -40,7 +40,9 @@ class RunSpec(BaseModel):
 
 
 def check_bits(bits: int) -> int:
-    """`bits` itself; InputError outside 1…1024."""
+    """`bits` itself; InputError unless it is a whole number of 1…1024."""
+    if not isinstance(bits, int) or isinstance(bits, bool):
+        raise InputError(f"bits: {bits!r} is no whole number")
     if not MIN_BITS <= bits <= MAX_BITS:
         raise InputError(f"bits: {bits} is not between {MIN_BITS} and {MAX_BITS}")
     return bits

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 
 from bench.data.dataset import DatasetSource, Summary
 from bench.errors import InputError
@@ -18,14 +18,14 @@ from bench.text import closest, validation_message
 
 
 class SweepFile(BaseModel):
-    """The content of a sweep file; every key is the option of `bench run` of the same name."""
+    """The content of a sweep file: what to run. Where to store it and how stays with the command line."""
 
     model_config = ConfigDict(extra="forbid")
 
     methods: list[str] | None = None
     datasets: list[str] | None = None
-    bits: list[int] | None = None
-    seeds: list[int] | None = None
+    bits: list[StrictInt] | None = None
+    seeds: list[StrictInt] | None = None
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """By method; what `--set method.name=value` gives on the command line."""
 

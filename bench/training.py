@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from bench.context import FitContext
 from bench.corruption import FrameCorruption
 from bench.data.features import Features
-from bench.method import Method, Parameters
+from bench.errors import InputError
+from bench.method import Method, Parameters, Shape
 
 # Features up to this size are kept on the training device; larger ones are read batch by batch.
 RESIDENT_BYTES = 4 * 2**30
@@ -36,6 +37,10 @@ class Schedule(Parameters):
     validation_share: float = Field(0.0, ge=0, le=0.5)
     """Share of the training videos that no step starts from; the epoch with the lowest loss on them is kept. 0: the
     last epoch is. Labels play no part. Held-out videos still count for anchors, and may be drawn as partners."""
+
+    def held_out(self, videos: int) -> int:
+        """How many of the training videos are held out."""
+        return max(2, round(self.validation_share * videos)) if self.validation_share else 0
 
     def rate(self, epoch: int) -> float:
         """The learning rate of an epoch: decayed in steps down to the floor; a first rate below it stays."""
@@ -111,6 +116,13 @@ class DeepMethod(Method):
         """The part of the network that encodes."""
         return network
 
+    def check(self, shape: Shape) -> None:
+        left = shape[0] - self.parameters.held_out(shape[0])
+        if left < 2:
+            raise InputError(
+                f"{self.name} needs two training videos or more; {left} of {shape[0]} are left to train on"
+            )
+
     def build(self, frames: int, dimensions: int) -> nn.Module:
         return self.encoder(self.network(frames, dimensions))
 
@@ -166,10 +178,13 @@ def train(
     """
     loader = VideoLoader(features, context.device)
     optimiser = torch.optim.Adam(network.parameters(), lr=schedule.learning_rate, fused=True)
-    videos = context.random(stage, "validation").permutation(len(features))
-    count = max(2, round(schedule.validation_share * len(features))) if schedule.validation_share else 0
+    # The same videos in every stage of a method.
+    videos = context.random("validation").permutation(len(features))
+    count = schedule.held_out(len(features))
     held_out, trained = np.sort(videos[:count]), np.sort(videos[count:])
     batches = batch_slices(len(trained), schedule.batch_size)
+    if not batches:
+        raise TrainingError(f"{stage} has {len(trained)} videos to train on; it needs two at least")
     lowest = Lowest()
     with context.progress.task(stage, schedule.epochs * len(batches)) as task:
         for epoch in range(schedule.epochs):

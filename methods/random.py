@@ -30,7 +30,7 @@ class ContentHash(nn.Module):
         words = torch.from_numpy(videos.contiguous().cpu().numpy().view(np.int32)).to(self.key)
         # Multilinear hashing: wrapping 64-bit sums, so the order of addition does not matter.
         hashed = (words.flatten(1) * self.key).sum(dim=1, keepdim=True)
-        mixed = hashed + GOLDEN * torch.arange(1, self.bits + 1, device=videos.device)
+        mixed = hashed + GOLDEN * torch.arange(1, self.bits + 1, device=self.key.device)
         mixed = (mixed ^ _shift(mixed, 30)) * MIX_1
         mixed = (mixed ^ _shift(mixed, 27)) * MIX_2
         return 1.0 - 2.0 * (_shift(mixed, 63)).to(torch.float32)

@@ -41,11 +41,11 @@ class Features(ABC):
                 return self.read_slice(start, max(start, stop))
             return self.read(np.arange(start, stop, step))
         rows = np.asarray(index)
-        if rows.dtype == bool:
+        if rows.dtype == bool and rows.shape == (len(self),):
             rows = np.flatnonzero(rows)
-        rows = rows.astype(np.int64)
-        if rows.ndim != 1:
+        if rows.ndim != 1 or (rows.size and rows.dtype.kind not in "iu"):
             raise IndexError(f"videos are asked for by a slice or a list of indices, not {index!r}")
+        rows = rows.astype(np.int64)
         if rows.size and (rows.min() < -len(self) or rows.max() >= len(self)):
             raise IndexError(f"video index out of range: there are {len(self)} videos")
         return self.read(np.where(rows < 0, rows + len(self), rows))
@@ -102,7 +102,17 @@ class Hdf5Features(Features):
         file = open_hdf5(self._path)
         if self._key not in file:
             raise InputError(f"{self._path}: no dataset '{self._key}'; it holds {', '.join(file) or 'nothing'}")
-        return file[self._key]
+        array = file[self._key]
+        if not hasattr(array, "dtype"):
+            raise InputError(f"{self._path}: '{self._key}' is a group; expected a dataset (videos, frames, dimensions)")
+        return array
+
+    def _read(self, selection: slice | NDArray[np.int64]) -> NDArray[np.float32]:
+        try:
+            return np.asarray(self._array[selection], dtype=np.float32)
+        except OSError as error:
+            reason = " ".join(str(error).split())
+            raise InputError(f"{self._path}: '{self._key}' cannot be read ({reason}); download it again") from error
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -114,10 +124,10 @@ class Hdf5Features(Features):
         unique, position = np.unique(rows, return_inverse=True)
         if not unique.size:
             return np.zeros((0, *self.shape[1:]), dtype=np.float32)
-        return np.asarray(self._array[unique], dtype=np.float32)[position]
+        return self._read(unique)[position]
 
     def read_slice(self, start: int, stop: int) -> NDArray[np.float32]:
-        return np.asarray(self._array[start:stop], dtype=np.float32)
+        return self._read(slice(start, stop))
 
 
 class ConcatenatedFeatures(Features):

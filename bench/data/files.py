@@ -40,13 +40,14 @@ def read_mat(path: Path, key: str) -> NDArray[Any]:
         with open_hdf5(path) as file:
             if key not in file:
                 raise InputError(f"{path}: no array '{key}'; it holds {', '.join(file) or 'nothing'}")
+            if not isinstance(file[key], h5py.Dataset):
+                raise InputError(f"{path}: '{key}' is no array; name the right one in dataset.toml (labels_key)")
             return np.asarray(file[key]).T
     from scipy.io import loadmat  # noqa: PLC0415  slow to import, and only labels need it
-    from scipy.io.matlab import MatReadError  # noqa: PLC0415
 
     try:
         content = loadmat(path, variable_names=[key])
-    except (MatReadError, ValueError, OSError, TypeError, NotImplementedError, EOFError) as error:
+    except Exception as error:  # the reader raises anything from bytes that are no MATLAB file
         raise InputError(f"{path}: not a readable MATLAB file ({_one_line(error)}); export it again") from error
     if key not in content:
         raise InputError(f"{path}: no array '{key}'; name the right one in dataset.toml (labels_key)")

@@ -8,11 +8,11 @@ parts.
 import tomllib
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bench.data.dataset import Dataset, DatasetSource, Split, Summary
 from bench.data.features import ConcatenatedFeatures, Features, Hdf5Features
@@ -31,8 +31,8 @@ class SplitFiles(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    features: str | list[str] | None = None
-    labels: str | list[str] | None = None
+    features: str | Annotated[list[str], Field(min_length=1)] | None = None
+    labels: str | Annotated[list[str], Field(min_length=1)] | None = None
     features_key: str = "feats"
     labels_key: str = "labels"
 
@@ -124,7 +124,7 @@ class FolderSource(DatasetSource):
     def _roles(self) -> tuple[str, str]:
         """Which split is searched for, which is searched."""
         description = self._description
-        has_query = self._paths("query")[0].is_file()
+        has_query = description.files.query.features is not None or self._paths("query")[0].is_file()
         query = description.query or ("query" if has_query else "test")
         gallery = description.gallery
         if gallery is None:
@@ -165,7 +165,8 @@ class FolderSource(DatasetSource):
         return ", ".join(str(path) for path in self._label_paths(split))
 
     def _has_labels(self, split: str) -> bool:
-        return all(path.is_file() for path in self._label_paths(split))
+        # Named files must be there; only the default names may be missing.
+        return self._split_files(split).labels is not None or self._label_paths(split)[0].is_file()
 
     def _features(self, split: str) -> Features:
         if split not in self._opened:

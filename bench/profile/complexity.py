@@ -18,7 +18,7 @@ def flops(module: nn.Module, frames: int, dimensions: int) -> tuple[int, dict[st
 
     Also the operators that fvcore has no count for, with their number of calls.
     """
-    device = next((tensor.device for tensor in module.parameters()), torch.device("cpu"))
+    device = next((tensor.device for tensor in (*module.parameters(), *module.buffers())), torch.device("cpu"))
     with warnings.catch_warnings():
         # fvcore traces the module; the tracer's remarks on constants do not concern the count.
         warnings.simplefilter("ignore")

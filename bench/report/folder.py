@@ -3,6 +3,7 @@
 import io
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -69,6 +70,14 @@ def require_replaceable(folder: Path, file: str = REPORT, marker: str = MARKER) 
     A report is told by its `file`, which starts with `marker`.
     """
     if not folder.exists():
+        parent = next(path for path in folder.resolve().parents if path.exists())
+        try:
+            # Trying is the only sure way to know.
+            Path(tempfile.mkdtemp(prefix=".vhbench-", dir=parent)).rmdir()
+        except OSError as error:
+            raise InputError(
+                f"{folder}: the report cannot be written there ({error.strerror}); name another folder with --report"
+            ) from error
         return
     mend = "name another folder with --report"
     if not folder.is_dir():

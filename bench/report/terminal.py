@@ -13,26 +13,29 @@ from bench.store import StoredRun
 LABEL_WIDTH = 40
 
 
-def summary(runs: Iterable[StoredRun]) -> str:
-    """Per dataset: methods with their mAP and what encoding with them costs; then the runs without a result."""
+def summary(runs: Iterable[StoredRun], protocols: Sequence[str] = ()) -> str:
+    """Per dataset: methods with their mAP and what encoding with them costs; then the runs without a result.
+
+    Under each of the `protocols`; none named: under the first that the runs have.
+    """
     named = name_runs(runs)
     if not named:
         return "No runs are stored."
-    return "\n\n".join(_dataset(group) for group in datasets_of(named).values())
+    return "\n\n".join(_dataset(group, protocols) for group in datasets_of(named).values())
 
 
-def _dataset(runs: Sequence[ReportRun]) -> str:
+def _dataset(runs: Sequence[ReportRun], wanted: Sequence[str]) -> str:
     scores = quality.aggregate(runs)
     protocols = protocols_of(runs)
     heading = escape.one_line(runs[0].dataset_title)
     lines = [heading, "=" * len(heading)]
-    if protocols:
-        shown = quality.select(scores, protocol=protocols[0])
+    for number_of, protocol in enumerate(wanted or protocols[:1]):
+        shown = quality.select(scores, protocol=protocol)
         seeds = seeds_of(runs)
         over = f", mean ± standard deviation over {len(seeds)} seeds" if len(seeds) > 1 else ""
-        lines.append(f"mAP under protocol {protocols[0]}{over}")
+        lines += ([""] if number_of else []) + [f"mAP under protocol {protocol}{over}"]
         for index, k in enumerate(quality.headline_ks([int(k) for k in shown["k"].unique()])):
-            lines += ["", _table(runs, quality.select(shown, k=k), k, with_costs=index == 0)]
+            lines += ["", _table(runs, quality.select(shown, k=k), k, with_costs=number_of + index == 0)]
     if len({run.machine for run in runs if run.record.costs}) > 1:
         lines += ["", "Times come from different machines: do not compare them."]
     why = problems.notes(runs)

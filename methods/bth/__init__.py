@@ -1,6 +1,6 @@
 """BTH: a transformer that restores frames from their codes and keeps neighbours near, trained in two stages."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -55,6 +55,7 @@ class Bth(DeepMethod):
         return {"anchors": min(2000, max(2, shape[0] // VIDEOS_AN_ANCHOR))}
 
     def check(self, shape: Shape) -> None:
+        super().check(shape)
         require_anchors(self.parameters.anchors, shape[0])
 
     def network(self, frames: int, dimensions: int) -> BthNetwork:
@@ -72,7 +73,9 @@ class Bth(DeepMethod):
         first_stage = self.network(frames, dimensions).to(context.device)
         schedule = parameters.model_copy(update={"epochs": parameters.reconstruction_epochs or parameters.epochs})
         objective = ReconstructionObjective(first_stage, parameters, len(features), frames)
-        train(first_stage, objective, features, schedule, context, f"{self.name}: reconstruction")
+        # A history of its own: the run's loss curve is that of the second stage, whose loss is another quantity.
+        own = replace(context, history=[])
+        train(first_stage, objective, features, schedule, own, f"{self.name}: reconstruction")
         latent = latent_features(first_stage, features, context.device)
         anchors = kmeans(latent, parameters.anchors, context.seed)
         nearest, _ = nearest_anchors(latent, anchors, 1)

@@ -58,6 +58,7 @@ class Mcmsh(DeepMethod):
         return {"anchors": min(2000, max(2, shape[0] // VIDEOS_AN_ANCHOR))}
 
     def check(self, shape: Shape) -> None:
+        super().check(shape)
         require_anchors(self.parameters.anchors, shape[0])
 
     def network(self, frames: int, dimensions: int) -> McMlp:

@@ -90,4 +90,8 @@ class McMlp(nn.Module):
         return self.output_branches(x.transpose(1, 2)).transpose(1, 2)
 
     def forward(self, videos: Tensor) -> Tensor:
-        return torch.tanh(self.alpha * self.binary(self.frames(videos))).mean(dim=1)
+        return self.relaxed(self.frames(videos))
+
+    def relaxed(self, frames: Tensor) -> Tensor:
+        """Relaxed codes (B, K) of frame embeddings (B, T, H)."""
+        return torch.tanh(self.alpha * self.binary(frames)).mean(dim=1)

@@ -21,7 +21,8 @@ def embed(network: McMlp, videos: Sequence[Tensor]) -> tuple[tuple[Tensor, ...],
     """The G videos of B items, each (B, T, D), as frame embeddings (B, T, H) and relaxed codes (B, K) each."""
     if not network.training:
         # Without batch statistics there is nothing to keep apart.
-        return tuple(network.frames(each) for each in videos), tuple(network(each) for each in videos)
+        plain = [network.frames(each) for each in videos]
+        return tuple(plain), tuple(network.relaxed(frames) for frames in plain)
     frames = frame_embeddings(network, torch.stack(list(videos), dim=1))
     relaxed = torch.tanh(network.alpha * network.binary(frames)).mean(dim=0)
     return frames.permute(2, 1, 0, 3).unbind(), relaxed.unbind(dim=1)

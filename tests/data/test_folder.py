@@ -129,6 +129,29 @@ def labels(folder: Path, array: object, key: str = "labels") -> None:
     savemat(folder / "test_labels.mat", {key: array})
 
 
+def break_short_labels(folder: Path) -> None:
+    path = folder / "test_labels.mat"
+    path.write_bytes(path.read_bytes()[:100])
+
+
+def break_group(folder: Path) -> None:
+    (folder / "test_feats.h5").unlink()
+    with h5py.File(folder / "test_feats.h5", "w") as file:
+        file.create_group("feats")
+
+
+def break_chunk(folder: Path) -> None:
+    (folder / "test_feats.h5").unlink()
+    with h5py.File(folder / "test_feats.h5", "w") as file:
+        noise = np.random.default_rng(0).normal(size=(12, 25, 32)).astype(np.float32)
+        file.create_dataset("feats", data=noise, chunks=(12, 25, 32), compression="gzip", fletcher32=True)
+        place = file["feats"].id.get_chunk_info(0)
+    content = bytearray((folder / "test_feats.h5").read_bytes())
+    middle = place.byte_offset + place.size // 2
+    content[middle : middle + 64] = bytes(64)
+    (folder / "test_feats.h5").write_bytes(bytes(content))
+
+
 DEFECTS: list[tuple[Callable[[Path], None], str]] = [
     (break_missing, r"train_feats\.h5: no such file"),
     (break_empty_file, r"test_feats\.h5: the file is empty"),
@@ -151,6 +174,15 @@ DEFECTS: list[tuple[Callable[[Path], None], str]] = [
     (lambda folder: write(folder, "dataset.toml", "query = "), r"dataset\.toml: not valid TOML"),
     (lambda folder: write(folder, "dataset.toml", 'query = "tset"'), r"dataset\.toml: query: "),
     (lambda folder: write(folder, "dataset.toml", '[files.test]\nfeatures = "../x.h5"'), r"lies outside the folder"),
+    (lambda folder: write(folder, "dataset.toml", '[files.query]\nfeatures = "typo.h5"'), r"typo\.h5: no such file"),
+    (lambda folder: write(folder, "dataset.toml", '[files.train]\nlabels = "typo.mat"'), r"typo\.mat: no such file"),
+    (lambda folder: write(folder, "dataset.toml", "[files.train]\nfeatures = []"), r"files\.train\.features"),
+    (
+        lambda folder: write(folder, "test_labels.mat", (folder / "test_labels.mat").read_bytes()[:100]),
+        r"not a readable",
+    ),
+    (break_group, r"test_feats\.h5: 'feats' is a group"),
+    (break_chunk, r"test_feats\.h5: 'feats' cannot be read"),
     (lambda folder: write(folder, "dataset.toml", 'class_names = ["a"]'), r"1 class_names for 3 columns"),
 ]
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -63,6 +64,14 @@ def mistakes(folder: Path) -> list[tuple[list[object], str]]:
         (["report", "--results", "nowhere"], "nowhere: no stored runs"),
         (["evaluate", "--results", "nowhere"], "nowhere: no stored runs"),
         (["evaluate", "--protocol", "papre"], "unknown protocol 'papre'"),
+        (["evaluate", "--protocol", ""], "--protocol: none given"),
+        (
+            [*shallow, "mcmsh", "--set", "mcmsh.cluster_weight=inf"],
+            "mcmsh.cluster_weight: input should be a finite number",
+        ),
+        ([*shallow, "lsh", "--report", "/proc/report"], "the report cannot be written there"),
+        (["list", "published", "--method", "nonsense"], "nonsense"),
+        (["reproduce", "tabel1"], "did you mean table1"),
         (["list", "mehtods"], "cannot list 'mehtods': did you mean methods"),
         (["data", "check", "./nowhere"], "nowhere: no such folder"),
         (["encode", "--encoder", "nowhere", "--features", "x.npy", "--out", "y.npy"], "nowhere: holds no encoder"),
@@ -108,6 +117,17 @@ def test_bad_features_end_before_training(call: Run, feature_folder: Path) -> No
     assert "train_feats.h5: video 0 has NaN or infinite features" in error.splitlines()[-1]
 
 
+def test_every_dataset_is_checked_before_the_first_training(call: Run, feature_folder: Path) -> None:
+    other = feature_folder.with_name("other")
+    shutil.copytree(feature_folder, other)
+    with h5py.File(other / "test_feats.h5", "r+") as file:
+        file["feats"][1, 0, 0] = np.inf
+    status, _, error = call("run", "--methods", "lsh", "--bits", 8, "--datasets", f"{feature_folder},{other}")
+    assert status == 2
+    assert "test_feats.h5: video 1 has NaN or infinite features" in error
+    assert not list(Path("results").rglob("record.json"))
+
+
 def test_run_report_evaluate_encode(call: Run, feature_folder: Path) -> None:
     arguments = ["run", "--methods", "lsh,itq,random", "--bits", "8,16", "--datasets", feature_folder, "--seeds", "0,1"]
     status, output, error = call(*arguments)
@@ -128,6 +148,10 @@ def test_run_report_evaluate_encode(call: Run, feature_folder: Path) -> None:
     assert {path: path.read_bytes() for path in Path("reports/latest").rglob("*") if path.is_file()} == rendered
     status, again, _ = call("evaluate", "--protocol", "paper")
     assert (status, again) == (0, output)
+    status, strict, _ = call("evaluate", "--protocol", "strict")
+    assert status == 0
+    assert "mAP under protocol strict" in strict
+    assert "mAP under protocol paper" not in strict
     assert {path: json.loads(path.read_text()) for path in records} == {
         path: json.loads(content) for path, content in before.items()
     }

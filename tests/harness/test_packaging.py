@@ -1,4 +1,4 @@
-"""Every package of the checkout is installed; setuptools cannot discover folders that are installed under other names."""
+"""Every package of the checkout is installed: setuptools cannot discover folders installed under other names."""
 
 import tomllib
 from importlib.resources import files

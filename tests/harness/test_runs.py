@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 import torch
 
+import bench
 from bench.codes_file import StoredCodes, read_codes, write_codes
 from bench.context import FitContext
+from bench.data.dataset import Dataset
 from bench.data.folder import FolderSource
 from bench.errors import InputError
+from bench.fitting import resolve_parameters
 from bench.registry import load_registry
 from bench.runner import Existing, Runner
 from bench.spec import RunSpec
@@ -143,6 +146,30 @@ def test_a_run_that_cannot_be_stored_leaves_nothing_behind(
             runner(tmp_path / "runs").run(planned(feature_folder, "lsh"))
     assert [path for path in (tmp_path / "runs").rglob("*") if path.is_file()] == []
     assert runner(tmp_path / "runs").run(planned(feature_folder, "lsh"))[0].record.status == "done"
+
+
+def test_the_loss_curve_has_one_row_an_epoch(feature_folder: Path, tmp_path: Path) -> None:
+    quick = {"epochs": 3, "reconstruction_epochs": 2, "batch_size": 16, "anchors": 6, "hidden": 32}
+    (done,) = runner(tmp_path / "runs").run(planned(feature_folder, "bth", **quick))
+    assert [row["epoch"] for row in done.record.history] == [0, 1, 2]
+    assert all("similarity" in row for row in done.record.history)
+
+
+def test_too_few_videos_to_train_on(tiny: Dataset) -> None:
+    with pytest.raises(InputError, match="needs two training videos or more; 1 of 3 are left"):
+        parameters = {"anchors": 2, "validation_share": 0.3}
+        resolved = resolve_parameters(load_registry().method("mcmsh"), tiny.summary, {}, parameters)
+        load_registry().method("mcmsh")(8, resolved).check((3, 25, 32))
+
+
+def test_saving_an_encoder_leaves_other_files_alone(tmp_path: Path, tiny: Dataset) -> None:
+    encoder = bench.fit("lsh", tiny, bits=8)
+    encoder.save(tmp_path / "encoder")
+    encoder.save(tmp_path / "encoder")
+    (tmp_path / "encoder/notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="holds other files than an encoder's"):
+        encoder.save(tmp_path / "encoder")
+    assert (tmp_path / "encoder/notes.txt").read_text() == "mine"
 
 
 def test_a_loss_of_nan_is_a_failed_run(feature_folder: Path, tmp_path: Path) -> None:
