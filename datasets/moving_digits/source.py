@@ -26,7 +26,7 @@ _BTH = {
     "anchors": 100,
     "hidden": 96,
     "batch_size": 16,
-    "epochs": 6,
+    "epochs": 5,
     "reconstruction_epochs": 2,
     "learning_rate": 4e-3,
     "learning_rate_decay": 0.5,
