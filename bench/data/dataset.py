@@ -43,6 +43,8 @@ class Summary(BaseModel):
     classes: int
     self_search: bool
     """The queries are the gallery (FCVID)."""
+    stand_in: bool = False
+    """Generated in the layout of a real dataset (`bench data fake`); reports say so in their title."""
 
     @property
     def train_shape(self) -> tuple[int, int, int]:

@@ -1,0 +1,71 @@
+"""The command line: verbs that read options, call the library, and print; nothing heavy is imported before its use."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from bench.cli.data import check
+from bench.cli.encoders import encode, profile
+from bench.cli.listing import show
+from bench.cli.runs import evaluate, render, reproduce, run
+from bench.errors import InputError
+
+app = typer.Typer(
+    help="vhbench: compare unsupervised video hashing methods, in quality and in cost. --debug shows tracebacks.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command()(run)
+app.command("report")(render)
+app.command()(evaluate)
+app.command()(profile)
+app.command("list")(show)
+app.command()(reproduce)
+app.command()(encode)
+data_app = typer.Typer(help="Look after datasets.", no_args_is_help=True, rich_markup_mode=None)
+data_app.command()(check)
+app.add_typer(data_app, name="data")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0 done, 1 runs failed, 2 wrong input, 130 interrupted."""
+    # Threads that spin long while they wait starve each other wherever the machine is shared: tenfold, as seen on two
+    # busy cores. To be set before OpenMP is loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    given = [argument for argument in given if argument != "--debug"]
+    try:
+        status = app(given, prog_name="bench", standalone_mode=False)
+    except InputError as error:
+        if debug:
+            raise
+        return _wrong(str(error))
+    except KeyboardInterrupt:
+        return _interrupted()
+    except Exception as error:
+        # The parser's own errors; the class moved between typer's versions, its interface did not.
+        message = getattr(error, "format_message", None)
+        if message is None:
+            if type(error).__name__ == "Abort":
+                return _interrupted()
+            raise
+        if debug:
+            raise
+        return _wrong(message() or "no command given; see bench --help")
+    # The parser turns an interrupt into this status.
+    return _interrupted() if status == 130 else int(status or 0)
+
+
+def _interrupted() -> int:
+    print("bench: interrupted; finished runs are stored, the same command goes on from there", file=sys.stderr)
+    return 130
+
+
+def _wrong(message: str) -> int:
+    print(f"bench: {' '.join(message.split())}", file=sys.stderr)
+    return 2

@@ -1,0 +1,31 @@
+"""Options that several verbs share, and how lists are written on the command line."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.errors import InputError
+
+DEFAULT_DATASET = "moving-digits"
+Results = Annotated[Path, typer.Option("--results", help="Folder of stored runs.")]
+Report = Annotated[Path, typer.Option("--report", help="Folder for the report.")]
+Plugins = Annotated[
+    list[Path] | None, typer.Option("--plugin", help="Python file or folder with plug-ins; repeatable.")
+]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Existing = Annotated[str, typer.Option(help="Runs that are stored: reuse, rerun, retry-failed or only-cached.")]
+RESULTS, REPORT, PAPER = Path("results/runs"), Path("reports/latest"), Path("reports/paper")
+
+
+def names_of(text: str | None) -> list[str]:
+    """The parts of a list with commas."""
+    return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+
+def numbers_of(option: str, text: str | None) -> list[int]:
+    """The whole numbers of a list with commas; InputError if a part is none."""
+    try:
+        return [int(part) for part in names_of(text)]
+    except ValueError:
+        raise InputError(f"{option} {text}: expected whole numbers with commas, such as 16,32,64") from None

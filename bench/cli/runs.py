@@ -1,0 +1,140 @@
+"""Verbs that do runs or read stored ones: run, report, evaluate, reproduce."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import (
+    DEFAULT_DATASET,
+    PAPER,
+    REPORT,
+    RESULTS,
+    Device,
+    Existing,
+    Plugins,
+    Report,
+    Results,
+    names_of,
+    numbers_of,
+)
+from bench.errors import InputError
+
+# Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
+# ruff: noqa: PLC0415
+
+
+def run(
+    sweep: Annotated[Path | None, typer.Argument(help="A sweep file (TOML); options given here go before its.")] = None,
+    methods: Annotated[str | None, typer.Option(help="Methods, such as mcmsh,bth.")] = None,
+    bits: Annotated[str | None, typer.Option(help="Code lengths, such as 16,32,64.")] = None,
+    datasets: Annotated[str | None, typer.Option(help="Datasets, or folders with feature files.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Seeds, such as 0,1,2.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="A parameter, such as mcmsh.epochs=5; repeatable.")
+    ] = None,
+    results: Results = RESULTS,
+    report: Report = REPORT,
+    existing: Existing = "reuse",
+    device: Device = "auto",
+    plugin: Plugins = None,
+) -> int:
+    """Train, encode, evaluate and measure methods, and write a report."""
+    from bench.fitting import choose_device
+    from bench.progress import progress, say
+    from bench.registry import load_registry
+    from bench.report import require_replaceable, summary, write_report
+    from bench.runner import Runner, check_existing
+    from bench.store import Store
+    from bench.sweep import SweepFile, parse_settings, plan, read_sweep_file
+
+    file = read_sweep_file(sweep) if sweep else SweepFile()
+    chosen = {name: dict(values) for name, values in file.parameters.items()}
+    for name, values in parse_settings(settings or []).items():
+        chosen.setdefault(name, {}).update(values)
+    policy, target = check_existing(existing), choose_device(device)
+    store = Store(results)
+    store.require_writable()
+    require_replaceable(report)
+    planned = plan(
+        load_registry(plugin or []),
+        methods=names_of(methods) or file.methods or [],
+        datasets=names_of(datasets) or file.datasets or [DEFAULT_DATASET],
+        bits=numbers_of("--bits", bits) or file.bits or [16, 32, 64],
+        seeds=numbers_of("--seeds", seeds) or file.seeds or [0],
+        parameters=chosen,
+    )
+    runs = Runner(store, target, policy, progress(), say).run(planned)
+    if not runs:
+        raise InputError(f"{results}: none of these runs is stored; run without --existing only-cached")
+    print(summary(runs))
+    path = write_report(runs, report)
+    say(f"report: {path}")
+    failed = [stored for stored in runs if stored.record.status != "done"]
+    if failed:
+        say(f"{len(failed)} of {len(runs)} runs did not finish; try them again with --existing retry-failed")
+    return 1 if failed else 0
+
+
+def render(results: Results = RESULTS, report: Report = REPORT) -> int:
+    """Render the report again from stored results; trains nothing."""
+    from bench.progress import say
+    from bench.report import summary, write_report
+    from bench.store import Store
+
+    runs = list(Store(results).runs())
+    if not runs:
+        raise InputError(f"{results}: no stored runs; name another folder with --results, or start with `bench run`")
+    print(summary(runs))
+    say(f"report: {write_report(runs, report)}")
+    return 0
+
+
+def evaluate(
+    protocol: Annotated[str, typer.Option(help="Protocols: paper, strict.")] = "paper,strict",
+    results: Results = RESULTS,
+) -> int:
+    """Compute the metrics of stored runs again from their codes; trains nothing."""
+    from bench.evaluation import evaluate_again
+    from bench.metrics.protocols import choose_protocol
+    from bench.report import summary
+    from bench.store import Store
+
+    names = names_of(protocol)
+    if not names:
+        raise InputError("--protocol: none given; name paper, strict or both")
+    for name in names:
+        choose_protocol(name)
+    runs = evaluate_again(Store(results), names)
+    if not runs:
+        raise InputError(f"{results}: no stored runs; name another folder with --results, or start with `bench run`")
+    print(summary(runs, names))
+    return 0
+
+
+def reproduce(
+    artefacts: Annotated[str, typer.Argument(help="table1, table2, table3, figures; several with commas.")],
+    dataset: Annotated[str, typer.Option(help="A dataset's name, or a folder with feature files.")] = DEFAULT_DATASET,
+    seeds: Annotated[str, typer.Option(help="Seeds, such as 0,1,2.")] = "0",
+    results: Results = RESULTS,
+    report: Report = PAPER,
+    existing: Existing = "reuse",
+    device: Device = "auto",
+    plugin: Plugins = None,
+) -> int:
+    """Regenerate the MCMSH paper's tables and figures, measured beside published."""
+    from bench.fitting import choose_device
+    from bench.paper import reproduce as make
+    from bench.progress import progress, say
+    from bench.registry import load_registry
+    from bench.runner import Runner, check_existing
+    from bench.store import Store
+
+    store = Store(results)
+    store.require_writable()
+    runner = Runner(store, choose_device(device), check_existing(existing), progress(), say)
+    registry = load_registry(plugin or [])
+    numbers = numbers_of("--seeds", seeds)
+    made = make(names_of(artefacts), dataset, runner=runner, registry=registry, report_folder=report, seeds=numbers)
+    say(f"paper: {made.path}")
+    return 1 if any(run.record.status != "done" for run in made.runs) else 0
