@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.counting import Problem, order_block
+from bench.metrics.counting import order_block
+from bench.metrics.problem import Problem, distance_array
 from bench.metrics.protocols import Protocol
 from bench.metrics.tie_sums import RULES, Counts, RankSums, RankTables, tie_sums
 
@@ -39,6 +40,7 @@ class BlockScores:
     whole: float  # AP over the whole ranking
     radius_recall: NDArray[np.float64]  # (K + 1,)
     radius_precision: NDArray[np.float64]  # (K + 1,)
+    empty_radius2: int
     without_relevant: int
 
 
@@ -52,7 +54,9 @@ def score_block(task: Task, start: int, stop: int) -> BlockScores:
     sums = RankSums(np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros((len(RULES), stop - start)))
     tie_sums(counts, task.tables, sums)
     if task.protocol.ties == "index":
-        order_block(task.problem.block(start, stop), counts, start if task.excludes_self else -1, task.tables, sums)
+        problem = task.problem.block(start, stop)
+        excluded = start if task.excludes_self else -1
+        order_block(problem, distance_array(problem), counts, excluded, task.tables, sums)
 
     rule = RULES.index(task.protocol.ties)
     ks = np.array(task.ks, dtype=np.float64)[:, None]
@@ -76,5 +80,6 @@ def score_block(task: Task, start: int, stop: int) -> BlockScores:
         whole=float((sums.whole[rule] / relevant_or_one).sum()),
         radius_recall=(found / relevant_or_one[:, None]).sum(axis=0),
         radius_precision=(found / np.maximum(within, 1)).sum(axis=0),
+        empty_radius2=int(np.count_nonzero(within[:, min(2, within.shape[1] - 1)] == 0)),
         without_relevant=int(np.count_nonzero(relevant == 0)),
     )

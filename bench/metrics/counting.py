@@ -3,42 +3,23 @@
 That is all that ranking metrics need when ties count by expectation, best or worst; `order_block` finds the ranks for
 ties in gallery order. Time is O(pairs), memory O(queries + gallery).
 
-Codes come as byte planes, (bytes, n): counting the bits of single bytes keeps 32 or 64 pairs in one vector register.
+Which items are relevant comes from lists of labels, or, where those are long, from byte planes of labels; both ways
+count the same.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from bench.metrics.codes import PackedCodes, code_bytes
 from bench.metrics.compiled import compiled
-from bench.metrics.labels import LabelLists
+from bench.metrics.labels import LabelLists, LabelPlanes
+from bench.metrics.problem import PLANES, Problem
 from bench.metrics.tie_sums import Counts, RankSums, RankTables
 
-# Items whose distances are computed in one go: few enough for the level-1 cache, even to be halved.
+# Items whose distances are computed in one go: few enough for the level-1 cache.
 TILE = 4096
-# Planes that can be added up in eight bits: 31 * 8 <= 255.
-PLANES = 31
-
-
-class Problem(NamedTuple):
-    """Some queries and the whole gallery, as the kernels read them."""
-
-    queries: NDArray[np.uint8]  # (b, ceil(K / 8)), bytes of the codes, one query a row
-    gallery: NDArray[np.uint8]  # (ceil(K / 8), n), one item a column
-    labels: LabelLists  # of these queries and the gallery
-
-    def block(self, start: int, stop: int) -> "Problem":
-        """The same for queries `start` to `stop` - 1 only."""
-        starts = self.labels.query_starts[start : stop + 1]
-        return Problem(self.queries[start:stop], self.gallery, self.labels._replace(query_starts=starts))
-
-
-def byte_planes(codes: PackedCodes) -> NDArray[np.uint8]:
-    """The codes as (ceil(K / 8), n) bytes, one row for every eight bits."""
-    return code_bytes(codes).T.copy()
 
 
 def _popcount(_context: Any, value: Any) -> Any:
@@ -52,58 +33,70 @@ popcount: Any = intrinsic(_popcount)
 
 
 @compiled
+def _add_planes(
+    query: NDArray[np.uint8], gallery: NDArray[np.uint8], start: int, sums: NDArray[np.uint8] | NDArray[np.uint16]
+) -> None:
+    """Write the distances in at most `PLANES` planes of `query` to items start.. of `gallery` into `sums`."""
+    count = len(sums)
+    for j in range(count):
+        sums[j] = 0
+    for plane in range(len(query)):
+        byte = query[plane]
+        codes = gallery[plane, start : start + count]
+        for j in range(count):
+            sums[j] += popcount(np.uint8(byte ^ codes[j]))
+
+
+@compiled
 def hamming_tile(
     query: NDArray[np.uint8],
     gallery: NDArray[np.uint8],
     start: int,
-    distances: NDArray[np.uint16],
+    distances: NDArray[np.uint8] | NDArray[np.uint16],
     octets: NDArray[np.uint8],
 ) -> None:
     """Write the distances of `query` (planes,) to items start.. of `gallery` (planes, n) into `distances` (<= TILE,).
 
-    `octets` (TILE,) is scratch.
+    `distances` are bytes only if there are at most `PLANES` planes; `octets` (TILE,) is scratch.
     """
     planes = gallery.shape[0]
-    count = len(distances)
+    if planes <= PLANES:
+        _add_planes(query, gallery, start, distances)
+        return
+    part = octets[: len(distances)]
+    for j in range(len(distances)):
+        distances[j] = 0
     for first in range(0, planes, PLANES):
-        for j in range(count):
-            octets[j] = 0
-        for plane in range(first, min(first + PLANES, planes)):
-            byte = query[plane]
-            codes = gallery[plane, start : start + count]
-            for j in range(count):
-                octets[j] += popcount(np.uint8(byte ^ codes[j]))
-        if first == 0:
-            for j in range(count):
-                distances[j] = octets[j]
-        else:
-            for j in range(count):
-                distances[j] += np.uint16(octets[j])
+        last = min(first + PLANES, planes)
+        _add_planes(query[first:last], gallery[first:last], start, part)
+        for j in range(len(distances)):
+            distances[j] += part[j]
 
 
 @compiled
-def count_block(problem: Problem, counts: Counts) -> None:
-    """Write the items and the relevant items at every distance of every query into `counts`."""
+def count_block(problem: Problem, distances: NDArray[np.uint8] | NDArray[np.uint16], counts: Counts) -> None:
+    """Write the items and the relevant items at every distance of every query into `counts`.
+
+    `distances` is a `distance_array`, for scratch.
+    """
     items = problem.gallery.shape[1]
     size = counts.totals.shape[1]
     octets = np.empty(TILE, np.uint8)
-    distances = np.empty(items, np.uint16)
     stamps = np.full(items, -1, np.int32)
     # A histogram is bound by its increments, one per item; where it pays, one increment counts two items at once, in a
     # table over the distances of both.
-    paired = size <= 256 and 2 * size * size <= items
-    pairs = np.empty(TILE // 2, np.uint16)
-    table = np.empty((size if paired else 4, size), np.int32)
+    paired = distances.itemsize == 1 and 2 * size * size <= items
+    table = np.empty((size if paired else 4, 256 if paired else size), np.int32)
     for i in range(problem.queries.shape[0]):
         total, relevant = counts.totals[i], counts.relevants[i]
         total[:] = 0
         relevant[:] = 0
-        table[:] = 0
+        table[:, :size] = 0
         for start in range(0, items, TILE):
             tile = distances[start : start + TILE]
             hamming_tile(problem.queries[i], problem.gallery, start, tile, octets)
             if paired:
-                _count_pairs(tile, pairs, table, total)
+                _count_pairs(tile, table, total)
             else:
                 _count_singles(tile, table)
         for row in range(len(table)):
@@ -113,27 +106,31 @@ def count_block(problem: Problem, counts: Counts) -> None:
                 total[d] += table[row, d]
             if paired:
                 total[row] += count
-        _count_relevant(problem.labels, i, distances, stamps, relevant)
+        if problem.label_planes.gallery.shape[0]:
+            _count_shared(problem.label_planes, i, distances, octets, relevant)
+        else:
+            _count_listed(problem.labels, i, distances, stamps, relevant)
 
 
 @compiled
 def _count_pairs(
-    distances: NDArray[np.uint16], pairs: NDArray[np.uint16], table: NDArray[np.int32], total: NDArray[np.int32]
+    distances: NDArray[np.uint8] | NDArray[np.uint16], table: NDArray[np.int32], total: NDArray[np.int32]
 ) -> None:
-    """Count item j together with item half + j in the cell of their two distances; an odd last item goes to `total`."""
-    size = np.uint16(len(total))
+    """Count two neighbours in the cell of their two distances, (size, 256); an odd last item goes to `total`.
+
+    The bytes of both distances, read as one number, are the place of the cell: nothing needs to be computed.
+    """
     cells = table.reshape(-1)
-    half = len(distances) // 2
-    for j in range(half):
-        pairs[j] = distances[j] * size + distances[half + j]
-    for j in range(half):
+    even = len(distances) // 2 * 2
+    pairs = distances[:even].view(np.uint16)
+    for j in range(len(pairs)):
         cells[pairs[j]] += 1
     if len(distances) % 2:
-        total[distances[len(distances) - 1]] += 1
+        total[distances[even]] += 1
 
 
 @compiled
-def _count_singles(distances: NDArray[np.uint16], table: NDArray[np.int32]) -> None:
+def _count_singles(distances: NDArray[np.uint8] | NDArray[np.uint16], table: NDArray[np.int32]) -> None:
     """Count items in four rows in turn: an increment need not wait for the one before it to the same cell."""
     first, second, third, fourth = table[0], table[1], table[2], table[3]
     whole = len(distances) // 4 * 4
@@ -147,10 +144,10 @@ def _count_singles(distances: NDArray[np.uint16], table: NDArray[np.int32]) -> N
 
 
 @compiled
-def _count_relevant(
+def _count_listed(
     labels: LabelLists,
     query: int,
-    distances: NDArray[np.uint16],
+    distances: NDArray[np.uint8] | NDArray[np.uint16],
     stamps: NDArray[np.int32],
     relevant: NDArray[np.int32],
 ) -> None:
@@ -168,11 +165,63 @@ def _count_relevant(
 
 
 @compiled
-def order_block(problem: Problem, counts: Counts, excluded: int, tables: RankTables, sums: RankSums) -> None:
+def _count_shared(
+    planes: LabelPlanes,
+    query: int,
+    distances: NDArray[np.uint8] | NDArray[np.uint16],
+    octets: NDArray[np.uint8],
+    relevant: NDArray[np.int32],
+) -> None:
+    """The same from label planes; in four rows in turn, as `_count_singles`. `octets` (TILE,) is scratch."""
+    table = np.zeros((4, len(relevant)), np.int32)
+    first, second, third, fourth = table[0], table[1], table[2], table[3]
+    for start in range(0, len(distances), TILE):
+        tile = distances[start : start + TILE]
+        shared = octets[: len(tile)]
+        _share_tile(planes, query, start, shared)
+        whole = len(tile) // 4 * 4
+        for j in range(0, whole, 4):
+            first[tile[j]] += shared[j]
+            second[tile[j + 1]] += shared[j + 1]
+            third[tile[j + 2]] += shared[j + 2]
+            fourth[tile[j + 3]] += shared[j + 3]
+        for j in range(whole, len(tile)):
+            first[tile[j]] += shared[j]
+    for row in range(4):
+        for d in range(len(relevant)):
+            relevant[d] += table[row, d]
+
+
+@compiled
+def _share_tile(planes: LabelPlanes, query: int, start: int, shared: NDArray[np.uint8]) -> None:
+    """Write 1 into `shared` for the items start.. that share a label with the query, else 0."""
+    count = len(shared)
+    for j in range(count):
+        shared[j] = 0
+    for plane in range(planes.gallery.shape[0]):
+        byte = planes.queries[query, plane]
+        if byte:
+            labels = planes.gallery[plane, start : start + count]
+            for j in range(count):
+                shared[j] |= byte & labels[j]
+    for j in range(count):
+        shared[j] = shared[j] != 0
+
+
+@compiled
+def order_block(
+    problem: Problem,
+    distances: NDArray[np.uint8] | NDArray[np.uint16],
+    counts: Counts,
+    excluded: int,
+    tables: RankTables,
+    sums: RankSums,
+) -> None:
     """Fill the rule "index" of `sums`: items at the same distance keep the order of the gallery, as in a stable sort.
 
     Args:
         problem: queries and gallery.
+        distances: a `distance_array`, for scratch.
         counts: the counts per distance, without the excluded items.
         excluded: the item that query 0 leaves out (query i: `excluded` + i), or -1 to leave out none.
         tables: as for `tie_sums`.
@@ -181,7 +230,6 @@ def order_block(problem: Problem, counts: Counts, excluded: int, tables: RankTab
     items = problem.gallery.shape[1]
     size = counts.totals.shape[1]
     octets = np.empty(TILE, np.uint8)
-    distances = np.empty(items, np.uint16)
     stamps = np.full(items, -1, np.int32)
     next_rank = np.empty(size, np.int64)
     next_slot = np.empty(size, np.int64)
@@ -189,7 +237,7 @@ def order_block(problem: Problem, counts: Counts, excluded: int, tables: RankTab
     for i in range(problem.queries.shape[0]):
         for start in range(0, items, TILE):
             hamming_tile(problem.queries[i], problem.gallery, start, distances[start : start + TILE], octets)
-        _mark_relevant(problem.labels, i, stamps)
+        _mark_relevant(problem, i, octets, stamps)
         ranked = found = np.int64(0)
         for d in range(size):
             next_rank[d] = ranked
@@ -208,7 +256,18 @@ def order_block(problem: Problem, counts: Counts, excluded: int, tables: RankTab
 
 
 @compiled
-def _mark_relevant(labels: LabelLists, query: int, stamps: NDArray[np.int32]) -> None:
+def _mark_relevant(problem: Problem, query: int, octets: NDArray[np.uint8], stamps: NDArray[np.int32]) -> None:
+    """Set `stamps` (n,) to the query's number at its relevant items; `octets` (TILE,) is scratch."""
+    if problem.label_planes.gallery.shape[0]:
+        for start in range(0, len(stamps), TILE):
+            tile = stamps[start : start + TILE]
+            shared = octets[: len(tile)]
+            _share_tile(problem.label_planes, query, start, shared)
+            for j in range(len(tile)):
+                if shared[j]:
+                    tile[j] = query
+        return
+    labels = problem.labels
     for position in range(labels.query_starts[query], labels.query_starts[query + 1]):
         label = labels.query_classes[position]
         for j in range(labels.class_starts[label], labels.class_starts[label + 1]):

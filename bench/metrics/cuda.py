@@ -11,15 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from bench.metrics.counting import Problem
+from bench.metrics.blocks import Counter
+from bench.metrics.problem import Problem
 from bench.metrics.tie_sums import Counts
 
 # Below this many pairs of codes the processor answers within half a second or so.
 LARGE = 10**9
 # From here on it pays to import PyTorch, which takes seconds, only to look for a device.
 HUGE = 10**10
-# Elements of the largest array on the device at a time.
+# Elements of the largest array on the device at a time: at most, and at least to be worth the device.
 ELEMENTS = 1 << 25
+FEWEST_ELEMENTS = 1 << 16
+# Device memory that one element takes, all scratch arrays together.
+ELEMENT_BYTES = 32
 
 
 def find_device(pairs: int) -> str | None:
@@ -36,18 +40,42 @@ def find_device(pairs: int) -> str | None:
 class DeviceCounter:
     """Counts blocks of queries of one problem on a PyTorch device; called as a `blocks.Counter`.
 
-    Device memory: the codes and labels of the gallery, and some hundred megabytes.
+    Device memory: the codes and labels of the gallery, and at most a gigabyte, or half of what is free, for scratch.
+    Where that is refused after all (others use the device too), the scratch is halved; where even little is refused,
+    the processor counts instead.
     """
 
-    def __init__(self, problem: Problem, bits: int, device: str) -> None:
-        """`bits` is K; `device` is a name that PyTorch knows."""
+    def __init__(self, problem: Problem, bits: int, device: str, processor: Counter) -> None:
+        """`bits` is K; `device` is a name that PyTorch knows; `processor` counts where the device has no memory."""
         self._torch: Any = importlib.import_module("torch")
         self._device = device
         self._problem = problem
         self._bits = bits
+        self._processor = processor
         half = device != "cpu" and problem.queries.shape[1] * 8 <= 2048
         self._number = self._torch.float16 if half else self._torch.float32
-        self._gallery = self._move(problem.gallery.T)
+        self._gallery: Any = None  # moved with the first block, and so are these
+        self._items: Any = None
+        self._item_classes: Any = None
+        self._elements = ELEMENTS
+        self._lock = Lock()  # the device serves one block at a time, which bounds its memory
+
+    def __call__(self, start: int, stop: int) -> Counts:
+        """The counts of queries `start` to `stop` - 1."""
+        with self._lock:
+            while self._elements >= FEWEST_ELEMENTS:
+                try:
+                    if self._gallery is not None:
+                        return self._count(start, stop)
+                    self._move_gallery()
+                except self._torch.cuda.OutOfMemoryError:
+                    self._elements //= 2
+                    self._torch.cuda.empty_cache()
+            self._gallery = self._items = self._item_classes = None
+        return self._processor(start, stop)
+
+    def _move_gallery(self) -> None:
+        problem = self._problem
         # The labels of the gallery once more, the classes of every item instead of the items of every class.
         labels = problem.labels
         classes = np.repeat(np.arange(len(labels.class_starts) - 1), np.diff(labels.class_starts))
@@ -56,12 +84,10 @@ class DeviceCounter:
         self._item_starts = np.concatenate([[0], np.cumsum(counts)])
         self._item_classes = self._move(classes[order])
         self._items = self._move(labels.class_items[order].astype(np.int64))
-        self._lock = Lock()  # the device serves one block at a time, which bounds its memory
-
-    def __call__(self, start: int, stop: int) -> Counts:
-        """The counts of queries `start` to `stop` - 1."""
-        with self._lock:
-            return self._count(start, stop)
+        self._gallery = self._move(problem.gallery.T)
+        if self._device != "cpu":
+            free, _ = self._torch.cuda.mem_get_info(self._device)
+            self._elements = min(self._elements, free // (2 * ELEMENT_BYTES))
 
     def _count(self, start: int, stop: int) -> Counts:
         torch = self._torch
@@ -71,7 +97,7 @@ class DeviceCounter:
         first_cell = torch.arange(rows, device=self._device, dtype=torch.int32)[:, None] * size
         totals = torch.zeros(rows * size, dtype=torch.int64, device=self._device)
         relevants = torch.zeros_like(totals)
-        tile = max(1, ELEMENTS // max(rows, queries.shape[1], query_members.shape[1]))
+        tile = max(1, self._elements // max(rows, queries.shape[1], query_members.shape[1]))
         for first in range(0, items, tile):
             last = min(first + tile, items)
             product = queries @ self._signs(self._gallery[first:last]).T

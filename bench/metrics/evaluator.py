@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from bench.errors import InputError
 from bench.metrics.blocks import BlockScores, Counter, Task, score_block
 from bench.metrics.codes import PackedCodes, read_codes
-from bench.metrics.counting import Problem, byte_planes, count_block
+from bench.metrics.counting import count_block
 from bench.metrics.cuda import DeviceCounter, find_device
-from bench.metrics.labels import read_labels
+from bench.metrics.labels import label_planes, read_labels
+from bench.metrics.problem import Problem, byte_planes, distance_array
 from bench.metrics.protocols import Normalise, Ties, choose_protocol
 from bench.metrics.scores import Scores
 from bench.metrics.tie_sums import Counts, rank_tables
@@ -71,9 +72,10 @@ def evaluate(
 
     planes = byte_planes(gallery)
     rows = np.ascontiguousarray((planes if is_self else byte_planes(queries)).T)
-    problem = Problem(rows, planes, labels)
+    problem = Problem(rows, planes, labels, label_planes(labels, len(gallery)))
     excludes_self = is_self and chosen.exclude_self
     ranked = len(gallery) - excludes_self
+    processor = _processor_counter(problem, queries.bits)
     device = find_device(len(queries) * len(gallery))
     task = Task(
         problem=problem,
@@ -81,7 +83,7 @@ def evaluate(
         protocol=chosen,
         ks=cutoffs,
         tables=rank_tables(len(gallery), [min(k, ranked) for k in cutoffs]),
-        count=DeviceCounter(problem, queries.bits, device) if device else _processor_counter(problem, queries.bits),
+        count=DeviceCounter(problem, queries.bits, device, processor) if device else processor,
     )
     return _gather(task, _score_blocks(task), queries.bits)
 
@@ -90,7 +92,7 @@ def _processor_counter(problem: Problem, bits: int) -> Counter:
     def count(start: int, stop: int) -> Counts:
         shape = (stop - start, bits + 1)
         counts = Counts(np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.int32))
-        count_block(problem.block(start, stop), counts)
+        count_block(problem.block(start, stop), distance_array(problem), counts)
         return counts
 
     return count
@@ -134,6 +136,7 @@ def _gather(task: Task, blocks: list[BlockScores], bits: int) -> Scores:
         map_full=float(mean("whole")),
         precision_recall=(mean("radius_recall"), radius_precision),
         precision_radius2=float(radius_precision[min(2, bits)]),
+        queries_empty_radius2=sum(block.empty_radius2 for block in blocks),
         queries_without_relevant=sum(block.without_relevant for block in blocks),
     )
 

@@ -1,10 +1,11 @@
-"""Labels as lists: the classes of every query, and the gallery items of every class.
+"""Labels as lists: the classes of every query, and the gallery items of every class; and as bits, where those are less.
 
 Two items are relevant to each other if they share at least one label. Walking from a query through its classes to their
-items finds exactly its relevant items, so nobody ever compares the labels of all pairs.
+items finds exactly its relevant items, without comparing the labels of all pairs. Where every query has many classes
+and these many items, though, comparing all labels, eight classes at once, is the shorter way.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,6 +24,45 @@ class LabelLists(NamedTuple):
     query_classes: NDArray[np.int32]
     class_starts: NDArray[np.int64]  # (C + 1,)
     class_items: NDArray[np.int32]
+
+
+class LabelPlanes(NamedTuple):
+    """The same labels as bits: class c is bit c % 8 of byte c // 8."""
+
+    queries: NDArray[np.uint8]  # (Q, ceil(C / 8))
+    gallery: NDArray[np.uint8]  # (ceil(C / 8), n)
+
+
+# What visiting one item of a list costs, and what each plane adds to comparing the labels of one pair, in units of what
+# counting a compared pair costs without. Measured; a visit is between 1.6, with one label a query, and 4, with many.
+VISIT = 2.0
+PLANE = 0.03
+
+
+def label_planes(labels: LabelLists, items: int) -> LabelPlanes:
+    """The labels as planes where comparing all pairs takes less work than walking the lists; else no planes.
+
+    Counts come out the same either way. `items` is n.
+    """
+    queries, classes = len(labels.query_starts) - 1, len(labels.class_starts) - 1
+    lengths = np.diff(labels.class_starts)
+    visits = int(lengths[labels.query_classes].sum())
+    planes = -(-classes // 8)
+    if VISIT * visits <= queries * items * (1 + PLANE * planes):
+        planes = 0
+    planes_of_queries = np.zeros((queries, planes), dtype=np.uint8)
+    planes_of_gallery = np.zeros((planes, items), dtype=np.uint8)
+    if planes:
+        owners = np.repeat(np.arange(queries), np.diff(labels.query_starts))
+        _set_bits(planes_of_queries.T, labels.query_classes, owners)
+        _set_bits(planes_of_gallery, np.repeat(np.arange(classes), lengths), labels.class_items)
+    return LabelPlanes(planes_of_queries, planes_of_gallery)
+
+
+def _set_bits(planes: NDArray[np.uint8], classes: NDArray[np.integer[Any]], items: NDArray[np.integer[Any]]) -> None:
+    for bit in range(8):
+        chosen = classes % 8 == bit
+        planes[classes[chosen] // 8, items[chosen]] |= np.uint8(1 << bit)
 
 
 def read_labels(query_labels: ArrayLike, gallery_labels: ArrayLike | None, queries: int, gallery: int) -> LabelLists:

@@ -41,6 +41,7 @@ class Scores:
             within h has precision 0 there.
         precision_radius2: precision within Hamming distance 2, a query with no item there counting 0; this is entry 2
             of the curve's precision (the last entry for 1-bit codes).
+        queries_empty_radius2: how many queries have no item within Hamming distance 2.
         queries_without_relevant: how many queries have R = 0.
     """
 
@@ -59,6 +60,7 @@ class Scores:
     map_full: float
     precision_recall: tuple[NDArray[np.float64], NDArray[np.float64]]
     precision_radius2: float
+    queries_empty_radius2: int
     queries_without_relevant: int
 
     @property
@@ -95,5 +97,6 @@ class Scores:
             "map_full": self.map_full,
             "precision_recall": {"recall": recall.tolist(), "precision": precision.tolist()},
             "precision_radius2": self.precision_radius2,
+            "queries_empty_radius2": self.queries_empty_radius2,
             "queries_without_relevant": self.queries_without_relevant,
         }

@@ -111,3 +111,11 @@ def test_against_the_authors_algorithm(benchmark: Any) -> None:
     scores = evaluate(codes, labels, ks=KS, ties="index")
     assert compare(benchmark, lambda: evaluate(codes, labels, ks=KS, ties="index"), authors, rounds=3) > 3
     assert scores.map == pytest.approx(result, abs=1e-12)
+
+
+def test_dense_labels(benchmark: Any) -> None:
+    """80 classes, each set with probability ½, against 239 sparse classes at the same size."""
+    codes, sparse = clustered(10_000)
+    dense = np.random.default_rng(2).random((len(codes), 80)) < 0.5
+    ratio = compare(benchmark, lambda: evaluate(codes, sparse, ks=KS), lambda: evaluate(codes, dense, ks=KS), rounds=5)
+    assert ratio < 5

@@ -147,6 +147,8 @@ def check(case: Case, arguments: list[Any], ties: str, normalise: Any, exclude_s
         assert scores.precision_recall[0][radius] == pytest.approx(np.mean([p[0] for p in points]), abs=1e-12)
         assert scores.precision_recall[1][radius] == pytest.approx(np.mean([p[1] for p in points]), abs=1e-12)
     assert scores.precision_radius2 == scores.precision_recall[1][min(2, bits)]
+    empty = [q for q in queries if not any(distance <= 2 for distance, _ in case.rankings(q, exclude_self))]
+    assert scores.queries_empty_radius2 == len(empty)
 
 
 @pytest.mark.parametrize("ties", ["expected", "index", "best", "worst"])

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,6 +40,44 @@ def test_the_same_numbers(monkeypatch: pytest.MonkeyPatch, device: str, bits: in
 def test_queries_without_any_label(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluator, "find_device", lambda _pairs: "cpu")
     assert evaluate([[0], [1]], [[0], [0]]).queries_without_relevant == 2
+
+
+@pytest.mark.parametrize("failures", [1, 3, 1000])
+def test_memory_that_runs_out(monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
+    """The device refuses memory some times, or always: smaller tiles, then the processor, give the same scores."""
+    rng = np.random.default_rng(0)
+    codes, labels = rng.integers(0, 2, (300, 16)), rng.integers(0, 5, 300)
+    monkeypatch.setattr(evaluator, "find_device", lambda _pairs: None)
+    truth = json.dumps(evaluate(codes, labels).to_json())
+    refused: list[int] = []
+    bincount = torch.bincount
+
+    def short_of_memory(*arguments: Any, **options: Any) -> torch.Tensor:
+        if len(refused) < failures:
+            refused.append(len(arguments[0]))
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        return bincount(*arguments, **options)
+
+    monkeypatch.setattr(evaluator, "find_device", lambda _pairs: "cpu")
+    monkeypatch.setattr(cuda, "ELEMENTS", 2000)
+    monkeypatch.setattr(cuda, "FEWEST_ELEMENTS", 200)
+    monkeypatch.setattr(torch, "bincount", short_of_memory)
+    assert json.dumps(evaluate(codes, labels).to_json()) == truth
+    # 2,000, 1,000, 500 and 250 elements are tried.
+    assert len(refused) == min(failures, 4)
+    assert refused == sorted(refused, reverse=True)
+
+
+def test_a_gallery_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: Any) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    codes, labels = [[0, 1], [1, 1], [0, 0]], [0, 0, 1]
+    monkeypatch.setattr(evaluator, "find_device", lambda _pairs: None)
+    truth = json.dumps(evaluate(codes, labels).to_json())
+    monkeypatch.setattr(evaluator, "find_device", lambda _pairs: "cpu")
+    monkeypatch.setattr(cuda.DeviceCounter, "_move", full)
+    assert json.dumps(evaluate(codes, labels).to_json()) == truth
 
 
 def test_when_a_device_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
