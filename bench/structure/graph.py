@@ -26,25 +26,26 @@ class AnchorGraph:
     anchors: NDArray[np.int32]
     """(N, 5) indices, nearest first."""
     weights: NDArray[np.float64]
-    """(3, N, 5): row of Z_s for s = 3, 4, 5, already divided by √Λ_s, zero beyond the s-th anchor."""
+    """(N, 5, 3): row of Z_s for s = 3, 4, 5, already divided by √Λ_s, zero beyond the s-th anchor."""
     starts: NDArray[np.int64]
     """(M + 1,): the videos near anchor m are `members[starts[m] : starts[m + 1]]`."""
     members: NDArray[np.int32]
     """(N * 5,) videos, by anchor."""
-    places: NDArray[np.int8]
-    """(N * 5,) the position, 0 to 4, of the anchor among the member's nearest."""
+    member_weights: NDArray[np.float64]
+    """(N * 5, 3): the members' weights at the anchor, beside them so that a list is read in one sweep."""
 
     def __len__(self) -> int:
         return len(self.anchors)
 
     def tags(self, video: int) -> NDArray[np.int8]:
         """The tags, 0 to 2, of one video against all N."""
-        scratch = np.zeros((3, len(self)))
+        links = np.zeros((len(self), 3))
         touched = np.empty(len(self), dtype=np.int64)
         row = np.zeros(len(self), dtype=np.int8)
-        count = linked(video, self.anchors, self.weights, self.starts, self.members, self.places, scratch, touched)
+        lists = (self.starts, self.members, self.member_weights)
+        count = linked(video, self.anchors, self.weights, *lists, links, touched)
         for other in touched[:count]:
-            row[other] = tag(scratch[0, other], scratch[1, other], scratch[2, other])
+            row[other] = tag(links[other, 0], links[other, 1], links[other, 2])
         return row
 
 
@@ -53,9 +54,16 @@ def anchor_graph(points: NDArray[np.float32], anchors: NDArray[np.float32]) -> A
 
     With fewer than five anchors the missing neighbours have weight zero: such a graph has no pairs at middle distance.
     """
-    known = min(NEIGHBOURS, len(anchors))
-    indices, distances = nearest_anchors(points, anchors, known)
-    weights = np.zeros((len(ORDERS), len(points), NEIGHBOURS))
+    return graph_of_nearest(*nearest_anchors(points, anchors, min(NEIGHBOURS, len(anchors))), len(anchors))
+
+
+def graph_of_nearest(indices: NDArray[np.int32], distances: NDArray[np.float64], anchors: int) -> AnchorGraph:
+    """The anchor graph from the nearest of M = `anchors` anchors: indices and squared distances, each (N, min(5, M)).
+
+    This is all that the graph depends on. The graph takes 280 bytes a video, whatever M and D.
+    """
+    videos, known = indices.shape
+    weights = np.zeros((videos, NEIGHBOURS, len(ORDERS)))
     for number, order in enumerate(ORDERS):
         used = min(order, known)
         near = distances[:, :used]
@@ -65,17 +73,18 @@ def anchor_graph(points: NDArray[np.float32], anchors: NDArray[np.float32]) -> A
         # A far outlier's weights can all underflow; it then belongs to its nearest anchor alone.
         kernel[kernel.sum(axis=1) == 0, 0] = 1.0
         kernel /= kernel.sum(axis=1, keepdims=True)
-        mass = np.bincount(indices[:, :used].ravel(), weights=kernel.ravel(), minlength=len(anchors))
-        weights[number, :, :used] = kernel / np.sqrt(np.maximum(mass, np.finfo(float).tiny))[indices[:, :used]]
-    padded = np.zeros((len(points), NEIGHBOURS), dtype=np.int32)
+        mass = np.bincount(indices[:, :used].ravel(), weights=kernel.ravel(), minlength=anchors)
+        weights[:, :used, number] = kernel / np.sqrt(np.maximum(mass, np.finfo(float).tiny))[indices[:, :used]]
+    padded = np.zeros((videos, NEIGHBOURS), dtype=np.int32)
     padded[:, :known] = indices
     owner = indices.ravel()
     by_anchor = np.argsort(owner, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=len(anchors)))]).astype(np.int64)
+    members, places = np.divmod(by_anchor, known)
+    starts = np.concatenate([[0], np.cumsum(np.bincount(owner, minlength=anchors))]).astype(np.int64)
     return AnchorGraph(
         anchors=padded,
         weights=weights,
         starts=starts,
-        members=(by_anchor // known).astype(np.int32),
-        places=(by_anchor % known).astype(np.int8),
+        members=members.astype(np.int32),
+        member_weights=weights[members, places],
     )

@@ -16,7 +16,7 @@ SIMILAR, DISSIMILAR = 1, 2
 def tag(link3: float, link4: float, link5: float) -> int:
     """The tag of a pair from its entries of A_3, A_4 and A_5; the rare −1 and 3 count as 0."""
     value = int(link3 > THRESHOLD) + 2 * (int(link5 > THRESHOLD) - int(link4 > THRESHOLD))
-    return value if value in {SIMILAR, DISSIMILAR} else 0
+    return value if SIMILAR <= value <= DISSIMILAR else 0
 
 
 @numba.njit(cache=True, nogil=True)
@@ -26,31 +26,32 @@ def linked(
     weights: NDArray[np.float64],
     starts: NDArray[np.int64],
     members: NDArray[np.int32],
-    places: NDArray[np.int8],
+    member_weights: NDArray[np.float64],
     links: NDArray[np.float64],
     touched: NDArray[np.int64],
 ) -> int:
     """Row `video` of A_3, A_4 and A_5, where it is not zero.
 
-    Adds the entries to `links` (3, N), which must hold zeros, writes the videos that share an anchor to `touched` and
+    Adds the entries to `links` (N, 3), which must hold zeros, writes the videos that share an anchor to `touched` and
     returns their number.
     """
     count = 0
     for position in range(anchors.shape[1]):
-        if weights[2, video, position] == 0.0 and weights[1, video, position] == 0.0:
+        weight3, weight4, weight5 = weights[video, position]
+        if weight4 == 0.0 and weight5 == 0.0:
             continue
         anchor = anchors[video, position]
         for entry in range(starts[anchor], starts[anchor + 1]):
-            other, place = members[entry], places[entry]
-            shared = weights[2, video, position] * weights[2, other, place]
-            if links[2, other] == 0.0 and links[1, other] == 0.0 and links[0, other] == 0.0:
+            other = members[entry]
+            shared = weight5 * member_weights[entry, 2]
+            if links[other, 2] == 0.0 and links[other, 1] == 0.0 and links[other, 0] == 0.0:
                 touched[count] = other
                 count += 1
                 # Marks the video as listed even where its products underflow to zero.
                 shared += np.finfo(np.float64).tiny
-            links[2, other] += shared
-            links[1, other] += weights[1, video, position] * weights[1, other, place]
-            links[0, other] += weights[0, video, position] * weights[0, other, place]
+            links[other, 2] += shared
+            links[other, 1] += weight4 * member_weights[entry, 1]
+            links[other, 0] += weight3 * member_weights[entry, 0]
     return count
 
 
@@ -61,9 +62,9 @@ def pair_tag(first: int, second: int, anchors: NDArray[np.int32], weights: NDArr
     for position in range(anchors.shape[1]):
         for place in range(anchors.shape[1]):
             if anchors[first, position] == anchors[second, place]:
-                link3 += weights[0, first, position] * weights[0, second, place]
-                link4 += weights[1, first, position] * weights[1, second, place]
-                link5 += weights[2, first, position] * weights[2, second, place]
+                link3 += weights[first, position, 0] * weights[second, place, 0]
+                link4 += weights[first, position, 1] * weights[second, place, 1]
+                link5 += weights[first, position, 2] * weights[second, place, 2]
     return tag(link3, link4, link5)
 
 
@@ -75,10 +76,10 @@ def draw(
     weights: NDArray[np.float64],
     starts: NDArray[np.int64],
     members: NDArray[np.int32],
-    places: NDArray[np.int8],
+    member_weights: NDArray[np.float64],
 ) -> NDArray[np.int64]:
     total = len(anchors)
-    links = np.zeros((3, total))
+    links = np.zeros((total, 3))
     touched = np.empty(total, dtype=np.int64)
     similar = np.empty(total, dtype=np.int64)
     dissimilar = np.empty(total, dtype=np.int64)
@@ -86,12 +87,12 @@ def draw(
     drawn = np.empty((len(videos), 4), dtype=np.int64)
     for row in range(len(videos)):
         video = videos[row]
-        count = linked(video, anchors, weights, starts, members, places, links, touched)
+        count = linked(video, anchors, weights, starts, members, member_weights, links, touched)
         near, far = 0, 0
         for number in range(count):
             other = touched[number]
-            kind = tag(links[0, other], links[1, other], links[2, other])
-            links[:, other] = 0.0
+            kind = tag(links[other, 0], links[other, 1], links[other, 2])
+            links[other, 0] = links[other, 1] = links[other, 2] = 0.0
             if kind == SIMILAR:
                 similar[near] = other
                 near += 1

@@ -31,6 +31,6 @@ def draw_pairs(graph: AnchorGraph, videos: NDArray[np.int64], random: np.random.
     to each other, the second is drawn once more. (MCMSH, ACM MM 2022, as its code draws.)
     """
     uniform = random.random((len(videos), DRAWS))
-    drawn = draw(videos, uniform, graph.anchors, graph.weights, graph.starts, graph.members, graph.places)
+    drawn = draw(videos, uniform, graph.anchors, graph.weights, graph.starts, graph.members, graph.member_weights)
     sign = np.where(uniform[:, 0] < 0.5, 1.0, -1.0).astype(np.float32)
     return Pairs(drawn[:, 0], sign, drawn[:, 1], drawn[:, 2], drawn[:, 3])

@@ -1,5 +1,6 @@
 """Anchors, the anchor graph and the pairs drawn from it, against the authors' arrays and the dense definition."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from bench.structure.anchors import kmeans, nearest_anchors, principal_component
 from bench.structure.graph import AnchorGraph, anchor_graph
 from bench.structure.pairs import draw_pairs
 
+DenseTags = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.int64]]
 GOLDEN = Path(__file__).parents[1] / "golden"
 
 
@@ -26,23 +28,6 @@ def golden() -> dict[str, NDArray[np.float32]]:
 @pytest.fixture(scope="module")
 def graph(golden: dict[str, NDArray[np.float32]]) -> AnchorGraph:
     return anchor_graph(golden["features"], golden["anchors"])
-
-
-def dense_tags(points: NDArray[np.float32], anchors: NDArray[np.float32]) -> NDArray[np.int64]:
-    """The definition, with N×M and N×N arrays, and −1 and 3 as 0."""
-    squared = ((points[:, None].astype(float) - anchors[None].astype(float)) ** 2).sum(axis=2)
-    order = np.argsort(squared, axis=1, kind="stable")
-    linked = {}
-    for count in (3, 4, 5):
-        near = np.take_along_axis(squared, order[:, :count], axis=1)
-        sigma = np.sqrt(near[:, -1]).mean() / np.sqrt(2)
-        weights = np.exp(-near / (2 * sigma**2))
-        dense = np.zeros_like(squared)
-        np.put_along_axis(dense, order[:, :count], weights / weights.sum(axis=1, keepdims=True), axis=1)
-        mass = dense.sum(axis=0)
-        linked[count] = (dense / np.where(mass > 0, mass, 1)) @ dense.T > 1e-5
-    tags = linked[3] + 2 * (linked[5].astype(int) - linked[4].astype(int))
-    return np.where((tags == 1) | (tags == 2), tags, 0)
 
 
 def test_nearest_anchors_equal_the_authors(golden: dict[str, NDArray[np.float32]]) -> None:
@@ -64,7 +49,9 @@ def test_tags_equal_the_authors(golden: dict[str, NDArray[np.float32]], graph: A
     anchors=st.integers(5, 12),
     spread=st.sampled_from([0.05, 1.0, 8.0]),
 )
-def test_tags_equal_the_dense_definition(seed: int, videos: int, anchors: int, spread: float) -> None:
+def test_tags_equal_the_dense_definition(
+    dense_tags: DenseTags, seed: int, videos: int, anchors: int, spread: float
+) -> None:
     random = np.random.default_rng(seed)
     points = (spread * random.normal(size=(videos, 4))).astype(np.float32)
     centres = random.normal(size=(anchors, 4)).astype(np.float32)
