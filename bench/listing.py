@@ -1,12 +1,15 @@
 """What there is: methods, datasets, stored runs, published numbers."""
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tabulate import tabulate
 
-from bench.data.dataset import Dataset
+from bench.data.check import CheckedFile
+from bench.data.dataset import Dataset, DatasetSource
+from bench.data.feature_files import VARIABLE, FeatureFiles
 from bench.errors import InputError
 from bench.published import published_table
 from bench.registry import Registry, load_registry
@@ -43,12 +46,13 @@ def listing(what: Sequence[str], results: Path, plugins: Iterable[Path], selecti
 
 
 def dataset_table(data: Dataset) -> str:
-    """Sizes of a dataset that was read whole and found well-formed."""
+    """Sizes of a dataset that was found complete and well-formed."""
     summary = data.summary
     labels = data.query.labels
+    title = f"{summary.title} (stand-in: made-up contents)" if summary.stand_in else summary.title
     rows = [
         ("name", summary.name),
-        ("title", summary.title),
+        ("title", title),
         ("training videos", f"{summary.train_videos:,}"),
         ("query videos", f"{summary.query_videos:,}"),
         ("gallery videos", f"{summary.gallery_videos:,}" + (" (the queries)" if summary.self_search else "")),
@@ -69,8 +73,30 @@ def _methods(registry: Registry) -> str:
 
 
 def _datasets(registry: Registry) -> str:
-    rows = [(name, source.title, registry.origins[source]) for name, source in sorted(registry.datasets.items())]
-    return tabulate(rows, headers=("dataset", "title", "from"), maxcolwidths=[None, 60, None])
+    rows = [
+        (name, source.title, registry.origins[source], _files(source, registry.data_root))
+        for name, source in sorted(registry.datasets.items())
+    ]
+    return tabulate(rows, headers=("dataset", "title", "from", "files"), maxcolwidths=[None, 60, None, 60])
+
+
+def _files(source: type[DatasetSource], data_root: Path | None) -> str:
+    if not issubclass(source, FeatureFiles):
+        return "none needed"
+    if data_root is None and VARIABLE not in os.environ:
+        return f"not found: give --data-root, or set {VARIABLE}"
+    try:
+        found = source.at(data_root)
+        missing = len(found.missing())
+    except InputError as error:
+        return str(error)
+    return f"{missing} of {len(found.layout.data_files())} missing in {found.layout.folder}" if missing else "found"
+
+
+def files_table(files: Sequence[CheckedFile]) -> str:
+    """What was found of every file of a dataset."""
+    rows = [(file.path.name, file.holds, file.state) for file in files]
+    return tabulate(rows, headers=("file", "holds", "state"), maxcolwidths=[None, None, 100])
 
 
 def _broken(registry: Registry) -> str:

@@ -6,6 +6,10 @@ from bench.data.dataset import Dataset
 from bench.registry import load_registry
 
 
-def load_dataset(name: str | Path) -> Dataset:
-    """A dataset by its name, or a folder with feature files. Raises InputError if there is none or it is malformed."""
-    return load_registry().dataset(str(name)).load()
+def load_dataset(name: str | Path, root: str | Path | None = None) -> Dataset:
+    """A dataset by its name, or a folder with feature files.
+
+    `root` says where the files of a dataset that is known by name lie: in `<root>/<name>/` or `<root>`; none given, the
+    environment variable VHBENCH_DATA does. Raises InputError if there is no such dataset or it is malformed.
+    """
+    return load_registry(data_root=None if root is None else Path(root)).dataset(str(name)).load()

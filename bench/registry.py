@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from bench.data.dataset import DatasetSource
+from bench.data.folder import FolderSource
 from bench.errors import InputError
 from bench.method import Method, Parameters
 from bench.text import closest, slug
@@ -38,6 +39,8 @@ class Registry:
     datasets: dict[str, type[DatasetSource]] = field(default_factory=dict)
     origins: dict[type[Any], str] = field(default_factory=dict)
     broken: list[Broken] = field(default_factory=list)
+    data_root: Path | None = None
+    """Where the files of datasets lie that are known by name; None: where the environment says."""
 
     def method(self, name: str) -> type[Method]:
         """The method of this name. Raises InputError with the closest known names."""
@@ -48,11 +51,9 @@ class Registry:
     def dataset(self, name: str) -> DatasetSource:
         """The dataset of this name, or the feature folder at this path. Raises InputError if there is neither."""
         if name in self.datasets:
-            return self.datasets[name]()
+            return self.datasets[name].at(self.data_root)
         path = Path(name)
         if path.exists() or path.name != name:
-            from bench.data.folder import FolderSource  # noqa: PLC0415  brings h5py
-
             return FolderSource(path)
         raise InputError(
             f"unknown dataset '{name}': {closest(name, self.datasets)}, or a folder with feature files"
@@ -97,10 +98,12 @@ class Registry:
         self.add(origin, [module] if inspect.isclass(module) else _plugins_of(module))
 
 
-def load_registry(plugin_paths: Iterable[Path] = ()) -> Registry:
+def load_registry(plugin_paths: Iterable[Path] = (), data_root: Path | None = None) -> Registry:
     """The registry of everything found, with the plug-ins of the given files or folders."""
     registry = _installed()
-    extended = Registry(dict(registry.methods), dict(registry.datasets), dict(registry.origins), list(registry.broken))
+    extended = Registry(
+        dict(registry.methods), dict(registry.datasets), dict(registry.origins), list(registry.broken), data_root
+    )
     for path in plugin_paths:
         before = len(extended.broken), len(extended.origins)
         for file in _plugin_files(path):

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import typer
 
-from bench.cli.data import check
+from bench.cli.convert import convert
+from bench.cli.data import check, fake
 from bench.cli.encoders import encode, profile
 from bench.cli.listing import show
 from bench.cli.runs import evaluate, render, reproduce, run
@@ -28,6 +29,8 @@ app.command()(reproduce)
 app.command()(encode)
 data_app = typer.Typer(help="Look after datasets.", no_args_is_help=True, rich_markup_mode=None)
 data_app.command()(check)
+data_app.command()(fake)
+data_app.command()(convert)
 app.add_typer(data_app, name="data")
 
 

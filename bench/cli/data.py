@@ -1,10 +1,12 @@
-"""Verbs that look after datasets."""
+"""Verbs that look after datasets: check, fake."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bench.cli.options import Plugins
+from bench.cli.options import DataRoot, Plugins
+from bench.errors import InputError
 
 # Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
 # ruff: noqa: PLC0415
@@ -12,12 +14,55 @@ from bench.cli.options import Plugins
 
 def check(
     dataset: Annotated[str, typer.Argument(help="A dataset's name, or a folder with feature files.")],
+    data_root: DataRoot = None,
+    all_values: Annotated[
+        bool, typer.Option("--all-values", help="Look at every feature, not at a sample of large files.")
+    ] = False,
     plugin: Plugins = None,
 ) -> int:
-    """Read a dataset whole and say whether it is complete and well-formed."""
-    from bench.listing import dataset_table
+    """Say whether a dataset is complete and well-formed, what is missing and where it goes."""
+    from bench.data.check import check_files
+    from bench.data.feature_files import FeatureFiles
+    from bench.data.folder import FolderSource
+    from bench.listing import dataset_table, files_table
+    from bench.progress import progress
     from bench.registry import load_registry
 
-    source = load_registry(plugin or []).dataset(dataset)
+    source = load_registry(plugin or [], data_root).dataset(dataset)
+    if isinstance(source, FolderSource):
+        sizes = source.sizes if isinstance(source, FeatureFiles) else None
+        files = check_files(source.layout, sizes, all_values=all_values, progress=progress())
+        print(files_table(files), end="\n\n")
+        wrong = [file for file in files if not file.ok]
+        if wrong:
+            origin = f"; the files come from {source.origin}" if isinstance(source, FeatureFiles) else ""
+            count = f"{len(wrong)} of {len(files)} files are missing or wrong in {source.layout.folder}"
+            raise InputError(f"{source.name}: {count}, the first: {wrong[0].path.name}: {wrong[0].state}{origin}")
     print(dataset_table(source.load()))
+    return 0
+
+
+def fake(
+    dataset: Annotated[str, typer.Argument(help="A dataset that is known by name and has feature files.")],
+    out: Annotated[Path, typer.Option(help="Folder for the files; none of them may be there yet.")],
+    scale: Annotated[float, typer.Option(help="Share of the dataset's videos; 1 is its own size.")] = 0.01,
+    seed: Annotated[int, typer.Option(help="Equal seeds make equal files.")] = 0,
+    plugin: Plugins = None,
+) -> int:
+    """Write a stand-in of a dataset: its file names, shapes, keys and parts, made-up contents."""
+    from bench.data.feature_files import FeatureFiles
+    from bench.data.space import free_space, gigabytes
+    from bench.data.stand_in import plan_stand_in
+    from bench.progress import progress, say
+    from bench.registry import load_registry
+    from bench.text import closest
+
+    datasets = load_registry(plugin or []).datasets
+    known = {name: source for name, source in datasets.items() if issubclass(source, FeatureFiles)}
+    if dataset not in known:
+        raise InputError(f"no stand-in of '{dataset}' can be made: {closest(dataset, known)}")
+    planned = plan_stand_in(known[dataset], out, scale, seed)
+    say(f"{out}: {gigabytes(planned.size)} will be written, {gigabytes(free_space(out))} are free")
+    planned.write(progress())
+    say(f"{out}: done; try it with `bench data check {dataset} --data-root {out}`")
     return 0

@@ -13,6 +13,10 @@ Report = Annotated[Path, typer.Option("--report", help="Folder for the report.")
 Plugins = Annotated[
     list[Path] | None, typer.Option("--plugin", help="Python file or folder with plug-ins; repeatable.")
 ]
+DataRoot = Annotated[
+    Path | None,
+    typer.Option("--data-root", help="Folder of datasets known by name: DIR/NAME/, or DIR itself. Else $VHBENCH_DATA."),
+]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Existing = Annotated[str, typer.Option(help="Runs that are stored: reuse, rerun, retry-failed or only-cached.")]
 RESULTS, REPORT, PAPER = Path("results/runs"), Path("reports/latest"), Path("reports/paper")

@@ -3,8 +3,9 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -71,6 +72,11 @@ class DatasetSource(ABC):
     name: str
     title: str
     recommended: Recommended = MappingProxyType({})
+
+    @classmethod
+    def at(cls, root: Path | None) -> Self:
+        """The source whose files, if it reads any, lie under `root`; None: where the environment says."""
+        return cls()
 
     @abstractmethod
     def summary(self) -> Summary:

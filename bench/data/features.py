@@ -1,27 +1,40 @@
 """Frame features `(N, T, D)` behind one small interface, in memory or on disk."""
 
+import tempfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.precision import PRECISIONS, Precision
+from bench.data.space import require_space
 from bench.errors import InputError
 
 Index = slice | NDArray[np.integer[Any]] | Sequence[int]
-BLOCK_BYTES = 64 * 2**20
+# Larger blocks come from and go back to the system each time, which costs more than reading them.
+BLOCK_BYTES = 16 * 2**20
+# Larger means are kept in a file that the system can write out, instead of in memory.
+MEANS_IN_MEMORY = 2 * 2**30
 
 
 class Features(ABC):
-    """N videos of T frames with D features each; indexing reads float32 copies of the videos asked for."""
+    """N videos of T frames with D features each; indexing reads float32 copies of the videos asked for.
+
+    Every method may be called from several threads at once.
+    """
 
     @property
     @abstractmethod
     def shape(self) -> tuple[int, int, int]:
         """(N, T, D)."""
+
+    @property
+    @abstractmethod
+    def dtype(self) -> Precision:
+        """The precision in which the values are stored: what a copy that loses nothing needs."""
 
     @abstractmethod
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -30,6 +43,10 @@ class Features(ABC):
     @abstractmethod
     def read_slice(self, start: int, stop: int) -> NDArray[np.float32]:
         """Videos start…stop-1 as (n, T, D) float32."""
+
+    def read_frames(self, rows: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Frame `numbers[i]` (0…T-1) of video `rows[i]`, as (n, D) float32."""
+        return self.read(rows)[np.arange(len(rows)), numbers]
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -50,12 +67,11 @@ class Features(ABC):
             raise IndexError(f"video index out of range: there are {len(self)} videos")
         return self.read(np.where(rows < 0, rows + len(self), rows))
 
-    def blocks(self, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """All videos in order as (index of the first, block), each block of about `block_bytes`."""
-        count, frames, dimensions = self.shape
-        step = max(1, block_bytes // max(1, 4 * frames * dimensions))
-        for start in range(0, count, step):
-            yield start, self.read_slice(start, min(start + step, count))
+    def blocks(self, block_bytes: int = BLOCK_BYTES, start: int = 0) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """All videos from `start` on, in order, as (index of the first, block), each block of about `block_bytes`."""
+        count, step = len(self), videos_a_block(self.shape, block_bytes)
+        for first in range(start, count, step):
+            yield first, self.read_slice(first, min(first + step, count))
 
 
 class ArrayFeatures(Features):
@@ -71,63 +87,19 @@ class ArrayFeatures(Features):
         count, frames, dimensions = self._array.shape
         return count, frames, dimensions
 
+    @property
+    def dtype(self) -> Precision:
+        name = self._array.dtype.name
+        return name if name in PRECISIONS else "float32"
+
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         return np.asarray(self._array[rows], dtype=np.float32)
 
+    def read_frames(self, rows: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+        return np.asarray(self._array[rows, numbers], dtype=np.float32)
+
     def read_slice(self, start: int, stop: int) -> NDArray[np.float32]:
         return np.array(self._array[start:stop], dtype=np.float32)
-
-
-class Hdf5Features(Features):
-    """Features in one dataset of an HDF5 file, read as they are needed.
-
-    Raises InputError if the file or the key is missing, is not HDF5, or holds no (N, T, D) array of floats.
-    """
-
-    def __init__(self, path: Path, key: str = "feats") -> None:
-        self._path, self._key = path, key
-        # Opened once here so that a wrong file is refused before any work starts.
-        array = self._array
-        if len(array.shape) != 3:
-            raise InputError(f"{path}: '{key}' has shape {array.shape}; expected (videos, frames, dimensions)")
-        if array.dtype.kind != "f":
-            raise InputError(f"{path}: '{key}' holds {array.dtype}; expected float16, float32 or float64")
-        if 0 in array.shape:
-            raise InputError(f"{path}: '{key}' is empty (shape {array.shape}); write at least one video to it")
-
-    @cached_property
-    def _array(self) -> Any:
-        from bench.data.files import open_hdf5  # noqa: PLC0415  h5py is slow to import
-
-        file = open_hdf5(self._path)
-        if self._key not in file:
-            raise InputError(f"{self._path}: no dataset '{self._key}'; it holds {', '.join(file) or 'nothing'}")
-        array = file[self._key]
-        if not hasattr(array, "dtype"):
-            raise InputError(f"{self._path}: '{self._key}' is a group; expected a dataset (videos, frames, dimensions)")
-        return array
-
-    def _read(self, selection: slice | NDArray[np.int64]) -> NDArray[np.float32]:
-        try:
-            return np.asarray(self._array[selection], dtype=np.float32)
-        except OSError as error:
-            reason = " ".join(str(error).split())
-            raise InputError(f"{self._path}: '{self._key}' cannot be read ({reason}); download it again") from error
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        count, frames, dimensions = self._array.shape
-        return count, frames, dimensions
-
-    def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        # HDF5 selects by increasing indices without repeats only.
-        unique, position = np.unique(rows, return_inverse=True)
-        if not unique.size:
-            return np.zeros((0, *self.shape[1:]), dtype=np.float32)
-        return self._read(unique)[position]
-
-    def read_slice(self, start: int, stop: int) -> NDArray[np.float32]:
-        return self._read(slice(start, stop))
 
 
 class ConcatenatedFeatures(Features):
@@ -143,13 +115,31 @@ class ConcatenatedFeatures(Features):
     def shape(self) -> tuple[int, int, int]:
         return int(self._starts[-1]), *self._parts[0].shape[1:]
 
+    @property
+    def dtype(self) -> Precision:
+        stored = {part.dtype for part in self._parts}
+        if len(stored) == 1:
+            return stored.pop()
+        return "float64" if "float64" in stored else "float32"
+
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         out = np.empty((len(rows), *self.shape[1:]), dtype=np.float32)
+        for part, chosen, own in self._by_part(rows):
+            out[chosen] = part.read(own)
+        return out
+
+    def read_frames(self, rows: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.float32]:
+        out = np.empty((len(rows), self.shape[2]), dtype=np.float32)
+        for part, chosen, own in self._by_part(rows):
+            out[chosen] = part.read_frames(own, numbers[chosen])
+        return out
+
+    def _by_part(self, rows: NDArray[np.int64]) -> Iterator[tuple[Features, NDArray[np.bool_], NDArray[np.int64]]]:
+        """The parts that hold some of the rows: which of `rows` they hold, and the parts' own numbers of them."""
         owner = np.searchsorted(self._starts, rows, side="right") - 1
         for number in np.unique(owner):
             chosen = owner == number
-            out[chosen] = self._parts[number].read(rows[chosen] - self._starts[number])
-        return out
+            yield self._parts[number], chosen, rows[chosen] - self._starts[number]
 
     def read_slice(self, start: int, stop: int) -> NDArray[np.float32]:
         pieces = [
@@ -160,10 +150,30 @@ class ConcatenatedFeatures(Features):
         return np.concatenate(pieces) if pieces else np.zeros((0, *self.shape[1:]), dtype=np.float32)
 
 
+def videos_a_block(shape: tuple[int, int, int], block_bytes: int = BLOCK_BYTES) -> int:
+    """How many videos of (T, D) float32 numbers a block of about `block_bytes` holds; one at least."""
+    return max(1, block_bytes // max(1, 4 * shape[1] * shape[2]))
+
+
 def mean_pool(features: Features) -> NDArray[np.float32]:
-    """The mean over the frames of every video, (N, D) float32, read block by block."""
+    """The mean over the frames of every video, (N, D) float32, read block by block.
+
+    Means of more than 2 GiB are an array on disk, in a nameless file of the folder for temporary files that goes when
+    the array goes. Raises InputError if there is no room for it.
+    """
     count, _, dimensions = features.shape
-    pooled = np.empty((count, dimensions), dtype=np.float32)
+    pooled = _empty((count, dimensions))
     for start, block in features.blocks():
         pooled[start : start + len(block)] = block.mean(axis=1)
     return pooled
+
+
+def _empty(shape: tuple[int, int]) -> NDArray[np.float32]:
+    size = 4 * shape[0] * shape[1]
+    if size <= MEANS_IN_MEMORY:
+        return np.empty(shape, dtype=np.float32)
+    folder = Path(tempfile.gettempdir())
+    # A map of a file that the disk has no room for would end the process, not raise.
+    require_space(folder, size, "the mean over the frames of every video", "name another folder in TMPDIR")
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)

@@ -1,17 +1,17 @@
-"""Opening the files that people bring: HDF5 features, MATLAB labels, and their fingerprints."""
+"""The files that people bring: that they are there, and their fingerprints."""
 
 import hashlib
 import json
 import os
 from pathlib import Path
-from typing import Any
-
-import h5py
-import numpy as np
-from numpy.typing import NDArray
 
 from bench.cache import cache_folder
+from bench.data.space import gigabytes
 from bench.errors import InputError
+from bench.progress import say
+
+# A fingerprint of a larger file takes more than a second or two, and is announced.
+ANNOUNCED_BYTES = 10**9
 
 
 def require_file(path: Path) -> Path:
@@ -21,39 +21,6 @@ def require_file(path: Path) -> Path:
     if path.stat().st_size == 0:
         raise InputError(f"{path}: the file is empty; download or export it again")
     return path
-
-
-def open_hdf5(path: Path) -> Any:
-    """The file opened for reading; InputError if it is missing, empty, truncated or not HDF5."""
-    require_file(path)
-    try:
-        return h5py.File(path, "r")
-    except OSError as error:
-        reason = "truncated" if h5py.is_hdf5(path) else "not an HDF5 file"
-        raise InputError(f"{path}: {reason} ({_one_line(error)}); download or export it again") from error
-
-
-def read_mat(path: Path, key: str) -> NDArray[Any]:
-    """The array `key` of a MATLAB file, version 7.3 (HDF5, stored transposed) or older."""
-    require_file(path)
-    if h5py.is_hdf5(path):
-        with open_hdf5(path) as file:
-            if key not in file:
-                raise InputError(f"{path}: no array '{key}'; it holds {', '.join(file) or 'nothing'}")
-            if not isinstance(file[key], h5py.Dataset):
-                raise InputError(f"{path}: '{key}' is no array; name the right one in dataset.toml (labels_key)")
-            return np.asarray(file[key]).T
-    from scipy.io import loadmat  # noqa: PLC0415  slow to import, and only labels need it
-
-    try:
-        content = loadmat(path, variable_names=[key])
-    except Exception as error:  # the reader raises anything from bytes that are no MATLAB file
-        raise InputError(f"{path}: not a readable MATLAB file ({_one_line(error)}); export it again") from error
-    if key not in content:
-        raise InputError(f"{path}: no array '{key}'; name the right one in dataset.toml (labels_key)")
-    array = content[key]
-    # MATLAB keeps sparse label matrices as such.
-    return np.asarray(array.toarray() if hasattr(array, "toarray") else array)
 
 
 def content_hash(paths: list[Path]) -> str:
@@ -70,6 +37,8 @@ def _remembered_hash(path: Path) -> str:
     note = cache_folder() / "fingerprints" / hashlib.blake2b(key.encode(), digest_size=16).hexdigest()
     if note.is_file() and len(known := note.read_text()) == 32:
         return known
+    if state.st_size > ANNOUNCED_BYTES:
+        say(f"fingerprint of {path.name}, {gigabytes(state.st_size)}, once")
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     try:
@@ -83,5 +52,6 @@ def _remembered_hash(path: Path) -> str:
     return digest
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """What a library says of an error, as a part of one line."""
     return " ".join(str(error).split())[:200]

@@ -19,8 +19,10 @@ def as_multi_hot(array: NDArray[Any], source: str) -> NDArray[np.uint8]:
 
 def require_length(labels: NDArray[np.uint8], videos: int, source: str, features_source: str) -> None:
     """InputError unless there is one row of labels a video."""
-    if len(labels) != videos:
-        raise InputError(
-            f"{source}: {len(labels)} rows of labels for the {videos} videos of {features_source}; "
-            "they must match row by row"
-        )
+    if len(labels) == videos:
+        return
+    transposed = "; they are transposed: store them as (videos, classes)" if labels.shape[1] == videos else ""
+    raise InputError(
+        f"{source}: {len(labels)} rows of labels for the {videos} videos of {features_source}; "
+        f"they must match row by row{transposed}"
+    )

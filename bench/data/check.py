@@ -1,0 +1,135 @@
+"""Is a folder of feature files complete and well-formed? Every file is looked at, and every defect told."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from bench.context import Progress
+from bench.data.feature_files import Sizes
+from bench.data.features import Features
+from bench.data.finite import blocks_to_check, require_finite
+from bench.data.folder import marks_stand_in
+from bench.data.label_files import read_labels
+from bench.data.labels import as_multi_hot
+from bench.data.layout import Layout, SplitName
+from bench.data.opening import open_features
+from bench.errors import InputError
+
+
+@dataclass
+class CheckedFile:
+    """What was found of one file."""
+
+    path: Path
+    key: str
+    kind: Literal["features", "labels"]
+    shape: tuple[int, ...] | None = None
+    """(N, T, D) of features, (N, C) of labels; None where the file cannot be read."""
+    stored: str = ""
+    """How numbers are stored, for features that are not float32."""
+    stand_in: bool = False
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def holds(self) -> str:
+        """The shape in words."""
+        unit = "(videos, frames, dimensions)" if self.kind == "features" else "(videos, classes)"
+        if self.shape is None:
+            return f"'{self.key}' {unit}"
+        return f"'{self.key}' " + " × ".join(f"{size:,}" for size in self.shape)
+
+    @property
+    def ok(self) -> bool:
+        """Nothing is missing or wrong."""
+        return not self.problems
+
+    @property
+    def state(self) -> str:
+        """ok, missing or wrong, and what is wrong."""
+        if not self.path.is_file():
+            return f"missing: put it at {self.path}"
+        if self.problems:
+            return "wrong: " + "; ".join(self.problems)
+        return f"ok ({self.stored}, read as float32)" if self.stored else "ok"
+
+
+def check_files(layout: Layout, sizes: Sizes | None, *, all_values: bool, progress: Progress) -> list[CheckedFile]:
+    """All files of a layout, in the order of splits, with everything that is wrong with them.
+
+    `sizes` is what the published files hold, if the dataset is known; a stand-in is not held to it. Every feature value
+    is looked at if `all_values`, else a sample of files larger than 2 GiB.
+    """
+    files: dict[SplitName, tuple[list[CheckedFile], list[CheckedFile]]] = {}
+    for split, paths in layout.splits.items():
+        features = [_features(path, paths.features_key, all_values, progress) for path in paths.features]
+        files[split] = features, [_labels(path, paths.labels_key) for path in paths.labels]
+    features = [file for both in files.values() for file in both[0]]
+    labels = [file for both in files.values() for file in both[1]]
+    if layout.description.stand_in or any(file.stand_in for file in features):
+        sizes = None
+    _agree(features, (sizes.frames, sizes.dimensions) if sizes else None, "(frames, dimensions)")
+    _agree(labels, (sizes.classes,) if sizes else None, "(classes,)")
+    for split, (parts, label_parts) in files.items():
+        _count(parts, label_parts, sizes.videos.get(split) if sizes else None)
+    return [*features, *labels]
+
+
+def _features(path: Path, key: str, all_values: bool, progress: Progress) -> CheckedFile:
+    found = CheckedFile(path, key, "features")
+    try:
+        features = open_features(path, key)
+        found.shape, found.stand_in = features.shape, marks_stand_in(path)
+        found.stored = "" if features.dtype == "float32" else features.dtype
+        _look(features, f"{path}: '{key}'", all_values, progress)
+    except InputError as error:
+        found.problems.append(_without(path, error))
+    return found
+
+
+def _look(features: Features, source: str, all_values: bool, progress: Progress) -> None:
+    with progress.task(source, len(blocks_to_check(features, all_values=all_values))) as task:
+        require_finite(features, source, all_values=all_values, step=task.advance)
+
+
+def _labels(path: Path, key: str) -> CheckedFile:
+    found = CheckedFile(path, key, "labels")
+    try:
+        found.shape = as_multi_hot(read_labels(path, key), f"{path}: '{key}'").shape
+    except InputError as error:
+        found.problems.append(_without(path, error))
+    return found
+
+
+def _agree(files: Sequence[CheckedFile], expected: tuple[int, ...] | None, what: str) -> None:
+    """All files have the same sizes past the first: the expected ones, else those of most."""
+    sizes = [file.shape[1:] for file in files if file.shape]
+    if not sizes:
+        return
+    wanted = expected or Counter(sizes).most_common(1)[0][0]
+    for file in files:
+        if file.shape and file.shape[1:] != wanted:
+            others = "" if expected else " as in other files"
+            file.problems.append(f"'{file.key}' has {what} = {file.shape[1:]}; expected {wanted}{others}")
+
+
+def _count(parts: Sequence[CheckedFile], labels: Sequence[CheckedFile], expected: int | None) -> None:
+    """One row of labels a video, and as many videos as were published."""
+    if any(file.shape is None for file in parts):
+        return
+    videos = sum(file.shape[0] for file in parts if file.shape)
+    names = parts[0].path.name if len(parts) == 1 else f"{parts[0].path.name} and the {len(parts) - 1} parts after it"
+    if expected is not None and videos != expected:
+        parts[0].problems.append(f"{videos:,} videos in {names}; expected {expected:,}")
+    if not labels or any(file.shape is None for file in labels):
+        return
+    rows = sum(file.shape[0] for file in labels if file.shape)
+    if rows == videos:
+        return
+    turned = "; it is transposed: store it as (videos, classes)" if labels[0].shape == (rows, videos) else ""
+    labels[0].problems.append(f"{rows:,} rows of labels for the {videos:,} videos of {names}{turned}")
+
+
+def _without(path: Path, error: InputError) -> str:
+    return str(error).removeprefix(f"{path}: ")

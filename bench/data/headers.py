@@ -1,0 +1,122 @@
+"""The headers of `.npy` and `.safetensors` files: where an array starts, checked before anything is read."""
+
+import json
+from math import prod
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import numpy as np
+
+from bench.data.precision import Precision
+from bench.data.raw import RawFeatures
+from bench.errors import InputError
+
+FLOATS = "expected float16, float32 or float64"
+SAFETENSORS_PRECISIONS: dict[str, Precision] = {
+    "F16": "float16",
+    "BF16": "bfloat16",
+    "F32": "float32",
+    "F64": "float64",
+}
+ITEM_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
+# What the format allows at most.
+LONGEST_SAFETENSORS_HEADER = 100_000_000
+
+
+def open_npy(path: Path) -> RawFeatures:
+    """The features in a `.npy` file. Raises InputError if it holds anything but floats (N, T, D), row by row."""
+    shape, fortran, dtype, offset = npy_header(path)
+    if fortran:
+        raise InputError(f"{path}: is stored column by column (Fortran order); save np.ascontiguousarray(array)")
+    if dtype.kind != "f" or dtype.itemsize not in (2, 4, 8) or dtype != dtype.newbyteorder("<"):
+        raise InputError(f"{path}: holds {dtype}; {FLOATS}")
+    precision: Precision = dtype.name  # type: ignore[assignment]
+    return RawFeatures(path, offset, precision, feature_shape(shape, str(path)))
+
+
+def npy_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Shape, whether stored column by column, type and first byte of the array in a `.npy` file.
+
+    Raises InputError if it is no plain array, or the file is shorter than its header says.
+    """
+    try:
+        with path.open("rb") as file:
+            version = np.lib.format.read_magic(file)
+            if version == (1, 0):
+                shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+            offset = file.tell()
+    except (OSError, ValueError, EOFError, RecursionError, MemoryError) as error:
+        raise InputError(f"{path}: not a readable .npy array ({' '.join(str(error).split())[:120]})") from error
+    if version != (1, 0):
+        # Later versions are for arrays with named fields, and may claim headers of gigabytes.
+        raise InputError(f"{path}: is a .npy file of version {version[0]}.{version[1]}; save a plain array of numbers")
+    if dtype.hasobject:
+        raise InputError(f"{path}: holds Python objects, which are never loaded; save an array of numbers")
+    end, there = offset + prod(shape) * dtype.itemsize, path.stat().st_size
+    if min(shape, default=0) < 0 or there < end:
+        raise InputError(
+            f"{path}: truncated or damaged: {dtype} of shape {shape} would end at byte {end}, the file ends at "
+            f"{there}; download or export it again"
+        )
+    return shape, fortran, dtype, offset
+
+
+def open_safetensors(path: Path, key: str) -> RawFeatures:
+    """The features in tensor `key` of a `.safetensors` file. Raises InputError if it holds no such floats (N, T, D)."""
+    header, start = _safetensors_header(path)
+    entry = header.get(key)
+    if not isinstance(entry, dict):
+        names = ", ".join(name for name in header if name != "__metadata__")
+        raise InputError(f"{path}: no tensor '{key}'; it holds {names or 'nothing'}")
+    source = f"{path}: '{key}'"
+    kind, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
+    if kind not in SAFETENSORS_PRECISIONS:
+        raise InputError(f"{source} holds {kind}; expected F16, BF16, F32 or F64")
+    if not (_natural_numbers(shape) and _natural_numbers(offsets) and len(offsets) == 2):
+        raise InputError(f"{source} has a damaged header (shape {shape}, offsets {offsets}); write the file again")
+    precision = SAFETENSORS_PRECISIONS[kind]
+    axes = feature_shape(tuple(shape), source)
+    if offsets[1] - offsets[0] != prod(axes) * ITEM_BYTES[precision]:
+        raise InputError(
+            f"{source} has a damaged header: {kind} of shape {axes} does not take the bytes {offsets[0]} to "
+            f"{offsets[1]}; write the file again"
+        )
+    return RawFeatures(path, start + offsets[0], precision, axes)
+
+
+def safetensors_header(key: str, precision: Precision, shape: tuple[int, int, int]) -> bytes:
+    """What precedes the values in a `.safetensors` file of one tensor."""
+    kind = next(name for name, known in SAFETENSORS_PRECISIONS.items() if known == precision)
+    entry = {"dtype": kind, "shape": list(shape), "data_offsets": [0, prod(shape) * ITEM_BYTES[precision]]}
+    text = json.dumps({key: entry}).encode()
+    # The values start at a multiple of eight bytes.
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
+def feature_shape(shape: tuple[int, ...], source: str) -> tuple[int, int, int]:
+    """`shape` as (N, T, D). Raises InputError, with `source` in it, if it has other axes or holds no video."""
+    if len(shape) != 3:
+        raise InputError(f"{source} has shape {shape}; expected (videos, frames, dimensions)")
+    if min(shape) < 1:
+        raise InputError(f"{source} is empty (shape {shape}); write at least one video to it")
+    return shape[0], shape[1], shape[2]
+
+
+def _safetensors_header(path: Path) -> tuple[dict[str, Any], int]:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if size < 8 or not 0 < length <= min(size - 8, LONGEST_SAFETENSORS_HEADER):
+            raise InputError(f"{path}: not a safetensors file, or truncated (a header of {length} bytes in {size})")
+        try:
+            header = json.loads(file.read(length))
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{path}: not a safetensors file (its header is no JSON); write it again") from error
+    if not isinstance(header, dict):
+        raise InputError(f"{path}: not a safetensors file (its header is no table); write it again")
+    return header, 8 + length
+
+
+def _natural_numbers(value: Any) -> TypeGuard[list[int]]:
+    return isinstance(value, list) and all(type(number) is int and number >= 0 for number in value)

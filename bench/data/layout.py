@@ -1,0 +1,189 @@
+"""Where a dataset's feature files lie, how they are called, and which split queries which."""
+
+import json
+import tomllib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bench.errors import InputError
+from bench.text import slug, validation_message
+
+SplitName = Literal["train", "test", "query"]
+SPLITS: tuple[SplitName, ...] = ("train", "test", "query")
+NOTE = "dataset.toml"
+Names = str | Annotated[list[str], Field(min_length=1)]
+
+
+class SplitFiles(BaseModel):
+    """Where one split lies: file names relative to the folder, part files in order."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    features: Names | None = None
+    labels: Names | None = None
+    features_key: str = "feats"
+    labels_key: str = "labels"
+
+    def over(self, base: Self) -> Self:
+        """This, with what it does not name taken from `base`. Files that it names come with its own key."""
+        named = {name: getattr(self, name) for name in self.model_fields_set}
+        for files in ("features", "labels"):
+            if named.get(files) is not None:
+                named.setdefault(f"{files}_key", getattr(self, f"{files}_key"))
+        return base.model_copy(update=named)
+
+
+class Files(BaseModel):
+    """The tables `[files.train]`, `[files.test]` and `[files.query]`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    train: SplitFiles = SplitFiles()
+    test: SplitFiles = SplitFiles()
+    query: SplitFiles = SplitFiles()
+
+
+class Description(BaseModel):
+    """The content of `dataset.toml`; every part is optional."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str | None = None
+    title: str | None = None
+    query: SplitName | None = None
+    gallery: SplitName | None = None
+    class_names: list[str] | None = None
+    stand_in: bool = False
+    """Generated in the layout of a real dataset."""
+    files: Files = Files()
+    recommended: dict[str, dict[str, Any]] = {}
+
+    def over(self, base: Self) -> Self:
+        """This, with what it does not say taken from `base`."""
+        said = {name: getattr(self, name) for name in self.model_fields_set}
+        split_files = {split: getattr(self.files, split).over(getattr(base.files, split)) for split in SPLITS}
+        return base.model_copy(update={**said, "files": Files(**split_files)})
+
+
+@dataclass(frozen=True)
+class SplitPaths:
+    """The files of one split, parts in order, and the names of the arrays inside."""
+
+    features: tuple[Path, ...]
+    labels: tuple[Path, ...]
+    """Empty where the split has none."""
+    features_key: str
+    labels_key: str
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A folder with everything settled that its description, or the usual names, leave open."""
+
+    folder: Path
+    description: Description
+
+    @property
+    def name(self) -> str:
+        """The dataset's name: the described one, else the folder's."""
+        return slug(self.description.name or self.folder.resolve().name)
+
+    @cached_property
+    def query(self) -> SplitName:
+        """The split whose videos are searched for."""
+        return self.description.query or ("query" if self.description.files.query.features else "test")
+
+    @cached_property
+    def gallery(self) -> SplitName:
+        """The split that is searched."""
+        files = self.description.files
+        usual: SplitName = "train" if files.train.labels and not files.query.features else "test"
+        return self.description.gallery or usual
+
+    @cached_property
+    def splits(self) -> dict[SplitName, SplitPaths]:
+        """The files of every split that is trained on, queries or is searched."""
+        return {split: self._paths(split) for split in sorted({"train", self.query, self.gallery})}
+
+    def data_files(self) -> list[Path]:
+        """The files of features and labels, in a fixed order."""
+        features = [path for split in self.splits.values() for path in split.features]
+        return features + [path for split in self.splits.values() for path in split.labels]
+
+    def files(self) -> list[Path]:
+        """All files that make the dataset, in a fixed order: those with data, and the note if there is one."""
+        note = self.folder / NOTE
+        return [*self.data_files(), note] if note.is_file() else self.data_files()
+
+    def _paths(self, split: SplitName) -> SplitPaths:
+        files: SplitFiles = getattr(self.description.files, split)
+        # Training videos do without labels; those that query or are searched do not.
+        labels = files.labels or (f"{split}_labels.mat" if split in {self.query, self.gallery} else [])
+        return SplitPaths(
+            features=self._inside(files.features or f"{split}_feats.h5"),
+            labels=self._inside(labels),
+            features_key=files.features_key,
+            labels_key=files.labels_key,
+        )
+
+    def _inside(self, names: str | list[str]) -> tuple[Path, ...]:
+        listed = [names] if isinstance(names, str) else names
+        folder = self.folder.resolve()
+        for name in listed:
+            if not (folder / name).resolve().is_relative_to(folder):
+                raise InputError(
+                    f"{self.folder / NOTE}: {folder / name} lies outside the folder; move it inside, or link the folder"
+                )
+        return tuple(self.folder / name for name in listed)
+
+
+def layout_of(folder: Path, built_in: Description | None = None) -> Layout:
+    """The layout of a folder: as its `dataset.toml` says, else as `built_in` says, else by the usual names.
+
+    Raises InputError if there is no such folder, the note is malformed, or it names files outside the folder.
+    """
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give a folder with train_feats.h5 and test_feats.h5")
+    layout = Layout(folder, _read_note(folder).over(built_in or _usual(folder)))
+    # Settled now, so that a name that leads out of the folder is refused at once.
+    assert layout.splits
+    return layout
+
+
+def as_toml(description: Description) -> str:
+    """`description` as the text of a `dataset.toml`, without what it does not say."""
+    said = description.model_dump(exclude_unset=True, exclude_none=True)
+    tables = {f"files.{split}": files for split, files in said.pop("files", {}).items()}
+    tables |= {f"recommended.{method}": values for method, values in said.pop("recommended", {}).items()}
+    lines = [_line(key, value) for key, value in said.items()]
+    for table, values in tables.items():
+        lines += ["", f"[{table}]", *(_line(key, value) for key, value in values.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _line(key: str, value: Any) -> str:
+    # Texts, numbers, booleans and lists of them look the same in JSON and TOML.
+    return f"{key} = {json.dumps(value, ensure_ascii=False)}"
+
+
+def _usual(folder: Path) -> Description:
+    """What the usual names of files say where they alone can: are there labels of training videos, or queries apart?"""
+    train = SplitFiles(labels="train_labels.mat" if (folder / "train_labels.mat").is_file() else None)
+    query = SplitFiles(features="query_feats.h5" if (folder / "query_feats.h5").is_file() else None)
+    return Description(files=Files(train=train, query=query))
+
+
+def _read_note(folder: Path) -> Description:
+    path = folder / NOTE
+    if not path.is_file():
+        return Description()
+    try:
+        return Description.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not valid TOML ({error})") from error
+    except ValidationError as error:
+        raise InputError(f"{path}: {validation_message(error)}") from error

@@ -1,0 +1,129 @@
+"""Stand-ins of datasets that are not at hand: files with the same names, shapes, keys and parts, made-up contents."""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.context import Progress
+from bench.data.feature_files import FeatureFiles, Sizes
+from bench.data.features import videos_a_block
+from bench.data.files import one_line
+from bench.data.layout import NOTE, Description, Layout, SplitName, SplitPaths, as_toml
+from bench.data.space import require_space
+from bench.data.synthetic import Synthetic
+from bench.errors import InputError
+
+FEWEST_VIDEOS_A_FILE = 4
+MAT_HEADER = b"MATLAB 5.0 MAT-file, stand-in"
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """A stand-in that is planned: what will be written, and how large it will be."""
+
+    description: Description
+    splits: dict[SplitName, SplitPaths]
+    sizes: Sizes
+    note: Path
+    origin: str
+    """The call that makes it, as it will stand in its files."""
+    seed: str
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk, but for headers of some kilobytes a file."""
+        video = 4 * self.sizes.frames * self.sizes.dimensions + self.sizes.classes
+        return video * sum(self.sizes.videos[split] for split in self.splits)
+
+    def write(self, progress: Progress) -> None:
+        """Write all files, block by block. What is interrupted leaves no half-written file under its real name.
+
+        Raises InputError if the folder cannot be written.
+        """
+        try:
+            self._write(progress)
+        except OSError as error:
+            raise InputError(f"--out {self.note.parent}: cannot be written ({one_line(error)})") from error
+
+    def _write(self, progress: Progress) -> None:
+        self.note.parent.mkdir(parents=True, exist_ok=True)
+        made = Synthetic(self.seed, self.sizes.frames, self.sizes.dimensions, self.sizes.classes)
+        for split, paths in self.splits.items():
+            labels = made.labels(split, self.sizes.videos[split], several=self.sizes.several_classes)
+            for path, part in zip(paths.features, np.array_split(labels, len(paths.features)), strict=True):
+                self._write_features(path, paths.features_key, made, part, progress)
+            for path, part in zip(paths.labels, np.array_split(labels, len(paths.labels) or 1), strict=False):
+                _write_labels(path, paths.labels_key, part)
+        self.note.write_text(f"# {self.origin}\n{as_toml(self.description)}", encoding="utf-8")
+
+    def _write_features(
+        self, path: Path, key: str, made: Synthetic, labels: NDArray[np.uint8], progress: Progress
+    ) -> None:
+        import h5py  # noqa: PLC0415  planning does without
+
+        sizes, unfinished = self.sizes, path.with_name(f".{path.name}.unfinished")
+        shape = len(labels), sizes.frames, sizes.dimensions
+        step = videos_a_block(shape)
+        try:
+            with h5py.File(unfinished, "w") as file, progress.task(path.name, -(-len(labels) // step)) as task:
+                file.attrs.update({"stand_in": True, "made_by": self.origin})
+                features = file.create_dataset(key, shape, dtype="<f4")
+                for start in range(0, len(labels), step):
+                    part = slice(start, start + step)
+                    features[part] = made.features(f"{path.name}/{start}", labels[part])
+                    task.advance()
+            unfinished.rename(path)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+
+def plan_stand_in(
+    dataset: type[FeatureFiles], folder: Path, scale: float, seed: int, *, dimensions: int | None = None
+) -> StandIn:
+    """A stand-in of a dataset in `folder`, with `scale` times its videos, four a file at the least.
+
+    Frames, dimensions and classes are the dataset's own, unless other `dimensions` are given. Equal calls make equal
+    files. Raises InputError if the scale is no positive number, a file is already there, or the disk has no room.
+    """
+    if not 0 < scale < float("inf"):
+        raise InputError(f"--scale {scale}: expected a number above 0, such as 0.01; 1 is the dataset's own size")
+    if seed < 0:
+        raise InputError(f"--seed {seed}: expected 0 or more")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"--out {folder}: is a file; name a folder")
+    real = dataset.sizes
+    described = dataset.description.model_copy(update={"name": dataset.name, "title": dataset.title, "stand_in": True})
+    layout = Layout(folder, described)
+    videos = {
+        split: max(round(scale * real.videos[split]), FEWEST_VIDEOS_A_FILE * len(paths.features))
+        for split, paths in layout.splits.items()
+    }
+    planned = StandIn(
+        description=described,
+        splits=layout.splits,
+        sizes=Sizes(videos, real.frames, dimensions or real.dimensions, real.classes, real.several_classes),
+        note=folder / NOTE,
+        origin=f"bench data fake {dataset.name} --scale {scale:g} --seed {seed}",
+        seed=f"{dataset.name}/{scale!r}/{seed}",
+    )
+    there = [path for path in (*layout.data_files(), planned.note) if path.exists()]
+    if there:
+        raise InputError(f"--out {folder}: {there[0].name} is there already; remove it, or name another folder")
+    require_space(
+        folder, planned.size, f"--out: a stand-in of {dataset.title} at this scale", "choose a smaller --scale"
+    )
+    return planned
+
+
+def _write_labels(path: Path, key: str, labels: NDArray[np.uint8]) -> None:
+    from scipy.io import savemat  # noqa: PLC0415  slow to import
+
+    content = io.BytesIO()
+    savemat(content, {key: labels})
+    # Written over the text that holds the time of writing, so that equal calls make equal files.
+    content.seek(0)
+    content.write(MAT_HEADER.ljust(116))
+    path.write_bytes(content.getvalue())

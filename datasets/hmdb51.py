@@ -1,0 +1,30 @@
+"""HMDB51 as S5VH's authors distribute it."""
+
+from bench.data.feature_files import FeatureFiles, Sizes
+from bench.data.layout import Description, Files, SplitFiles
+
+
+class Hmdb51(FeatureFiles):
+    """HMDB51: 51 human actions, 25 frames of 4096 features each.
+
+    Who queries whom: the 1,530 test videos query the 3,570 training videos, so the gallery is what methods learn from.
+
+    What is uncertain: which network the features come from is not stated; the dimension is VGG's. The sizes are those
+    of an official split, which nobody names. No licence of the feature files is known; the videos are under the terms
+    of the dataset's authors.
+
+    Settings: no source gives values for BTH or MCMSH that differ from their defaults.
+    """
+
+    name = "hmdb51"
+    title = "HMDB51"
+    origin = "the Baidu link in the README of github.com/gimpong/AAAI25-S5VH"
+    description = Description(
+        query="test",
+        gallery="train",
+        files=Files(
+            train=SplitFiles(features="hmdb_train_feats.h5", labels="hmdb_train_labels.mat"),
+            test=SplitFiles(features="hmdb_test_feats.h5", labels="hmdb_test_labels.mat"),
+        ),
+    )
+    sizes = Sizes({"train": 3570, "test": 1530}, frames=25, dimensions=4096, classes=51)
