@@ -1,12 +1,16 @@
 """What the harness hands to a method that fits: seed, device, progress, and the place for its history."""
 
 import hashlib
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
+
+if TYPE_CHECKING:
+    from bench.training.states import TrainingStates
 
 
 class Task(Protocol):
@@ -50,6 +54,10 @@ class FitContext:
     """Training losses, a row an epoch, as the report shows them."""
     checkpoint: str = "last epoch"
     """Which weights were kept, in words for the report."""
+    states: "TrainingStates | None" = None
+    """Where training keeps its state, so that it can go on after an interruption; None: nowhere."""
+    say: Callable[[str], None] = lambda line: None
+    """News in a line, such as where the features live."""
 
     def random(self, *stream: str | int) -> np.random.Generator:
         """A numpy generator for the stream of this name."""

@@ -20,6 +20,7 @@ CODES = "codes.npz"
 PER_QUERY = "average_precision.npz"
 ENCODER = "encoder"
 TRACEBACK = "traceback.txt"
+TRAINING = ".training"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,10 @@ class Store:
         folder = self.root / spec.folder
         return read_run(folder) if (folder / RECORD).is_file() else None
 
+    def training_folder(self, spec: RunSpec) -> Path:
+        """Where the training of this spec keeps its state until the run is stored."""
+        return self.root / TRAINING / spec.folder
+
     def runs(self) -> Iterator[StoredRun]:
         """All stored runs, in order of their folders' names."""
         for path in sorted(self.root.glob(f"*/*/*/{RECORD}")):
@@ -80,6 +85,8 @@ class Store:
                 beside.rename(final)
         finally:
             shutil.rmtree(beside, ignore_errors=True)
+        # A failed run's training would only fail again from where it stopped.
+        shutil.rmtree(self.training_folder(record.spec), ignore_errors=True)
         return StoredRun(final, complete)
 
 

@@ -13,7 +13,7 @@ from bench.context import FitContext
 from bench.corruption import draw_corruption
 from bench.data.features import Features
 from bench.method import Shape
-from bench.structure.anchors import kmeans, nearest_anchors, require_anchors
+from bench.structure.anchors import kmeans, require_anchors
 from bench.structure.graph import AnchorGraph, anchor_graph
 from bench.structure.losses import cluster_loss, similarity_loss
 from bench.structure.pairs import draw_pairs
@@ -78,8 +78,8 @@ class Bth(DeepMethod):
         train(first_stage, objective, features, schedule, own, f"{self.name}: reconstruction")
         latent = latent_features(first_stage, features, context.device)
         anchors = kmeans(latent, parameters.anchors, context.seed)
-        nearest, _ = nearest_anchors(latent, anchors, 1)
-        return NeighbourObjective(network, parameters, anchor_graph(latent, anchors), anchors[nearest[:, 0]], frames)
+        graph = anchor_graph(latent, anchors)
+        return NeighbourObjective(network, parameters, graph, anchors[graph.anchors[:, 0]], frames)
 
 
 def latent_features(network: BthNetwork, features: Features, device: torch.device) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ from bench.context import FitContext
 from bench.corruption import draw_corruption
 from bench.data.features import Features, mean_pool
 from bench.method import Shape
-from bench.structure.anchors import kmeans, nearest_anchors, principal_components, require_anchors
+from bench.structure.anchors import kmeans, principal_components, require_anchors
 from bench.structure.graph import AnchorGraph, anchor_graph
 from bench.structure.losses import cluster_loss, similarity_loss
 from bench.structure.pairs import draw_pairs
@@ -68,9 +68,9 @@ class Mcmsh(DeepMethod):
         assert isinstance(network, McMlp)
         pooled = mean_pool(features)
         centres = kmeans(pooled, self.parameters.anchors, context.seed)
-        nearest, _ = nearest_anchors(pooled, centres, 1)
-        targets = principal_components(centres, self.parameters.hidden)[nearest[:, 0]]
-        return McmshObjective(network, self.parameters, anchor_graph(pooled, centres), targets, features.shape[1])
+        graph = anchor_graph(pooled, centres)
+        targets = principal_components(centres, self.parameters.hidden)[graph.anchors[:, 0]]
+        return McmshObjective(network, self.parameters, graph, targets, features.shape[1])
 
 
 class McmshObjective:

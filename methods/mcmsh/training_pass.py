@@ -23,14 +23,15 @@ def embed(network: McMlp, videos: Sequence[Tensor]) -> tuple[tuple[Tensor, ...],
         # Without batch statistics there is nothing to keep apart.
         plain = [network.frames(each) for each in videos]
         return tuple(plain), tuple(network.relaxed(frames) for frames in plain)
-    frames = frame_embeddings(network, torch.stack(list(videos), dim=1))
+    # Projected one by one: stacking the videos themselves would copy all features.
+    frames = frame_embeddings(network, torch.stack([network.project(each) for each in videos], dim=2))
     relaxed = torch.tanh(network.alpha * network.binary(frames)).mean(dim=0)
     return frames.permute(2, 1, 0, 3).unbind(), relaxed.unbind(dim=1)
 
 
-def frame_embeddings(network: McMlp, videos: Tensor) -> Tensor:
-    """Features (B, G, T, D) → frame embeddings (T, B, G, H)."""
-    x = functional.relu(network.project(videos)).permute(2, 0, 1, 3).contiguous()
+def frame_embeddings(network: McMlp, projected: Tensor) -> Tensor:
+    """Projected features (B, T, G, H) → frame embeddings (T, B, G, H)."""
+    x = functional.relu(projected).transpose(0, 1).contiguous()
     mixed = _mlp_over_frames(network.token_mlp, x)
     x = x + (_token_branches(network.token_branches, mixed) if network.has_branches else mixed)
     mixed = network.channel_mlp(x)

@@ -156,7 +156,7 @@ def test_the_loss_curve_has_one_row_an_epoch(feature_folder: Path, tmp_path: Pat
 
 
 def test_too_few_videos_to_train_on(tiny: Dataset) -> None:
-    with pytest.raises(InputError, match="needs two training videos or more; 1 of 3 are left"):
+    with pytest.raises(InputError, match="needs 2 training videos or more; 1 of 3 are left"):
         parameters = {"anchors": 2, "validation_share": 0.3}
         resolved = resolve_parameters(load_registry().method("mcmsh"), tiny.summary, {}, parameters)
         load_registry().method("mcmsh")(8, resolved).check((3, 25, 32))

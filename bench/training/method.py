@@ -1,0 +1,55 @@
+"""What a deep method says of itself, so that the shared loop can train it."""
+
+from abc import abstractmethod
+from typing import ClassVar
+
+from torch import nn
+
+from bench.context import FitContext
+from bench.data.features import Features
+from bench.errors import InputError
+from bench.method import Method, Shape
+from bench.training.authors import AuthorsWeights
+from bench.training.items import Objective
+from bench.training.loop import train
+from bench.training.processes import require_processes
+from bench.training.schedule import Schedule
+
+
+class DeepMethod(Method):
+    """A method that trains a network: it says the network, what to prepare, what an item holds and what the loss is."""
+
+    parameters: Schedule
+    authors: ClassVar[AuthorsWeights | None] = None
+    """How the authors' released weights are named, if the method can read them."""
+
+    @abstractmethod
+    def network(self, frames: int, dimensions: int) -> nn.Module:
+        """The network to train, with its initial weights."""
+
+    @abstractmethod
+    def objective(self, network: nn.Module, features: Features, context: FitContext) -> Objective:
+        """What to train `network` for; everything that is prepared once a training set is prepared here."""
+
+    def encoder(self, network: nn.Module) -> nn.Module:
+        """The part of the network that encodes."""
+        return network
+
+    def check(self, shape: Shape) -> None:
+        left = shape[0] - self.parameters.held_out(shape[0])
+        needed = 2 * self.parameters.processes
+        if left < needed:
+            raise InputError(f"{self.name} needs {needed} training videos or more; {left} of {shape[0]} are left to "
+                             "train on")  # fmt: skip
+        require_processes(self.name, self.parameters.processes)
+
+    def build(self, frames: int, dimensions: int) -> nn.Module:
+        return self.encoder(self.network(frames, dimensions))
+
+    def fit(self, features: Features, context: FitContext) -> nn.Module:
+        _, frames, dimensions = features.shape
+        context.seed_torch("weights")
+        network = self.network(frames, dimensions).to(context.device)
+        objective = self.objective(network, features, context)
+        train(network, objective, features, self.parameters, context, self.name)
+        return self.encoder(network)

@@ -1,0 +1,43 @@
+"""Epochs, batches, learning rate, precision: the parameters that all deep methods share."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from bench.method import Parameters
+
+Precision = Literal["float32", "bfloat16"]
+
+
+class Schedule(Parameters):
+    """How a network is trained; the defaults are those of BTH and MCMSH (Adam, no weight decay)."""
+
+    epochs: int = Field(56, ge=1)
+    batch_size: int = Field(256, ge=2)
+    learning_rate: float = Field(3e-4, gt=0)
+    learning_rate_decay: float = Field(0.9, gt=0, le=1)
+    learning_rate_decay_epochs: int = Field(20, ge=1)
+    learning_rate_floor: float = Field(1e-4, ge=0)
+    validation_share: float = Field(0.0, ge=0, le=0.5)
+    """Share of the training videos that no step starts from; the epoch with the lowest loss on them is kept. 0: the
+    last epoch is. Labels play no part. Held-out videos still count for anchors, and may be drawn as partners."""
+    precision: Precision = "float32"
+    """bfloat16: features are rounded to bfloat16 and matrix products computed in it; weights stay float32."""
+    processes: int = Field(1, ge=1)
+    """Processes (and devices) that share each batch; more than one are started by `torchrun`. Batch statistics and
+    dropout are then each process's own, which is why their number is a parameter."""
+
+    def held_out(self, videos: int) -> int:
+        """How many of the training videos are held out."""
+        return max(2, round(self.validation_share * videos)) if self.validation_share else 0
+
+    def rate(self, epoch: int) -> float:
+        """The learning rate of an epoch: decayed in steps down to the floor; a first rate below it stays."""
+        decayed = self.learning_rate * self.learning_rate_decay ** (epoch // self.learning_rate_decay_epochs)
+        return max(decayed, min(self.learning_rate_floor, self.learning_rate))
+
+    def batches(self, videos: int) -> list[slice]:
+        """Slices of 0…videos-1; a last batch with fewer than two items a process is left out, since batch statistics
+        of one do not exist."""
+        slices = [slice(start, min(start + self.batch_size, videos)) for start in range(0, videos, self.batch_size)]
+        return [part for part in slices if part.stop - part.start >= 2 * self.processes]
