@@ -8,9 +8,12 @@ import pandas as pd
 from bench.paper.artefacts import Results
 from bench.paper.tables import missing, published_label, seeds_phrase, signed
 from bench.published import PAPER, PAPER_DATASET, PublishedCost, paper_costs
-from bench.report import costs
+from bench.report import costs, times
+from bench.report.cost_frames import measurements
 from bench.report.escape import one_line
+from bench.report.quality import select
 from bench.report.render import NOTHING, Cell, Table, significant_decimals
+from bench.report.runs import ReportRun
 
 BITS = 64
 DECIMALS = 2
@@ -47,7 +50,7 @@ def cost_table(results: Results, comparable: bool) -> Table:
             rows.append([Cell(text) for text in ("", "difference", *_differences(found.iloc[0], said))])
             rows[-1] += [Cell("")] * several_machines
     header = ["method", "numbers", "parameters, trained", "parameters, to encode", "FLOPs (multiply-adds)"]
-    header += [f"ms/video, {_batch(frame, name)}" for name in ("single", "batched")]
+    header += ["ms/video, batch 1", "ms/video, best batch"]
     on = f" of {one_line(results.all[0].dataset_title)}" if results.all else ""
     return Table(
         name="table3",
@@ -56,7 +59,7 @@ def cost_table(results: Results, comparable: bool) -> Table:
         rows=rows,
         frame=_with_published(frame, published, comparable),
         words=frozenset({"numbers", "machine"}),
-        notes=(_note(results, frame, comparable),),
+        notes=(_note(results, frame, comparable), *_footnotes(results)),
     )
 
 
@@ -89,6 +92,52 @@ def _note(results: Results, frame: pd.DataFrame, comparable: bool) -> str:
             "for reference only."
         )
     return " ".join(texts)
+
+
+def _footnotes(results: Results) -> list[str]:
+    """Of every method all that the columns leave out; then the machine's rates and what the shares of them mean."""
+    runs = [run for row in results.need.rows for run in results.done(row.label, BITS)]
+    measured = list(measurements(runs))
+    if not measured:
+        return []
+    timed = times.aggregate(runs)
+    best = times.best_batches(timed)
+    notes = []
+    for run in {run.method: run for run, _ in reversed(measured)}.values():
+        here = [select(frame, method=run.method) for frame in (select(timed, batch=1), best)]
+        notes.append(f"{_counts(run)} {_settings(*here)}")
+    rates = [
+        f"{row['setting']}: {row['float32'] / 1e9:.3g}·10⁹ float32 and {row['bfloat16'] / 1e9:.3g}·10⁹ bfloat16 "
+        f"multiply-adds/s, {row['copy_bytes'] / 1e9:.3g} GB/s copied"
+        for _, row in times.machine_table(runs).frame.iterrows()
+    ]
+    return [*sorted(notes), f"Machine: {'; '.join(rates)}. {costs.SHARE} Only shares compare across machines."]
+
+
+def _counts(run: ReportRun) -> str:
+    found = run.record.costs
+    assert found is not None
+    other = sum(found.other_operations.values())
+    calls = ", ".join(f"{name} ×{count}" for name, count in sorted(found.uncounted_operators.items())) or "none"
+    peaks = " and ".join(f"{size / 1e6:.3g} MB at batch {batch}" for batch, size in sorted(found.peak_bytes.items()))
+    return (
+        f"{one_line(run.method)}: {found.parameters_instantiated:,} parameters instantiated, {found.parameters_trained:,} "
+        f"used in training, {found.parameters_encode:,} needed to encode; {found.flops:,} multiply-adds as fvcore counts "
+        f"them, besides {other:,} other operations (operators that it leaves out: {calls}); code {found.code_bytes} "
+        f"bytes, model {found.encoder_bytes / 1e6:.3g} MB on disk, peak memory {peaks}."
+    )
+
+
+def _settings(single: pd.DataFrame, best: pd.DataFrame) -> str:
+    """Median, confidence interval and share of the rate in every setting."""
+    texts = []
+    for (_, first), (_, fastest) in zip(single.iterrows(), best.iterrows(), strict=True):
+        copy = ", with copy" if first["with_transfer"] else ""
+        texts.append(
+            f"{first['setting']}{copy}: {times.interval(first)} ms at batch 1, {times.interval(fastest)} ms at batch "
+            f"{fastest['batch']} ({100 * fastest['share']:.3g} % of the rate)"
+        )
+    return f"Median [95 % confidence interval] a video: {'; '.join(texts)}."
 
 
 def _unit(value: float, unit: str) -> str:
@@ -131,8 +180,3 @@ def _with_published(frame: pd.DataFrame, published: dict[str, PublishedCost], co
         joined["difference_parameters"] = joined["parameters_trained"] - joined["published_parameters"]
         joined["difference_flops"] = joined["flops"] - joined["published_flops"]
     return joined
-
-
-def _batch(frame: pd.DataFrame, name: str) -> str:
-    sizes = sorted({int(size) for size in frame[f"{name}_batch"].dropna()})
-    return f"batch {' or '.join(map(str, sizes))}" if sizes else name

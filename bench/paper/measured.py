@@ -21,7 +21,7 @@ PROTOCOL = "paper"
 
 def like_with_like(summary: Summary) -> bool:
     """Is this the dataset of the paper's tables, under its protocol (the test set searched against itself)?"""
-    return slug(summary.name) == slug(PAPER_DATASET) and summary.self_search
+    return slug(summary.name) == slug(PAPER_DATASET) and summary.self_search and not summary.stand_in
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,24 @@
 """`report.md`: what was compared, how to read it, then quality, cost and training for every dataset."""
 
-import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import pandas as pd
 
-from bench.report import costs, frames, problems, quality
-from bench.report.escape import code_block, html, markdown
-from bench.report.plots import Plot, map_at_k, map_by_bits, quality_by_time, training_loss
-from bench.report.render import Cell, Table, to_markdown
+from bench.report import (
+    appendix,
+    cost_section,
+    frames,
+    other_metrics,
+    plots,
+    problems,
+    published,
+    quality,
+    side_by_side,
+)
+from bench.report.escape import code_block, markdown
+from bench.report.plots import Plot
+from bench.report.render import Table, to_markdown
 from bench.report.runs import (
     ReportRun,
     bits_of,
@@ -20,8 +27,10 @@ from bench.report.runs import (
     methods_of,
     protocols_of,
     seeds_of,
+    stand_in_phrase,
 )
 from bench.report.style import Style, assign
+from bench.report.training import training_table
 from bench.text import slug
 
 MARKER = "<!-- rendered by vhbench from stored results; `bench report` writes it anew -->"
@@ -32,10 +41,16 @@ HOW_TO_READ = """\
 - **Protocol**: mAP@k of two sources compare only if both divide AP by the same number, treat a query's own copy alike,
   and treat ties alike. Every table says what it does. `paper` follows the papers' released code; `strict` leaves the
   query itself out and divides AP by what can be found.
+- **Confidence intervals** tell how far mAP@k would move with other queries. They cover no other seeds.
 - **Ties**: short codes put many videos at the same distance. Columns “ties” show mAP@k with the worst and with the best
   order among them: a smaller difference between two methods may come from the order of ties alone.
 - **Bounds** (grey, dashed) were shown the labels. They tell what is possible and compete with nobody.
+- **Published** numbers stand in italics in tables of their own, each with its source. They were not measured here and
+  are not ranked or plotted.
+- **Precision–recall curves** have a point for every Hamming radius, without interpolation. Where no video lies within a
+  radius, precision counts as 0, so curves of long codes start low.
 - **Cost**: multiply-adds and parameters do not depend on the machine; times do, and compare only on the same one.
+  Across machines compare the shares of the machine's measured rates. `docs/costs.md` says what each figure includes.
 - **Several seeds**: tables and plots show the mean ± standard deviation. Runs with different parameters are never
   averaged: they have rows of their own, labelled with what differs."""
 
@@ -71,17 +86,22 @@ def compose(runs: Sequence[ReportRun]) -> Document:
     document = Document()
     datasets = datasets_of(runs)
     styles = assign(methods_of(runs), bounds_of(runs))
-    document.add(MARKER, "# Video hashing benchmark", *_overview(runs, datasets))
+    document.add(MARKER, _title(datasets), *_overview(runs, datasets))
     document.add("## How to read this", HOW_TO_READ)
     for group in datasets.values():
+        earlier = len(document.plots)
         _dataset(document, group, styles)
+        data = group[0].record.dataset
+        if data.stand_in:  # pictures travel without their captions
+            for plot in document.plots[earlier:]:
+                plots.banner(plot.figure, stand_in_phrase(data))
     missing = problems.table(runs)
     if missing is not None:
         document.add("## Runs without a result")
         document.add_table(missing)
-    document.add("## Parameters", *_parameters(datasets))
+    document.add("## Parameters", *appendix.parameters(datasets))
     document.add("## Environment", "<details><summary>Software and hardware of the runs</summary>")
-    document.add_table(_environment_table(runs))
+    document.add_table(appendix.environment_table(runs))
     document.add("</details>")
     document.add(
         "## Render this again",
@@ -89,6 +109,13 @@ def compose(runs: Sequence[ReportRun]) -> Document:
         code_block("bench report --results results/runs --report reports/latest"),
     )
     return document
+
+
+def _title(datasets: Mapping[str, Sequence[ReportRun]]) -> str:
+    """The report's heading, which says where data were generated."""
+    data = [group[0].record.dataset for group in datasets.values()]
+    phrases = dict.fromkeys(stand_in_phrase(summary) for summary in data if summary.stand_in)
+    return f"# Video hashing benchmark{''.join(f' – {markdown(phrase)}' for phrase in phrases)}"
 
 
 def _overview(runs: Sequence[ReportRun], datasets: Mapping[str, Sequence[ReportRun]]) -> list[str]:
@@ -128,26 +155,23 @@ def _dataset(document: Document, runs: Sequence[ReportRun], styles: dict[str, St
     document.add(f"## {markdown(runs[0].dataset_title)}")
     scores = quality.aggregate(runs)
     protocols = protocols_of(runs)
+    if protocols:
+        document.add("### Protocols side by side, with confidence intervals")
+        document.add_table(side_by_side.table(runs, scores))
     for protocol in protocols:
         _quality(document, runs, quality.select(scores, protocol=protocol), protocol, styles)
-    document.add("### Cost")
-    encoding = costs.encoding_table(runs)
-    machines = costs.machines(encoding.frame)
-    if len(machines) > 1:
-        document.add(
-            f"**Times in this table come from {len(machines)} machines and must not be ranked together**: compare rows "
-            "of the same machine only."
-        )
-    document.add_table(encoding)
     if protocols:
-        _quality_by_time(document, runs, quality.select(scores, protocol=protocols[0]), encoding.frame, styles)
+        _other_metrics(document, runs, scores, styles)
+    document.add("### Cost")
+    first = quality.select(scores, protocol=protocols[0]) if protocols else scores
+    cost_section.add_costs(document, runs, first, styles)
     document.add("### Training")
-    document.add_table(costs.training_table(runs))
+    document.add_table(training_table(runs))
     losses = frames.losses(runs)
     if not losses.empty:
         by = ("dataset", "method", "bound", "bits", "epoch")
         mean = frames.over_seeds(losses, by, spread=["loss"])
-        document.add_plot(training_loss(f"{runs[0].dataset}-training-loss", runs[0].dataset_title, mean, styles))
+        document.add_plot(plots.training_loss(f"{runs[0].dataset}-training-loss", runs[0].dataset_title, mean, styles))
 
 
 def _quality(
@@ -155,80 +179,32 @@ def _quality(
 ) -> None:
     name = f"{runs[0].dataset}-{slug(protocol)}"
     title = f"{runs[0].dataset_title} under protocol {protocol}"
+    ks = [int(k) for k in scores["k"].unique()]
     document.add(f"### Retrieval quality, protocol “{markdown(protocol)}”")
-    document.add_plot(map_at_k(f"{name}-map-at-k", title, scores, styles))
+    document.add_plot(plots.map_at_k(f"{name}-map-at-k", title, scores, styles))
     for bits in bits_of(runs):
         document.add(f"#### {bits} bits")
         document.add_table(quality.table(runs, scores, protocol, bits))
+        if protocol == published.NEAREST_PROTOCOL:
+            for table in published.tables(runs, bits, ks):
+                document.add_table(table)
     if scores["bits"].nunique() > 1:
         document.add("#### By code length")
-        document.add_plot(map_by_bits(f"{name}-map-by-bits", title, scores, styles))
+        document.add_plot(plots.map_by_bits(f"{name}-map-by-bits", title, scores, styles))
 
 
-def _quality_by_time(
-    document: Document,
-    runs: Sequence[ReportRun],
-    scores: pd.DataFrame,
-    measured: pd.DataFrame,
-    styles: dict[str, Style],
+def _other_metrics(
+    document: Document, runs: Sequence[ReportRun], scores: pd.DataFrame, styles: dict[str, Style]
 ) -> None:
-    """One plot for each machine, at the first headline k."""
-    title = f"{runs[0].dataset_title} under protocol {scores['protocol'].iloc[0]}"
+    document.add("### Other metrics")
     k = quality.headline_ks([int(k) for k in scores["k"].unique()])[0]
-    machines = costs.machines(measured)
-    for index, machine in enumerate(machines, start=1):
-        here = quality.select(measured, machine=machine).drop(columns="seeds")
-        joined = quality.select(scores, k=k).merge(here, on=["dataset", "method", "bound", "bits"])
-        name = f"{runs[0].dataset}-map-by-time{f'-{index}' if len(machines) > 1 else ''}"
-        if not joined.empty:
-            document.add_plot(quality_by_time(name, title, joined, styles))
-
-
-def _parameters(datasets: Mapping[str, Sequence[ReportRun]]) -> list[str]:
-    """The parameters of every row, collapsed."""
-    parts = []
-    for group in datasets.values():
-        for method in methods_of(group):
-            record = next(run.record for run in group if run.method == method)
-            values = sorted(record.spec.parameters.items())
-            lines = [f"{name} = {json.dumps(value, sort_keys=True, ensure_ascii=False)}" for name, value in values]
-            parts.append(
-                f"<details><summary>{html(method)} on {html(group[0].dataset_title)}</summary>\n\n"
-                f"`{record.spec.method}`, revision {record.spec.method_revision}. {markdown(record.paper)}\n\n"
-                f"{code_block(chr(10).join(lines) or 'no parameters')}\n\n"
-                "</details>"
-            )
-    return parts
-
-
-def _environment_table(runs: Sequence[ReportRun]) -> Table:
-    """What the runs ran on; where they differ, every value with its number of runs."""
-    values: dict[str, Counter[str]] = {}
-    for run in runs:
-        for name, value in _flat(run.record.environment):
-            values.setdefault(name, Counter())[value] += 1
-    frame = pd.DataFrame(
-        [(name, value, number) for name, counts in sorted(values.items()) for value, number in sorted(counts.items())],
-        columns=["property", "value", "runs"],
-    )
-    return Table(
-        name="environment",
-        caption="Software and hardware of the runs.",
-        header=["property", "value", "runs"],
-        rows=[[Cell(str(value)) for value in row] for row in frame.itertuples(index=False)],
-        frame=frame,
-        words=frozenset({"value"}),
-    )
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    pairs = []
-    for name, entry in value.items():
-        if isinstance(entry, Mapping):
-            pairs += _flat(entry, f"{prefix}{name}.")
-        else:
-            pairs.append((f"{prefix}{name}", str(entry)))
-    return pairs
+    for protocols in other_metrics.protocol_groups(runs, k):
+        document.add(f"#### Protocol {' and '.join(f'“{markdown(protocol)}”' for protocol in protocols)}")
+        document.add_table(other_metrics.table(runs, protocols, k))
+        title = f"{runs[0].dataset_title} under protocol {' and '.join(protocols)}"
+        name = f"{runs[0].dataset}-{slug(protocols[0])}-precision-recall"
+        curves = other_metrics.curves(runs, protocols[0])
+        document.add_plot(plots.precision_recall(name, title, curves, styles))
 
 
 def _count(number: int, noun: str) -> str:

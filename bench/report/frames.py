@@ -7,15 +7,16 @@ import pandas as pd
 from bench.report.runs import ReportRun
 
 SCORES = ["dataset", "protocol", "method", "bound", "bits", "seed", "k", "map", "map_best", "map_worst"]
-COSTS = [
-    "dataset", "method", "bound", "bits", "seed", "machine", "device", "threads", "parameters_trained",
-    "parameters_encode", "flops", "encoder_bytes", "code_bytes", "single_batch", "single_ms", "single_lower_ms",
-    "single_upper_ms", "batched_batch", "batched_ms", "batched_lower_ms", "batched_upper_ms",
+OTHER_METRICS = [
+    "dataset", "protocol", "method", "bound", "bits", "seed", "k", "precision", "recall", "ndcg", "map_full",
+    "precision_radius2", "nothing_within_radius2",
 ]  # fmt: skip
+PRECISION_RECALL = ["dataset", "protocol", "method", "bound", "bits", "seed", "radius", "recall", "precision"]
 TRAINING = ["dataset", "method", "bound", "bits", "seed", "machine", "epochs", "fit_seconds", "final_loss"]
 
 
-def _identify(run: ReportRun) -> dict[str, object]:
+def identify(run: ReportRun) -> dict[str, object]:
+    """The columns that every frame starts with."""
     return {
         "dataset": run.dataset,
         "method": run.method,
@@ -29,7 +30,7 @@ def scores(runs: Iterable[ReportRun]) -> pd.DataFrame:
     """mAP@k of every finished run under every protocol, with the values that the best and worst order of ties gives."""
     rows = [
         {
-            **_identify(run),
+            **identify(run),
             "protocol": protocol,
             "k": int(k),
             "map": value,
@@ -45,35 +46,49 @@ def scores(runs: Iterable[ReportRun]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=SCORES)
 
 
-def costs(runs: Iterable[ReportRun]) -> pd.DataFrame:
-    """What encoding costs, one row per finished run that was measured."""
+def other_metrics(runs: Iterable[ReportRun], k: int) -> pd.DataFrame:
+    """The metrics beside mAP@k of every finished run under every protocol; those with a cut-off at `k`.
+
+    `nothing_within_radius2` is a share of the queries, None where a record does not count them.
+    """
     rows = [
         {
-            **_identify(run),
-            "machine": run.machine,
-            **measured.model_dump(exclude={"single", "batched", "uncounted_operators"}),
-            **{
-                f"{name}_{column}": value
-                for name, timing in (("single", measured.single), ("batched", measured.batched))
-                for column, value in (
-                    ("batch", timing.batch),
-                    ("ms", timing.median_ms),
-                    ("lower_ms", timing.lower_ms),
-                    ("upper_ms", timing.upper_ms),
-                )
-            },
+            **identify(run),
+            "protocol": protocol,
+            "k": k,
+            **{name: values[name][str(k)] for name in ("precision", "recall", "ndcg")},
+            "map_full": values["map_full"],
+            "precision_radius2": values["precision_radius2"],
+            "nothing_within_radius2": None if empty is None else empty / values["queries"],
         }
         for run in runs
-        if run.done and (measured := run.record.costs) is not None
+        if run.done
+        for protocol, values in run.record.metrics.items()
+        if str(k) in values["precision"]
+        for empty in [values.get("queries_empty_radius2")]
     ]
-    return pd.DataFrame(rows, columns=COSTS)
+    frame = pd.DataFrame(rows, columns=OTHER_METRICS)
+    return frame.astype({"nothing_within_radius2": float})
+
+
+def precision_recall(runs: Iterable[ReportRun]) -> pd.DataFrame:
+    """Mean precision and recall within every Hamming radius, of every finished run under every protocol."""
+    rows = [
+        {**identify(run), "protocol": protocol, "radius": radius, "recall": recall, "precision": precision}
+        for run in runs
+        if run.done
+        for protocol, values in run.record.metrics.items()
+        for curve in [values["precision_recall"]]
+        for radius, (recall, precision) in enumerate(zip(curve["recall"], curve["precision"], strict=True))
+    ]
+    return pd.DataFrame(rows, columns=PRECISION_RECALL)
 
 
 def training(runs: Iterable[ReportRun]) -> pd.DataFrame:
     """How training went, one row per finished run. Methods without epochs have no number of epochs and no loss."""
     rows = [
         {
-            **_identify(run),
+            **identify(run),
             "machine": run.machine,
             "epochs": len(run.record.history) or None,
             "fit_seconds": run.record.durations.get("fit"),
@@ -90,7 +105,7 @@ def training(runs: Iterable[ReportRun]) -> pd.DataFrame:
 def losses(runs: Iterable[ReportRun]) -> pd.DataFrame:
     """The training loss of every epoch of every finished run."""
     rows = [
-        {**_identify(run), "epoch": int(row["epoch"]), "loss": row["loss"]}
+        {**identify(run), "epoch": int(row["epoch"]), "loss": row["loss"]}
         for run in runs
         if run.done
         for row in run.record.history

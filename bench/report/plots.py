@@ -1,6 +1,5 @@
 """Plots of a report. Each carries the frame it was drawn from, which becomes the CSV file beside it."""
 
-import math
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from bench.report import escape
 from bench.report.quality import headline_ks, select
@@ -49,9 +48,9 @@ def map_at_k(name: str, title: str, scores: pd.DataFrame, styles: dict[str, Styl
         axes.set_title(f"{bits} bits")
         _exact_ticks(axes, ks, log=_crowded(ks))
 
-    figure = _panels(sorted(scores["bits"].unique()), draw, "retrieved videos k", "mAP@k", share_y=True)
-    _method_legend(figure, scores, styles)
-    return _plot(name, f"mAP@k on {title}, by code length", figure, scores)
+    figure = panels(sorted(scores["bits"].unique()), draw, "retrieved videos k", "mAP@k", share_y=True)
+    method_legend(figure, scores, styles)
+    return finished(name, f"mAP@k on {title}, by code length", figure, scores)
 
 
 def map_by_bits(name: str, title: str, scores: pd.DataFrame, styles: dict[str, Style]) -> Plot:
@@ -67,42 +66,31 @@ def map_by_bits(name: str, title: str, scores: pd.DataFrame, styles: dict[str, S
         axes.set_title(f"k = {k}")
         _exact_ticks(axes, lengths, log=True)
 
-    figure = _panels(ks, draw, "code length (bits)", "mAP@k", share_y=True)
-    _method_legend(figure, shown, styles)
-    return _plot(name, f"mAP@k on {title}, against code length", figure, shown)
+    figure = panels(ks, draw, "code length (bits)", "mAP@k", share_y=True)
+    method_legend(figure, shown, styles)
+    return finished(name, f"mAP@k on {title}, against code length", figure, shown)
 
 
-def quality_by_time(name: str, title: str, joined: pd.DataFrame, styles: dict[str, Style]) -> Plot:
-    """mAP over encoding time on one machine, a panel for each code length.
+def precision_recall(name: str, title: str, curves: pd.DataFrame, styles: dict[str, Style]) -> Plot:
+    """Precision over recall, a point for each Hamming radius, a panel for each code length.
 
-    `joined`: `quality.aggregate` at one k merged with `costs.aggregate`.
+    `curves`: one dataset and protocol, from `other_metrics.curves`.
     """
-    batch = " or ".join(str(int(size)) for size in sorted(joined["batched_batch"].unique()))
-    decades = math.log10(joined["batched_upper_ms"].max() / joined["batched_lower_ms"].min())
 
     def draw(axes: Axes, bits: int) -> None:
-        for _, row in select(joined, bits=bits).iterrows():
-            time = row["batched_ms"]
-            # Over several seeds the mean of medians may lie outside the mean quartiles.
-            quartiles = np.clip([[time - row["batched_lower_ms"]], [row["batched_upper_ms"] - time]], 0, None)
-            axes.errorbar(
-                time,
-                row["map"],
-                xerr=quartiles,
-                yerr=None if pd.isna(row["map_std"]) else row["map_std"],
-                linestyle="none",
-                elinewidth=0.8,
-                **_look(styles[row["method"]], size=5.5),
-            )
+        for method, rows in select(curves, bits=bits).groupby("method", sort=False):
+            by_radius = rows.sort_values("radius")
+            x, y, std = by_radius["recall"], by_radius["precision"], by_radius["precision_std"]
+            # Small radii crowd at recall 0: markers stand evenly along the line instead.
+            _line(axes, x, y, std, styles[str(method)], markers=True, every=0.15)
         axes.set_title(f"{bits} bits")
-        _time_ticks(axes, decades)
+        axes.set_xlim(-0.02, 1.02)
+        axes.set_ylim(-0.02, 1.02)
 
-    label = f"encoding ms/video, batch {batch}"
-    k = int(joined["k"].iloc[0])
-    figure = _panels(sorted(joined["bits"].unique()), draw, label, f"mAP@{k}", share_y=True, share_x=True)
-    _method_legend(figure, joined, styles, lines=False)
-    caption = f"mAP@{k} on {title}, against encoding time on {joined['machine'].iloc[0]} (bars: quartiles of the time)"
-    return _plot(name, caption, figure, joined)
+    figure = panels(sorted(curves["bits"].unique()), draw, "recall", "precision", share_y=True)
+    method_legend(figure, curves, styles)
+    caption = f"Precision and recall on {title}, within Hamming distance 0, 1, 2 … of the query"
+    return finished(name, caption, figure, curves)
 
 
 def training_loss(name: str, title: str, losses: pd.DataFrame, styles: dict[str, Style]) -> Plot:
@@ -118,22 +106,31 @@ def training_loss(name: str, title: str, losses: pd.DataFrame, styles: dict[str,
             by_epoch = rows.sort_values("epoch")
             style = replace(styles[method], line=patterns[int(str(bits))])
             _line(axes, by_epoch["epoch"], by_epoch["loss"], by_epoch["loss_std"], style, markers=len(rows) == 1)
-        axes.set_title(textwrap.fill(escape.plot(method, 66), 22))
+        heading = textwrap.fill(escape.plot(method, 88), 26)
+        axes.set_title(heading, fontsize=6.5 if "\n" in heading else None)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
         axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
 
-    figure = _panels(_methods(losses), draw, "epoch", "training loss", share_y=False)
+    figure = panels(methods_in(losses), draw, "epoch", "training loss", share_y=False)
     handles = [Line2D([], [], color=NEUTRAL, linestyle=patterns[bits]) for bits in lengths]
-    _legend(figure, handles, [f"{bits} bits" for bits in lengths], _seeds(losses))
-    return _plot(name, f"Training loss on {title}", figure, losses)
+    legend(figure, handles, [f"{bits} bits" for bits in lengths], _seeds(losses))
+    return finished(name, f"Training loss on {title}", figure, losses)
 
 
-def _plot(name: str, caption: str, figure: Figure, frame: pd.DataFrame) -> Plot:
+def finished(name: str, caption: str, figure: Figure, frame: pd.DataFrame) -> Plot:
+    """A plot whose caption says over how many seeds it is a mean."""
     seeds = _seeds(frame)
     return Plot(name, f"{caption}; {seeds}." if seeds else f"{caption}.", figure, frame)
 
 
-def _panels(
+def banner(figure: Figure, text: str) -> None:
+    """A line above all panels, with room made for it."""
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height + LEGEND_LINE)
+    figure.suptitle(escape.plot(text, 100), fontsize=8.5, fontweight="bold")
+
+
+def panels(
     keys: Sequence[Key],
     draw: Callable[[Axes, Key], None],
     x_label: str,
@@ -161,17 +158,19 @@ def _panels(
     return figure
 
 
-def _look(style: Style, size: float | None = None) -> dict[str, Any]:
+def look(style: Style, size: float | None = None) -> dict[str, Any]:
     """Colour and marker; those of bounds are open."""
-    look: dict[str, Any] = {"color": style.colour, "marker": style.marker}
+    chosen: dict[str, Any] = {"color": style.colour, "marker": style.marker}
     if style.bound:
-        look["markerfacecolor"] = "white"
-    return look if size is None else look | {"markersize": size}
+        chosen["markerfacecolor"] = "white"
+    return chosen if size is None else chosen | {"markersize": size}
 
 
-def _line(axes: Axes, x: pd.Series, y: pd.Series, std: pd.Series, style: Style, *, markers: bool) -> None:
-    look = _look(style) if markers else {"color": style.colour}
-    axes.plot(x, y, linestyle=style.line, zorder=2 if style.bound else 3, **look)
+def _line(
+    axes: Axes, x: pd.Series, y: pd.Series, std: pd.Series, style: Style, *, markers: bool, every: float | None = None
+) -> None:
+    drawn = look(style) | {"markevery": every} if markers else {"color": style.colour}
+    axes.plot(x, y, linestyle=style.line, zorder=2 if style.bound else 3, **drawn)
     if std.notna().any():
         spread = std.fillna(0.0)
         axes.fill_between(x, y - spread, y + spread, color=style.colour, alpha=0.15, linewidth=0, zorder=1)
@@ -186,24 +185,12 @@ def _exact_ticks(axes: Axes, values: Sequence[int], log: bool) -> None:
     axes.xaxis.set_major_formatter(PLAIN)
 
 
-def _time_ticks(axes: Axes, decades: float) -> None:
-    """A logarithmic axis if times differ by a factor of ten or more, with as many ticks as have room."""
-    if decades < 1:
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
-    else:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3) if decades < 2 else (1,)))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.margins(x=0.08)
-    axes.xaxis.set_major_formatter(PLAIN)
-
-
 def _crowded(values: Sequence[int]) -> bool:
     """Would labels at these values touch on a linear axis?"""
     return len(values) > 1 and float(np.diff(values).min()) < 0.1 * (values[-1] - values[0])
 
 
-def _methods(frame: pd.DataFrame) -> list[str]:
+def methods_in(frame: pd.DataFrame) -> list[str]:
     """Methods in the order of table rows, in which frames come."""
     return list(dict.fromkeys(frame["method"]))
 
@@ -216,16 +203,20 @@ def _seeds(frame: pd.DataFrame) -> str:
     return f"mean ± standard deviation over {count} seeds"
 
 
-def _method_legend(figure: Figure, frame: pd.DataFrame, styles: dict[str, Style], lines: bool = True) -> None:
-    methods = _methods(frame)
+def method_legend(figure: Figure, frame: pd.DataFrame, styles: dict[str, Style], lines: bool = True) -> None:
+    """A legend of the methods in `frame`, below all panels."""
+    methods = methods_in(frame)
     handles = [
-        Line2D([], [], linestyle=styles[method].line if lines else "none", **_look(styles[method]))
+        Line2D([], [], linestyle=styles[method].line if lines else "none", **look(styles[method]))
         for method in methods
     ]  # fmt: skip
-    _legend(figure, handles, [escape.plot(method, 44) for method in methods], _seeds(frame))
+    labels = [escape.plot(method, 44) for method in methods]
+    if len(set(labels)) < len(labels):  # variants often differ near their ends
+        labels = [escape.plot(method, 88) for method in methods]
+    legend(figure, handles, labels, _seeds(frame))
 
 
-def _legend(figure: Figure, handles: Sequence[Line2D], labels: Sequence[str], title: str) -> None:
+def legend(figure: Figure, handles: Sequence[Line2D], labels: Sequence[str], title: str) -> None:
     """One legend for all panels, below them, with room made for its lines."""
     width, height = figure.get_size_inches()
     longest = max(map(len, labels))

@@ -92,9 +92,9 @@ def table(runs: Sequence[ReportRun], scores: pd.DataFrame, protocol: str, bits: 
     )
 
 
-def description(runs: Sequence[ReportRun], protocol: str) -> str:
+def protocol_sentence(runs: Sequence[ReportRun], protocol: str) -> str:
     """What the protocol means, in the words stored with the results."""
-    return next(
+    description = next(
         (
             str(run.record.metrics[protocol]["protocol"]["description"])
             for run in runs
@@ -102,6 +102,12 @@ def description(runs: Sequence[ReportRun], protocol: str) -> str:
         ),
         "",
     )
+    return f"Protocol {protocol}: {description}"
+
+
+def seeds_sentence(seeds: Sequence[int]) -> str:
+    """What two numbers around `±` are."""
+    return f"Mean ± standard deviation over the seeds {', '.join(map(str, seeds))}."
 
 
 def _best(chosen: pd.DataFrame) -> dict[int, set[str]]:
@@ -118,9 +124,9 @@ def _notes(
     runs: Sequence[ReportRun], protocol: str, tie_k: int | None, several_seeds: bool, tested: bool
 ) -> tuple[str, ...]:
     """What a reader must know to read the table alone."""
-    texts = [f"Protocol {protocol}: {description(runs, protocol)}"]
+    texts = [protocol_sentence(runs, protocol)]
     if several_seeds:
-        texts.append(f"Mean ± standard deviation over the seeds {', '.join(map(str, seeds_of(runs)))}.")
+        texts.append(seeds_sentence(seeds_of(runs)))
     texts.append(f"Bold: best{' (bounds do not compete)' if bounds_of(runs) else ''}.")
     if tested:
         texts.append(EXPLANATION)

@@ -14,10 +14,14 @@ NOTHING = "–"
 
 @dataclass(frozen=True)
 class Cell:
-    """What a table cell shows; `mark` is raised behind it and explained in a note."""
+    """What a table cell shows; `mark` is raised behind it and explained in a note.
+
+    Bold is best of the measured ones, italic is not measured here.
+    """
 
     text: str
     bold: bool = False
+    italic: bool = False
     mark: str = ""
 
 
@@ -55,6 +59,7 @@ def to_markdown(table: Table) -> str:
     def show(cell: Cell) -> str:
         text = escape.markdown(cell.text)
         text = f"**{text}**" if cell.bold else text
+        text = f"*{text}*" if cell.italic else text
         return f"{text}<sup>{escape.markdown(cell.mark)}</sup>" if cell.mark else text
 
     body = tabulate(
@@ -73,6 +78,7 @@ def to_latex(table: Table) -> str:
     def show(cell: Cell) -> str:
         text = escape.latex(cell.text)
         text = rf"\textbf{{{text}}}" if cell.bold else text
+        text = rf"\textit{{{text}}}" if cell.italic else text
         return rf"{text}\textsuperscript{{{escape.latex(cell.mark)}}}" if cell.mark else text
 
     columns = "".join(side[0] for side in table.alignment)

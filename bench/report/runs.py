@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from bench.data.dataset import Summary
 from bench.metrics import PROTOCOLS
 from bench.record import RunRecord
 from bench.store import StoredRun
@@ -41,13 +42,12 @@ class ReportRun:
 
     @property
     def machine(self) -> str:
-        """Where costs and durations were measured: times of different machines do not compare."""
+        """Where the run's durations were measured: times of different machines do not compare."""
         environment = self.record.environment
-        costs = self.record.costs
-        processor = environment.get("cpu", "unknown processor")
-        device = costs.device if costs else environment.get("device", "cpu")
-        threads = costs.threads if costs else environment.get("threads", "?")
-        return f"{processor}, {threads} threads" if device == "cpu" else f"{device} ({processor})"
+        processor, device = environment.get("cpu", "unknown processor"), environment.get("device", "cpu")
+        return (
+            f"{processor}, {environment.get('threads', '?')} threads" if device == "cpu" else f"{device} ({processor})"
+        )
 
 
 def name_runs(stored: Iterable[StoredRun]) -> list[ReportRun]:
@@ -66,6 +66,11 @@ def name_runs(stored: Iterable[StoredRun]) -> list[ReportRun]:
     return sorted(named, key=lambda run: (run.dataset, *run.row_order, run.bits, run.record.spec.seed))
 
 
+def stand_in_phrase(data: Summary) -> str:
+    """What generated data must be called."""
+    return f"stand-in data, not the real {data.title}"
+
+
 def datasets_of(runs: Sequence[ReportRun]) -> dict[str, list[ReportRun]]:
     """The runs of each dataset, by its key, in order."""
     groups: dict[str, list[ReportRun]] = defaultdict(list)
@@ -77,6 +82,11 @@ def datasets_of(runs: Sequence[ReportRun]) -> dict[str, list[ReportRun]]:
 def methods_of(runs: Iterable[ReportRun]) -> list[str]:
     """Row labels in the order of rows."""
     return [label for _, label in sorted({(run.row_order, run.method) for run in runs})]
+
+
+def rows_by_bits(runs: Iterable[ReportRun]) -> list[tuple[str, int]]:
+    """Row label and code length of every row, by code length, then methods in order."""
+    return [(method, bits) for bits, _, method in sorted({(run.bits, run.row_order, run.method) for run in runs})]
 
 
 def bounds_of(runs: Iterable[ReportRun]) -> set[str]:
@@ -107,7 +117,7 @@ def _data(run: StoredRun) -> tuple[str, str]:
 
 def _dataset_names(runs: Sequence[StoredRun]) -> dict[tuple[str, str], tuple[str, str]]:
     """Key and title of every dataset, told apart by the fingerprint where names alone do not."""
-    titles = {_data(run): run.record.dataset.title for run in runs}
+    titles = {_data(run): _dataset_title(run.record.dataset) for run in runs}
     keys = {data: slug(data[0]) for data in titles}
     names = {}
     for data, title in titles.items():
@@ -118,6 +128,11 @@ def _dataset_names(runs: Sequence[StoredRun]) -> dict[tuple[str, str], tuple[str
             f"{title} (data {short})" if list(titles.values()).count(title) > 1 else title,
         )
     return names
+
+
+def _dataset_title(data: Summary) -> str:
+    """The title; that of generated data says so wherever it is shown."""
+    return f"{data.title} ({stand_in_phrase(data)})" if data.stand_in else data.title
 
 
 def _method_labels(runs: Sequence[StoredRun]) -> dict[str, str]:

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics.statistics import not_worse_than_best
+from bench.report.per_query import average_precision
 from bench.report.runs import ReportRun
-from bench.store import PER_QUERY
 
 ALPHA = 0.05
 # Enough to decide at ALPHA after Holm's adjustment, and still quick with tens of thousands of queries.
@@ -29,7 +29,7 @@ def indistinguishable(runs: Sequence[ReportRun], protocol: str, k: int) -> set[s
     for run in runs:
         if run.record.uses_labels or str(k) not in run.record.metrics.get(protocol, {}).get("map", {}):
             continue
-        found = _per_query(run, f"{protocol}@{k}")
+        found = average_precision(run, protocol, k)
         if found is None:
             return None
         values[run.method].append(found)
@@ -39,11 +39,3 @@ def indistinguishable(runs: Sequence[ReportRun], protocol: str, k: int) -> set[s
         {method: np.stack(seeds) for method, seeds in values.items()}, ALPHA, permutations=PERMUTATIONS
     )
     return set(others)
-
-
-def _per_query(run: ReportRun, name: str) -> NDArray[np.float64] | None:
-    path = run.stored.folder / PER_QUERY
-    if not path.is_file():
-        return None
-    with np.load(path) as arrays:
-        return np.asarray(arrays[name], dtype=np.float64) if name in arrays else None

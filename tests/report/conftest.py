@@ -9,7 +9,7 @@ import pytest
 
 from bench.data.dataset import Summary
 from bench.metrics import PROTOCOLS
-from bench.record import Costs, RunRecord, Timing
+from bench.record import Costs, EncodingTimes, Rates, RunRecord, SearchTime, Timing
 from bench.report import write_report
 from bench.report.document import Document, compose
 from bench.report.plots import settings
@@ -22,9 +22,49 @@ QUERIES = 40
 
 
 def timing(batch: int, milliseconds: float) -> Timing:
-    """A timing with quartiles 5 % below and 10 % above the median."""
+    """A timing with quartiles 5 % below and 10 % above the median, which is known to 2 %."""
     return Timing(
-        batch=batch, repeats=9, median_ms=milliseconds, lower_ms=milliseconds * 0.95, upper_ms=milliseconds * 1.1
+        batch=batch,
+        repeats=9,
+        median_ms=milliseconds,
+        lower_ms=milliseconds * 0.95,
+        upper_ms=milliseconds * 1.1,
+        low_ms=milliseconds * 0.98,
+        high_ms=milliseconds * 1.02,
+        noisy=False,
+    )
+
+
+def encoding(threads: int, milliseconds: float) -> EncodingTimes:
+    """Times at batch 1, 64 and 256: 20, 1.5 and 1 times `milliseconds` a video; the parts take a quarter and the rest."""
+    return EncodingTimes(
+        device="cpu",
+        threads=threads,
+        rates=Rates(float32=2e10 * threads, bfloat16=1e10 * threads, copy_bytes=1e10),
+        sweep=[timing(1, milliseconds * 20), timing(64, milliseconds * 1.5), timing(256, milliseconds)],
+        modules={"project": milliseconds / 4, "rest": milliseconds * 3 / 4} if threads > 1 else {},
+    )
+
+
+def costs_of(method: str, bits: int, seed: int, cpu: str, milliseconds: float, uncounted: dict[str, int]) -> Costs:
+    """Costs of a made-up encoder, measured for this seed alone."""
+    return Costs(
+        parameters_instantiated=3_000_000 + bits,
+        parameters_trained=2_000_000 + bits,
+        parameters_encode=1_000_000 + bits,
+        flops=1_500_000 * bits,
+        flops_by_module={"project": 1_000_000 * bits, "project.part": 1_000_000, "output": 500_000 * bits},
+        uncounted_operators=uncounted,
+        other_operations={"softmax": 5_000},
+        encoder_bytes=4_000_000,
+        code_bytes=bits // 8,
+        peak_bytes={1: 5_000_000, 64: 50_000_000},
+        encoding=[encoding(1, milliseconds * 1.5), encoding(2, milliseconds)],
+        search=SearchTime(gallery=1000, nearest=100, threads=2, timing=timing(64, 0.01 * bits)),
+        loading=timing(256, 0.002),
+        processor=cpu,
+        measured_on=f"toy/{method}/{bits}-{seed}",
+        measured_at="2026-01-01T00:00:00+00:00",
     )
 
 
@@ -33,26 +73,28 @@ class Builder:
     """Writes synthetic runs into a store. `level` is about the mAP at the smallest k; it falls from there."""
 
     store: Store
+    queries: int = QUERIES
 
-    def summary(self, name: str, fingerprint: str, title: str) -> Summary:
+    def summary(self, name: str, fingerprint: str, title: str, stand_in: bool) -> Summary:
         return Summary(
             name=name,
             title=title,
             fingerprint=fingerprint,
             train_videos=2000,
-            query_videos=QUERIES,
+            query_videos=self.queries,
             gallery_videos=1000,
             frames=25,
             dimensions=64,
             classes=10,
             self_search=False,
+            stand_in=stand_in,
         )
 
     def scores(self, level: float, bits: int, generator: np.random.Generator) -> tuple[Any, dict[str, Any]]:
         metrics: dict[str, Any] = {}
         arrays: dict[str, Any] = {}
         for name, protocol in PROTOCOLS.items():
-            noise = 0.1 * generator.standard_normal((len(KS), QUERIES))
+            noise = 0.1 * generator.standard_normal((len(KS), self.queries))
             falling = level * (1 - 0.1 * np.log(np.array(KS) / 5))[:, None]
             per_query = dict(zip(KS, np.clip(falling + noise, 0, 1), strict=True))
             arrays |= {f"{name}@{k}": values for k, values in per_query.items()}
@@ -61,16 +103,20 @@ class Builder:
                 "protocol": {"name": name, "description": protocol.description},
                 "bits": bits,
                 "ks": list(KS),
-                "queries": QUERIES,
+                "queries": self.queries,
                 "gallery": 1000,
                 "map": means,
                 "map_best": {k: value + 0.3 / bits for k, value in means.items()},
                 "map_worst": {k: value - 0.3 / bits for k, value in means.items()},
                 "precision": means,
-                "recall": means,
-                "ndcg": means,
-                "map_full": 0.3,
-                "precision_radius2": 0.2,
+                "recall": {k: value / 2 for k, value in means.items()},
+                "ndcg": {k: value * 0.8 for k, value in means.items()},
+                "map_full": level / 3,
+                "precision_recall": {
+                    "recall": np.linspace(0, 1, bits + 1).tolist(),
+                    "precision": np.linspace(level, 0.1, bits + 1).tolist(),
+                },
+                "precision_radius2": level / 4,
                 "queries_without_relevant": 2,
             }
         return metrics, arrays
@@ -92,6 +138,7 @@ class Builder:
         epochs: int = 4,
         cpu: str = "Synthetic CPU 3000",
         milliseconds: float = 0.05,
+        stand_in: bool = False,
     ) -> StoredRun:
         """Store one run; with a `reason` it failed."""
         generator = np.random.default_rng([seed, bits, sum(map(ord, method))])
@@ -113,23 +160,12 @@ class Builder:
             method_title=title or method.upper(),
             paper=f"A. Author, “The {method} paper”, 2020",
             uses_labels=uses_labels,
-            dataset=self.summary(dataset, fingerprint, dataset_title),
+            dataset=self.summary(dataset, fingerprint, dataset_title, stand_in),
             started="2026-01-01T00:00:00Z",
             durations={"fit": 10.0 + seed, "encode": 0.1} if done else {},
             history=history if done else [],
             metrics=metrics if done else {},
-            costs=Costs(
-                parameters_trained=2_000_000 + bits,
-                parameters_encode=1_000_000 + bits,
-                flops=1_500_000 * bits,
-                uncounted_operators={"aten::softmax": 3} if epochs else {},
-                encoder_bytes=4_000_000,
-                code_bytes=bits // 8,
-                device="cpu",
-                threads=2,
-                single=timing(1, milliseconds * 20),
-                batched=timing(256, milliseconds),
-            )
+            costs=costs_of(method, bits, seed, cpu, milliseconds, {"softmax": 3, "lift_fresh": 1} if epochs else {})
             if done
             else None,
             environment={"cpu": cpu, "device": "cpu", "threads": 2, "libraries": {"torch": "2.4.0"}},

@@ -132,6 +132,10 @@ def test_times_of_different_machines_stay_apart(builder: Any) -> None:
     builder.add("alpha", 16, seed=1, cpu="Fast CPU", milliseconds=1.0)
     document = document_of(builder)
     assert "come from 2 machines and must not be ranked together" in document.text
+    for name in ("toy-cost", "toy-training"):
+        table = next(table for table in document.tables if table.name == name)
+        assert "Times of different machines do not compare" in table.notes[0]
+        assert not any(cell.bold for row in table.rows for cell in row)
     costs = next(table for table in document.tables if table.name == "toy-cost").frame
     assert dict(zip(costs["machine"], costs["batched_ms"], strict=True)) == {
         "Slow CPU, 2 threads": 4.0,

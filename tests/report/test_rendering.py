@@ -12,8 +12,10 @@ from matplotlib.container import ErrorbarContainer
 
 from bench.errors import InputError
 from bench.report import escape, write_report
-from bench.report.document import Document
+from bench.report.document import Document, compose
+from bench.report.plots import settings
 from bench.report.render import Cell, Table, number, significant_decimals, to_latex, to_markdown
+from bench.report.runs import name_runs
 from bench.report.style import assign
 from bench.store import StoredRun
 
@@ -87,7 +89,12 @@ def test_same_results_give_the_same_bytes(report: Path, runs: list[StoredRun], t
 
 
 def test_csv_holds_what_is_plotted(composed: Document) -> None:
-    panels = {"map-at-k": ("bits", "map"), "map-by-bits": ("k", "map"), "training-loss": ("method", "loss")}
+    panels = {
+        "map-at-k": ("bits", "map"),
+        "map-by-bits": ("k", "map"),
+        "precision-recall": ("bits", "precision"),
+        "training-loss": ("method", "loss"),
+    }
     compared = 0
     for plot in composed.plots:
         for panel, value in (names for ending, names in panels.items() if plot.name.endswith(ending)):
@@ -96,7 +103,7 @@ def test_csv_holds_what_is_plotted(composed: Document) -> None:
                 drawn = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines])
                 assert sorted(drawn) == sorted(rows[value])
                 compared += 1
-    assert compared == 2 * 3 + 2 * 2 + 3
+    assert compared == 2 * 3 + 2 * 2 + 2 * 3 + 3
 
 
 def test_plot_of_time_holds_its_csv(composed: Document) -> None:
@@ -113,6 +120,8 @@ def test_plots_of_a_report(composed: Document) -> None:
         "toy-paper-map-by-bits",
         "toy-strict-map-at-k",
         "toy-strict-map-by-bits",
+        "toy-paper-precision-recall",
+        "toy-strict-precision-recall",
         "toy-map-by-time",
         "toy-training-loss",
     ]
@@ -157,3 +166,13 @@ def test_no_runs_is_an_input_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="bench run"):
         write_report([], tmp_path / "report")
     assert not (tmp_path / "report").exists()
+
+
+def test_variants_that_differ_near_their_ends_are_told_apart_in_legends(builder: Any) -> None:
+    for weight in (0.25, 0.75):
+        title = "An architecture with a name that fills the legend"
+        builder.add("alpha", 16, title=title, epochs=0, parameters={"weight": weight})
+    with settings():
+        plot = compose(name_runs(builder.store.runs())).plots[0]
+    shown = [text.get_text() for text in plot.figure.legends[0].get_texts()]
+    assert [text[-13:] for text in shown] == ["(weight=0.25)", "(weight=0.75)"]

@@ -1,0 +1,101 @@
+"""Confidence intervals, and protocols side by side."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bench.errors import InputError
+from bench.metrics.statistics import bootstrap_mean
+from bench.report.confidence import bootstrap_means
+from bench.report.document import Document, compose
+from bench.report.plots import settings
+from bench.report.render import Table
+from bench.report.runs import name_runs
+from bench.store import PER_QUERY, StoredRun
+
+
+def document_of(builder: Any) -> Document:
+    with settings():
+        return compose(name_runs(builder.store.runs()))
+
+
+def table_of(document: Document, name: str) -> Table:
+    return next(table for table in document.tables if table.name == name)
+
+
+@pytest.mark.parametrize("queries", [1, 37, 1500])
+def test_many_series_at_once_are_the_series_one_by_one(queries: int) -> None:
+    generator = np.random.default_rng(queries)
+    series = {name: generator.random(queries) ** 2 for name in "abc"}
+    found = bootstrap_means(series)
+    for name, values in series.items():
+        assert found[name] == pytest.approx(bootstrap_mean(values), rel=1e-12)
+
+
+def test_interval_of_a_share_is_the_one_in_textbooks() -> None:
+    queries, share = 4000, 0.3
+    values = (np.arange(queries) < share * queries).astype(float)
+    low, high = bootstrap_means({"share": values})["share"]
+    half = 1.96 * math.sqrt(share * (1 - share) / queries)
+    assert low == pytest.approx(share - half, abs=0.1 * half)
+    assert high == pytest.approx(share + half, abs=0.1 * half)
+
+
+def test_nothing_has_no_intervals() -> None:
+    assert bootstrap_means({}) == {}
+
+
+def test_table_holds_both_protocols_and_the_interval_of_the_mean_seed(
+    composed: Document, runs: list[StoredRun]
+) -> None:
+    table = table_of(composed, "toy-protocols")
+    assert list(table.header) == [
+        "method", "bits", "paper mAP@20", "paper 95% CI", "strict mAP@20", "strict 95% CI", "seeds", "note",
+    ]  # fmt: skip
+    shown = [[cell.text for cell in row] for row in table.rows]
+    assert [row[1] for row in shown] == ["16"] * 4 + ["32"] * 4 + ["64"] * 4
+    row = next(row for row in shown if row[:2] == ["BETA", "16"])
+    folders = [run.folder for run in runs if (run.record.spec.method, run.record.spec.bits) == ("beta", 16)]
+    for column, protocol in ((2, "paper"), (4, "strict")):
+        seeds = [np.load(folder / PER_QUERY)[f"{protocol}@20"] for folder in folders]
+        means = [values.mean() for values in seeds]
+        assert row[column] == f"{np.mean(means):.3f} ± {np.std(means, ddof=1):.3f}"
+        low, high = bootstrap_mean(np.stack(seeds))
+        assert row[column + 1] == f"{low:.3f}–{high:.3f}"
+    assert row[6] == "2"
+
+
+def test_table_names_what_its_columns_mean(composed: Document) -> None:
+    notes = " ".join(table_of(composed, "toy-protocols").notes)
+    assert "Protocol paper: AP@k is divided by k;" in notes
+    assert "Protocol strict: AP@k is divided by the smaller of k" in notes
+    assert "Mean ± standard deviation over the seeds 0, 1." in notes
+    assert "percentile bootstrap over queries" in notes
+
+
+def test_failed_rows_stay_and_say_why(builder: Any) -> None:
+    builder.add("alpha", 16)
+    builder.add("beta", 16, reason="no such device")
+    table = table_of(document_of(builder), "toy-protocols")
+    assert [cell.text for cell in table.rows[1]] == ["BETA", "16", "–", "–", "–", "–", "failed: no such device"]
+
+
+def test_no_interval_without_all_values_per_query(builder: Any) -> None:
+    builder.add("alpha", 16, seed=0)
+    (builder.add("alpha", 16, seed=1).folder / PER_QUERY).unlink()
+    row = table_of(document_of(builder), "toy-protocols").rows[0]
+    assert "±" in row[2].text
+    assert row[3].text == "–"
+
+
+def test_unreadable_values_per_query_are_named(builder: Any) -> None:
+    path: Path = builder.add("alpha", 16).folder / PER_QUERY
+    path.write_bytes(b"PK\x03\x04 cut short")
+    with pytest.raises(InputError, match=r"average_precision\.npz: cannot be read.*bench evaluate"):
+        document_of(builder)
+    np.savez(path, allow_pickle=False, **{"paper@20": np.zeros(3)})
+    with pytest.raises(InputError, match=r"paper@20 has shape \(3,\) where the record counts 40 queries"):
+        document_of(builder)

@@ -1,0 +1,96 @@
+"""The metrics beside mAP@k."""
+
+import json
+import statistics
+from typing import Any
+
+import pytest
+
+from bench.report import frames, other_metrics
+from bench.report.document import Document
+from bench.report.runs import name_runs
+from bench.store import RECORD, Store, StoredRun
+
+
+def values_of(runs: list[StoredRun], method: str, bits: int) -> list[dict[str, Any]]:
+    return [
+        run.record.metrics["paper"]
+        for run in runs
+        if (run.record.spec.method, run.record.spec.bits, run.record.status) == (method, bits, "done")
+    ]
+
+
+def edit_metrics(store: Store, **values: Any) -> None:
+    """Put values into the metrics of every stored record, under every protocol."""
+    for run in store.runs():
+        path = run.folder / RECORD
+        record = json.loads(path.read_text(encoding="utf-8"))
+        for metrics in record["metrics"].values():
+            metrics.update(values)
+        path.write_text(json.dumps(record), encoding="utf-8")
+
+
+def test_table_shows_the_stored_metrics(composed: Document, runs: list[StoredRun]) -> None:
+    table = next(table for table in composed.tables if table.name == "toy-paper-other-metrics")
+    assert list(table.header) == [
+        "method", "bits", "precision@20", "recall@20", "NDCG@20", "mAP, whole ranking", "precision, radius 2", "seeds",
+        "note",
+    ]  # fmt: skip
+    row = next(row for row in table.rows if (row[0].text, row[1].text) == ("BETA", "64"))
+    stored = values_of(runs, "beta", 64)
+    columns = [
+        [values["precision"]["20"] for values in stored],
+        [values["recall"]["20"] for values in stored],
+        [values["ndcg"]["20"] for values in stored],
+        [values["map_full"] for values in stored],
+        [values["precision_radius2"] for values in stored],
+    ]
+    for cell, column in zip(row[2:7], columns, strict=True):
+        assert cell.text == f"{statistics.mean(column):.3f} ± {statistics.stdev(column):.3f}"
+    assert row[7].text == "2"
+    assert table.notes[0].startswith("Protocol paper: AP@k is divided by k;")
+
+
+def test_queries_that_find_nothing_are_counted(builder: Any) -> None:
+    builder.add("alpha", 16)
+    edit_metrics(builder.store, queries_empty_radius2=5)
+    table = other_metrics.table(name_runs(builder.store.runs()), ["paper"], 20)
+    assert table.header[-1] == "nothing within 2"
+    assert table.rows[0][-1].text == "12.5 %"  # 5 of 40
+    assert "Nothing within 2: the share of such queries." in table.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"), [((0.125,), "12.5 %"), ((0.125, 0.01), "12.5 ± 1.0 %"), ((float("nan"),), "–")]
+)
+def test_shares(values: tuple[float, ...], shown: str) -> None:
+    assert other_metrics.share(*values) == shown
+
+
+def test_protocols_that_agree_share_a_table(builder: Any) -> None:
+    builder.add("alpha", 16)
+    assert other_metrics.protocol_groups(name_runs(builder.store.runs()), 20) == [["paper"], ["strict"]]
+    same = {str(k): 0.5 for k in (5, 20, 40, 60, 80, 100)}
+    edit_metrics(builder.store, precision=same, recall=same, ndcg=same)
+    runs = name_runs(builder.store.runs())
+    assert other_metrics.protocol_groups(runs, 20) == [["paper", "strict"]]
+    notes = other_metrics.table(runs, ["paper", "strict"], 20).notes[0]
+    assert "Protocol paper:" in notes
+    assert "Protocol strict:" in notes
+    assert "come out the same under each" in notes
+
+
+def test_curves_are_means_over_seeds_at_every_radius(runs: list[StoredRun]) -> None:
+    curves = other_metrics.curves(name_runs(runs), "paper")
+    rows = curves[(curves["method"] == "BETA") & (curves["bits"] == 16)]
+    stored = [values["precision_recall"] for values in values_of(runs, "beta", 16)]
+    assert rows["radius"].tolist() == list(range(17))
+    for radius, row in enumerate(rows.itertuples()):
+        precisions = [curve["precision"][radius] for curve in stored]
+        assert row.precision == pytest.approx(statistics.mean(precisions))
+        assert row.precision_std == pytest.approx(statistics.stdev(precisions), abs=1e-12)
+        assert row.recall == pytest.approx(radius / 16)
+
+
+def test_a_cut_off_that_was_not_evaluated_gives_no_rows(runs: list[StoredRun]) -> None:
+    assert frames.other_metrics(name_runs(runs), 7).empty
