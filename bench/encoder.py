@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +17,8 @@ from torch import nn
 
 from bench.data.features import ArrayFeatures, Features
 from bench.errors import InputError
+from bench.inference.backends import Forward, prepare
+from bench.inference.stream import encoded_blocks
 from bench.registry import Registry, load_registry
 from bench.text import validation_message
 
@@ -44,6 +47,7 @@ class Encoder:
     module: nn.Module
     history: list[dict[str, float]] = field(default_factory=list)
     """Training losses, a row an epoch; empty for methods that train in one go."""
+    _forwards: dict[tuple[str, str, str], Forward] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def device(self) -> torch.device:
@@ -51,36 +55,56 @@ class Encoder:
         tensors = [*self.module.parameters(), *self.module.buffers()]
         return tensors[0].device if tensors else torch.device("cpu")
 
-    def encode(self, features: Features | NDArray[np.floating[Any]]) -> NDArray[np.int8]:
+    def encode(
+        self, features: Features | NDArray[np.floating[Any]], backend: str = "eager", precision: str = "float32"
+    ) -> NDArray[np.int8]:
         """Codes (n, K) int8 in {−1, +1} of features (n, T, D); a relaxed output of exactly 0 counts as +1.
 
-        Raises InputError if T or D is not what the encoder was fitted on, or a feature is NaN or infinite.
+        `backend` is `eager`, `compiled` (PyTorch's compiler, which needs a C++ compiler) or `onnx` (ONNX Runtime, on
+        the CPU); `precision` is `float32` or, faster on processors that have it, `bfloat16`, which flips a few bits.
+        Raises InputError if T or D is not what the encoder was fitted on, a feature is NaN or infinite, or the backend
+        cannot run here.
         """
         videos = features if isinstance(features, Features) else ArrayFeatures(np.asarray(features))
-        count, frames, dimensions = videos.shape
-        expected = (self.description.frames, self.description.dimensions)
-        if (frames, dimensions) != expected:
+        self.require_shape(videos)
+        codes = np.empty((len(videos), self.description.bits), dtype=np.int8)
+        for start, block in self.encode_blocks(videos, backend, precision):
+            codes[start : start + len(block)] = block
+        return codes
+
+    def encode_blocks(
+        self, videos: Features, backend: str, precision: str, first: int = 0
+    ) -> Iterator[tuple[int, NDArray[np.int8]]]:
+        """(first video, codes) of block after block, from a video on; see `bench.inference.stream.encoded_blocks`."""
+        forward = self.forward(backend, precision)
+        return encoded_blocks(forward, videos, self.description.bits, self.description.method, first)
+
+    def forward(self, backend: str = "eager", precision: str = "float32") -> Forward:
+        """What turns features (n, T, D), 1 ≤ n ≤ 64, into relaxed outputs (n, K), as numpy float32 arrays.
+
+        Made at the first call from the weights of then, and kept. Raises InputError as `encode` does.
+        """
+        key = (backend, precision, str(self.device))
+        if key not in self._forwards:
+            description = self.description
+            shape = (description.frames, description.dimensions)
+            self._forwards[key] = prepare(self.module, description.method, shape, backend, precision)
+        return self._forwards[key]
+
+    def require_shape(self, videos: Features) -> None:
+        """InputError if T or D is not what the encoder was fitted on."""
+        given, expected = videos.shape[1:], (self.description.frames, self.description.dimensions)
+        if given != expected:
             raise InputError(
-                f"features have (frames, dimensions) = {(frames, dimensions)}; this {self.description.method} encoder "
+                f"features have (frames, dimensions) = {given}; this {self.description.method} encoder "
                 f"was fitted on {expected}"
             )
-        codes = np.empty((count, self.description.bits), dtype=np.int8)
-        self.module.eval()
-        with torch.inference_mode():
-            for start in range(0, count, BATCH):
-                block = videos[start : start + BATCH]
-                if not np.isfinite(block).all():
-                    raise InputError(f"features of videos {start} to {start + len(block) - 1}: NaN or infinite values")
-                relaxed = self.module(torch.from_numpy(block).to(self.device))
-                if relaxed.shape != (len(block), self.description.bits):
-                    raise RuntimeError(
-                        f"{self.description.method} gave outputs of shape {tuple(relaxed.shape)} for {len(block)} "
-                        f"videos; expected {(len(block), self.description.bits)}"
-                    )
-                if not torch.isfinite(relaxed).all():
-                    raise RuntimeError(f"{self.description.method} gave NaN or infinite outputs")
-                codes[start : start + len(block)] = torch.where(relaxed >= 0, 1, -1).to(torch.int8).cpu().numpy()
-        return codes
+
+    def export(self, path: Path | str) -> None:
+        """Write the encoder as an ONNX file; see `bench.inference.onnx_file.export`."""
+        from bench.inference.onnx_file import export  # noqa: PLC0415  needs an optional extra
+
+        export(self.module, self.description, Path(path))
 
     def save(self, folder: Path | str) -> None:
         """Write `encoder.json` and `encoder.safetensors` into `folder`, replacing an encoder that is there."""

@@ -9,9 +9,10 @@ from torch.nn import functional
 
 from bench.dropout import Dropout
 
+from .inference import EPSILON, InferenceBth
+
 DROPOUT = 0.1
 FEED_FORWARD = 4
-EPSILON = 1e-6
 
 
 class LayerNorm(nn.Module):
@@ -80,6 +81,10 @@ class BthEncoder(nn.Module):
 
     def forward(self, videos: Tensor) -> Tensor:
         return self.frame_codes(self.hidden(videos)).mean(dim=1)
+
+    def inference_module(self) -> nn.Module:
+        """The same function for encoding, faster."""
+        return InferenceBth(self)
 
 
 class BthNetwork(nn.Module):

@@ -14,6 +14,7 @@ from torch.nn import functional
 from bench.dropout import Dropout
 
 from .gates import LongRangeGate, MiddleRangeGate, ShortRangeGate
+from .inference import InferenceMcMlp
 
 Branch = Literal["long", "middle", "short"]
 DROPOUT = 0.5
@@ -56,7 +57,8 @@ def mlp(size: int) -> nn.Sequential:
 class McMlp(nn.Module):
     """Frame features (B, T, D) → relaxed codes (B, K) in (−1, 1).
 
-    This is the plain definition, which encodes; training runs the same function as `training_pass` lays it out.
+    This is the plain definition; training runs the same function as `training_pass` lays it out, encoding as
+    `inference` does.
     """
 
     alpha: Tensor
@@ -95,3 +97,7 @@ class McMlp(nn.Module):
     def relaxed(self, frames: Tensor) -> Tensor:
         """Relaxed codes (B, K) of frame embeddings (B, T, H)."""
         return torch.tanh(self.alpha * self.binary(frames)).mean(dim=1)
+
+    def inference_module(self) -> nn.Module:
+        """The same function for encoding, faster."""
+        return InferenceMcMlp(self)

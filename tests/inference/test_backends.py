@@ -1,0 +1,107 @@
+"""Backends and precisions: the same codes by every way, and one line where a way is closed."""
+
+import importlib.util
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bench.data.dataset import Dataset
+from bench.encoder import Encoder
+from bench.errors import InputError
+from bench.fitting import fit
+from bench.inference.backends import CHUNK
+
+from .conftest import deep_encoder, plain, random_videos
+
+needs_onnx = pytest.mark.skipif(importlib.util.find_spec("onnxruntime") is None, reason="needs the extra onnx")
+
+
+@needs_onnx
+def test_onnx_codes(deep: Encoder) -> None:
+    videos = random_videos(CHUNK + 3)
+    relaxed = plain(deep.module, videos)
+    given = np.concatenate([deep.forward("onnx")(videos[:CHUNK]), deep.forward("onnx")(videos[CHUNK:])])
+    np.testing.assert_allclose(given, relaxed, rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(deep.encode(videos, backend="onnx"), np.where(relaxed >= 0, 1, -1))
+
+
+@needs_onnx
+def test_onnx_codes_of_a_shallow_method(tiny: Dataset) -> None:
+    encoder = fit("itq", tiny, bits=8, device="cpu")
+    videos = tiny.gallery.features
+    np.testing.assert_array_equal(encoder.encode(videos, backend="onnx"), encoder.encode(videos))
+
+
+def test_compiled_batches_are_filled_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    batches: list[int] = []
+
+    def compile_nothing(network: nn.Module, **_: Any) -> Any:
+        def run(videos: torch.Tensor) -> torch.Tensor:
+            batches.append(len(videos))
+            outputs: torch.Tensor = network(videos)
+            return outputs
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", compile_nothing)
+    encoder = deep_encoder("mixer-mrd")
+    for count in (1, 2, CHUNK - 1, CHUNK, 2 * CHUNK + 1):
+        videos = random_videos(count)
+        np.testing.assert_array_equal(encoder.encode(videos, backend="compiled"), encoder.encode(videos))
+    assert set(batches) == {1, CHUNK}
+
+
+def test_what_cannot_be_compiled_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    def no_compiler(*_: Any, **__: Any) -> Any:
+        def run(_: torch.Tensor) -> torch.Tensor:
+            raise InvalidCxxCompiler
+
+        return run
+
+    monkeypatch.setattr(torch, "compile", no_compiler)
+    with pytest.raises(InputError, match=r"backend compiled: bth cannot be compiled here \(.*install a C\+\+ compiler"):
+        deep_encoder("bth").encode(random_videos(1), backend="compiled")
+
+
+def test_bfloat16_flips_few_bits(deep: Encoder) -> None:
+    videos = random_videos(CHUNK)
+    codes = deep.encode(videos, precision="bfloat16")
+    # Half of the bits, if there were nothing in common.
+    assert (codes != deep.encode(videos)).mean() < 0.03
+
+
+def test_mistakes(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder, videos = deep_encoder("mlp-mixer"), random_videos(1)
+    with pytest.raises(InputError, match="unknown backend 'onxx': did you mean onnx"):
+        encoder.encode(videos, backend="onxx")
+    with pytest.raises(InputError, match="unknown precision 'float16': did you mean bfloat16"):
+        encoder.encode(videos, precision="float16")
+    with pytest.raises(InputError, match="backend onnx encodes in float32"):
+        encoder.encode(videos, backend="onnx", precision="bfloat16")
+    with pytest.raises(InputError, match="lsh encodes in float32 only"):
+        fit("lsh", tiny, bits=8).encode(tiny.gallery.features, precision="bfloat16")
+    with pytest.raises(InputError, match=r"\(frames, dimensions\) = \(25, 9\); this mlp-mixer encoder was fitted on"):
+        encoder.encode(random_videos(1, dimensions=9))
+    monkeypatch.setattr("bench.inference.onnx_file.find_spec", lambda _: None)
+    with pytest.raises(InputError, match=r"not installed: pip install 'vhbench\[onnx\]'"):
+        encoder.encode(videos, backend="onnx")
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_the_first_video_with_a_bad_value_is_named(bad: float) -> None:
+    videos = random_videos(100)
+    videos[70, 3, 4] = videos[90, 0, 0] = bad
+    with pytest.raises(InputError, match="features of video 70: NaN or infinite values"):
+        deep_encoder("mlp-mixer").encode(videos)
+
+
+def test_large_finite_values_are_no_mistake() -> None:
+    videos = np.full((2, 25, 40), 3e38, dtype=np.float32)
+    encoder = deep_encoder("mlp-mixer")
+    with pytest.raises(RuntimeError, match="mlp-mixer gave NaN or infinite outputs"):
+        encoder.encode(videos)

@@ -1,0 +1,52 @@
+"""Exported encoders: what ONNX Runtime gives from the file alone."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bench.encoder import Encoder
+from bench.errors import InputError
+
+from .conftest import deep_encoder, golden_encoder, plain, random_videos
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+
+
+def test_codes_of_the_file(deep: Encoder, tmp_path: Path) -> None:
+    path = tmp_path / "encoder.onnx"
+    deep.export(path)
+    assert [each.name for each in tmp_path.iterdir()] == ["encoder.onnx"]
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for count in (1, 2, 7):
+        videos = random_videos(count)
+        codes, relaxed = session.run(None, {"features": videos})
+        expected = plain(deep.module, videos)
+        assert codes.dtype == np.int8
+        np.testing.assert_allclose(relaxed, expected, rtol=0, atol=1e-5)
+        np.testing.assert_array_equal(codes, np.where(expected >= 0, 1, -1))
+    stored = session.get_modelmeta().custom_metadata_map
+    description = deep.description
+    assert stored["method"] == description.method
+    assert (stored["bits"], stored["frames"], stored["dimensions"]) == ("24", "25", "40")
+    assert json.loads(stored["parameters"])["hidden"] == 48
+    assert stored["convention"] == "codes: int8 in -1, +1; +1 where relaxed >= 0"
+
+
+@pytest.mark.parametrize("name", ["mcmsh", "bth"])
+@pytest.mark.filterwarnings("ignore:.*never uses them")
+def test_the_authors_codes(name: str, tmp_path: Path) -> None:
+    encoder, truth = golden_encoder(name, tmp_path)
+    encoder.export(tmp_path / "authors.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "authors.onnx", providers=["CPUExecutionProvider"])
+    np.testing.assert_array_equal(session.run(["codes"], {"features": truth["x"]})[0], truth["codes"])
+
+
+def test_mistakes(tmp_path: Path) -> None:
+    encoder = deep_encoder("mlp-mixer")
+    with pytest.raises(InputError, match=r"encoder\.pt: encoders are exported as ONNX; name a file"):
+        encoder.export(tmp_path / "encoder.pt")
+    with pytest.raises(InputError, match="name a file in a folder that is there"):
+        encoder.export(tmp_path / "nowhere" / "encoder.onnx")
