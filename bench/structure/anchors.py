@@ -1,4 +1,4 @@
-"""Anchors: k-means centres, the nearest anchors of every video, and the centres in few dimensions.
+"""Anchors: the nearest ones of every video, and the centres in few dimensions.
 
 Points (N, D) may be an array or a memory map (`numpy.load(..., mmap_mode="r")`): they are read a block at a time and
 never copied whole, so that what must fit into memory is the anchors and a few numbers per video.
@@ -9,53 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import InputError
-
 FloatArray = NDArray[np.floating[Any]]
 # Candidates beyond the asked number whose distances are computed again exactly: float32 products may swap neighbours.
 SPARE = 4
 # Of the largest scratch array of `nearest_anchors`, which holds a few of them.
 BLOCK_BYTES = 32 * 2**20
-
-
-def require_anchors(anchors: int, videos: int) -> None:
-    """InputError unless `anchors` centres can be found among `videos` videos."""
-    if anchors > videos:
-        raise InputError(f"anchors: {anchors} are asked for, but there are only {videos} training videos; set fewer")
-
-
-def kmeans(points: NDArray[np.float32], anchors: int, seed: int, iterations: int = 25) -> NDArray[np.float32]:
-    """Centres of k-means, (at most `anchors`, D); clusters that end empty are left out, as the authors do.
-
-    Runs on the GPUs where faiss is a build with GPU support that sees some.
-
-    Args:
-        points: (N, D) float32 and contiguous, in memory or mapped; anything else is copied whole.
-        anchors: how many centres, 1 to N.
-        seed: the same points and seed give the same centres on the same kind of device.
-        iterations: of Lloyd's algorithm.
-
-    Raises:
-        InputError: fewer points than anchors.
-    """
-    import faiss  # noqa: PLC0415  half a second that runs without anchors need not spend
-
-    require_anchors(anchors, len(points))
-    points = np.ascontiguousarray(points, dtype=np.float32)
-    # No subsampling (faiss takes 256 points a centre by default), no warning where there are fewer than 39 a centre.
-    clustering = faiss.Kmeans(
-        points.shape[1],
-        anchors,
-        niter=iterations,
-        seed=seed % 2**31,
-        max_points_per_centroid=len(points),
-        min_points_per_centroid=1,
-        gpu=faiss.get_num_gpus() > 0,
-    )
-    clustering.train(points)
-    centres = np.asarray(clustering.centroids, dtype=np.float32)
-    _, nearest = clustering.index.search(points, 1)
-    return centres[np.bincount(nearest[:, 0], minlength=len(centres)) > 0]
 
 
 def nearest_anchors(

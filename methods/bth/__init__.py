@@ -13,8 +13,8 @@ from bench.context import FitContext
 from bench.corruption import draw_corruption
 from bench.data.features import Features
 from bench.method import Shape
-from bench.structure.anchors import kmeans, require_anchors
 from bench.structure.graph import AnchorGraph, anchor_graph
+from bench.structure.kmeans import kmeans, require_anchors
 from bench.structure.losses import cluster_loss, similarity_loss
 from bench.structure.pairs import draw_pairs
 from bench.training import Batch, DeepMethod, Draw, Schedule, train
@@ -45,6 +45,7 @@ class Bth(DeepMethod):
 
     name = "bth"
     title = "BTH"
+    revision = 2
     paper = "Li et al., Self-Supervised Video Hashing via Bidirectional Transformers, CVPR 2021"
     Parameters: ClassVar = BthParameters
     parameters: BthParameters

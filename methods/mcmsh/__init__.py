@@ -13,8 +13,9 @@ from bench.context import FitContext
 from bench.corruption import draw_corruption
 from bench.data.features import Features, mean_pool
 from bench.method import Shape
-from bench.structure.anchors import kmeans, principal_components, require_anchors
+from bench.structure.anchors import principal_components
 from bench.structure.graph import AnchorGraph, anchor_graph
+from bench.structure.kmeans import kmeans, require_anchors
 from bench.structure.losses import cluster_loss, similarity_loss
 from bench.structure.pairs import draw_pairs
 from bench.training import AuthorsWeights, Batch, DeepMethod, Draw, Schedule
@@ -45,6 +46,7 @@ class Mcmsh(DeepMethod):
 
     name = "mcmsh"
     title = "MCMSH"
+    revision = 2
     paper = (
         "Hao et al., Unsupervised Video Hashing with Multi-granularity Contextualization and Multi-structure "
         "Preservation, ACM MM 2022"

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.structure.anchors import kmeans, nearest_anchors
+from bench.structure.anchors import nearest_anchors
 from bench.structure.graph import AnchorGraph, graph_of_nearest
+from bench.structure.kmeans import kmeans
 from bench.structure.pairs import draw_pairs
 
 ANCHORS = 2000

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bench.structure import anchors as module
-from bench.structure.anchors import kmeans, nearest_anchors
+from bench.structure import kmeans as kmeans_module
+from bench.structure.anchors import nearest_anchors
 from bench.structure.graph import anchor_graph
+from bench.structure.kmeans import kmeans
 
 
 @pytest.fixture
@@ -36,7 +38,8 @@ def test_mapped_points_are_never_copied_whole(tmp_path: Path, monkeypatch: pytes
     size = (20_000, 256)
     np.save(tmp_path / "points.npy", np.random.default_rng(0).standard_normal(size, dtype=np.float32))
     mapped = np.load(tmp_path / "points.npy", mmap_mode="r")
-    monkeypatch.setattr(module, "BLOCK_BYTES", 2**20)
+    for blocked in (module, kmeans_module):
+        monkeypatch.setattr(blocked, "BLOCK_BYTES", 2**20)
     kmeans(mapped[:100], 4, seed=0, iterations=1)  # imports faiss
     tracemalloc.start()
     anchor_graph(mapped, kmeans(mapped, 8, seed=0, iterations=1))

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scipy.stats import chisquare
 
 from bench.errors import InputError
-from bench.structure.anchors import kmeans, nearest_anchors, principal_components
+from bench.structure.anchors import nearest_anchors, principal_components
 from bench.structure.graph import AnchorGraph, anchor_graph
+from bench.structure.kmeans import kmeans
 from bench.structure.pairs import draw_pairs
 
 DenseTags = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.int64]]
