@@ -23,7 +23,6 @@ from bench.registry import Registry, load_registry
 from bench.text import validation_message
 
 DESCRIPTION, WEIGHTS = "encoder.json", "encoder.safetensors"
-BATCH = 256
 
 
 class EncoderDescription(BaseModel):

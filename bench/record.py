@@ -11,7 +11,7 @@ Status = Literal["done", "failed", "timeout", "skipped"]
 
 
 class Timing(BaseModel):
-    """Encoding time a video, in milliseconds: median and quartiles over repeats of one batch."""
+    """Time a video (or a query), in milliseconds, over repeats of one batch after a warm-up."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -20,24 +20,105 @@ class Timing(BaseModel):
     median_ms: float
     lower_ms: float
     upper_ms: float
+    """Quartiles."""
+    low_ms: float
+    high_ms: float
+    """The 95 % confidence interval of the median, by order statistics."""
+    noisy: bool
+    """Half of that interval is more than a tenth of the median."""
 
 
-class Costs(BaseModel):
-    """What encoding costs. FLOPs are multiply-adds of one video, as fvcore counts them."""
+class Rates(BaseModel):
+    """The machine at its best: multiply-adds a second of matrix products, bytes a second read and written by a copy."""
 
     model_config = ConfigDict(frozen=True)
 
+    float32: float
+    bfloat16: float
+    copy_bytes: float
+
+
+class EncodingTimes(BaseModel):
+    """Encoding times on a device with so many threads."""
+
+    model_config = ConfigDict(frozen=True)
+
+    device: str
+    """`cpu`, or the name of the GPU."""
+    threads: int
+    rates: Rates
+    sweep: list[Timing]
+    """By batch size, from 1 on; features lie in the device's memory."""
+    with_transfer: list[Timing] = []
+    """The same with the copy of the features to the GPU; empty on the CPU."""
+    modules: dict[str, float] = {}
+    """Milliseconds a video in each part of the encoding network at the best batch size; `rest`: between the parts."""
+
+    @property
+    def single(self) -> Timing:
+        """At batch 1: the latency."""
+        return self.sweep[0]
+
+    @property
+    def best(self) -> Timing:
+        """At the batch size with the highest throughput."""
+        return min(self.sweep, key=lambda timing: timing.median_ms)
+
+
+class SearchTime(BaseModel):
+    """Time a query of finding the `nearest` of a gallery of random codes by Hamming distance, exactly."""
+
+    model_config = ConfigDict(frozen=True)
+
+    gallery: int
+    nearest: int
+    threads: int
+    timing: Timing
+
+
+class Costs(BaseModel):
+    """What encoding costs. docs/costs.md says what each figure includes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    parameters_instantiated: int
     parameters_trained: int
     parameters_encode: int
     flops: int
+    """Multiply-adds of one video, as fvcore counts them."""
+    flops_by_module: dict[str, int]
+    """The same by submodule, those of a submodule's own parts included."""
     uncounted_operators: dict[str, int]
     """Operators that fvcore has no count for, with their number of calls in one encoding."""
+    other_operations: dict[str, int]
+    """Operations, by operator, of those that fvcore leaves out and whose formula is known."""
     encoder_bytes: int
+    """The weights on disk."""
     code_bytes: int
-    device: str
-    threads: int
-    single: Timing
-    batched: Timing
+    peak_bytes: dict[int, int]
+    """Peak memory of encoding, by batch size."""
+    encoding: list[EncodingTimes]
+    """The CPU with one thread, with all, and the GPU if there is one."""
+    search: SearchTime | None = None
+    loading: Timing | None = None
+    """Reading features, which no other time includes."""
+    processor: str
+    measured_on: str
+    """The run whose encoder was measured: encoders that are alike share their figures."""
+    measured_at: str
+
+    @property
+    def main(self) -> EncodingTimes:
+        """The times that a report shows first: the GPU's, else those with all threads."""
+        return self.encoding[-1]
+
+    @property
+    def device(self) -> str:
+        return self.main.device
+
+    @property
+    def threads(self) -> int:
+        return self.main.threads
 
 
 class RunRecord(BaseModel):
@@ -56,7 +137,7 @@ class RunRecord(BaseModel):
     dataset: Summary
     started: str
     durations: dict[str, float]
-    """Seconds of each phase: fit, encode, evaluate, profile."""
+    """Seconds of each phase: fit, encode, evaluate."""
     checkpoint: str = "last epoch"
     """How the evaluated weights were chosen; never by test labels."""
     history: list[dict[str, float]] = []
@@ -64,6 +145,7 @@ class RunRecord(BaseModel):
     metrics: dict[str, dict[str, Any]] = {}
     """By protocol name: `bench.metrics.Scores.to_json()`."""
     costs: Costs | None = None
+    """None until measured; a bound, which sees labels, never is."""
     environment: dict[str, Any]
     checksums: dict[str, str] = {}
     """SHA-256 of the files beside the record."""

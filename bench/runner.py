@@ -1,9 +1,9 @@
-"""Doing runs: fit, encode, evaluate, measure, store."""
+"""Doing runs: fit, encode, evaluate, store; then measuring what encoding costs, when nothing else runs."""
 
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,13 +20,16 @@ from bench.evaluation import evaluate_codes, write_per_query
 from bench.fitting import fit_method, inputs
 from bench.method import Method
 from bench.metrics import PROTOCOLS
-from bench.profile.costs import measure_costs
 from bench.profile.environment import environment
-from bench.record import Costs, RunRecord
-from bench.store import CODES, ENCODER, PER_QUERY, TRACEBACK, Store, StoredRun
+from bench.profile.measurement import measure_runs
+from bench.record import RunRecord
+from bench.store import CODES, ENCODER, PER_QUERY, TRACEBACK, Store, StoredRun, write_record
 from bench.sweep import PlannedRun
-from bench.training import DeepMethod
+from bench.training import DeepMethod, TrainingError
+from bench.training.processes import agreed, join_processes, process_count, process_rank
+from bench.training.states import TrainingStates, code_digest
 
+UNMEASURED = "costs could not be measured"
 Existing = Literal["reuse", "rerun", "retry-failed", "only-cached"]
 
 
@@ -49,7 +52,14 @@ class Runner:
     say: Callable[[str], None] = lambda line: None
 
     def run(self, planned: Sequence[PlannedRun]) -> list[StoredRun]:
-        """Do what is not stored yet, as the policy for existing results says; all stored runs, in order."""
+        """Do what is not stored yet, as the policy for existing results says; all stored runs, in order.
+
+        Under `torchrun` process 0 does this, and the others take part in its training only: they return nothing.
+        """
+        join_processes(self.device)
+        if process_rank():
+            self._follow(planned)
+            return []
         finished: list[StoredRun] = []
         found = self._load(planned)
         for number, run in enumerate(planned, start=1):
@@ -59,28 +69,70 @@ class Runner:
             if stored is not None and not self._again(stored):
                 self.say(f"{label}: {stored.record.status}, stored")
                 finished.append(stored)
+                agreed(False)
                 continue
             if self.existing == "only-cached":
                 self.say(f"{label}: not stored, left out (--existing only-cached)")
+                agreed(False)
                 continue
+            agreed(True)
             done = self._do(run, found[run.summary.fingerprint])
             seconds = sum(done.record.durations.values())
             reason = f": {done.record.reason}" if done.record.reason else ""
             self.say(f"{label}: {done.record.status} in {seconds:.1f} s{reason}")
             finished.append(done)
-        return finished
+        return self._measure(planned, finished, found)
+
+    def _measure(
+        self, planned: Sequence[PlannedRun], finished: Sequence[StoredRun], found: Mapping[str, Dataset]
+    ) -> list[StoredRun]:  # fmt: skip
+        """The runs with their costs: those that lack them are measured together, and their records written again."""
+        by_identity = {run.spec.identity: run for run in planned}
+        lacking = {stored.record.spec.identity: stored for stored in finished if self._unmeasured(stored)}
+        measured = measure_runs([by_identity[identity] for identity in lacking], self.device, found, self.say)
+        for (identity, stored), costs in zip(list(lacking.items()), measured, strict=True):
+            if isinstance(costs, Exception):  # the run keeps its quality
+                record = stored.record.model_copy(update={"reason": f"{UNMEASURED}: {_reason(costs)}"})
+            else:
+                record = stored.record.model_copy(update={"reason": None, "costs": costs})
+            write_record(stored.folder, record)
+            lacking[identity] = StoredRun(stored.folder, record)
+        return [lacking.get(stored.record.spec.identity, stored) for stored in finished]
+
+    def _unmeasured(self, stored: StoredRun) -> bool:
+        """Is this a finished run whose costs are to be measured?"""
+        record = stored.record
+        if self.existing == "only-cached" or record.status != "done" or record.costs or record.uses_labels:
+            return False
+        return self.existing != "reuse" or not (record.reason or "").startswith(UNMEASURED)
 
     def _load(self, planned: Sequence[PlannedRun]) -> dict[str, Dataset]:
         """The datasets of the runs that will be done, by fingerprint, all read and checked before the first is done."""
         found: dict[str, Dataset] = {}
         for run in planned:
             stored = self.store.find(run.spec)
-            if self.existing == "only-cached" or (stored is not None and not self._again(stored)):
+            kept = stored is not None and not self._again(stored) and not self._unmeasured(stored)
+            if self.existing == "only-cached" or kept:
                 continue
             if run.summary.fingerprint not in found:
                 self.say(f"loading {run.summary.name}")
                 found[run.summary.fingerprint] = run.source.load()
         return found
+
+    def _follow(self, planned: Sequence[PlannedRun]) -> None:
+        found: dict[str, Dataset] = {}
+        for run in planned:
+            if not agreed(False) or not issubclass(run.method, DeepMethod):
+                continue
+            if run.summary.fingerprint not in found:
+                found[run.summary.fingerprint] = run.source.load()
+            with suppress(TrainingError):
+                fit_method(run.instantiate(), found[run.summary.fingerprint], self._context(run, SilentProgress()))
+
+    def _context(self, run: PlannedRun, progress: Progress) -> FitContext:
+        states = TrainingStates(self.store.training_folder(run.spec) / code_digest(run.method))
+        say = self.say if process_rank() == 0 else lambda line: None
+        return FitContext(run.spec.seed, self.device, progress, states=states, say=say)
 
     def _again(self, stored: StoredRun) -> bool:
         if self.existing == "retry-failed":
@@ -105,25 +157,24 @@ class Runner:
         except Exception as error:  # a method may fail in any way; the run becomes a row with its reason
             failed = record.model_copy(update={"reason": _reason(error), "durations": durations})
             text = traceback.format_exc()
-            return self.store.write(failed, lambda folder: _write_text(folder / TRACEBACK, text))
+            stored = self.store.write(failed, lambda folder: _write_text(folder / TRACEBACK, text))
+            if process_count() > 1 and not isinstance(error, TrainingError):
+                # The other processes wait within a training that this one has left; only ending can free them.
+                self.say(f"{failed.reason}; stored; the processes end, since they cannot go on together")
+                raise SystemExit(1) from error
+            return stored
 
     def _complete(
         self, run: PlannedRun, data: Dataset, record: RunRecord, durations: dict[str, float]
     ) -> StoredRun:  # fmt: skip
         method = run.instantiate()
-        context = FitContext(run.spec.seed, self.device, self.progress)
+        context = self._context(run, self.progress)
         with _timed(durations, "fit"):
             encoder = fit_method(method, data, context)
         with _timed(durations, "encode"):
             codes = encode_dataset(encoder, method, data)
         with _timed(durations, "evaluate"):
             scores = {name: evaluate_codes(codes, name) for name in PROTOCOLS}
-        costs, reason = None, None
-        with _timed(durations, "profile"):
-            try:
-                costs = None if method.uses_labels else profile_encoder(encoder, method, data)
-            except Exception as error:  # an encoder that cannot be profiled keeps its quality
-                reason = f"costs could not be measured: {_reason(error)}"
 
         def fill(folder: Path) -> None:
             write_codes(folder / CODES, codes)
@@ -133,12 +184,10 @@ class Runner:
         complete = record.model_copy(
             update={
                 "status": "done",
-                "reason": reason,
                 "durations": durations,
                 "history": encoder.history,
                 "checkpoint": context.checkpoint,
                 "metrics": {name: score.to_json() for name, score in scores.items()},
-                "costs": costs,
             }
         )
         return self.store.write(complete, fill)
@@ -153,14 +202,6 @@ def encode_dataset(encoder: Encoder, method: Method, data: Dataset) -> StoredCod
         return StoredCodes(query, data.query.labels, None, None)
     gallery = encoder.encode(inputs(type(method), data.gallery))
     return StoredCodes(query, data.query.labels, gallery, data.gallery.labels)
-
-
-def profile_encoder(encoder: Encoder, method: Method, data: Dataset) -> Costs:
-    """Costs of the encoder on the dataset's queries."""
-    trained = encoder.module
-    if isinstance(method, DeepMethod):
-        trained = method.network(data.summary.frames, data.summary.dimensions)
-    return measure_costs(encoder, trained, data.query.features)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import DEFAULT_DATASET, Device, Plugins, names_of, numbers_of
+from bench.cli.options import DEFAULT_DATASET, DataRoot, Device, Plugins, names_of, numbers_of
 
 # Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
 # ruff: noqa: PLC0415
@@ -16,38 +16,48 @@ def profile(
     bits: Annotated[str, typer.Option(help="Code lengths, such as 16,32,64.")] = "64",
     datasets: Annotated[str, typer.Option(help="Datasets whose frames and dimensions to take.")] = DEFAULT_DATASET,
     settings: Annotated[list[str] | None, typer.Option("--set", help="A parameter, such as mcmsh.hidden=128.")] = None,
+    data_root: DataRoot = None,
     device: Device = "auto",
     plugin: Plugins = None,
 ) -> int:
-    """Measure parameters, FLOPs and encoding time, without training."""
+    """Measure parameters, FLOPs, memory and encoding time, without training."""
     from bench.fitting import choose_device
-    from bench.profile.untrained import profile_table
+    from bench.profile.untrained import profile_untrained
+    from bench.progress import say
     from bench.registry import load_registry
+    from bench.report.profile import profile_text
     from bench.sweep import parse_settings, plan
 
     planned = plan(
-        load_registry(plugin or []),
+        load_registry(plugin or [], data_root),
         methods=names_of(methods),
         datasets=names_of(datasets),
         bits=numbers_of("--bits", bits),
         seeds=[0],
         parameters=parse_settings(settings or []),
     )
-    print(profile_table(planned, choose_device(device)))
-    return 0
+    profiled = profile_untrained(planned, choose_device(device), say)
+    print(profile_text(profiled))
+    return 1 if any(run.record.status != "done" for run in profiled) else 0
 
 
 def encode(
     encoder: Annotated[Path, typer.Option(help="Folder of a saved encoder.")],
-    features: Annotated[Path, typer.Option(help="Features (N, T, D): .h5 with dataset `feats`, or .npy.")],
+    features: Annotated[Path, typer.Option(help="Features (N, T, D): .h5 with dataset `feats`, .npy or .safetensors.")],
     out: Annotated[Path, typer.Option(help="File for the codes, .npy: (N, bits) int8 in -1, +1.")],
+    backend: Annotated[str, typer.Option(help="eager, compiled or onnx.")] = "eager",
+    precision: Annotated[str, typer.Option(help="float32, or bfloat16: flips a few bits.")] = "float32",
     plugin: Plugins = None,
 ) -> int:
-    """Encode anybody's features with a saved encoder."""
+    """Encode anybody's features with a saved encoder; the same command goes on after an interruption."""
     from bench.encoding import encode_file
-    from bench.progress import say
+    from bench.progress import progress, say
     from bench.registry import load_registry
 
-    shape = encode_file(encoder, features, out, load_registry(plugin or []))
-    say(f"{out}: codes {shape[0]} × {shape[1]}")
+    encoded = encode_file(encoder, features, out, load_registry(plugin or []), backend, precision, progress())
+    if encoded.resumed:
+        say(f"{out}: went on after {encoded.resumed} videos that were encoded before")
+    if encoded.flipped is not None:
+        say(f"{out}: {encoded.flipped:.2%} of the bits of the first videos differ from those in float32")
+    say(f"{out}: codes {encoded.videos} × {encoded.bits}")
     return 0

@@ -10,6 +10,7 @@ from bench.cli.options import (
     PAPER,
     REPORT,
     RESULTS,
+    DataRoot,
     Device,
     Existing,
     Plugins,
@@ -33,6 +34,7 @@ def run(
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="A parameter, such as mcmsh.epochs=5; repeatable.")
     ] = None,
+    data_root: DataRoot = None,
     results: Results = RESULTS,
     report: Report = REPORT,
     existing: Existing = "reuse",
@@ -47,6 +49,7 @@ def run(
     from bench.runner import Runner, check_existing
     from bench.store import Store
     from bench.sweep import SweepFile, parse_settings, plan, read_sweep_file
+    from bench.training.processes import process_rank
 
     file = read_sweep_file(sweep) if sweep else SweepFile()
     chosen = {name: dict(values) for name, values in file.parameters.items()}
@@ -57,7 +60,7 @@ def run(
     store.require_writable()
     require_replaceable(report)
     planned = plan(
-        load_registry(plugin or []),
+        load_registry(plugin or [], data_root),
         methods=names_of(methods) or file.methods or [],
         datasets=names_of(datasets) or file.datasets or [DEFAULT_DATASET],
         bits=numbers_of("--bits", bits) or file.bits or [16, 32, 64],
@@ -65,6 +68,8 @@ def run(
         parameters=chosen,
     )
     runs = Runner(store, target, policy, progress(), say).run(planned)
+    if process_rank():
+        return 0
     if not runs:
         raise InputError(f"{results}: none of these runs is stored; run without --existing only-cached")
     print(summary(runs))
@@ -116,6 +121,7 @@ def reproduce(
     artefacts: Annotated[str, typer.Argument(help="table1, table2, table3, figures; several with commas.")],
     dataset: Annotated[str, typer.Option(help="A dataset's name, or a folder with feature files.")] = DEFAULT_DATASET,
     seeds: Annotated[str, typer.Option(help="Seeds, such as 0,1,2.")] = "0",
+    data_root: DataRoot = None,
     results: Results = RESULTS,
     report: Report = PAPER,
     existing: Existing = "reuse",
@@ -133,7 +139,7 @@ def reproduce(
     store = Store(results)
     store.require_writable()
     runner = Runner(store, choose_device(device), check_existing(existing), progress(), say)
-    registry = load_registry(plugin or [])
+    registry = load_registry(plugin or [], data_root)
     numbers = numbers_of("--seeds", seeds)
     made = make(names_of(artefacts), dataset, runner=runner, registry=registry, report_folder=report, seeds=numbers)
     say(f"paper: {made.path}")

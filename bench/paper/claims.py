@@ -88,7 +88,8 @@ def _faster(name: str, ours: pd.Series, theirs: pd.Series) -> str:
     )
     verdict = "yes" if fast < slow else "no"
     doubt = "" if apart else "; the quartiles overlap, so this is within the noise"
-    batch = f"batch {int(ours[f'{name}_batch'])}"
+    sizes = sorted({int(row[f"{name}_batch"]) for row in (ours, theirs)})
+    batch = f"batch {' and '.join(map(str, sizes))}"
     return f"MCMSH encodes faster than BTH, {batch}: {verdict} ({fast:.3g} against {slow:.3g} ms a video{doubt})."
 
 

@@ -121,10 +121,11 @@ def _counts(run: ReportRun) -> str:
     calls = ", ".join(f"{name} ×{count}" for name, count in sorted(found.uncounted_operators.items())) or "none"
     peaks = " and ".join(f"{size / 1e6:.3g} MB at batch {batch}" for batch, size in sorted(found.peak_bytes.items()))
     return (
-        f"{one_line(run.method)}: {found.parameters_instantiated:,} parameters instantiated, {found.parameters_trained:,} "
-        f"used in training, {found.parameters_encode:,} needed to encode; {found.flops:,} multiply-adds as fvcore counts "
-        f"them, besides {other:,} other operations (operators that it leaves out: {calls}); code {found.code_bytes} "
-        f"bytes, model {found.encoder_bytes / 1e6:.3g} MB on disk, peak memory {peaks}."
+        f"{one_line(run.method)}: {found.parameters_instantiated:,} parameters instantiated, "
+        f"{found.parameters_trained:,} used in training, {found.parameters_encode:,} needed to encode; {found.flops:,} "
+        f"multiply-adds as fvcore counts them, besides {other:,} other operations (operators that it leaves out: "
+        f"{calls}); code {found.code_bytes} bytes, model {found.encoder_bytes / 1e6:.3g} MB on disk, peak memory "
+        f"{peaks}."
     )
 
 
@@ -135,7 +136,7 @@ def _settings(single: pd.DataFrame, best: pd.DataFrame) -> str:
         copy = ", with copy" if first["with_transfer"] else ""
         texts.append(
             f"{first['setting']}{copy}: {times.interval(first)} ms at batch 1, {times.interval(fastest)} ms at batch "
-            f"{fastest['batch']} ({100 * fastest['share']:.3g} % of the rate)"
+            f"{fastest['batch']} ({costs.percent(fastest['share'])} of the rate)"
         )
     return f"Median [95 % confidence interval] a video: {'; '.join(texts)}."
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bench.data.dataset import Dataset
-from bench.encoder import BATCH, Encoder, load_encoder
+from bench.encoder import Encoder, load_encoder
 from bench.methods.mcmsh.mixer import McMlp
 from bench.paper.artefacts import EMBEDDING, Results
 from bench.registry import Registry
@@ -23,6 +23,7 @@ VIDEOS_OF_A_CLASS = 50
 PERPLEXITY = 30
 """van der Maaten and Hinton (JMLR 2008) find 5 to 50 to serve; this is scikit-learn's default."""
 SEED = 0
+BATCH = 256
 NEIGHBOURS = 10
 PANEL_HEIGHT = 3.2
 LEGEND_LINE = 0.19

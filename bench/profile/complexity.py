@@ -1,4 +1,4 @@
-"""Parameters and FLOPs of an encoder."""
+"""Multiply-adds of an encoder, exactly as fvcore counts them."""
 
 import warnings
 from typing import Any
@@ -18,12 +18,26 @@ def flops(module: nn.Module, frames: int, dimensions: int) -> tuple[int, dict[st
 
     Also the operators that fvcore has no count for, with their number of calls.
     """
-    device = next((tensor.device for tensor in (*module.parameters(), *module.buffers())), torch.device("cpu"))
+    traced = analysis(module, frames, dimensions)
     with warnings.catch_warnings():
         # fvcore traces the module; the tracer's remarks on constants do not concern the count.
         warnings.simplefilter("ignore")
-        analysis: Any = FlopCountAnalysis(module, torch.zeros(1, frames, dimensions, device=device))
-        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
-        total = int(analysis.total())
-        uncounted = {name.removeprefix("aten::"): int(calls) for name, calls in analysis.unsupported_ops().items()}
+        total = int(traced.total())
+        uncounted = {name.removeprefix("aten::"): int(calls) for name, calls in traced.unsupported_ops().items()}
     return total, dict(sorted(uncounted.items()))
+
+
+def flops_by_module(module: nn.Module, frames: int, dimensions: int) -> dict[str, int]:
+    """fvcore's multiply-adds of one video by submodule, those of a submodule's own parts included; none of 0."""
+    traced = analysis(module, frames, dimensions)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        counts = traced.by_module()
+    return {str(name): int(count) for name, count in sorted(counts.items()) if name and count}
+
+
+def analysis(module: nn.Module, frames: int, dimensions: int) -> Any:
+    """fvcore's count of encoding one video, not yet made: handles can be set."""
+    device = next((tensor.device for tensor in (*module.parameters(), *module.buffers())), torch.device("cpu"))
+    traced: Any = FlopCountAnalysis(module, torch.zeros(1, frames, dimensions, device=device))
+    return traced.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")

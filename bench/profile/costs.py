@@ -1,43 +1,99 @@
-"""All costs of one encoder, as a record keeps them."""
+"""All costs of encoders: counted one by one, timed together in turn."""
 
-import io
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
 
 import torch
 from safetensors.torch import save
 from torch import nn
 
-from bench.data.features import Features
-from bench.encoder import Encoder
-from bench.profile.complexity import flops, parameter_count
-from bench.profile.timing import time_encoding
+from bench.inference.modules import inference_module
+from bench.profile.complexity import flops, flops_by_module
+from bench.profile.encoding import Job, random_videos, time_encoders
+from bench.profile.environment import processor
+from bench.profile.handles import other_operations
+from bench.profile.memory import peak_bytes
+from bench.profile.parameters import split_parameters
+from bench.profile.signature import signature
 from bench.record import Costs
 
-LARGE_BATCH = 256
+MEMORY_BATCHES = (1, 64)
 
 
-def measure_costs(encoder: Encoder, trained: nn.Module, videos: Features) -> Costs:
-    """Costs of encoding, measured on real videos (at most 256) that are in memory before the clock starts.
+@dataclass(frozen=True)
+class Subject:
+    """An encoder to be measured, on the CPU; its costs depend on its shape and settings, not on what it learned."""
 
-    `trained` is the module as it is trained: with what encoding does not need, such as a decoder.
+    name: str
+    module: nn.Module
+    """Features (n, T, D) to relaxed codes (n, K)."""
+    network: nn.Module
+    """The module as it is trained: with what encoding does not need, such as a decoder."""
+    bits: int
+    frames: int
+    dimensions: int
+
+    def __post_init__(self) -> None:
+        self.module.eval()
+        self.network.eval()
+
+    @property
+    def kind(self) -> Hashable:
+        """Equal for subjects whose costs are the same."""
+        return self.frames, self.dimensions, self.bits, signature(self.module), signature(self.network)
+
+
+def measure_costs(subjects: Sequence[Subject], device: torch.device) -> list[Costs | Exception]:
+    """The costs of every subject, or what it raised; of subjects of one kind the first is measured for all.
+
+    The module that is timed is the one that encodes, its faster form where it has one; what is counted is the
+    definition. Neither data nor search is touched: `Costs.search` and `Costs.loading` stay empty.
     """
-    description, module = encoder.description, encoder.module
-    sample = torch.from_numpy(videos[: min(LARGE_BATCH, len(videos))]).to(encoder.device)
-    multiply_adds, uncounted = flops(module, description.frames, description.dimensions)
-    device = encoder.device
-    return Costs(
-        parameters_trained=parameter_count(trained),
-        parameters_encode=parameter_count(module),
-        flops=multiply_adds,
-        uncounted_operators=uncounted,
-        encoder_bytes=encoder_bytes(module),
-        code_bytes=-(-description.bits // 8),
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        threads=torch.get_num_threads(),
-        single=time_encoding(module, sample[:1]),
-        batched=time_encoding(module, sample),
-    )
+    kinds = [subject.kind for subject in subjects]
+    first: dict[Hashable, Subject] = {}
+    for kind, subject in zip(kinds, subjects, strict=True):
+        first.setdefault(kind, subject)
+    shapes = {(subject.frames, subject.dimensions) for subject in subjects}
+    videos = {shape: random_videos(*shape) for shape in shapes}
+    counted: dict[Hashable, dict[str, Any]] = {}
+    jobs: dict[Hashable, Job] = {}
+    found: dict[Hashable, Costs | Exception] = {}
+    for kind, subject in first.items():
+        job = Job(inference_module(subject.module), videos[subject.frames, subject.dimensions])
+        try:
+            counted[kind] = _count(subject, job)
+            jobs[kind] = job
+        except Exception as error:  # a method's code may fail in any way; the others are measured all the same
+            found[kind] = error
+    for kind, times in zip(jobs, time_encoders(list(jobs.values()), device), strict=True):
+        found[kind] = times if isinstance(times, Exception) else Costs(**counted[kind], encoding=times)
+    return [found[kind] for kind in kinds]
 
 
 def encoder_bytes(module: nn.Module) -> int:
     """Size of the encoder's weights on disk."""
-    return len(io.BytesIO(save({name: tensor.contiguous() for name, tensor in module.state_dict().items()})).getvalue())
+    return len(save({name: tensor.contiguous() for name, tensor in module.state_dict().items()}))
+
+
+def _count(subject: Subject, job: Job) -> dict[str, Any]:
+    """The fields of `Costs` that need no clock."""
+    module, frames, dimensions = subject.module, subject.frames, subject.dimensions
+    split = split_parameters(subject.network, module, frames, dimensions)
+    multiply_adds, uncounted = flops(module, frames, dimensions)
+    return {
+        "parameters_instantiated": split.instantiated,
+        "parameters_trained": split.trained,
+        "parameters_encode": split.encode,
+        "flops": multiply_adds,
+        "flops_by_module": flops_by_module(module, frames, dimensions),
+        "uncounted_operators": uncounted,
+        "other_operations": other_operations(module, frames, dimensions),
+        "encoder_bytes": encoder_bytes(module),
+        "code_bytes": -(-subject.bits // 8),
+        "peak_bytes": {batch: peak_bytes(job.network, job.videos[:batch].clone()) for batch in MEMORY_BATCHES},
+        "processor": processor(),
+        "measured_on": subject.name,
+        "measured_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }

@@ -2,15 +2,20 @@
 
 import os
 import platform
+import re
 import subprocess
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 LIBRARIES = ("vhbench", "torch", "numpy", "numba", "faiss-cpu", "fvcore", "scikit-learn", "scipy")
+
+GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+DRIVER = Path("/proc/driver/nvidia/version")
 
 
 def environment(device: torch.device) -> dict[str, Any]:
@@ -21,8 +26,11 @@ def environment(device: torch.device) -> dict[str, Any]:
         "cpu": processor(),
         "cores": os.cpu_count() or 1,
         "threads": torch.get_num_threads(),
+        "frequency_governor": _first_line(GOVERNOR),
+        "blas": {"torch": torch_blas(), "numpy": numpy_blas()},
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "cuda": torch.version.cuda if device.type == "cuda" else None,
+        "driver": _first_line(DRIVER) if device.type == "cuda" else None,
         "libraries": {name: _version(name) for name in LIBRARIES},
         "git_revision": git_revision(),
     }
@@ -37,6 +45,19 @@ def processor() -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def torch_blas() -> str | None:
+    """The library that multiplies torch's matrices on the CPU, as torch was built."""
+    found = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
+    return found[1] if found else None
+
+
+def numpy_blas() -> str | None:
+    """The library that multiplies numpy's matrices, with its version, as numpy was built."""
+    built: Any = np.show_config(mode="dicts")
+    blas = built.get("Build Dependencies", {}).get("blas", {})
+    return f"{blas['name']} {blas.get('version', '')}".strip() if "name" in blas else None
 
 
 @cache
@@ -56,6 +77,14 @@ def git_revision() -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return described.stdout.strip()
+
+
+def _first_line(path: Path) -> str | None:
+    """The first line of a file of the system; None where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()[0].strip()
+    except (OSError, IndexError):
+        return None
 
 
 def _version(name: str) -> str | None:

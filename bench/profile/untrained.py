@@ -1,50 +1,42 @@
 """Costs without training: they depend on shapes, not on what was learned."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 
-import numpy as np
 import torch
-from tabulate import tabulate
 
-from bench.data.features import ArrayFeatures
-from bench.encoder import Encoder, EncoderDescription
-from bench.profile.costs import LARGE_BATCH, measure_costs
+from bench.profile.environment import environment
+from bench.profile.measurement import measure_runs
+from bench.record import Costs, RunRecord
+from bench.store import StoredRun
 from bench.sweep import PlannedRun
-from bench.training import DeepMethod
 
 
-def profile_table(planned: Sequence[PlannedRun], device: torch.device) -> str:
-    """A text table of parameters, FLOPs and encoding times of untrained encoders, on random features."""
-    rows = []
-    for run in planned:
-        method, summary = run.instantiate(), run.summary
-        if method.uses_labels:
-            continue
-        trained = module = method.build(summary.frames, summary.dimensions)
-        if isinstance(method, DeepMethod):
-            trained = method.network(summary.frames, summary.dimensions)
-        description = EncoderDescription(
-            method=method.name,
-            bits=method.bits,
-            frames=summary.frames,
-            dimensions=summary.dimensions,
-            parameters=run.spec.parameters,
-        )
-        noise = np.random.default_rng(0).standard_normal((LARGE_BATCH, summary.frames, summary.dimensions))
-        encoder = Encoder(description, module.eval().to(device))
-        costs = measure_costs(encoder, trained, ArrayFeatures(noise.astype(np.float32)))
-        rows.append(
-            {
-                "dataset": summary.name,
-                "method": method.name,
-                "bits": method.bits,
-                "parameters": f"{costs.parameters_encode:,}",
-                "trained": f"{costs.parameters_trained:,}",
-                "multiply-adds": f"{costs.flops:,}",
-                "ms/video, batch 1": f"{costs.single.median_ms:.3f}",
-                f"ms/video, batch {costs.batched.batch}": f"{costs.batched.median_ms:.4f}",
-            }
-        )
-    place = "cpu" if device.type == "cpu" else torch.cuda.get_device_name(device)
-    note = f"untrained encoders on random features, {place}, {torch.get_num_threads()} threads; medians"
-    return f"{tabulate(rows, headers='keys', disable_numparse=True, stralign='right')}\n\n{note}"
+def profile_untrained(
+    planned: Sequence[PlannedRun], device: torch.device, say: Callable[[str], None] = lambda line: None
+) -> list[StoredRun]:
+    """Records of untrained encoders with their costs and nothing else; they are stored nowhere. Bounds are left out."""
+    runs = [run for run in planned if not run.method.uses_labels]
+    surroundings = environment(device)
+    return [
+        StoredRun(Path(), _record(run, costs, surroundings))
+        for run, costs in zip(runs, measure_runs(runs, device, {}, say), strict=True)
+    ]
+
+
+def _record(run: PlannedRun, costs: Costs | Exception, surroundings: dict[str, object]) -> RunRecord:
+    failed = isinstance(costs, Exception)
+    return RunRecord(
+        spec=run.spec,
+        status="failed" if failed else "done",
+        reason=f"{type(costs).__name__}: {' '.join(str(costs).split())}" if failed else None,
+        method_title=run.method.title,
+        paper=run.method.paper,
+        uses_labels=False,
+        dataset=run.summary,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        durations={},
+        costs=None if isinstance(costs, Exception) else costs,
+        environment=surroundings,
+    )

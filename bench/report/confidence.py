@@ -30,15 +30,16 @@ def map_intervals(runs: Sequence[ReportRun], protocols: Sequence[str], k: int) -
     """
     seeds: dict[tuple[str, str, int], list[NDArray[np.float64] | None]] = defaultdict(list)
     for run in runs:
-        for protocol in protocols:
-            if str(k) in run.record.metrics.get(protocol, {}).get("map", {}):
-                seeds[protocol, run.method, run.bits].append(average_precision(run, protocol, k))
-    known = {
+        known = [name for name in protocols if str(k) in run.record.metrics.get(name, {}).get("map", {})]
+        found = average_precision(run, [(protocol, k) for protocol in known])
+        for protocol in known:
+            seeds[protocol, run.method, run.bits].append(found.get((protocol, k)))
+    complete = {
         key: np.mean([values for values in found if values is not None], axis=0)
         for key, found in seeds.items()
         if all(values is not None for values in found)
     }
-    return bootstrap_means(known)
+    return bootstrap_means(complete)
 
 
 def bootstrap_means(series: Mapping[Key, NDArray[np.float64]], seed: int = 0) -> dict[Key, Interval]:

@@ -1,25 +1,36 @@
-"""Tables of what methods cost: encoding, and training."""
+"""The table of what encoding costs."""
 
 from collections.abc import Sequence
 
 import pandas as pd
 
-from bench.report import frames, problems
+from bench.report import cost_frames, frames, problems
+from bench.report.cost_frames import COUNTED, MAIN, TIMED
 from bench.report.render import NOTHING, Cell, Table, number, significant_decimals
 from bench.report.runs import ReportRun
 
 BY = ("dataset", "method", "bound", "bits", "machine")
-MEASURED = ("single_ms", "batched_ms")
-CONSTANT = (
-    "threads", "parameters_trained", "parameters_encode", "flops", "encoder_bytes", "code_bytes", "single_batch",
-    "single_lower_ms", "single_upper_ms", "batched_batch", "batched_lower_ms", "batched_upper_ms",
-)  # fmt: skip
+MEASURED = tuple(f"{name}_ms" for name in MAIN)
+CONSTANT = (*COUNTED, *(f"{name}_{column}" for name in MAIN for column in TIMED if column != "ms"))
+SEVERAL_MACHINES = "Times of different machines do not compare: rank those of one machine only."
+SHARE = (
+    "Share of the rate: the time that the multiply-adds and bytes moved would need at the machine's measured rates, "
+    "over the time taken."
+)
+NOISY = "too noisy"
 FOOTNOTES = "abcdefghijklmnopqrstuvwxyz"
+STATIC_HEADER = [
+    "parameters instantiated", "trained", "to encode", "multiply-adds (M)", "other operations (M)", "code (bytes)",
+    "model (kB)", "peak memory (MB)",
+]  # fmt: skip
 
 
 def aggregate(runs: Sequence[ReportRun]) -> pd.DataFrame:
-    """Costs over seeds. Runs on different machines stay apart: their times do not compare."""
-    return frames.over_seeds(frames.costs(runs), BY, spread=MEASURED, mean=CONSTANT)
+    """Costs over measurements. Those of different machines stay apart: their times do not compare."""
+    frame = cost_frames.costs(runs)
+    return frames.over_seeds(
+        frame.astype({f"{name}_noisy": float for name in MAIN}), BY, spread=MEASURED, mean=CONSTANT
+    )
 
 
 def machines(frame: pd.DataFrame) -> list[str]:
@@ -28,10 +39,13 @@ def machines(frame: pd.DataFrame) -> list[str]:
 
 
 def encoding_table(runs: Sequence[ReportRun]) -> Table:
-    """Parameters, multiply-adds, code size and encoding time. `runs` are those of one dataset."""
+    """Counts, sizes and the two main encoding times. `runs` are those of one dataset.
+
+    With several machines shares of their rates take the place of times, which would not compare.
+    """
     frame = aggregate(runs)
     several_machines = len(machines(frame)) > 1
-    several_seeds = bool((frame["seeds"] > 1).any())
+    several_measurements = bool((frame["seeds"] > 1).any())
     why = problems.notes(runs)
     footnotes: dict[str, str] = {}
     uncounted = {(run.method, run.bits): _uncounted(run) for run in runs if run.done}
@@ -39,35 +53,24 @@ def encoding_table(runs: Sequence[ReportRun]) -> Table:
     for method, bits in rows_of(runs):
         found = frame[(frame["method"] == method) & (frame["bits"] == bits)]
         if found.empty:
-            blank = 6 + several_machines + several_seeds
-            note = why.get((method, bits), "not measured")
-            rows.append([Cell(method), Cell(str(bits)), *[Cell(NOTHING)] * blank, Cell(note)])
+            blank = len(STATIC_HEADER) + 2 + several_machines + several_measurements
+            rows.append([Cell(method), Cell(str(bits)), *[Cell(NOTHING)] * blank, Cell(_missing(runs, method, bits))])
         for _, row in found.iterrows():
             missed = uncounted.get((method, bits), "")
             mark = footnotes.setdefault(missed, _footnote(len(footnotes))) if missed else ""
-            cells = [
-                Cell(method),
-                Cell(str(bits)),
-                Cell(number(row["parameters_trained"], decimals=0)),
-                Cell(number(row["parameters_encode"], decimals=0)),
-                Cell(significant(row["flops"] / 1e6), mark=mark),
-                Cell(number(row["code_bytes"], decimals=0)),
-                Cell(timing(row, "single")),
-                Cell(timing(row, "batched")),
-            ]
-            cells += [Cell(row["machine"])] * several_machines + [Cell(str(row["seeds"]))] * several_seeds
+            cells = [Cell(method), Cell(str(bits)), *counted(row, mark)]
+            cells += [Cell(share(row, name) if several_machines else timing(row, name)) for name in MAIN]
+            cells += [Cell(row["machine"])] * several_machines
+            cells += [Cell(str(row["seeds"]))] * several_measurements
             rows.append([*cells, Cell(why.get((method, bits), ""))])
-    header = ["method", "bits", "parameters trained", "parameters to encode", "multiply-adds (M)", "code (bytes)"]
-    header += [f"ms/video, {_batch(frame, name)}" for name in ("single", "batched")]
-    header += ["machine"] * several_machines + ["seeds"] * several_seeds + ["note"]
+    header = ["method", "bits", *STATIC_HEADER]
+    unit = "share of the rate" if several_machines else "ms/video"
+    header += [f"{unit}, batch 1", f"{unit}, best batch"]
+    header += ["machine"] * several_machines + ["measurements"] * several_measurements + ["note"]
     if not any(row[-1].text for row in rows):
         header, rows = header[:-1], [row[:-1] for row in rows]
-    notes = ["Times are medians over repeats, with the quartiles in parentheses. Multiply-adds are those of one video."]
-    if several_seeds:
-        notes[0] += " Over several seeds: the mean of the medians ± its standard deviation, and the mean quartiles."
-    if not several_machines and not frame.empty:
-        notes[0] += f" Measured on: {machines(frame)[0]}."
-    notes += [f"{mark}: not counted: {missed}." for missed, mark in footnotes.items()]
+    notes = [_times_note(frame, several_measurements)]
+    notes += [f"{mark}: {missed}." for missed, mark in footnotes.items()]
     return Table(
         name=f"{runs[0].dataset}-cost",
         caption=f"Cost of encoding one video of {runs[0].dataset_title}.",
@@ -79,76 +82,89 @@ def encoding_table(runs: Sequence[ReportRun]) -> Table:
     )
 
 
-def training_table(runs: Sequence[ReportRun]) -> Table:
-    """Epochs, time, final loss and the rule by which weights were chosen. `runs` are those of one dataset."""
-    observed = frames.training(runs)
-    observed["checkpoint"] = [run.record.checkpoint for run in runs if run.done]
-    frame = frames.over_seeds(observed, (*BY, "checkpoint"), spread=["fit_seconds", "final_loss"], mean=["epochs"])
-    several_machines = len(machines(frame)) > 1
-    several_seeds = bool((frame["seeds"] > 1).any())
-    why = problems.notes(runs)
-    rows = []
-    for method, bits in rows_of(runs):
-        found = frame[(frame["method"] == method) & (frame["bits"] == bits)]
-        if found.empty:
-            blank = [Cell(NOTHING)] * (4 + several_machines + several_seeds)
-            rows.append([Cell(method), Cell(str(bits)), *blank, Cell(why.get((method, bits), ""))])
-        for _, row in found.iterrows():
-            cells = [
-                Cell(method),
-                Cell(str(bits)),
-                Cell(number(row["epochs"], decimals=0)),
-                Cell(significant(row["fit_seconds"], row["fit_seconds_std"])),
-                Cell(significant(row["final_loss"], row["final_loss_std"])),
-                Cell(row["checkpoint"]),
-            ]
-            cells += [Cell(row["machine"])] * several_machines + [Cell(str(row["seeds"]))] * several_seeds
-            rows.append([*cells, Cell(why.get((method, bits), ""))])
-    header = ["method", "bits", "epochs", "fit (s)", "final loss", "weights"]
-    header += ["machine"] * several_machines + ["seeds"] * several_seeds + ["note"]
-    if not why:
-        header, rows = header[:-1], [row[:-1] for row in rows]
-    notes = ["Losses of different methods do not compare. No rule for choosing weights looks at test labels."]
-    if several_seeds:
-        notes[0] = f"Mean ± standard deviation over seeds. {notes[0]}"
-    if several_machines:
-        notes[0] += " Times of different machines do not compare."
-    return Table(
-        name=f"{runs[0].dataset}-training",
-        caption=f"Training on {runs[0].dataset_title}.",
-        header=header,
-        rows=rows,
-        frame=frame,
-        words=frozenset({"weights", "machine", "note"}),
-        notes=tuple(notes),
-    )
-
-
 def rows_of(runs: Sequence[ReportRun]) -> list[tuple[str, int]]:
     """Row label and code length of every row, methods in order."""
     return [(method, bits) for _, method, bits in sorted({(run.row_order, run.method, run.bits) for run in runs})]
 
 
+def counted(row: pd.Series, mark: str = "") -> list[Cell]:
+    """The cells of `STATIC_HEADER`: what does not depend on the machine."""
+    peaks = [significant(row[f"peak_bytes_{batch}"] / 1e6) for batch in (1, 64)]
+    return [
+        *(Cell(number(row[f"parameters_{part}"], decimals=0)) for part in ("instantiated", "trained", "encode")),
+        Cell(significant(row["flops"] / 1e6), mark=mark),
+        Cell(significant(row["other_operations"] / 1e6)),
+        Cell(number(row["code_bytes"], decimals=0)),
+        Cell(significant(row["encoder_bytes"] / 1e3)),
+        Cell(" / ".join(peaks)),
+    ]
+
+
 def timing(row: pd.Series, name: str) -> str:
-    """Median milliseconds a video of batch `single` or `batched`, and the quartiles."""
+    """Median milliseconds a video at batch 1 (`single`) or at the best batch size (`batched`), and the quartiles."""
     decimals = significant_decimals(row[f"{name}_ms"])
     lower, upper = (number(row[f"{name}_{end}_ms"], decimals=decimals) for end in ("lower", "upper"))
-    return f"{number(row[f'{name}_ms'], row[f'{name}_ms_std'], decimals)} ({lower}–{upper})"
+    shown = f"{number(row[f'{name}_ms'], row[f'{name}_ms_std'], decimals)} ({lower}–{upper})"
+    return f"{shown} {NOISY}" if row[f"{name}_noisy"] else shown
 
 
-def _batch(frame: pd.DataFrame, name: str) -> str:
-    sizes = sorted({int(size) for size in frame[f"{name}_batch"].dropna()})
-    return f"batch {' or '.join(map(str, sizes))}" if sizes else name
+def share(row: pd.Series, name: str) -> str:
+    """The share of the machine's rate in percent, of `single` or `batched`."""
+    return percent(row[f"{name}_share"]) + (f" {NOISY}" if row[f"{name}_noisy"] else "")
+
+
+def percent(value: float) -> str:
+    """Three significant digits of a share."""
+    return f"{significant(100 * value)} %"
 
 
 def significant(mean: float, std: float = float("nan")) -> str:
     return number(mean, std, significant_decimals(mean))
 
 
+def _times_note(frame: pd.DataFrame, several_measurements: bool) -> str:
+    texts = [
+        "Multiply-adds are those of one video as fvcore counts them; other operations are those that it leaves out and "
+        "that have a known formula. Peak memory at batch 1 / 64."
+    ]
+    found = machines(frame)
+    if len(found) > 1:
+        texts.append(f"{SHARE} {SEVERAL_MACHINES}")
+    elif found:
+        batches = ", ".join(str(int(batch)) for batch in sorted(frame["batched_batch"].unique()))
+        texts.append(
+            "Times are medians over repeats, with the quartiles in parentheses, without reading features; best batch: "
+            f"the size with the highest throughput ({batches}). Measured on: {found[0]}."
+        )
+        if several_measurements:
+            texts.append(
+                "Over several measurements: the mean of the medians ± its standard deviation, and the mean quartiles."
+            )
+        texts.append(
+            "Encoders that are alike, such as those of several seeds, are measured once and share the figures."
+        )
+        if (frame[[f"{name}_noisy" for name in MAIN]] > 0).any(axis=None):
+            texts.append(f"{NOISY}: half of the 95 % confidence interval of the median is more than a tenth of it.")
+    return " ".join(texts)
+
+
+def _missing(runs: Sequence[ReportRun], method: str, bits: int) -> str:
+    """Why a row has no costs."""
+    here = [run for run in runs if (run.method, run.bits) == (method, bits)]
+    reasons = [problems.notes(here).get((method, bits)), *(run.record.reason for run in here if run.done)]
+    bound = "a bound" if all(run.record.uses_labels for run in here) else None
+    return next((reason for reason in [*reasons, bound] if reason), "not measured")
+
+
 def _uncounted(run: ReportRun) -> str:
+    """What fvcore has no count for, and what of that nothing counts."""
     measured = run.record.costs
-    operators = measured.uncounted_operators if measured else {}
-    return ", ".join(f"{name} ×{calls}" for name, calls in sorted(operators.items()))
+    if measured is None or not measured.uncounted_operators:
+        return ""
+    calls = measured.uncounted_operators
+    nowhere = sorted(name for name in calls if not {name, name.removesuffix("_")} & measured.other_operations.keys())
+    text = f"not counted by fvcore: {', '.join(f'{name} ×{count}' for name, count in sorted(calls.items()))}"
+    return f"{text}; of these counted nowhere: {', '.join(nowhere)}" if nowhere else text
 
 
 def _footnote(index: int) -> str:

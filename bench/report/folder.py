@@ -12,6 +12,7 @@ from bench.report.document import MARKER, Document, compose
 from bench.report.plots import Plot, settings
 from bench.report.render import to_csv, to_latex
 from bench.report.runs import name_runs
+from bench.report.unchanged import NOTE, ingredients, note, stands
 from bench.store import StoredRun
 
 REPORT = "report.md"
@@ -23,19 +24,32 @@ DPI = 200
 def write_report(runs: Iterable[StoredRun], folder: Path) -> Path:
     """Render a report of `runs` into `folder`, in place of a report that is there. Returns the path of `report.md`.
 
+    A report that would come out as it stands is left as it is.
+
     Raises:
         InputError: there are no runs, or the folder holds anything else than a report, or cannot be written.
     """
     named = name_runs(runs)
     if not named:
         raise InputError("there are no stored runs to report; make some with `bench run`")
-    return write_document(lambda: compose(named), folder)
+    require_replaceable(folder.resolve())
+    made_of = ingredients(named)
+    if stands(folder, made_of):
+        return folder / REPORT
+    return write_document(lambda: compose(named), folder, finish=lambda written: note(written, made_of))
 
 
-def write_document(composed: Callable[[], Document], folder: Path, file: str = REPORT, marker: str = MARKER) -> Path:
+def write_document(
+    composed: Callable[[], Document],
+    folder: Path,
+    file: str = REPORT,
+    marker: str = MARKER,
+    finish: Callable[[Path], None] = lambda written: None,
+) -> Path:
     """Write a document that starts with `marker` as `file`, with its tables and figures. Returns the path of the file.
 
-    `composed` is called with the settings for plots in force. A document of the same kind in the folder is replaced.
+    `composed` is called with the settings for plots in force, `finish` with the folder when all is written. A document
+    of the same kind in the folder is replaced.
 
     Raises:
         InputError: the folder holds anything else than such a document, or cannot be written.
@@ -51,6 +65,7 @@ def write_document(composed: Callable[[], Document], folder: Path, file: str = R
         beside.mkdir(parents=True)
         with settings():
             _write(document, beside, file)
+        finish(beside)
         if final.exists():
             final.rename(old)
         beside.rename(final)
@@ -88,7 +103,7 @@ def require_replaceable(folder: Path, file: str = REPORT, marker: str = MARKER) 
     report = folder / file
     if file not in found or not report.read_text(encoding="utf-8", errors="replace").startswith(marker):
         raise InputError(f"{folder}: holds files that are no report of this kind and would be lost; {mend}")
-    foreign = sorted(found - {file, TABLES, FIGURES})
+    foreign = sorted(found - {file, TABLES, FIGURES, NOTE})
     if foreign:
         raise InputError(
             f"{folder}: holds {foreign[0]}, which is no part of a report and would be lost; move it, or {mend}"

@@ -1,36 +1,56 @@
 """Values per query beside a record: what tests and intervals start from."""
 
 import zipfile
+import zlib
+from collections.abc import Collection
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import InputError
+from bench.integrity import DamagedError
 from bench.report.runs import ReportRun
 from bench.store import PER_QUERY
 
+MEND = "make it anew from the stored codes with `bench evaluate`"
 
-def average_precision(run: ReportRun, protocol: str, k: int) -> NDArray[np.float64] | None:
-    """AP@k of every query of a run, (queries,), from 0 to 1; None where none is stored.
 
-    Raises:
-        InputError: the file cannot be read, or does not belong to the record.
+def values_of(run: ReportRun) -> Path | None:
+    """The file with a run's values per query, as it was written; None if there is none.
+
+    A file that is not as it was written is set aside, with a line on standard error, and counts as not stored.
     """
-    path = run.stored.folder / PER_QUERY
-    if not path.is_file():
+    if not (run.stored.folder / PER_QUERY).is_file():
         return None
     try:
+        return run.stored.verified(PER_QUERY)
+    except DamagedError:
+        run.stored.set_aside(PER_QUERY, MEND)
+        return None
+
+
+def average_precision(
+    run: ReportRun, wanted: Collection[tuple[str, int]]
+) -> dict[tuple[str, int], NDArray[np.float64]]:  # fmt: skip
+    """AP@k of every query of a run, (queries,), from 0 to 1, by protocol and k; what is not stored is left out.
+
+    Raises:
+        InputError: the file is as it was written, but cannot be read or does not belong to the record.
+    """
+    path = values_of(run) if wanted else None
+    if path is None:
+        return {}
+    try:
         with np.load(path, allow_pickle=False) as arrays:
-            name = f"{protocol}@{k}"
-            if name not in arrays:
-                return None
-            values = np.asarray(arrays[name], dtype=np.float64)
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: cannot be read; make it anew from the stored codes with `bench evaluate`") from error
-    queries = run.record.metrics[protocol]["queries"]
-    if values.shape != (queries,):
-        raise InputError(
-            f"{path}: {name} has shape {values.shape} where the record counts {queries} queries; make it anew from the "
-            "stored codes with `bench evaluate`"
-        )
-    return values
+            named = {f"{protocol}@{k}": (protocol, k) for protocol, k in wanted}
+            found = {named[name]: np.asarray(arrays[name], dtype=np.float64) for name in named if name in arrays}
+    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path}: cannot be read; {MEND}") from error
+    for (protocol, k), values in found.items():
+        queries = run.record.metrics[protocol]["queries"]
+        if values.shape != (queries,):
+            raise InputError(
+                f"{path}: {protocol}@{k} has shape {values.shape} where the record counts {queries} queries; {MEND}"
+            )
+    return found

@@ -41,7 +41,7 @@ def table(runs: Sequence[ReportRun], scores: pd.DataFrame, protocol: str, bits: 
     chosen = select(evaluated, bits=bits)
     ks = sorted(int(k) for k in evaluated["k"].unique())
     best = _best(chosen)
-    compared = {k: indistinguishable(here, protocol, k) for k in ks}
+    compared = indistinguishable(here, protocol, ks)
     tested = any(methods is not None for methods in compared.values())
     near = {k: (methods or set()) - best[k] for k, methods in compared.items()}
     why = problems.notes(here)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.statistics import not_worse_than_best
+from bench.metrics.statistics import each_not_worse_than_best
 from bench.report.per_query import average_precision
 from bench.report.runs import ReportRun
 
@@ -19,23 +19,28 @@ EXPLANATION = (
 )
 
 
-def indistinguishable(runs: Sequence[ReportRun], protocol: str, k: int) -> set[str] | None:
-    """Methods whose AP@k is not significantly below that of the best; bounds take no part.
+def indistinguishable(runs: Sequence[ReportRun], protocol: str, ks: Sequence[int]) -> dict[int, set[str] | None]:
+    """By k, the methods whose AP@k is not significantly below that of the best; bounds take no part.
 
     `runs` are those of one dataset and code length. None where there is nothing to compare, or where a finished run has
     no values per query: the best could then be missing from the comparison.
     """
-    values: dict[str, list[NDArray[np.float64]]] = defaultdict(list)
+    values: dict[int, dict[str, list[NDArray[np.float64]]]] = {k: defaultdict(list) for k in ks}
+    incomplete: set[int] = set()
     for run in runs:
-        if run.record.uses_labels or str(k) not in run.record.metrics.get(protocol, {}).get("map", {}):
-            continue
-        found = average_precision(run, protocol, k)
-        if found is None:
-            return None
-        values[run.method].append(found)
-    if len(values) < 2:
-        return None
-    _, others = not_worse_than_best(
-        {method: np.stack(seeds) for method, seeds in values.items()}, ALPHA, permutations=PERMUTATIONS
+        known = run.record.metrics.get(protocol, {}).get("map", {})
+        wanted = [] if run.record.uses_labels else [k for k in ks if str(k) in known]
+        found = average_precision(run, [(protocol, k) for k in wanted])
+        for k in wanted:
+            if (protocol, k) in found:
+                values[k][run.method].append(found[protocol, k])
+            else:
+                incomplete.add(k)
+    compared = [k for k in ks if k not in incomplete and len(values[k]) > 1]
+    outcomes = each_not_worse_than_best(
+        [{method: np.stack(seeds) for method, seeds in values[k].items()} for k in compared],
+        ALPHA,
+        permutations=PERMUTATIONS,
     )
-    return set(others)
+    near: dict[int, set[str] | None] = dict.fromkeys(ks)
+    return near | {k: set(others) for k, (_, others) in zip(compared, outcomes, strict=True)}

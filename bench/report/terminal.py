@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 from tabulate import tabulate
 
-from bench.report import costs, escape, problems, quality
+from bench.report import cost_frames, costs, escape, problems, quality
 from bench.report.render import NOTHING, number
 from bench.report.runs import ReportRun, bits_of, datasets_of, methods_of, name_runs, protocols_of, seeds_of
 from bench.store import StoredRun
@@ -36,8 +36,8 @@ def _dataset(runs: Sequence[ReportRun], wanted: Sequence[str]) -> str:
         lines += ([""] if number_of else []) + [f"mAP under protocol {protocol}{over}"]
         for index, k in enumerate(quality.headline_ks([int(k) for k in shown["k"].unique()])):
             lines += ["", _table(runs, quality.select(shown, k=k), k, with_costs=number_of + index == 0)]
-    if len({run.machine for run in runs if run.record.costs}) > 1:
-        lines += ["", "Times come from different machines: do not compare them."]
+    if _several_machines(runs):
+        lines += ["", "Times come from different machines, which do not compare: the report shows them apart."]
     why = problems.notes(runs)
     if why:
         lines += ["", "Without a result:"]
@@ -50,7 +50,7 @@ def _table(runs: Sequence[ReportRun], scores: pd.DataFrame, k: int, with_costs: 
     longest = lengths[-1]
     header = ["method", *(f"mAP@{k}\n{bits} bits" for bits in lengths)]
     if with_costs:
-        header += [f"parameters\nat {longest} bits", "multiply-\nadds (M)", "ms/video\nbatched"]
+        header += [f"parameters\nat {longest} bits", "multiply-\nadds (M)", "ms/video,\nbest batch"]
     missing = {(run.method, run.bits): run.record.status for run in runs if not run.done}
     rows = []
     for method in methods_of(runs):
@@ -62,7 +62,8 @@ def _table(runs: Sequence[ReportRun], scores: pd.DataFrame, k: int, with_costs: 
             else:
                 row.append(number(found["map"].iloc[0], found["map_std"].iloc[0]))
         if with_costs:
-            row += _costs([run for run in runs if run.method == method and run.bits == longest])
+            here = [run for run in runs if run.method == method and run.bits == longest]
+            row += _costs(here, with_time=not _several_machines(runs))
         rows.append(row)
     return tabulate(
         rows,
@@ -73,7 +74,7 @@ def _table(runs: Sequence[ReportRun], scores: pd.DataFrame, k: int, with_costs: 
     )
 
 
-def _costs(runs: Sequence[ReportRun]) -> list[str]:
+def _costs(runs: Sequence[ReportRun], with_time: bool) -> list[str]:
     frame = costs.aggregate(runs)
     if frame.empty:
         return [NOTHING] * 3
@@ -81,5 +82,9 @@ def _costs(runs: Sequence[ReportRun]) -> list[str]:
     return [
         number(row["parameters_encode"], decimals=0),
         costs.significant(row["flops"] / 1e6),
-        costs.significant(row["batched_ms"]),
+        costs.significant(row["batched_ms"]) if with_time else NOTHING,
     ]
+
+
+def _several_machines(runs: Sequence[ReportRun]) -> bool:
+    return len({cost_frames.machine(measured) for _, measured in cost_frames.measurements(runs)}) > 1

@@ -73,6 +73,20 @@ def test_like_with_like_has_differences(runner: Runner, registry: Registry, tmp_
     assert "another dataset" not in text
 
 
+def test_the_cost_table_says_the_rest_in_footnotes(runner: Runner, registry: Registry, tmp_path: Path) -> None:
+    text = make(runner, registry, tmp_path / "paper", ["table3"], "fcvid").replace("\\", "")
+    assert (
+        "BTH: 3,170,624 parameters instantiated, 2,121,280 used in training, 1,855,040 needed to encode; 46,604,800 "
+        "multiply-adds as fvcore counts them, besides 3,125 other operations (operators that it leaves out: softmax ×1)"
+        "; code 8 bytes, model 7 MB on disk, peak memory 8 MB at batch 1 and 60 MB at batch 64. Median [95 % "
+        "confidence interval] a video: 1 thread: 4.00 [3.92–4.08] ms at batch 1, 0.200 [0.196–0.204] ms at batch 256 "
+        "(1,165 % of the rate); 2 threads: 2.00 [1.96–2.04] ms at batch 1,"
+    ) in text
+    assert "MCMSH: 1,761,397 parameters instantiated, 1,761,397 used in training, 1,761,397 needed to encode" in text
+    assert "Machine: 1 thread: 20·10⁹ float32 and 10·10⁹ bfloat16 multiply-adds/s, 10 GB/s copied" in text
+    assert "Only shares compare across machines." in text
+
+
 def test_another_dataset_has_none(runner: Runner, registry: Registry, tmp_path: Path) -> None:
     text = make(runner, registry, tmp_path / "paper", ["table1", "table2", "table3"], "toy")
     assert "| difference" not in text

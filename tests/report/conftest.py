@@ -36,7 +36,7 @@ def timing(batch: int, milliseconds: float) -> Timing:
 
 
 def encoding(threads: int, milliseconds: float) -> EncodingTimes:
-    """Times at batch 1, 64 and 256: 20, 1.5 and 1 times `milliseconds` a video; the parts take a quarter and the rest."""
+    """Times at batch 1, 64 and 256: 20, 1.5 and 1 times `milliseconds` a video, a quarter of it in one part."""
     return EncodingTimes(
         device="cpu",
         threads=threads,

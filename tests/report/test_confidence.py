@@ -91,11 +91,21 @@ def test_no_interval_without_all_values_per_query(builder: Any) -> None:
     assert row[3].text == "–"
 
 
-def test_unreadable_values_per_query_are_named(builder: Any) -> None:
+def test_damaged_values_per_query_are_set_aside(builder: Any, capsys: pytest.CaptureFixture[str]) -> None:
     path: Path = builder.add("alpha", 16).folder / PER_QUERY
     path.write_bytes(b"PK\x03\x04 cut short")
-    with pytest.raises(InputError, match=r"average_precision\.npz: cannot be read.*bench evaluate"):
-        document_of(builder)
-    np.savez(path, allow_pickle=False, **{"paper@20": np.zeros(3)})
+    row = table_of(document_of(builder), "toy-protocols").rows[0]
+    assert row[3].text == "–"
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "damaged (checksum of average_precision.npz); set aside as" in line
+    assert line.endswith("make it anew from the stored codes with `bench evaluate`")
+    aside = builder.store.root / ".damaged" / path.relative_to(builder.store.root)
+    assert aside.read_bytes() == b"PK\x03\x04 cut short"
+    assert not path.exists()
+
+
+def test_values_per_query_of_another_shape_are_named(builder: Any) -> None:
+    run = builder.add("alpha", 16)
+    builder.store.rewrite(run, run.record, lambda folder: np.savez(folder / PER_QUERY, **{"paper@20": np.zeros(3)}))
     with pytest.raises(InputError, match=r"paper@20 has shape \(3,\) where the record counts 40 queries"):
         document_of(builder)

@@ -141,11 +141,21 @@ def test_times_of_different_machines_stay_apart(builder: Any) -> None:
         "Slow CPU, 2 threads": 4.0,
         "Fast CPU, 2 threads": 1.0,
     }
-    plots = [plot for plot in document.plots if "time" in plot.name]
-    assert [(plot.name, plot.frame["machine"].tolist()) for plot in plots] == [
-        ("toy-map-by-time-1", ["Fast CPU, 2 threads"]),
-        ("toy-map-by-time-2", ["Slow CPU, 2 threads"]),
+    for kind in ("map-by-time", "throughput", "roofline", "time-by-part"):
+        plots = [plot for plot in document.plots if kind in plot.name]
+        assert [(plot.name, set(plot.frame["machine"])) for plot in plots] == [
+            (f"toy-{kind}-1", {"Fast CPU, 2 threads"}),
+            (f"toy-{kind}-2", {"Slow CPU, 2 threads"}),
+        ]
+    # No time stands where machines would be compared; their shares of each machine's rate do.
+    table = next(table for table in document.tables if table.name == "toy-cost")
+    assert not any("ms" in title for title in table.header)
+    assert [title for title in table.header if "share" in title] == [
+        "share of the rate, batch 1",
+        "share of the rate, best batch",
     ]
+    assert "do not compare" in summary(list(builder.store.runs()))
+    assert "1.00" not in summary(list(builder.store.runs())).split("ALPHA")[1].splitlines()[0]
 
 
 def test_summary_for_the_terminal(runs: list[StoredRun]) -> None:

@@ -123,6 +123,10 @@ def test_plots_of_a_report(composed: Document) -> None:
         "toy-paper-precision-recall",
         "toy-strict-precision-recall",
         "toy-map-by-time",
+        "toy-map-by-flops",
+        "toy-throughput",
+        "toy-roofline",
+        "toy-time-by-part",
         "toy-training-loss",
     ]
     assert composed.plots[0].figure.axes[0].get_xticks().tolist() == [5, 20, 40, 60, 80, 100]

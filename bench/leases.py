@@ -1,0 +1,170 @@
+"""Leases: who works on what in a results folder that several processes, on several machines, share.
+
+A lease is a file that its owner keeps alive by changing its time of modification. Others take it for abandoned when
+they saw no change for a while by their own clock (machines' clocks are never compared), or at once where its owner ran
+here and is dead. A lease is bound to its file's inode: an owner that slept through the loss of its lease notices, and
+can neither renew nor release another's.
+"""
+
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psutil
+
+# Network file systems may show a file's old times for a minute.
+SECONDS = 180.0
+BEATS = 10
+
+
+class Lease:
+    """The right to work on something, for as long as it is renewed; a context that releases it at its end."""
+
+    def __init__(self, path: Path, descriptor: int, interval: float) -> None:
+        self._path, self._descriptor, self._interval = path, descriptor, interval
+        self._inode = os.fstat(descriptor).st_ino
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._keep_alive, name="lease", daemon=True)
+
+    def __enter__(self) -> "Lease":
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ended.set()
+        self._thread.join()
+        self.release()
+
+    @property
+    def held(self) -> bool:
+        """Whether it is still ours; False once others have taken it for abandoned."""
+        try:
+            return os.stat(self._path).st_ino == self._inode  # noqa: PTH116  beside fstat
+        except OSError:
+            return False
+
+    def renew(self) -> None:
+        """Show others that the owner lives."""
+        os.utime(self._descriptor)
+
+    def release(self) -> None:
+        """Let others have it."""
+        if self.held:
+            self._path.unlink(missing_ok=True)
+        os.close(self._descriptor)
+
+    def _keep_alive(self) -> None:
+        while not self._ended.wait(self._interval):
+            # A full disk or a file system that is away for a moment must not end the work; others may then take over.
+            with suppress(OSError):
+                self.renew()
+
+
+@dataclass
+class Leases:
+    """The leases of one results folder, in `folder`."""
+
+    folder: Path
+    seconds: float = SECONDS
+    """How long a lease may go without a sign of life before others take it for abandoned."""
+    clock: Callable[[], float] = time.monotonic
+    _seen: dict[str, tuple[tuple[int, int], float]] = field(default_factory=dict)
+
+    def take(self, name: str) -> Lease | None:
+        """The lease of this name, None while another process holds it."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / name
+        lease = self._create(path)
+        if lease is None and self._abandoned(path) and _set_aside(path, self._seen[name][0]):
+            lease = self._create(path)
+        return lease
+
+    def _create(self, path: Path) -> Lease | None:
+        try:
+            # Of all who try, on all machines, one succeeds.
+            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)
+        except FileExistsError:
+            return None
+        lease = Lease(path, descriptor, self.seconds / BEATS)
+        try:
+            os.write(descriptor, json.dumps(this_process()).encode())
+        except BaseException:
+            lease.release()
+            raise
+        return lease
+
+    def _abandoned(self, path: Path) -> bool:
+        try:
+            state = path.stat()
+            owner = json.loads(path.read_bytes())
+        except FileNotFoundError:
+            # Released this moment: the next try will tell.
+            return False
+        except ValueError:
+            # Taken this moment, and not signed yet.
+            owner = {}
+        life = (state.st_ino, state.st_mtime_ns)
+        known, since = self._seen.get(path.name, (None, 0.0))
+        if known != life:
+            since = self.clock()
+            self._seen[path.name] = (life, since)
+        return self.clock() - since >= self.seconds or is_dead(owner)
+
+
+def _set_aside(path: Path, life: tuple[int, int]) -> bool:
+    """Take an abandoned lease's file away, unless it is no longer the one that was judged."""
+    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        path.rename(aside)
+    except FileNotFoundError:
+        return False
+    state = aside.stat()
+    if (state.st_ino, state.st_mtime_ns) != life:
+        # Somebody was quicker and this is their new lease, or the owner woke up: it goes back.
+        with suppress(OSError):
+            os.link(aside, path)
+        aside.unlink()
+        return False
+    aside.unlink()
+    return True
+
+
+def this_process() -> dict[str, Any]:
+    """What tells this process from all others: machine, namespace of process numbers, number, time of start."""
+    return {
+        "host": socket.gethostname(),
+        "namespace": _read_link("/proc/self/ns/pid"),
+        "process": os.getpid(),
+        "started": psutil.Process().create_time(),
+    }
+
+
+def is_dead(owner: dict[str, Any]) -> bool:
+    """Whether a process is certainly gone: it ran here, and no process of its number and start is there."""
+    here = this_process()
+    if owner.get("host") != here["host"] or owner.get("namespace") != here["namespace"]:
+        return False
+    try:
+        return psutil.Process(int(owner["process"])).create_time() != owner["started"]
+    except (psutil.NoSuchProcess, KeyError):
+        return True
+    except (psutil.Error, ValueError, TypeError):
+        return False
+
+
+def _read_link(path: str) -> str:
+    try:
+        return os.readlink(path)  # noqa: PTH115  a link to no file
+    except OSError:
+        return ""

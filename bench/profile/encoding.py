@@ -1,0 +1,123 @@
+"""Encoding times of many encoders, taken in turn: with one thread, with all, on the GPU; at growing batch sizes."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from bench.profile.interleave import interleave
+from bench.profile.modules import time_modules
+from bench.profile.rates import measure_rates
+from bench.profile.stopwatch import Stopwatch, Work, stopwatch
+from bench.profile.timing import timing
+from bench.record import EncodingTimes, Timing
+
+BATCHES = (1, 4, 16, 64, 256)
+SECONDS = 1.5
+"""Measured time an encoder, over all settings and batch sizes; large encoders take as long as the fewest rounds do."""
+
+
+class Job(NamedTuple):
+    """An encoder's network, features (n, T, D) to (n, K), on the CPU, and random features to encode."""
+
+    network: nn.Module
+    videos: Tensor
+    """(256, T, D), in the CPU's memory."""
+
+
+class Repeat(NamedTuple):
+    """What is repeated: one batch of one job, with or without the copy to the GPU."""
+
+    job: int
+    batch: int
+    transfer: bool
+
+
+def random_videos(frames: int, dimensions: int) -> Tensor:
+    """Features (256, T, D), standard normal: times do not depend on the values."""
+    return torch.randn(BATCHES[-1], frames, dimensions, generator=torch.Generator().manual_seed(0))
+
+
+def time_encoders(
+    jobs: Sequence[Job],
+    device: torch.device,
+    seconds: float = SECONDS,
+    watch: Callable[[torch.device], Stopwatch] = stopwatch,
+) -> list[list[EncodingTimes] | Exception]:
+    """Of every job the times on the CPU with one thread, with all, and on `device` if it is a GPU; or what it raised.
+
+    Within a setting all jobs and batch sizes take turns; parts are timed in the last setting. Networks end on `device`.
+    """
+    settings = [(torch.device("cpu"), threads) for threads in sorted({1, torch.get_num_threads()})]
+    if device.type == "cuda":
+        settings.append((device, torch.get_num_threads()))
+    times: dict[int, list[EncodingTimes]] = {number: [] for number in range(len(jobs))}
+    failed: dict[int, Exception] = {}
+    for place, threads in settings:
+        going = {number: job for number, job in enumerate(jobs) if number not in failed}
+        with _threads(threads), torch.inference_mode():
+            found, broken = _time_on(place, threads, going, seconds * len(going) / len(settings), watch(place))
+            failed |= broken
+            for number, measured in found.items():
+                parts = _parts(jobs[number], place, measured.best.batch) if (place, threads) == settings[-1] else {}
+                times[number].append(measured.model_copy(update={"modules": parts}))
+    return [failed.get(number, times[number]) for number in times]
+
+
+def _time_on(
+    place: torch.device, threads: int, jobs: Mapping[int, Job], seconds: float, watch: Stopwatch
+) -> tuple[dict[int, EncodingTimes], dict[int, Exception]]:
+    rates = measure_rates(place, watch)
+    works: dict[Repeat, Work] = {}
+    for number, job in jobs.items():
+        job.network.to(place)
+        works |= _works(number, job, place)
+    samples, broken = interleave(works, watch, seconds)
+    failed = {repeat.job: error for repeat, error in broken.items()}
+    timings: dict[tuple[int, bool], list[Timing]] = defaultdict(list)
+    for repeat, taken in samples.items():
+        timings[repeat.job, repeat.transfer].append(timing(taken, repeat.batch))
+    name = torch.cuda.get_device_name(place) if place.type == "cuda" else "cpu"
+    found = {
+        number: EncodingTimes(
+            device=name,
+            threads=threads,
+            rates=rates,
+            sweep=timings[number, False],
+            with_transfer=timings[number, True],
+        )
+        for number in jobs
+        if number not in failed
+    }
+    return found, failed
+
+
+def _works(number: int, job: Job, place: torch.device) -> Iterator[tuple[Repeat, Work]]:
+    there = job.videos.to(place)
+    for batch in BATCHES:
+        yield Repeat(number, batch, False), partial(job.network, there[:batch])
+        if place.type == "cuda":
+            yield Repeat(number, batch, True), partial(_copy_and_encode, job.network, job.videos[:batch], place)
+
+
+def _copy_and_encode(network: nn.Module, videos: Tensor, place: torch.device) -> Tensor:
+    return network(videos.to(place))
+
+
+def _parts(job: Job, place: torch.device, batch: int) -> dict[str, float]:
+    wait = (lambda: torch.cuda.synchronize(place)) if place.type == "cuda" else (lambda: None)
+    return time_modules(job.network, job.videos[:batch].to(place), wait)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

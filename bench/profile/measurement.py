@@ -1,0 +1,59 @@
+"""The costs of planned runs: their encoders, their datasets' reading, and the search of their galleries."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import torch
+
+from bench.data.dataset import Dataset
+from bench.profile.costs import Subject, measure_costs
+from bench.profile.stopwatch import HostStopwatch
+from bench.profile.timing import time_loading, time_search
+from bench.record import Costs, SearchTime
+from bench.sweep import PlannedRun
+from bench.training import DeepMethod
+
+
+def measure_runs(
+    runs: Sequence[PlannedRun],
+    device: torch.device,
+    datasets: Mapping[str, Dataset],
+    say: Callable[[str], None] = lambda line: None,
+) -> list[Costs | Exception]:
+    """The costs of every run's encoder, or what was raised instead; encoders that are alike are measured once.
+
+    Nothing is trained: costs depend on shapes. Reading is timed for the `datasets` at hand, by fingerprint.
+    """
+    subjects: list[Subject | Exception] = [_subject(run) for run in runs]
+    known = [subject for subject in subjects if isinstance(subject, Subject)]
+    if not known:
+        return [subject for subject in subjects if isinstance(subject, Exception)]
+    say(f"measuring the cost of encoding: {len({subject.kind for subject in known})} different encoders, in turn")
+    measured = iter(measure_costs(known, device))
+    watch = HostStopwatch()
+    searches: dict[tuple[int, int], SearchTime] = {}
+    loading = {key: time_loading(data.query.features, watch) for key, data in datasets.items()}
+    found: list[Costs | Exception] = []
+    for run, subject in zip(runs, subjects, strict=True):
+        costs = subject if isinstance(subject, Exception) else next(measured)
+        if isinstance(costs, Costs):
+            size = run.spec.bits, run.summary.gallery_videos
+            if size not in searches:
+                searches[size] = time_search(*size, torch.get_num_threads(), watch)
+            reading = loading.get(run.summary.fingerprint)
+            costs = costs.model_copy(update={"search": searches[size], "loading": reading})
+        found.append(costs)
+    return found
+
+
+def _subject(run: PlannedRun) -> Subject | Exception:
+    frames, dimensions = run.summary.frames, run.summary.dimensions
+    try:
+        method = run.instantiate()
+        if isinstance(method, DeepMethod):
+            network = method.network(frames, dimensions)
+            module = method.encoder(network)
+        else:
+            network = module = method.build(frames, dimensions)
+    except Exception as error:  # a method's code may fail in any way; the others are measured all the same
+        return error
+    return Subject(run.spec.folder, module, network, run.spec.bits, frames, dimensions)

@@ -1,0 +1,177 @@
+"""Plots of what encoding costs: against quality, batch size and the machine's roof, and part by part."""
+
+import math
+import textwrap
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+from bench.profile.roofline import attainable_rate
+from bench.report import escape
+from bench.report.pareto import pareto_front
+from bench.report.plots import NEUTRAL, PLAIN, Plot, finished, look, method_legend, methods_in, panels
+from bench.report.quality import select
+from bench.report.style import Style
+
+FRONT = "ringed: the Pareto front; no method is both cheaper and better than one on it"
+
+
+def quality_by_time(name: str, title: str, joined: pd.DataFrame, styles: dict[str, Style]) -> Plot:
+    """mAP over encoding time on one machine, a panel for each code length.
+
+    `joined`: `quality.aggregate` at one k merged with `costs.aggregate`.
+    """
+    machine = joined["machine"].iloc[0]
+    caption = f"on {title}, against encoding time at the best batch size on {machine} (bars: quartiles)"
+    ends = ("batched_lower_ms", "batched_upper_ms")
+    return _quality_by(name, caption, joined, styles, "batched_ms", "ms/video, best batch", ends)
+
+
+def quality_by_flops(name: str, title: str, joined: pd.DataFrame, styles: dict[str, Style]) -> Plot:
+    """mAP over multiply-adds, as fvcore counts them, a panel for each code length; `joined` as for time.
+
+    Methods in which fvcore counts nothing have no place on a logarithmic axis and are left out.
+    """
+    counted = joined[joined["flops"] > 0].assign(multiply_adds_m=lambda frame: frame["flops"] / 1e6)
+    caption = f"on {title}, against multiply-adds"
+    return _quality_by(name, caption, counted, styles, "multiply_adds_m", "multiply-adds/video (M)", None)
+
+
+def throughput(name: str, title: str, times: pd.DataFrame, styles: dict[str, Style]) -> Plot:
+    """Videos a second over batch size on one machine, a panel for each setting. `times`: one code length."""
+    shown = times.assign(videos_per_second=1000 / times["ms"])
+
+    def draw(axes: Axes, setting: str) -> None:
+        for method, rows in select(shown, setting=setting).groupby("method", sort=False):
+            by_batch = rows.sort_values("batch")
+            style = styles[str(method)]
+            axes.plot(by_batch["batch"], by_batch["videos_per_second"], linestyle=style.line, **look(style))
+        axes.set_title(setting)
+        axes.set_xscale("log", base=4)
+        axes.set_yscale("log")
+        _plain_ticks(axes)
+
+    figure = panels(_settings(shown), draw, "batch size", "videos/s", share_y=True)
+    method_legend(figure, shown, styles)
+    caption = f"Throughput of encoding {title}, against batch size, on {shown['machine'].iloc[0]}"
+    return finished(name, caption, figure, shown)
+
+
+def roofline(name: str, title: str, times: pd.DataFrame, styles: dict[str, Style]) -> Plot:
+    """Multiply-adds a second over multiply-adds a byte moved, at the best batch size, under the machine's roof.
+
+    A panel for each setting. `times`: one machine, one code length, best batch sizes.
+    """
+    shown = times[times["rate"] > 0]
+
+    def draw(axes: Axes, setting: str) -> None:
+        rows = select(shown, setting=setting)
+        product, copy = rows["product_rate"].max(), rows["copy_rate"].max()
+        ridge = product / copy
+        reach = [min(rows["intensity"].min(), ridge) / 3, ridge, max(rows["intensity"].max(), ridge) * 3]
+        roof = [attainable_rate(intensity, product, copy) / 1e9 for intensity in reach]
+        axes.plot(reach, roof, color=NEUTRAL, linewidth=1)
+        for _, row in rows.iterrows():
+            axes.plot(row["intensity"], row["rate"] / 1e9, linestyle="none", **look(styles[row["method"]], size=5.5))
+        axes.set_title(setting)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        _plain_ticks(axes)
+
+    figure = panels(_settings(shown), draw, "multiply-adds per byte moved", "10⁹ multiply-adds/s", share_y=True)
+    method_legend(figure, shown, styles, lines=False)
+    caption = (
+        f"Roofline of encoding {title} at the best batch size, on {shown['machine'].iloc[0]} (line: what the measured "
+        "rates of matrix products and memory copies allow)"
+    )
+    return finished(name, caption, figure, shown)
+
+
+def time_by_part(name: str, title: str, parts: pd.DataFrame, styles: dict[str, Style]) -> Plot:
+    """Time in every part of the encoding network, a panel for each method. `parts`: one machine, one code length."""
+
+    def draw(axes: Axes, method: str) -> None:
+        rows = select(parts, method=method)
+        axes.barh([escape.plot(part, 18) for part in rows["part"]], rows["ms"], color=styles[method].colour, height=0.7)
+        axes.invert_yaxis()
+        axes.set_title(textwrap.fill(escape.plot(method, 88), 26))
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=3))
+        axes.tick_params(axis="y", labelsize=6)
+        axes.grid(visible=False, axis="y")
+
+    figure = panels(methods_in(parts), draw, "ms/video", "part", share_y=False)
+    caption = (
+        f"Encoding time by part of the network on {title}, at the best batch size, {parts['setting'].iloc[0]}, on "
+        f"{parts['machine'].iloc[0]} (rest: between the parts)"
+    )
+    return finished(name, caption, figure, parts)
+
+
+def _quality_by(
+    name: str,
+    caption: str,
+    joined: pd.DataFrame,
+    styles: dict[str, Style],
+    column: str,
+    label: str,
+    ends: tuple[str, str] | None,
+) -> Plot:
+    """mAP over a cost, with the Pareto front of the methods that compete; `ends`: columns with the cost's quartiles."""
+    lower, upper = ends or (column, column)
+    decades = math.log10(joined[upper].max() / joined[lower].min())
+    shown = joined.assign(pareto=False)
+    for _, rows in shown[~shown["bound"]].groupby("bits"):
+        front = pareto_front(rows[column].tolist(), rows["map"].tolist())
+        shown.loc[rows.index[front], "pareto"] = True
+
+    def draw(axes: Axes, bits: int) -> None:
+        here = select(shown, bits=bits)
+        front = here[here["pareto"]].sort_values(column)
+        axes.step(front[column], front["map"], where="post", color=NEUTRAL, alpha=0.5, linewidth=0.9, zorder=1)
+        axes.scatter(front[column], front["map"], s=90, facecolors="none", edgecolors=NEUTRAL, linewidths=0.8, zorder=1)
+        for _, row in here.iterrows():
+            value = row[column]
+            # Over several measurements the mean of medians may lie outside the mean quartiles.
+            quartiles = np.clip([[value - row[lower]], [row[upper] - value]], 0, None)
+            axes.errorbar(
+                value,
+                row["map"],
+                xerr=quartiles if ends else None,
+                yerr=None if pd.isna(row["map_std"]) else row["map_std"],
+                linestyle="none",
+                elinewidth=0.8,
+                **look(styles[row["method"]], size=5.5),
+            )
+        axes.set_title(f"{bits} bits")
+        _cost_ticks(axes, decades)
+
+    k = int(shown["k"].iloc[0])
+    figure = panels(sorted(shown["bits"].unique()), draw, label, f"mAP@{k}", share_y=True, share_x=True)
+    method_legend(figure, shown, styles, lines=False)
+    return finished(name, f"mAP@{k} {caption}; {FRONT}", figure, shown)
+
+
+def _cost_ticks(axes: Axes, decades: float) -> None:
+    """A logarithmic axis if costs differ by a factor of ten or more, with as many ticks as have room."""
+    if decades < 1:
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=4))
+    else:
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3) if decades < 2 else (1,)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.margins(x=0.08)
+    axes.xaxis.set_major_formatter(PLAIN)
+
+
+def _plain_ticks(axes: Axes) -> None:
+    """Plain numbers on both logarithmic axes, at every half decade of the upright one."""
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 3)))
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.set_major_formatter(PLAIN)
+        axis.set_minor_locator(NullLocator())
+
+
+def _settings(frame: pd.DataFrame) -> list[str]:
+    return list(dict.fromkeys(frame["setting"]))

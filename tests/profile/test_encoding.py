@@ -1,0 +1,120 @@
+"""Encoding times on a fake clock: what is found is what the fake networks take."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.profile.encoding import BATCHES, Job, random_videos, time_encoders
+from bench.profile.modules import time_modules
+from bench.profile.roofline import attainable_rate, moved_bytes, needed_seconds
+from bench.profile.signature import signature
+from bench.profile.stopwatch import HostStopwatch
+
+from .fakes import FakeClock, SlowNetwork
+
+CPU = torch.device("cpu")
+
+
+def test_latency_throughput_and_best_batch() -> None:
+    clock = FakeClock()
+    videos = random_videos(5, 8)
+    jobs = [
+        Job(SlowNetwork(clock, fixed=0.002, each=0.001).eval(), videos),
+        Job(SlowNetwork(clock, fixed=0.010, each=0.001).eval(), videos),
+    ]
+    found = time_encoders(jobs, CPU, watch=lambda _: HostStopwatch(clock))
+    for times, fixed in zip(found, (2.0, 10.0), strict=True):
+        assert isinstance(times, list)
+        assert [place.threads for place in times] == sorted({1, torch.get_num_threads()})
+        for place in times:
+            assert (place.device, place.with_transfer) == ("cpu", [])
+            assert [timing.batch for timing in place.sweep] == list(BATCHES)
+            for timing in place.sweep:
+                assert timing.median_ms == pytest.approx((fixed + timing.batch) / timing.batch, rel=1e-5)
+                assert not timing.noisy
+            assert place.single.batch == 1
+            assert place.best.batch == BATCHES[-1]
+        # Parts are timed by the real clock, in the last setting alone.
+        assert set(times[-1].modules) == {"project", "rest"}
+
+
+def test_the_threads_are_set_and_given_back() -> None:
+    clock, seen = FakeClock(), set()
+
+    class Watching(SlowNetwork):
+        def forward(self, videos: Tensor) -> Tensor:
+            seen.add(torch.get_num_threads())
+            return super().forward(videos)
+
+    before = torch.get_num_threads()
+    time_encoders([Job(Watching(clock, 0.001, 0.001).eval(), random_videos(2, 8))], CPU,
+                  watch=lambda _: HostStopwatch(clock))  # fmt: skip
+    assert seen == {1, before}
+    assert torch.get_num_threads() == before
+
+
+def test_an_encoder_that_fails_is_told_apart() -> None:
+    clock = FakeClock()
+
+    class Broken(nn.Module):
+        def forward(self, videos: Tensor) -> Tensor:
+            if len(videos) > 4:
+                raise RuntimeError("too many")
+            return videos
+
+    videos = random_videos(2, 8)
+    jobs = [Job(Broken(), videos), Job(SlowNetwork(clock, 0.001, 0.001).eval(), videos)]
+    broken, sound = time_encoders(jobs, CPU, watch=lambda _: HostStopwatch(clock))
+    assert isinstance(broken, RuntimeError)
+    assert isinstance(sound, list)
+    assert len(sound) == len({1, torch.get_num_threads()})
+
+
+def test_parts_and_the_rest_make_the_whole() -> None:
+    clock = FakeClock()
+
+    class Slow(nn.Module):
+        def __init__(self, seconds: float) -> None:
+            super().__init__()
+            self.seconds = seconds
+
+        def forward(self, x: Tensor) -> Tensor:
+            clock.now += self.seconds
+            return x
+
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = Slow(0.010), nn.Sequential(Slow(0.002), Slow(0.004))
+
+        def forward(self, x: Tensor) -> Tensor:
+            clock.now += 0.003
+            return self.first(self.second(self.first(x)))
+
+    log: list[str] = []
+    found = time_modules(Network(), torch.zeros(10, 2, 3), lambda: log.append("wait"), clock)
+    assert found == pytest.approx({"first": 2.0, "second": 0.6, "rest": 0.3}, rel=1e-4)
+    assert len(log) > 0
+
+
+def test_what_a_machine_needs_by_hand() -> None:
+    # 4 bytes of 10 × 100 features and 64 outputs, and a hundredth of the weights.
+    assert moved_bytes(10, 100, 64, 8000, 100) == 4 * (1000 + 64) + 80
+    assert needed_seconds(5e9, 1e6, product_rate=1e10, copy_rate=1e9) == 0.5
+    assert needed_seconds(1e6, 1e9, product_rate=1e10, copy_rate=1e9) == 1.0
+    assert attainable_rate(2, product_rate=1e10, copy_rate=1e9) == 2e9
+    assert attainable_rate(20, product_rate=1e10, copy_rate=1e9) == 1e10
+
+
+def test_modules_that_are_alike() -> None:
+    class Step(nn.Linear):
+        def __init__(self, size: int, step: int) -> None:
+            super().__init__(size, size)
+            self.step = step
+
+    assert signature(Step(4, 1)) == signature(Step(4, 1).eval())  # other weights, same work
+    assert signature(Step(4, 1)) != signature(Step(4, 2))
+    assert signature(Step(4, 1)) != signature(Step(5, 1))
+    assert signature(nn.Sequential(nn.ReLU())) != signature(nn.Sequential(nn.GELU()))
+    assert signature(nn.GELU()) != signature(nn.GELU(approximate="tanh"))
+    assert signature(nn.Linear(2, 2).double()) != signature(nn.Linear(2, 2))

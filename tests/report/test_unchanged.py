@@ -1,0 +1,55 @@
+"""A report is drawn again exactly where it would come out another."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.report import write_report
+from bench.store import PER_QUERY
+
+
+@pytest.fixture
+def drawn(builder: Any, tmp_path: Path) -> Any:
+    """Writes the report; was it drawn?"""
+    builder.add("alpha", 16)
+
+    def draw() -> bool:
+        path = tmp_path / "report/report.md"
+        before = path.stat().st_ino if path.exists() else None
+        write_report(builder.store.runs(), path.parent)
+        return path.stat().st_ino != before
+
+    draw()
+    return draw
+
+
+def test_the_same_results_are_not_drawn_again(drawn: Any) -> None:
+    assert not drawn()
+
+
+def test_another_run_is_drawn(drawn: Any, builder: Any) -> None:
+    builder.add("beta", 16)
+    assert drawn()
+    assert not drawn()
+
+
+def test_other_values_per_query_are_drawn(drawn: Any, builder: Any) -> None:
+    (run,) = builder.store.runs()
+    (run.folder / PER_QUERY).unlink()
+    assert drawn()
+
+
+@pytest.mark.parametrize("file", ["report.md", "figures/toy-cost.csv", "tables/toy-cost.csv"])
+def test_a_report_whose_files_changed_is_drawn(drawn: Any, tmp_path: Path, file: str) -> None:
+    path = tmp_path / "report" / file
+    if not path.exists():
+        path = next((tmp_path / "report/figures").glob("*.png"))
+    path.write_bytes(path.read_bytes() + b"\n")
+    assert drawn()
+    assert not drawn()
+
+
+def test_other_code_draws_again(drawn: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.report.unchanged.version", lambda name: "another")
+    assert drawn()
