@@ -1,6 +1,7 @@
 """Codes and labels on disk: all that `bench evaluate` needs, without the dataset or the model."""
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,5 +55,5 @@ def read_codes(path: Path) -> StoredCodes:
                 codes("gallery_codes") if apart else None,
                 labels("gallery_labels") if apart else None,
             )
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path}: no readable codes ({error}); run again with --existing rerun") from error

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.codes_file import StoredCodes, read_codes
+from bench.integrity import DamagedError
 from bench.metrics import Scores, evaluate
-from bench.store import CODES, PER_QUERY, Store, StoredRun, sha256, write_record
+from bench.store import CODES, PER_QUERY, Store, StoredRun
 
 
 def evaluate_codes(codes: StoredCodes, protocol: str) -> Scores:
@@ -22,23 +23,23 @@ def write_per_query(path: Path, scores: Mapping[str, Scores]) -> None:
 
 
 def evaluate_again(store: Store, protocols: Iterable[str]) -> list[StoredRun]:
-    """Metrics of all finished runs again from their stored codes, under these protocols; the records are updated."""
+    """Metrics of all finished runs again from their stored codes, under these protocols; the records are updated.
+
+    A run whose files are damaged is set aside, which the store says.
+    """
     asked = list(protocols)
     updated: list[StoredRun] = []
     for run in store.runs():
-        if run.record.status != "done":
-            updated.append(run)
-            continue
-        codes = read_codes(run.folder / CODES)
-        # Those stored before are computed again too: all of a record's numbers come from one version of the evaluator.
-        scores = {name: evaluate_codes(codes, name) for name in dict.fromkeys([*run.record.metrics, *asked])}
-        write_per_query(run.folder / PER_QUERY, scores)
-        record = run.record.model_copy(
-            update={
-                "metrics": {name: score.to_json() for name, score in scores.items()},
-                "checksums": {**run.record.checksums, PER_QUERY: sha256(run.folder / PER_QUERY)},
-            }
-        )
-        write_record(run.folder, record)
-        updated.append(StoredRun(run.folder, record))
+        try:
+            updated.append(_evaluated(store, run, asked) if run.record.status == "done" else run)
+        except DamagedError as damage:
+            store.set_aside(run.folder, damage.what)
     return updated
+
+
+def _evaluated(store: Store, run: StoredRun, protocols: Iterable[str]) -> StoredRun:
+    codes = read_codes(run.verified(CODES))
+    # Those stored before are computed again too: all of a record's numbers come from one version of the evaluator.
+    scores = {name: evaluate_codes(codes, name) for name in dict.fromkeys([*run.record.metrics, *protocols])}
+    record = run.record.model_copy(update={"metrics": {name: score.to_json() for name, score in scores.items()}})
+    return store.rewrite(run, record, lambda folder: write_per_query(folder / PER_QUERY, scores))

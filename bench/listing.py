@@ -13,8 +13,11 @@ from bench.data.feature_files import VARIABLE, FeatureFiles
 from bench.errors import InputError
 from bench.published import published_table
 from bench.registry import Registry, load_registry
-from bench.store import Store
-from bench.text import closest
+from bench.store import TRACEBACK, Store
+from bench.text import closest, one_line
+
+REASON = 80
+"""Characters of a failed run's reason; the traceback has the rest."""
 
 
 @dataclass(frozen=True)
@@ -105,21 +108,25 @@ def _broken(registry: Registry) -> str:
 
 
 def _runs(results: Path) -> str:
-    rows = [
-        (
-            run.record.spec.dataset,
-            run.record.spec.method,
-            run.record.spec.bits,
-            run.record.spec.seed,
-            run.record.status,
-            f"{sum(run.record.durations.values()):.1f} s",
-            run.record.reason or "",
-            run.folder.relative_to(results).as_posix(),
+    from bench.report.escape import shorten  # noqa: PLC0415  brings matplotlib, which no other list needs
+
+    rows = []
+    for run in Store(results).runs():
+        spec, traceback = run.record.spec, run.folder / TRACEBACK
+        rows.append(
+            (
+                run.record.status,
+                one_line(spec.dataset),
+                one_line(spec.method),
+                spec.bits,
+                spec.seed,
+                one_line(", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in run.record.durations.items())),
+                shorten(run.record.reason or "", REASON),
+                one_line((traceback if traceback.is_file() else run.folder).relative_to(results).as_posix()),
+            )
         )
-        for run in Store(results).runs()
-    ]
-    headers = ("dataset", "method", "bits", "seed", "status", "took", "reason", "folder")
-    return tabulate(rows, headers=headers) if rows else f"no runs are stored in {results}"
+    headers = ("state", "dataset", "method", "bits", "seed", "durations", "reason", "folder, or traceback")
+    return tabulate(rows, headers=headers, disable_numparse=True) if rows else f"no runs are stored in {results}"
 
 
 PLUGINS: dict[str, Callable[[Registry], str]] = {"methods": _methods, "datasets": _datasets}

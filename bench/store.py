@@ -1,26 +1,45 @@
-"""Runs on disk: one folder a run, whole or absent."""
+"""Runs on disk: one folder a run, whole or absent, its files as they were written."""
 
-import hashlib
-import json
-import os
 import shutil
+import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from bench.errors import InputError
+from bench.integrity import RECORD, DamagedError, sealed, sha256, sync_folder, sync_tree, unsealed, write_durably
+from bench.integrity_swap import hidden_beside, is_leftover, look_through, put_back, put_in_place, remove, replaced_by
 from bench.record import RunRecord
 from bench.spec import RunSpec
-from bench.text import validation_message
+from bench.text import one_line
 
-RECORD = "record.json"
+__all__ = [
+    "CODES",
+    "CONFLICTS",
+    "DAMAGED",
+    "ENCODER",
+    "PER_QUERY",
+    "RECORD",
+    "TRACEBACK",
+    "TRAINING",
+    "Store",
+    "StoredRun",
+    "read_run",
+    "strays",
+    "to_standard_error",
+    "write_record",
+]
+
 CODES = "codes.npz"
 PER_QUERY = "average_precision.npz"
 ENCODER = "encoder"
 TRACEBACK = "traceback.txt"
 TRAINING = ".training"
+DAMAGED = ".damaged"
+CONFLICTS = ".conflicts"
+FOREIGN_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -30,87 +49,208 @@ class StoredRun:
     folder: Path
     record: RunRecord
 
+    def verified(self, name: str) -> Path:
+        """The path of a file of the run, such as `codes.npz`, that is as it was written. Raises DamagedError."""
+        path = self.folder / name
+        found = _sha256_of(path, path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else None
+        expected = self.record.checksums.get(name)
+        # The run may have been evaluated again since its record was read.
+        if found != expected and found != read_run(self.folder).record.checksums.get(name):
+            raise DamagedError(self.folder, f"checksum of {name}" if found else f"{name} is missing")
+        return path
+
+    def set_aside(self, name: str, mend: str) -> None:
+        """Move one damaged file of the run out of the way, and say so with the `mend`."""
+        Store(self.folder.parents[2]).set_aside(self.folder / name, f"checksum of {name}", mend)
+
+
+def to_standard_error(line: str) -> None:
+    """A line of news; what a damaged file says in it is made harmless for terminals."""
+    print(one_line(line), file=sys.stderr, flush=True)
+
 
 class Store:
-    """A results folder: `<dataset>/<method>/<bits>-<identity>/`."""
+    """A results folder: `<dataset>/<method>/<bits>-<identity>/`.
 
-    def __init__(self, root: Path) -> None:
+    A run that is damaged is moved to `.damaged/` below the folder, with a line to `say`, and counts as not stored.
+    """
+
+    def __init__(self, root: Path, say: Callable[[str], None] = to_standard_error) -> None:
         self.root = root
+        self.say = say
 
     def require_writable(self) -> None:
-        """InputError unless runs can be stored here."""
+        """InputError unless runs can be stored here. Removes what killed processes left half-written."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
-            probe = self.root / f".probe.{os.getpid()}"
-            probe.touch()
-            probe.unlink()
+            with tempfile.TemporaryFile(dir=self.root):
+                pass
         except OSError as error:
             raise InputError(f"{self.root}: results cannot be written there ({error.strerror}); name another folder "
                              "with --results") from error  # fmt: skip
+        found = look_through(self.root)
+        for folder in found.runs:
+            self._complete(folder)
+        for path in filter(is_leftover, found.hidden):
+            self._discard(path)
 
     def find(self, spec: RunSpec) -> StoredRun | None:
         """The stored run of this spec, whatever its status."""
-        folder = self.root / spec.folder
-        return read_run(folder) if (folder / RECORD).is_file() else None
+        return self._read(self.root / spec.folder)
 
     def training_folder(self, spec: RunSpec) -> Path:
         """Where the training of this spec keeps its state until the run is stored."""
         return self.root / TRAINING / spec.folder
 
     def runs(self) -> Iterator[StoredRun]:
-        """All stored runs, in order of their folders' names."""
-        for path in sorted(self.root.glob(f"*/*/*/{RECORD}")):
-            if not path.parent.name.startswith("."):
-                yield read_run(path.parent)
+        """All stored runs, in order of their folders' names. Foreign files are named and left alone."""
+        found = look_through(self.root)
+        for folder in found.runs:
+            run = self._read(folder)
+            if run is not None:
+                yield run
+            elif folder.exists() and not (folder / RECORD).exists():
+                found.foreign.append(folder)
+        if found.foreign:
+            names = [path.relative_to(self.root).as_posix() for path in sorted(found.foreign)]
+            more = f" and {len(names) - FOREIGN_SHOWN} more" if len(names) > FOREIGN_SHOWN else ""
+            self.say(f"{self.root}: not runs, left alone: {', '.join(names[:FOREIGN_SHOWN])}{more}")
 
     def write(self, record: RunRecord, fill: Callable[[Path], None]) -> StoredRun:
         """Store a run: `fill` writes its files into a folder beside, which then takes the run's place by renaming."""
         final = self.root / record.spec.folder
         final.parent.mkdir(parents=True, exist_ok=True)
-        beside = final.parent / f".{final.name}.{os.getpid()}"
-        shutil.rmtree(beside, ignore_errors=True)
+        beside = hidden_beside(final)
+        remove(beside)
         beside.mkdir()
         try:
             fill(beside)
             files = sorted(path for path in beside.rglob("*") if path.is_file())
             checksums = {path.relative_to(beside).as_posix(): sha256(path) for path in files}
             complete = record.model_copy(update={"checksums": checksums})
-            write_record(beside, complete)
-            if final.exists():
-                replaced = final.parent / f".{final.name}.{os.getpid()}.old"
-                final.rename(replaced)
-                beside.rename(final)
-                shutil.rmtree(replaced)
-            else:
-                beside.rename(final)
+            (beside / RECORD).write_bytes(sealed(complete))
+            sync_tree(beside)
+            self.place(beside, final)
         finally:
-            shutil.rmtree(beside, ignore_errors=True)
+            remove(beside)
         # A failed run's training would only fail again from where it stopped.
-        shutil.rmtree(self.training_folder(record.spec), ignore_errors=True)
+        remove(self.training_folder(record.spec))
         return StoredRun(final, complete)
+
+    def rewrite(self, run: StoredRun, record: RunRecord, fill: Callable[[Path], None]) -> StoredRun:
+        """Store a run again with another record; files that `fill` does not write anew stay as they are.
+
+        Raises DamagedError if one of those is not as it was written.
+        """
+
+        def fill_and_link(folder: Path) -> None:
+            fill(folder)
+            for name in run.record.checksums:
+                target = folder / name
+                if not target.exists():
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    _link(run.verified(name), target)
+
+        return self.write(record, fill_and_link)
+
+    def place(self, written: Path, final: Path) -> None:
+        """Have a complete folder take a run's place."""
+        old = put_in_place(written, final)
+        if old is not None:
+            self._discard(old)
+
+    def set_aside(self, path: Path, what: str, mend: str = "run again to make it anew") -> None:
+        """Move a damaged run, or a damaged file of one, to `.damaged/`, and say so."""
+        try:
+            target = self._move(path, self.root / DAMAGED / path.relative_to(self.root))
+        except FileNotFoundError:  # another process was faster
+            return
+        except OSError as error:
+            self.say(f"{path}: damaged ({what}); left out; cannot be set aside ({error.strerror})")
+            return
+        self.say(f"{path}: damaged ({what}); set aside as {target}; {mend}")
+
+    def _read(self, folder: Path) -> StoredRun | None:
+        if not self._complete(folder):
+            return None
+        try:
+            return read_run(folder)
+        except DamagedError as damage:
+            self.set_aside(folder, damage.what)
+            return None
+
+    def _complete(self, folder: Path) -> bool:
+        """Is there a run? One that was being replaced when its process died is put back."""
+        return (folder / RECORD).is_file() or (put_back(folder) and (folder / RECORD).is_file())
+
+    def _discard(self, hidden: Path) -> None:
+        """Remove what a newer run took the place of, or what was never finished; keep what is no run of ours."""
+        final = replaced_by(hidden)
+        if final is None or _ordinary(hidden):
+            remove(hidden)
+        else:
+            self._move(hidden, self.root / DAMAGED / final.relative_to(self.root))
+
+    def _move(self, path: Path, target: Path) -> Path:
+        number, free = 1, target
+        while free.exists():
+            number += 1
+            free = target.with_name(f"{target.name}-{number}")
+        free.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(free)
+        return free
 
 
 def read_run(folder: Path) -> StoredRun:
-    """The run in `folder`. Raises InputError if its record cannot be read."""
+    """The run in `folder`.
+
+    Raises:
+        DamagedError: its record is not as it was written, or is that of another run.
+        InputError: its record cannot be read, or another version of this package wrote it.
+    """
     path = folder / RECORD
     try:
-        return StoredRun(folder, RunRecord.model_validate_json(path.read_bytes()))
-    except ValidationError as error:
-        raise InputError(f"{path}: not a record of this version ({validation_message(error)}); "
-                         "move the folder away and run again") from error  # fmt: skip
+        record = unsealed(path.read_bytes(), folder)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    if folder.parts[-3:] != tuple(record.spec.folder.split("/")):
+        raise DamagedError(folder, f"{RECORD} is that of {record.spec.folder}")
+    return StoredRun(folder, record)
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
-    """Write `record.json` atomically, readable for people: sorted keys, indented."""
-    beside = folder / f".{RECORD}.{os.getpid()}"
-    text = json.dumps(record.model_dump(mode="json"), indent=1, sort_keys=True, allow_nan=False)
-    beside.write_text(text + "\n", encoding="utf-8")
-    beside.replace(folder / RECORD)
+    """Write `record.json` atomically."""
+    beside = hidden_beside(folder, ".record")
+    try:
+        write_durably(beside, sealed(record))
+        beside.replace(folder / RECORD)
+    finally:
+        beside.unlink(missing_ok=True)
+    sync_folder(folder)
 
 
-def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def strays(run: StoredRun) -> list[Path]:
+    """Files in a run's folder that its record knows nothing of."""
+    known = {RECORD, *run.record.checksums}
+    files = sorted(path for path in run.folder.rglob("*") if not path.is_dir())
+    return [path for path in files if path.relative_to(run.folder).as_posix() not in known]
+
+
+@lru_cache(maxsize=4096)
+def _sha256_of(path: Path, changed: int, size: int) -> str:
+    return sha256(path)
+
+
+def _ordinary(folder: Path) -> bool:
+    """Is this a run and nothing more?"""
+    try:
+        return not strays(StoredRun(folder, unsealed((folder / RECORD).read_bytes(), folder)))
+    except (InputError, OSError):
+        return False
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        target.hardlink_to(source)
+    except OSError:  # a file system without links
+        shutil.copy2(source, target)

@@ -6,10 +6,12 @@ from collections.abc import Sequence
 
 import typer
 
+from bench.cli.compare import compare
 from bench.cli.convert import convert
 from bench.cli.data import check, fake
 from bench.cli.encoders import encode, profile
 from bench.cli.listing import show
+from bench.cli.results import results_app
 from bench.cli.runs import evaluate, render, reproduce, run
 from bench.errors import InputError
 
@@ -22,6 +24,7 @@ app = typer.Typer(
 )
 app.command()(run)
 app.command("report")(render)
+app.command()(compare)
 app.command()(evaluate)
 app.command()(profile)
 app.command("list")(show)
@@ -32,6 +35,9 @@ data_app.command()(check)
 data_app.command()(fake)
 data_app.command()(convert)
 app.add_typer(data_app, name="data")
+app.add_typer(results_app, name="results")
+
+LONGEST_LINE = 2000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,6 +56,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _wrong(str(error))
     except KeyboardInterrupt:
         return _interrupted()
+    except OSError as error:
+        # What the system refuses is named with the path that was given: no right to it, too long, no disk.
+        if debug or error.filename is None:
+            raise
+        return _wrong(f"{error.filename}: {error.strerror}; name another, or see to your rights to it")
     except Exception as error:
         # The parser's own errors; the class moved between typer's versions, its interface did not.
         message = getattr(error, "format_message", None)
@@ -70,5 +81,10 @@ def _interrupted() -> int:
 
 
 def _wrong(message: str) -> int:
-    print(f"bench: {' '.join(message.split())}", file=sys.stderr)
+    from bench.text import one_line  # noqa: PLC0415  slower to import than `bench --help` should be
+
+    line = one_line(message)
+    # A name of thousands of characters would hide what is wrong with it.
+    shown = line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE // 2]} … {line[-LONGEST_LINE // 2 :]}"
+    print(f"bench: {shown}", file=sys.stderr)
     return 2

@@ -7,7 +7,7 @@ gives, and queries, not runs, are what chance is drawn over.
 Every function is deterministic for a given seed and needs memory for the queries only, not for queries * repetitions.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +17,8 @@ from bench.errors import InputError
 
 # Numbers drawn at a time: bounds the scratch memory to some tens of megabytes.
 CHUNK = 1 << 21
+# Tosses are multiplied with the differences in blocks that fit the cache, yet give threads enough to do.
+TOSSES, QUERIES = 1000, 4096
 
 
 class Interval(NamedTuple):
@@ -116,20 +118,41 @@ def not_worse_than_best(
     Raises:
         InputError: as in `randomisation_test`; no methods; `alpha` out of range.
     """
+    return each_not_worse_than_best([per_query], alpha, permutations=permutations, seed=seed)[0]
+
+
+def each_not_worse_than_best(
+    comparisons: Sequence[Mapping[str, ArrayLike]], alpha: float = 0.05, *, permutations: int = 10_000, seed: int = 0
+) -> list[tuple[str, list[str]]]:
+    """`not_worse_than_best` of every comparison, such as one for each k; all in one pass over the tosses.
+
+    The results are those of the comparisons one by one, which toss alike; all need the same number of queries.
+    """
     _check_range("alpha", alpha)
     _check_count("permutations", permutations)
+    found = [_against_best(per_query) for per_query in comparisons]
+    rows = [differences for _, _, differences in found if len(differences)]
+    if len({differences.shape[1] for differences in rows}) > 1:
+        raise InputError("the comparisons are over different numbers of queries; compare on the same queries")
+    p_values = _randomisation(np.concatenate(rows), permutations, seed) if rows else np.empty(0)
+    outcomes = []
+    for best, others, _ in found:
+        mine, p_values = p_values[: len(others)], p_values[len(others) :]
+        outcomes.append((best, [name for name, p in zip(others, holm(mine), strict=True) if p >= alpha]))
+    return outcomes
+
+
+def _against_best(per_query: Mapping[str, ArrayLike]) -> tuple[str, list[str], NDArray[np.float64]]:
+    """The best, the others, and by how much it is better than each of them, (others, queries)."""
     if not per_query:
         raise InputError("per_query holds no methods; give at least one")
     values = {name: _per_query(array, name) for name, array in per_query.items()}
     best = max(values, key=lambda name: float(values[name].mean()))
     others = [name for name in values if name != best]
-    if not others:
-        return best, []
     for name in others:
         _check_pair(values[best], best, values[name], name)
-    differences = np.stack([values[best] - values[name] for name in others])
-    adjusted = holm(_randomisation(differences, permutations, seed))
-    return best, [name for name, p in zip(others, adjusted, strict=True) if p >= alpha]
+    differences = [values[best] - values[name] for name in others]
+    return best, others, np.stack(differences) if others else np.empty((0, len(values[best])))
 
 
 def _randomisation(differences: NDArray[np.float64], permutations: int, seed: int) -> NDArray[np.float64]:
@@ -138,12 +161,18 @@ def _randomisation(differences: NDArray[np.float64], permutations: int, seed: in
     total = differences.sum(axis=1)
     # Orders of addition differ between tosses, so sums that are equal on paper differ by rounding.
     seen = np.abs(total) - 1e-12 * np.abs(differences).sum(axis=1)
+    columns = np.ascontiguousarray(differences.T)
     rng = np.random.default_rng(seed)
     count = np.zeros(len(differences), dtype=np.int64)
-    for start, stop in _chunks(permutations, queries):
-        octets = rng.integers(0, 256, size=(stop - start, -(-queries // 8)), dtype=np.uint8)
-        flips = np.unpackbits(octets, axis=1, count=queries).astype(np.float64)
-        count += np.count_nonzero(np.abs(total - 2 * (flips @ differences.T)) >= seen, axis=0)
+    for start in range(0, permutations, TOSSES):
+        tosses = min(TOSSES, permutations - start)
+        octets = rng.integers(0, 256, size=(tosses, -(-queries // 8)), dtype=np.uint8)
+        flipped = np.zeros((tosses, len(differences)))
+        for first in range(0, queries, QUERIES):
+            block = columns[first : first + QUERIES]
+            bits = np.unpackbits(octets[:, first // 8 : (first + QUERIES) // 8], axis=1, count=len(block))
+            flipped += bits.astype(np.float64) @ block
+        count += np.count_nonzero(np.abs(total - 2 * flipped) >= seen, axis=0)
     return (1 + count) / (1 + permutations)
 
 

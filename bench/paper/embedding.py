@@ -92,6 +92,9 @@ def embedding_plot(results: Results, data: Dataset, registry: Registry) -> Plot 
     videos = data.query.features[chosen.videos]
     parts = []
     for label, run in runs.items():
+        for name in run.record.checksums:
+            if name.startswith(f"{ENCODER}/"):
+                run.stored.verified(name)
         features = video_features(load_encoder(run.stored.folder / ENCODER, registry), videos)
         points = project(features)
         parts.append(

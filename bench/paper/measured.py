@@ -11,8 +11,8 @@ from bench.data.dataset import Summary
 from bench.metrics.statistics import bootstrap_difference
 from bench.paper.artefacts import Results
 from bench.published import PAPER_DATASET, paper_scores
+from bench.report.per_query import average_precision
 from bench.report.runs import ReportRun
-from bench.store import PER_QUERY
 from bench.text import slug
 
 PROTOCOL = "paper"
@@ -102,13 +102,6 @@ def _std(runs: list[ReportRun], k: int) -> float:
 
 def _average_precision(runs: list[ReportRun], k: int) -> NDArray[np.float64] | None:
     """AP@k of every seed and query, (seeds, queries)."""
-    seeds = []
-    for run in runs:
-        path = run.stored.folder / PER_QUERY
-        if not path.is_file():
-            return None
-        with np.load(path, allow_pickle=False) as arrays:
-            if f"{PROTOCOL}@{k}" not in arrays:
-                return None
-            seeds.append(np.asarray(arrays[f"{PROTOCOL}@{k}"], dtype=np.float64))
-    return np.stack(seeds) if seeds else None
+    seeds = [average_precision(run, [(PROTOCOL, k)]).get((PROTOCOL, k)) for run in runs]
+    known = [values for values in seeds if values is not None]
+    return np.stack(known) if known and len(known) == len(seeds) else None

@@ -58,7 +58,7 @@ def retrieval_plot(results: Results, data: Dataset) -> Plot | None:
         return None
     parts = []
     for label, run in runs.items():
-        codes = read_codes(run.stored.folder / CODES)
+        codes = read_codes(run.stored.verified(CODES))
         parts.append(retrieve(codes, choose_queries(codes.query_labels)).assign(method=label))
     frame = pd.concat(parts, ignore_index=True)
     frame["query_classes"] = [_classes(data, data.query, query) for query in frame["query"]]

@@ -106,6 +106,8 @@ def test_damaged_values_per_query_are_set_aside(builder: Any, capsys: pytest.Cap
 
 def test_values_per_query_of_another_shape_are_named(builder: Any) -> None:
     run = builder.add("alpha", 16)
-    builder.store.rewrite(run, run.record, lambda folder: np.savez(folder / PER_QUERY, **{"paper@20": np.zeros(3)}))
+    builder.store.rewrite(
+        run, run.record, lambda folder: np.savez(folder / PER_QUERY, allow_pickle=False, **{"paper@20": np.zeros(3)})
+    )
     with pytest.raises(InputError, match=r"paper@20 has shape \(3,\) where the record counts 40 queries"):
         document_of(builder)

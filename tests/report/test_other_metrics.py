@@ -1,6 +1,5 @@
 """The metrics beside mAP@k."""
 
-import json
 import statistics
 from typing import Any
 
@@ -9,7 +8,7 @@ import pytest
 from bench.report import frames, other_metrics
 from bench.report.document import Document
 from bench.report.runs import name_runs
-from bench.store import RECORD, Store, StoredRun
+from bench.store import Store, StoredRun, write_record
 
 
 def values_of(runs: list[StoredRun], method: str, bits: int) -> list[dict[str, Any]]:
@@ -22,12 +21,9 @@ def values_of(runs: list[StoredRun], method: str, bits: int) -> list[dict[str, A
 
 def edit_metrics(store: Store, **values: Any) -> None:
     """Put values into the metrics of every stored record, under every protocol."""
-    for run in store.runs():
-        path = run.folder / RECORD
-        record = json.loads(path.read_text(encoding="utf-8"))
-        for metrics in record["metrics"].values():
-            metrics.update(values)
-        path.write_text(json.dumps(record), encoding="utf-8")
+    for run in list(store.runs()):
+        metrics = {name: found | values for name, found in run.record.metrics.items()}
+        write_record(run.folder, run.record.model_copy(update={"metrics": metrics}))
 
 
 def test_table_shows_the_stored_metrics(composed: Document, runs: list[StoredRun]) -> None:

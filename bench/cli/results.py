@@ -1,0 +1,86 @@
+"""Verbs that look after results folders: verify, merge, prune."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import RESULTS, Results
+
+# Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
+# ruff: noqa: PLC0415
+
+results_app = typer.Typer(help="Look after results folders.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@results_app.command()
+def verify(results: Results = RESULTS) -> int:
+    """Compare all files of all stored runs with their checksums; changes nothing. Exit status 1 if any is damaged."""
+    from tabulate import tabulate
+
+    from bench.integrity_verify import verify as look
+    from bench.store import Store
+    from bench.text import one_line
+
+    verified = look(Store(results))
+    rows = [
+        (one_line(finding.path.relative_to(results).as_posix()), finding.state, one_line(finding.what))
+        for finding in verified.findings
+    ]
+    if rows:
+        print(tabulate(rows, headers=("path", "state", "what"), disable_numparse=True), end="\n\n")
+    outcome = "damage is listed above; `bench run` and `bench report` set it aside" if verified.damaged else "all sound"
+    print(f"{verified.runs:,} runs, {verified.files:,} files: {outcome}")
+    return 1 if verified.damaged else 0
+
+
+@results_app.command()
+def merge(
+    sources: Annotated[list[Path], typer.Argument(help="Results folders to copy runs from; they are not changed.")],
+    results: Results = RESULTS,
+) -> int:
+    """Copy runs of other machines into one results folder; of runs in conflict both are kept."""
+    from collections import Counter
+
+    from bench.integrity_merge import merge as merged
+    from bench.progress import say
+    from bench.store import Store
+    from bench.text import one_line
+
+    counts: Counter[str] = Counter()
+    for entry in merged(sources, Store(results)):
+        kind = entry.outcome.partition(":")[0]
+        counts[kind] += 1
+        if kind != entry.outcome:
+            say(one_line(f"{entry.run}: {entry.outcome}"))
+    print(f"{results}: {', '.join(f'{kind} {number}' for kind, number in sorted(counts.items()))}")
+    return 1 if counts["not copied"] else 0
+
+
+@results_app.command()
+def prune(
+    results: Results = RESULTS,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove what is listed.")] = False,
+) -> int:
+    """List what no run needs: damaged files set aside, leftovers, training states of stored runs; --yes removes it."""
+    from tabulate import tabulate
+
+    from bench.integrity_prune import superfluous
+    from bench.store import Store
+    from bench.text import one_line
+
+    found = superfluous(Store(results))
+    if not found:
+        print(f"{results}: nothing to remove")
+        return 0
+    rows = [
+        (one_line(entry.path.relative_to(results).as_posix()), entry.why, f"{entry.size / 1e6:,.2f} MB")
+        for entry in found
+    ]
+    print(tabulate(rows, headers=("path", "why", "size"), disable_numparse=True), end="\n\n")
+    if yes:
+        for entry in found:
+            entry.remove()
+    total = f"{sum(entry.size for entry in found) / 1e6:,.2f} MB"
+    print(f"{total} removed" if yes else f"{total} can be removed: `bench results prune --yes` does it")
+    return 0

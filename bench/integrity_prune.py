@@ -1,0 +1,50 @@
+"""What no run needs any more: damaged files that were set aside, leftovers, training states of finished runs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import InputError
+from bench.integrity import RECORD
+from bench.integrity_swap import is_leftover, look_through, remove
+from bench.store import DAMAGED, TRAINING, Store
+
+
+@dataclass(frozen=True)
+class Superfluous:
+    """A file or folder that no run needs, why, and its size in bytes."""
+
+    path: Path
+    why: str
+    size: int
+
+    def remove(self) -> None:
+        remove(self.path)
+
+
+def superfluous(store: Store) -> list[Superfluous]:
+    """All there is to remove, in order of paths. Runs in conflict are results and not among it.
+
+    Raises InputError if there is no such folder.
+    """
+    if not store.root.is_dir():
+        raise InputError(f"{store.root}: no such folder; name another with --results")
+    return [Superfluous(path, why, _size(path)) for path, why in sorted(_candidates(store.root))]
+
+
+def _candidates(root: Path) -> Iterator[tuple[Path, str]]:
+    for path in (root / DAMAGED).glob("*/*/*"):
+        yield path, "damaged, set aside"
+    found = look_through(root)
+    absent = {folder.name for folder in found.runs if not folder.exists()}
+    for path in found.hidden:
+        if is_leftover(path) and path.name.split(".")[1] not in absent:
+            yield path, "leftover of a process that ended"
+    for path in (root / TRAINING).glob("*/*/*"):
+        if (root / path.relative_to(root / TRAINING) / RECORD).is_file():
+            yield path, "training state of a stored run"
+
+
+def _size(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.lstat().st_size for file in files if not file.is_dir())

@@ -1,0 +1,158 @@
+"""A stored byte that changed is noticed, said, and set aside; never used, never deleted."""
+
+import hashlib
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench.errors import InputError
+from bench.evaluation import evaluate_again
+from bench.integrity import DamagedError, sealed, unsealed
+from bench.store import CODES, DAMAGED, PER_QUERY, RECORD, Store, write_record
+from tests.store.conftest import add, everything, record_of, spec_of
+
+SEALED = sealed(record_of(spec_of()))
+
+
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = Store(tmp_path_factory.mktemp("two") / "results")
+    add(store, spec_of(0)), add(store, spec_of(1))
+    return store.root
+
+
+def test_anybody_can_check_a_record() -> None:
+    values = json.loads(SEALED)
+    assert values["spec"]["parameters"] == {"note": '\n "checksum": ""'}
+    blank = SEALED.decode().replace(values["checksum"], "")
+    assert hashlib.sha256(blank.encode()).hexdigest() == values["checksum"]
+    assert unsealed(SEALED, Path("run")) == record_of(spec_of())
+
+
+@given(place=st.integers(0, len(SEALED) - 1), bits=st.integers(1, 255))
+@settings(max_examples=400, deadline=None)
+def test_any_changed_byte_of_a_record_is_noticed(place: int, bits: int) -> None:
+    content = bytearray(SEALED)
+    content[place] ^= bits
+    with pytest.raises(InputError, match=r"damaged \(|written by another version"):
+        unsealed(bytes(content), Path("run"))
+
+
+@given(length=st.integers(0, len(SEALED) - 1))
+@settings(max_examples=50, deadline=None)
+def test_a_record_that_is_cut_off_is_noticed(length: int) -> None:
+    with pytest.raises(DamagedError):
+        unsealed(SEALED[:length], Path("run"))
+
+
+@pytest.mark.parametrize("file", [CODES, RECORD])
+@given(share=st.floats(0, 1, exclude_max=True), bits=st.integers(1, 255))
+@settings(max_examples=25, deadline=None)
+def test_any_changed_byte_of_a_run_sets_it_aside(two_runs: Path, file: str, share: float, bits: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "results"
+        shutil.copytree(two_runs, root)
+        path = root / spec_of(0).folder / file
+        content = bytearray(path.read_bytes())
+        content[int(share * len(content))] ^= bits
+        path.write_bytes(content)
+        said: list[str] = []
+        try:
+            (left,) = evaluate_again(Store(root, said.append), ["paper"])
+        except InputError as error:
+            assert "written by another version" in str(error)
+            return
+        assert left.record.spec == spec_of(1)
+        (line,) = said
+        aside = root / DAMAGED / spec_of(0).folder
+        assert line.startswith(f"{path.parent}: damaged (")
+        assert line.endswith(f"set aside as {aside}; run again to make it anew")
+        assert (aside / file).read_bytes() == content
+        assert not path.exists()
+
+
+def test_a_second_damage_does_not_replace_the_first(store: Store) -> None:
+    for content in (b"first", b"second", b"third"):
+        (add(store, spec_of()).folder / RECORD).write_bytes(content)
+        assert store.find(spec_of()) is None
+    aside = store.root / DAMAGED / spec_of().folder
+    found = [aside.with_name(aside.name + ending) / RECORD for ending in ("", "-2", "-3")]
+    assert [path.read_bytes() for path in found] == [b"first", b"second", b"third"]
+
+
+def test_a_missing_file_is_damage(store: Store, said: list[str]) -> None:
+    (add(store, spec_of()).folder / CODES).unlink()
+    assert evaluate_again(store, ["paper"]) == []
+    assert "damaged (codes.npz is missing)" in said[0]
+
+
+def test_evaluating_does_not_bless_a_damaged_encoder(store: Store, said: list[str]) -> None:
+    (add(store, spec_of()).folder / "encoder/weights").write_bytes(b"other")
+    assert evaluate_again(store, ["paper"]) == []
+    assert "damaged (checksum of encoder/weights)" in said[0]
+
+
+def test_evaluating_leaves_other_files_alone(store: Store) -> None:
+    run = add(store, spec_of())
+    (again,) = evaluate_again(store, ["strict"])
+    assert set(again.record.metrics) == {"paper", "strict"}
+    assert again.record.metrics["paper"] == run.record.metrics["paper"]
+    changed = {name for name in run.record.checksums if run.record.checksums[name] != again.record.checksums[name]}
+    assert changed == {PER_QUERY}
+    assert all(again.verified(name).is_file() for name in again.record.checksums)
+
+
+def test_a_record_read_before_an_evaluation_finds_the_new_files(store: Store) -> None:
+    run = add(store, spec_of())
+    evaluate_again(store, ["strict"])
+    assert run.verified(PER_QUERY).is_file()
+
+
+def test_a_record_in_the_place_of_another_run(store: Store, said: list[str]) -> None:
+    first, second = add(store, spec_of(0)), add(store, spec_of(1))
+    shutil.copy(first.folder / RECORD, second.folder / RECORD)
+    assert [run.record.spec.seed for run in store.runs()] == [0]
+    assert f"damaged (record.json is that of {spec_of(0).folder})" in said[0]
+
+
+def test_records_of_another_version_are_refused_and_stay(store: Store) -> None:
+    path = add(store, spec_of()).folder / RECORD
+    path.write_bytes(path.read_bytes().replace(b'"schema_version": 1', b'"schema_version": 2'))
+    with pytest.raises(InputError, match=r"schema version 2; this one reads 1\); use that version, or name another"):
+        list(store.runs())
+    assert path.exists()
+
+
+def test_foreign_files_are_named_and_left_alone(store: Store, said: list[str]) -> None:
+    run = add(store, spec_of())
+    (store.root / "notes.txt").write_text("mine")
+    (store.root / "toy/lsh/draft").mkdir()
+    (store.root / "toy/lsh/16-0123456789ab").mkdir()
+    before = everything(store.root)
+    assert list(store.runs()) == [run]
+    names = "notes.txt, toy/lsh/16-0123456789ab, toy/lsh/draft"
+    assert said == [f"{store.root}: not runs, left alone: {names}"]
+    assert everything(store.root) == before
+    assert (store.root / "toy/lsh/draft").is_dir()
+
+
+def test_what_a_user_put_into_a_run_survives_its_replacement(store: Store) -> None:
+    folder = add(store, spec_of()).folder
+    (folder / "notes.txt").write_text("mine")
+    add(store, spec_of(), seconds=2.0)
+    assert not (folder / "notes.txt").exists()
+    assert (store.root / DAMAGED / spec_of().folder / "notes.txt").read_text() == "mine"
+
+
+def test_a_record_written_again_is_whole(store: Store) -> None:
+    run = add(store, spec_of())
+    record = run.record.model_copy(update={"reason": "costs could not be measured"})
+    write_record(run.folder, record)
+    found = store.find(spec_of())
+    assert found is not None
+    assert found.record == record

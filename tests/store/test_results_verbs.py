@@ -1,0 +1,152 @@
+"""`bench results verify | merge | prune` and `bench list runs`, as a user calls them."""
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+
+from bench.cli import main
+from bench.store import CODES, CONFLICTS, DAMAGED, RECORD, Store
+from tests.store.conftest import add, everything, spec_of
+
+
+def test_verify_finds_nothing_in_sound_results(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    add(store, spec_of(0)), add(store, spec_of(1), "failed", reason="too bad")
+    assert main(["results", "verify", "--results", str(store.root)]) == 0
+    assert capsys.readouterr().out == "2 runs, 5 files: all sound\n"
+
+
+def test_verify_names_everything_and_changes_nothing(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = [add(store, spec_of(seed)).folder for seed in range(5)]
+    (folders[0] / CODES).write_bytes(b"cut")
+    (folders[1] / RECORD).write_bytes(b"{}")
+    (folders[2] / "encoder/weights").unlink()
+    (folders[3] / "notes.txt").write_text("mine")
+    (store.root / "toy/lsh/\x1b[31mred").mkdir()
+    folders[4].with_name(f".{folders[4].name}.other-host-1.1").mkdir()
+    before = everything(store.root)
+    assert main(["results", "verify", "--results", str(store.root)]) == 1
+    out = capsys.readouterr().out
+    assert everything(store.root) == before
+    assert "\x1b" not in out
+    cells = [re.split(" {2,}", line) for line in out.splitlines()[2:-2]]
+    states = {path: state for path, state, _ in cells}
+    names = {folder: f"toy/lsh/{folder.name}" for folder in folders}
+    assert states == {
+        f"{names[folders[0]]}/codes.npz": "damaged",
+        f"{names[folders[1]]}/record.json": "damaged",
+        f"{names[folders[2]]}/encoder/weights": "damaged",
+        f"{names[folders[3]]}/notes.txt": "foreign",
+        f"toy/lsh/.{folders[4].name}.other-host-1.1": "being written",
+        "toy/lsh/ [31mred": "foreign",
+    }
+    assert "5 runs, 17 files: damage is listed above" in out
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> Store:
+    return Store(tmp_path / "theirs")
+
+
+def test_merge_copies_what_is_missing(store: Store, theirs: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    add(store, spec_of(0))
+    shutil.copytree(store.root, theirs.root)
+    add(theirs, spec_of(1))
+    before = everything(theirs.root)
+    assert main(["results", "merge", str(theirs.root), "--results", str(store.root)]) == 0
+    assert everything(store.root) == before == everything(theirs.root)
+    assert capsys.readouterr().out == f"{store.root}: copied 1, the same is here 1\n"
+
+
+def test_merge_keeps_both_in_a_conflict_once(
+    store: Store, theirs: Store, capsys: pytest.CaptureFixture[str]
+) -> None:  # fmt: skip
+    mine, other = add(store, spec_of(), seconds=1.0), add(theirs, spec_of(), seconds=2.0)
+    kept = everything(mine.folder)
+    for _ in range(2):
+        assert main(["results", "merge", str(theirs.root), "--results", str(store.root)]) == 0
+        captured = capsys.readouterr()
+        assert captured.out == f"{store.root}: conflict 1\n"
+        assert f"{other.folder}: conflict: differs from the one here, which stays; copied to " in captured.err
+        assert everything(mine.folder) == kept
+        (folder,) = (store.root / CONFLICTS).iterdir()
+        (run,) = Store(folder).runs()
+        assert run.record == other.record
+        assert everything(run.folder) == everything(other.folder)
+    assert [run.record for run in store.runs()] == [mine.record]
+
+
+def test_merge_prefers_a_finished_run(store: Store, theirs: Store) -> None:
+    failed, done = add(store, spec_of(), "failed", reason="no memory"), add(theirs, spec_of())
+    assert main(["results", "merge", str(theirs.root), "--results", str(store.root)]) == 0
+    assert [run.record for run in store.runs()] == [done.record]
+    (folder,) = (store.root / CONFLICTS).iterdir()
+    assert [run.record for run in Store(folder).runs()] == [failed.record]
+
+
+def test_merge_names_damaged_runs_and_does_not_copy_them(
+    store: Store, theirs: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = add(theirs, spec_of()).folder / CODES
+    path.write_bytes(b"cut")
+    assert main(["results", "merge", str(theirs.root), "--results", str(store.root)]) == 1
+    assert "not copied: damaged (codes.npz differs from its checksum)" in capsys.readouterr().err
+    assert list(store.runs()) == []
+    assert path.read_bytes() == b"cut"
+
+
+def test_merge_checks_its_folders_first(store: Store, theirs: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    add(theirs, spec_of())
+    for wrong, message in (
+        (store.root / "nowhere", "no such folder"),
+        (store.root.parent, "holds no runs"),
+        (store.root, "is the folder to merge into"),
+    ):
+        store.root.mkdir(exist_ok=True)
+        assert main(["results", "merge", str(theirs.root), str(wrong), "--results", str(store.root)]) == 2
+        assert message in capsys.readouterr().err
+        assert not everything(store.root)
+
+
+def test_prune_lists_and_removes_only_when_told(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    run = add(store, spec_of())
+    for seed, there in ((0, True), (1, False)):
+        state = store.training_folder(spec_of(seed)) / "digest/stage.safetensors"
+        state.parent.mkdir(parents=True)
+        state.write_bytes(bytes(1000))
+        assert (store.root / spec_of(seed).folder).exists() is there
+    (add(store, spec_of(2)).folder / RECORD).write_bytes(b"damaged")
+    assert store.find(spec_of(2)) is None
+    before = everything(store.root)
+    assert main(["results", "prune", "--results", str(store.root)]) == 0
+    assert everything(store.root) == before
+    listed = capsys.readouterr().out
+    assert f"{DAMAGED}/{spec_of(2).folder}" in listed
+    assert f".training/{spec_of(0).folder}" in listed
+    assert spec_of(1).folder not in listed
+    assert main(["results", "prune", "--results", str(store.root), "--yes"]) == 0
+    assert not list((store.root / DAMAGED).rglob("*.json"))
+    assert not store.training_folder(spec_of(0)).exists()
+    assert store.training_folder(spec_of(1)).exists()
+    assert list(store.runs()) == [run]
+    capsys.readouterr()
+    assert main(["results", "prune", "--results", str(store.root)]) == 0
+    assert "nothing to remove" in capsys.readouterr().out
+
+
+def test_list_runs_shows_states_durations_and_reasons(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+    add(store, spec_of(0), seconds=12.34)
+    add(store, spec_of(1), "timeout", reason=f"\x1b[2J{'long ' * 40}\nend")
+    (add(store, spec_of(2)).folder / RECORD).write_bytes(b"damaged")
+    assert main(["list", "runs", "--results", str(store.root)]) == 0
+    captured = capsys.readouterr()
+    assert "\x1b" not in captured.out
+    head, _, *rows = captured.out.splitlines()
+    assert head.split()[:6] == ["state", "dataset", "method", "bits", "seed", "durations"]
+    done, timeout = sorted(rows)
+    assert done.split()[:8] == ["done", "toy", "lsh", "8", "0", "fit", "12.3", "s"]
+    assert timeout.split()[:5] == ["timeout", "toy", "lsh", "8", "1"]
+    assert "long …" in timeout
+    assert "end" not in timeout
+    assert captured.err.count("damaged (no checksum in record.json); set aside") == 1
