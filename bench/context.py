@@ -27,6 +27,10 @@ class Progress(Protocol):
         """A task of so many steps, shown while the context is open."""
 
 
+class Stopped(KeyboardInterrupt):
+    """Training ended before its last epoch because somebody asked for it; its state is saved."""
+
+
 class _SilentTask:
     def advance(self, status: str = "") -> None:
         pass
@@ -58,6 +62,8 @@ class FitContext:
     """Where training keeps its state, so that it can go on after an interruption; None: nowhere."""
     say: Callable[[str], None] = lambda line: None
     """News in a line, such as where the features live."""
+    stop: Callable[[], bool] = lambda: False
+    """Whether somebody asked to stop; training then ends after the epoch, with its state saved."""
 
     def random(self, *stream: str | int) -> np.random.Generator:
         """A numpy generator for the stream of this name."""

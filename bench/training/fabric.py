@@ -32,6 +32,14 @@ def start_fabric(device: torch.device, precision: Precision) -> Fabric:
     return fabric
 
 
+def emulates_bfloat16(device: torch.device) -> bool:
+    """Whether matrix products in bfloat16 are known to be slower on this device than those in float32."""
+    known = getattr(torch.cpu, "get_capabilities", None)
+    if device.type != "cpu" or known is None:
+        return False
+    return not any(has for name, has in known().items() if "bf16" in name)
+
+
 class TrainingStep(nn.Module):
     """The network with its loss as one module: what several processes synchronise is what this computes."""
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from bench.context import FitContext, Task
+from bench.context import FitContext, Stopped, Task
 from bench.data.features import Features
 from bench.training.items import Draw, Objective
 from bench.training.loader import VideoLoader
@@ -33,7 +33,7 @@ def train(
     Every epoch's mean losses are added to `context.history`. With `schedule.validation_share` the weights of the epoch
     with the lowest loss on the held-out videos are kept, else those of the last; `context.checkpoint` says which.
     With `context.states` training goes on from the stage's last state, if there is one, to the same end.
-    Raises TrainingError after an epoch without a finite loss.
+    Raises TrainingError after an epoch without a finite loss, Stopped after one in which `context.stop` came true.
     """
     # The same videos in every stage of a method.
     videos = context.random("validation").permutation(len(features))
@@ -57,9 +57,11 @@ def train(
                 raise TrainingError(f"the loss of {stage} is {row['loss']} in epoch {epoch}; lower learning_rate")
             context.history.append(row)
             # The end of a stage is kept in any case: what comes after it builds upon it.
-            ends = epoch + 1 == schedule.epochs
-            if context.states and process_rank() == 0 and (ends or context.states.due()):
+            ends, stop = epoch + 1 == schedule.epochs, agreed(context.stop())
+            if context.states and process_rank() == 0 and (ends or stop or context.states.due()):
                 context.states.save(stage, epoch + 1, network, optimiser, lowest, context.history)
+            if stop:
+                raise Stopped(f"{stage}: stopped after epoch {epoch + 1} of {schedule.epochs}")
     network.eval()
     if len(held_out):
         network.load_state_dict(lowest.weights)
@@ -94,8 +96,11 @@ class Training:
         context: FitContext,
         stage: str,
     ) -> None:
-        from bench.training.fabric import TrainingStep, start_fabric  # noqa: PLC0415  seconds that only training needs
+        # Seconds to import that only training need spend.
+        from bench.training.fabric import TrainingStep, emulates_bfloat16, start_fabric  # noqa: PLC0415
 
+        if schedule.precision == "bfloat16" and emulates_bfloat16(context.device):
+            context.say("this processor emulates bfloat16: float32 would be faster")
         self._fabric: Fabric = start_fabric(context.device, schedule.precision)
         # Inside, network and optimiser stay the objects that they are, for states and for the objective.
         self._step, self._stepper = self._fabric.setup(TrainingStep(network, objective), optimiser)

@@ -136,3 +136,15 @@ def test_bfloat16_is_a_parameter_and_close_to_float32(
     )
     again = bench.fit(method, streamed, bits=16, device="cpu", **settings)
     np.testing.assert_array_equal(again.encode(tiny.gallery.features), rough.encode(tiny.gallery.features))
+
+
+@pytest.mark.parametrize(("capabilities", "emulated"), [({"avx512_f": True, "avx512_bf16": False}, True),
+                                                        ({"avx512_bf16": False, "amx_bf16": True}, False)])  # fmt: skip
+def test_a_processor_without_bfloat16_is_named(
+    capabilities: dict[str, bool], emulated: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bench.training.fabric import emulates_bfloat16
+
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
+    assert emulates_bfloat16(torch.device("cpu")) is emulated
+    assert not emulates_bfloat16(torch.device("cuda"))
