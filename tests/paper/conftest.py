@@ -116,6 +116,7 @@ def fill(store: Store, planned: Iterable[PlannedRun], level: Level, failing: Ite
         by_k = {str(k): mean for k, mean in means.items()}
         metrics = {
             "protocol": {"name": "paper", "description": PROTOCOLS["paper"].description},
+            "queries": QUERIES,
             "map": by_k,
             "map_best": by_k,
             "map_worst": by_k,
