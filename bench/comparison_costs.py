@@ -1,0 +1,78 @@
+"""What encoding costs in two sets of runs, and which differences are more than noise."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from bench.comparison_quality import Row
+from bench.report import cost_frames
+from bench.report.costs import NOISY, significant
+from bench.report.render import NOTHING, number
+
+COST_HEADER = ("method", "bits", "figure", "A", "B", "B / A", "more than noise?")
+COST_NOTE = (
+    "Costs: counts are exact, any difference is real. Times are medians with their 95 % confidence intervals over the "
+    "repeats of a measurement; more than noise where these lie apart. They do not cover another day's load of the "
+    "machine. Times of different machines do not compare: the share of the machine's own rate takes their place."
+)
+COUNTS = (("parameters to encode", "parameters_encode", 1), ("multiply-adds (M)", "flops", 1e6))
+TIMES = (("batch 1", "single"), ("best batch", "batched"))
+
+
+def cost_rows(rows: Sequence[Row]) -> list[list[str]]:
+    """The cells under `COST_HEADER` of every row whose costs both sides have measured, a line for every figure."""
+    cells = []
+    for row in rows:
+        one, other = (cost_frames.costs(side) for side in row.done)
+        if one.empty or other.empty:
+            continue
+        machines = {*one["machine"], *other["machine"]}
+        figures = [_count(one, other, *count) for count in COUNTS]
+        figures += [_time(one, other, *time, alike=len(machines) == 1) for time in TIMES]
+        cells += [[row.label, str(row.bits), *figure] for figure in figures]
+    return cells
+
+
+def _count(one: pd.DataFrame, other: pd.DataFrame, title: str, column: str, unit: float) -> list[str]:
+    values = [float(frame[column].iloc[0]) for frame in (one, other)]
+    shown = [number(value, decimals=0) if unit == 1 else significant(value / unit) for value in values]
+    return [title, *shown, _ratio(*values), "no" if values[0] == values[1] else "* yes, counted"]
+
+
+def _time(one: pd.DataFrame, other: pd.DataFrame, title: str, name: str, alike: bool) -> list[str]:
+    if alike:
+        first, second = (_milliseconds(frame, name) for frame in (one, other))
+        title = f"ms/video, {title}"
+    else:
+        first, second = (_share(frame, name) for frame in (one, other))
+        title = f"share of the rate (%), {title}"
+    if bool(one[f"{name}_noisy"].any()) or bool(other[f"{name}_noisy"].any()):
+        verdict = NOISY
+    else:
+        apart = first[2] < second[1] or second[2] < first[1]
+        verdict = "* yes, intervals apart" if apart else "no, intervals overlap"
+    return [title, _with_interval(*first), _with_interval(*second), _ratio(first[0], second[0]), verdict]
+
+
+def _milliseconds(frame: pd.DataFrame, name: str) -> tuple[float, float, float]:
+    """Mean of the medians, and from the lowest to the highest end of the measurements' intervals."""
+    return (
+        float(frame[f"{name}_ms"].mean()),
+        float(frame[f"{name}_low_ms"].min()),
+        float(frame[f"{name}_high_ms"].max()),
+    )
+
+
+def _share(frame: pd.DataFrame, name: str) -> tuple[float, float, float]:
+    """The same of the share of the machine's rate, in percent; it falls as the time grows."""
+    share, median = frame[f"{name}_share"], frame[f"{name}_ms"]
+    ends = [100 * share * median / frame[f"{name}_{end}_ms"] for end in ("high", "low")]
+    return float(100 * share.mean()), float(ends[0].min()), float(ends[1].max())
+
+
+def _with_interval(value: float, low: float, high: float) -> str:
+    return f"{significant(value)} ({significant(low)}–{significant(high)})"
+
+
+def _ratio(first: float, second: float) -> str:
+    return f"{second / first:.2f}" if first else NOTHING
