@@ -1,18 +1,21 @@
 """The weights that a method's authors released, as an encoder."""
 
+import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
+from bench.checkpoint_file import read_weights
 from bench.data.files import require_file
 from bench.encoder import Encoder, EncoderDescription
 from bench.errors import InputError
 from bench.registry import load_registry
 from bench.spec import check_bits
-from bench.text import closest
+from bench.text import closest, validation_message
 from bench.training import AuthorsWeights, DeepMethod
 
 
@@ -29,23 +32,30 @@ def load_checkpoint(method: str, path: Path | str, bits: int, *, frames: int = 2
         raise InputError(f"{method}: does not know how its authors store weights; fit it instead")
     _check_settings(method, authors, settings)
     file = require_file(Path(path))
-    weights = _read_weights(file)
+    weights = read_weights(file)
     for name in (authors.input_weight, authors.code_weight):
         if name not in weights or weights[name].ndim != 2:
             raise InputError(f"{file}: no matrix '{name}'; is this a checkpoint of {method}?")
     if len(weights[authors.code_weight]) != check_bits(bits):
         raise InputError(f"{file}: holds an encoder of {len(weights[authors.code_weight])} bits, not {bits}")
     hidden, dimensions = weights[authors.input_weight].shape
-    instance = found(bits, found.Parameters.model_validate({"hidden": hidden}))
+    try:
+        instance = found(bits, found.Parameters.model_validate({"hidden": hidden}))
+        description = EncoderDescription(
+            method=method,
+            bits=bits,
+            frames=frames,
+            dimensions=dimensions,
+            parameters=instance.parameters.model_dump(mode="json"),
+        )
+    except ValidationError as error:
+        raise InputError(f"{file}: {validation_message(error)}; is this a checkpoint of {method}?") from error
+    # Shapes alone first: a few weights can make a network of any size.
+    with torch.device("meta"):
+        expected = instance.network(frames, dimensions).state_dict()
+    renamed = _renamed(expected, weights, authors, settings, file)
     network = instance.network(frames, dimensions)
-    network.load_state_dict(_renamed(network.state_dict(), weights, authors, settings, file))
-    description = EncoderDescription(
-        method=method,
-        bits=bits,
-        frames=frames,
-        dimensions=dimensions,
-        parameters=instance.parameters.model_dump(mode="json"),
-    )
+    network.load_state_dict(renamed)
     return Encoder(description, instance.encoder(network).eval())
 
 
@@ -57,17 +67,8 @@ def _check_settings(method: str, authors: AuthorsWeights, settings: Mapping[str,
     for name, meaning in authors.settings.items():
         if name not in settings:
             raise InputError(f"{method}: its checkpoints need {name}=…: {meaning}")
-
-
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    try:
-        weights = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch's reader raises anything from bytes that are no checkpoint
-        reason = " ".join(str(error).split())[:120]
-        raise InputError(f"{path}: no weights that can be read safely ({reason})") from error
-    if not isinstance(weights, Mapping) or not all(isinstance(value, Tensor) for value in weights.values()):
-        raise InputError(f"{path}: holds no state dict (tensors by name)")
-    return {str(name): value for name, value in weights.items()}
+        if not math.isfinite(settings[name]):
+            raise InputError(f"{method}: {name}={settings[name]} is no finite number: {meaning}")
 
 
 def _renamed(

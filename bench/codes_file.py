@@ -10,6 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import InputError
+from bench.spec import MAX_BITS, MIN_BITS
+
+MOST_CLASSES = 2**16
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ def read_codes(path: Path) -> StoredCodes:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             bits, classes = int(arrays["bits"]), int(arrays["classes"])
+            _require_in_range(bits, classes)
 
             def codes(name: str) -> NDArray[np.int8]:
                 return np.unpackbits(arrays[name], axis=1, count=bits).astype(np.int8) * 2 - 1
@@ -49,11 +53,24 @@ def read_codes(path: Path) -> StoredCodes:
                 return np.unpackbits(arrays[name], axis=1, count=classes)
 
             apart = "gallery_codes" in arrays
-            return StoredCodes(
+            stored = StoredCodes(
                 codes("query_codes"),
                 labels("query_labels"),
                 codes("gallery_codes") if apart else None,
                 labels("gallery_labels") if apart else None,
             )
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+            _require_matching(stored)
+            return stored
+    except (OSError, EOFError, TypeError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path}: no readable codes ({error}); run again with --existing rerun") from error
+
+
+def _require_in_range(bits: int, classes: int) -> None:
+    if not (MIN_BITS <= bits <= MAX_BITS and 1 <= classes <= MOST_CLASSES):
+        raise ValueError(f"bits {bits} or classes {classes} out of range")
+
+
+def _require_matching(codes: StoredCodes) -> None:
+    pairs = ((codes.query_codes, codes.query_labels), (codes.gallery_codes, codes.gallery_labels))
+    if any(ours is not None and labels is not None and len(ours) != len(labels) for ours, labels in pairs):
+        raise ValueError("codes and labels of other numbers of videos")

@@ -15,6 +15,7 @@ from bench.report.problems import why
 from bench.report.runs import ReportRun, datasets_of, name_runs, seeds_of
 from bench.report.terminal import LABEL_WIDTH
 from bench.store import Store, StoredRun
+from bench.text import one_line
 
 REASON_WIDTH, NOTE_WIDTH = 60, 120
 WORDS = {"method", "figure", "more than noise?"}
@@ -48,7 +49,7 @@ def comparison(first_name: str, first: Iterable[StoredRun], second_name: str, se
     """Quality and costs of two sets of runs side by side, in the order of the report's tables."""
     sides = named_alike(first, second)
     legend = [
-        f"{letter}: {escape.one_line(name)} ({len(runs)} run{'' if len(runs) == 1 else 's'})"
+        f"{letter}: {one_line(name)} ({len(runs)} run{'' if len(runs) == 1 else 's'})"
         for letter, name, runs in zip("AB", (first_name, second_name), sides, strict=True)
     ]
     parts = ["\n".join(legend)]
@@ -94,14 +95,14 @@ def pairs(first: Sequence[ReportRun], second: Sequence[ReportRun]) -> list[Pair]
 
 
 def _dataset(first: Sequence[ReportRun], second: Sequence[ReportRun]) -> list[str]:
-    heading = escape.one_line((first or second)[0].dataset_title)
+    heading = one_line((first or second)[0].dataset_title)
     parts = [f"{heading}\n{'=' * len(heading)}"]
     rows = pairs(first, second)
     both = [row for row in rows if all(row.done)]
     for protocol, k in shown_scores(both):
         scored = quality_rows(both, protocol, k)
         if scored:
-            parts.append(f"mAP@{k} under protocol {escape.one_line(protocol)}\n\n{_table(QUALITY_HEADER, scored)}")
+            parts.append(f"mAP@{k} under protocol {one_line(protocol)}\n\n{_table(QUALITY_HEADER, scored)}")
     costs = cost_rows(both)
     if costs:
         parts.append(f"Cost of encoding one video\n\n{_table(COST_HEADER, costs)}")

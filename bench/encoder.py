@@ -20,9 +20,13 @@ from bench.errors import InputError
 from bench.inference.backends import Forward, prepare
 from bench.inference.stream import encoded_blocks
 from bench.registry import Registry, load_registry
-from bench.text import validation_message
+from bench.text import one_line, validation_message
 
 DESCRIPTION, WEIGHTS = "encoder.json", "encoder.safetensors"
+LARGE = 2**26
+"""Numbers in a matrix of 256 MB."""
+LONGEST_HEADER = 2**20
+"""Bytes before the weights in their file."""
 
 
 class EncoderDescription(BaseModel):
@@ -33,8 +37,8 @@ class EncoderDescription(BaseModel):
     format_version: Literal[1] = 1
     method: str
     bits: int = Field(ge=1, le=1024)
-    frames: int = Field(ge=1)
-    dimensions: int = Field(ge=1)
+    frames: int = Field(ge=1, lt=2**31)
+    dimensions: int = Field(ge=1, lt=2**31)
     parameters: dict[str, Any]
 
 
@@ -126,25 +130,64 @@ class Encoder:
 def load_encoder(folder: Path | str, registry: Registry | None = None) -> Encoder:
     """The encoder saved in `folder`. Raises InputError if it is damaged or its method is not known here."""
     source = Path(folder)
+    for path in (source / DESCRIPTION, source / WEIGHTS):
+        if not path.is_file():
+            raise InputError(f"{source}: holds no encoder (no file {path.name}); name a folder that has one")
     try:
         description = EncoderDescription.model_validate_json((source / DESCRIPTION).read_bytes())
-        tensors = load_file(source / WEIGHTS)
     except ValidationError as error:
         raise InputError(f"{source / DESCRIPTION}: {validation_message(error)}") from error
     except OSError as error:
         raise InputError(
             f"{source}: holds no encoder ({error.strerror or error}); name a folder that has one"
         ) from error
-    except SafetensorError as error:
-        raise InputError(f"{source / WEIGHTS}: damaged ({error}); fit or copy the encoder again") from error
     method_class = (registry or load_registry()).method(description.method)
     try:
         parameters = method_class.Parameters.model_validate(description.parameters)
     except ValidationError as error:
         raise InputError(f"{source / DESCRIPTION}: parameters: {validation_message(error)}") from error
-    module = method_class(description.bits, parameters).build(description.frames, description.dimensions)
+    method, size = method_class(description.bits, parameters), (source / WEIGHTS).stat().st_size
     try:
+        if _may_be_large(description):
+            # Shapes alone, before memory is asked for that only the description speaks of.
+            with torch.device("meta"):
+                _require_size(method.build(description.frames, description.dimensions), size, source)
+        module = method.build(description.frames, description.dimensions)
+        _require_size(module, size, source)
+        tensors = load_file(source / WEIGHTS)
         module.load_state_dict(tensors)
+    except (OSError, SafetensorError) as error:
+        raise InputError(
+            f"{source / WEIGHTS}: damaged ({one_line(str(error))}); fit or copy the encoder again"
+        ) from error
     except RuntimeError as error:
-        raise InputError(f"{source / WEIGHTS}: {' '.join(str(error).split())}") from error
+        raise InputError(f"{source / WEIGHTS}: {one_line(str(error))}; fit or copy the encoder again") from error
+    for name, tensor in tensors.items():
+        if tensor.dtype != module.state_dict()[name].dtype:
+            raise InputError(f"{source / WEIGHTS}: '{name}' holds {tensor.dtype}; fit or copy the encoder again")
+        if not torch.isfinite(tensor).all():
+            raise InputError(f"{source / WEIGHTS}: '{name}' has NaN or infinite values; fit or copy the encoder again")
     return Encoder(description, module.eval())
+
+
+def _may_be_large(description: EncoderDescription) -> bool:
+    """Could a square matrix of a size that the description names be one to beware of?"""
+    return max(_whole_numbers(description.model_dump())) ** 2 > LARGE
+
+
+def _whole_numbers(value: Any) -> Iterator[int]:
+    if isinstance(value, int):
+        yield abs(value)
+    elif isinstance(value, dict | list | tuple):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _whole_numbers(part)
+
+
+def _require_size(module: nn.Module, size: int, source: Path) -> None:
+    """InputError unless a file of `size` bytes can hold the module's weights, and little more."""
+    needed = sum(tensor.numel() * tensor.element_size() for tensor in module.state_dict().values())
+    if not needed <= size <= needed + LONGEST_HEADER:
+        raise InputError(
+            f"{source / WEIGHTS}: has {size:,} bytes, but the encoder that {DESCRIPTION} describes has weights of "
+            f"{needed:,}; fit or copy the encoder again"
+        )

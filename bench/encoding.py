@@ -14,7 +14,7 @@ from bench.data.opening import open_features
 from bench.encoder import DESCRIPTION, WEIGHTS, Encoder, load_encoder
 from bench.errors import InputError
 from bench.inference.backends import BACKENDS, CHUNK, PRECISIONS, check_choice
-from bench.inference.stream import block_size
+from bench.inference.stream import OutputError, block_size
 from bench.registry import Registry
 
 COMPARED = 4 * CHUNK
@@ -55,7 +55,10 @@ def encode_file(
     check_choice("precision", precision, PRECISIONS)
     loaded = load_encoder(encoder, registry)
     videos = open_features(features)
-    loaded.require_shape(videos)
+    try:
+        loaded.require_shape(videos)
+    except InputError as error:
+        raise InputError(f"{features}: {error}") from error
     unfinished = out.with_name(f".{out.name}.{_identity(encoder, features, videos, backend, precision)}.part")
     # Fails before work starts where the backend cannot run.
     loaded.forward(backend, precision)
@@ -65,9 +68,15 @@ def encode_file(
         # What was begun for this file with other features or another encoder is of no more use.
         for left in out.parent.glob(f".{escape(out.name)}.*.part"):
             left.unlink()
-    except InputError:
+    except InputError as error:
         unfinished.unlink(missing_ok=True)
-        raise
+        if str(features) in str(error):
+            raise
+        # Of values it was said which video is wrong; only here it is known of which file.
+        raise InputError(f"{features}: {error}") from error
+    except OutputError as error:
+        unfinished.unlink(missing_ok=True)
+        raise InputError(f"{encoder}: {error}; its weights are damaged, or not made for these features") from error
     except OSError as error:
         raise InputError(f"--out {out}: cannot be written ({error.strerror}); name another file") from error
     return Encoded(len(videos), loaded.description.bits, resumed, _flipped(loaded, videos, out, precision))

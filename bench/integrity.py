@@ -106,7 +106,7 @@ def _schema_version(content: bytes) -> object:
     """What a text that may be damaged says of its version; None if nothing can be made out."""
     try:
         values = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     version = values.get("schema_version") if isinstance(values, dict) else None
     return None if isinstance(version, bool) else version

@@ -110,6 +110,8 @@ def _broken(registry: Registry) -> str:
 def _runs(results: Path) -> str:
     from bench.report.escape import shorten  # noqa: PLC0415  brings matplotlib, which no other list needs
 
+    if results.exists() and not results.is_dir():
+        raise InputError(f"{results}: is a file; name a results folder with --results")
     rows = []
     for run in Store(results).runs():
         spec, traceback = run.record.spec, run.folder / TRACEBACK

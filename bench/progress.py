@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as RichProgress
 
 from bench.context import Progress, SilentProgress, Task
+from bench.text import one_line
 
 
 class TerminalProgress:
@@ -53,5 +54,5 @@ def progress() -> Progress:
 
 
 def say(line: str) -> None:
-    """One line of news on standard error."""
-    print(line, file=sys.stderr, flush=True)
+    """One line of news on standard error; what files say in it is made harmless for terminals."""
+    print(one_line(line), file=sys.stderr, flush=True)

@@ -17,7 +17,7 @@ from bench.data.dataset import DatasetSource
 from bench.data.folder import FolderSource
 from bench.errors import InputError
 from bench.method import Method, Parameters
-from bench.text import closest, slug
+from bench.text import closest, one_line, slug
 
 METHODS_GROUP, DATASETS_GROUP = "vhbench.methods", "vhbench.datasets"
 BUILT_IN = ("bench.methods", "bench.datasets")
@@ -93,7 +93,7 @@ class Registry:
         try:
             module = module_of()
         except (Exception, SystemExit) as error:  # a plug-in may raise anything, and must not take the program down
-            self.broken.append(Broken(origin, f"{type(error).__name__}: {' '.join(str(error).split())}"))
+            self.broken.append(Broken(origin, one_line(f"{type(error).__name__}: {error}")))
             return
         self.add(origin, [module] if inspect.isclass(module) else _plugins_of(module))
 

@@ -16,6 +16,7 @@ from bench.data.labels import as_multi_hot
 from bench.data.layout import Layout, SplitName
 from bench.data.opening import open_features
 from bench.errors import InputError
+from bench.text import one_line
 
 
 @dataclass
@@ -132,4 +133,4 @@ def _count(parts: Sequence[CheckedFile], labels: Sequence[CheckedFile], expected
 
 
 def _without(path: Path, error: InputError) -> str:
-    return str(error).removeprefix(f"{path}: ")
+    return one_line(str(error).removeprefix(f"{path}: "))

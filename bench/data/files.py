@@ -5,6 +5,7 @@ import json
 import os
 from pathlib import Path
 
+from bench import text
 from bench.cache import cache_folder
 from bench.data.space import gigabytes
 from bench.errors import InputError
@@ -54,4 +55,4 @@ def _remembered_hash(path: Path) -> str:
 
 def one_line(error: BaseException) -> str:
     """What a library says of an error, as a part of one line."""
-    return " ".join(str(error).split())[:200]
+    return text.one_line(str(error))[:200]

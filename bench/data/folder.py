@@ -15,7 +15,7 @@ from bench.data.dataset import Dataset, DatasetSource, Split, Summary
 from bench.data.features import ConcatenatedFeatures, Features
 from bench.data.files import content_hash
 from bench.data.finite import require_finite
-from bench.data.hdf5 import is_hdf5, open_hdf5
+from bench.data.hdf5 import DAMAGE, is_hdf5, open_hdf5
 from bench.data.label_files import read_labels
 from bench.data.labels import as_multi_hot, require_length
 from bench.data.layout import NOTE, Description, SplitName, layout_of
@@ -117,4 +117,7 @@ def marks_stand_in(path: Path) -> bool:
     if not is_hdf5(path):
         return False
     with open_hdf5(path) as file:
-        return bool(file.attrs.get("stand_in", False))
+        try:
+            return bool(np.any(file.attrs.get("stand_in", False)))
+        except DAMAGE as error:
+            raise InputError(f"{path}: its attributes cannot be read; download or export it again") from error

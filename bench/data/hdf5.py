@@ -1,5 +1,6 @@
 """HDF5 files: opened with care, and features read out of their chunks."""
 
+from itertools import islice
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,17 @@ from bench.data.files import one_line, require_file
 from bench.data.headers import FLOATS, feature_shape
 from bench.data.precision import Precision
 from bench.data.raw import RawFeatures
+from bench.data.space import gigabytes
 from bench.errors import InputError
 
 # Little-endian, as they lie in the file: a plain copy of the bytes gives the array.
 RAW_TYPES = (h5py.h5t.IEEE_F16LE, h5py.h5t.IEEE_F32LE, h5py.h5t.IEEE_F64LE)
 # A chunk that two reads share, one after the other, is decompressed once if it fits.
 CHUNK_CACHE_BYTES = 64 * 2**20
+LARGEST_CHUNK_BYTES = 256 * 2**20
+NAMES_SHOWN = 10
+# What h5py raises from files whose structure is damaged.
+DAMAGE = (OSError, RuntimeError, KeyError, TypeError, OverflowError)
 
 
 def is_hdf5(path: Path) -> bool:
@@ -38,26 +44,49 @@ def open_hdf5(path: Path) -> Any:
 
 def hdf5_dataset(file: Any, path: Path, key: str) -> Any:
     """Dataset `key` of an open file; InputError if there is none, or its values lie in other files."""
+    try:
+        return _dataset(file, path, key)
+    except DAMAGE as error:
+        raise InputError(
+            f"{path}: '{key}' cannot be opened ({one_line(error)}); download or export it again"
+        ) from error
+
+
+def _dataset(file: Any, path: Path, key: str) -> Any:
     parts = key.split("/")
     for length in range(1, len(parts) + 1):
         link = file.get("/".join(parts[:length]) or "/", getlink=True)
         if isinstance(link, h5py.ExternalLink):
             raise InputError(f"{path}: '{key}' is a link into {link.filename}; name that file instead")
     if key not in file:
-        raise InputError(f"{path}: no dataset '{key}'; it holds {', '.join(file) or 'nothing'}")
+        names = list(islice(file, NAMES_SHOWN + 1))
+        more = ", …" if len(names) > NAMES_SHOWN else ""
+        raise InputError(f"{path}: no dataset '{key}'; it holds {', '.join(names[:NAMES_SHOWN]) or 'nothing'}{more}")
     array = file[key]
     if not isinstance(array, h5py.Dataset):
         raise InputError(f"{path}: '{key}' is a group; expected a dataset")
-    virtual = array.is_virtual and any(source.file_name != "." for source in array.virtual_sources())
-    if virtual or array.external or array.file.filename != file.filename:
-        raise InputError(f"{path}: the values of '{key}' lie in another file; copy them into this one")
+    # A virtual dataset of this very file can still be of any size, made of a few values.
+    if array.is_virtual or array.external or array.file.filename != file.filename:
+        raise InputError(f"{path}: the values of '{key}' lie in another file, or dataset; copy them into this one")
+    chunk = prod(array.chunks or ()) * array.dtype.itemsize
+    if chunk > LARGEST_CHUNK_BYTES:
+        raise InputError(
+            f"{path}: '{key}' has chunks of {gigabytes(chunk)}, each of which is read whole; write it in chunks of a "
+            "few videos"
+        )
     return array
 
 
 def open_hdf5_features(path: Path, key: str) -> Features:
     """The features in dataset `key`; InputError if they are no floats (N, T, D), or were never written whole."""
-    array = hdf5_dataset(open_hdf5(path), path, key)
-    source = f"{path}: '{key}'"
+    array, source = hdf5_dataset(open_hdf5(path), path, key), f"{path}: '{key}'"
+    try:
+        return _features(array, path, key, source)
+    except DAMAGE as error:
+        raise InputError(f"{source} cannot be read ({one_line(error)}); download or export it again") from error
+
+
+def _features(array: Any, path: Path, key: str, source: str) -> Features:
     shape = feature_shape(array.shape or (), source)
     if array.dtype.kind != "f" or array.dtype.itemsize not in (2, 4, 8):
         raise InputError(f"{source} holds {array.dtype}; {FLOATS}")
@@ -101,14 +130,12 @@ class Hdf5Features(Features):
     def read_slice(self, start: int, stop: int) -> NDArray[np.float32]:
         try:
             return np.asarray(self._array[start:stop], dtype=np.float32)
-        except OSError as error:
+        except DAMAGE as error:
             raise InputError(f"{self._source} cannot be read ({one_line(error)}); download it again") from error
 
 
 def _require_written(array: Any, source: str) -> None:
     """Refuse what was declared and never written: it would read as zeros, without end if the shape is a lie."""
-    if array.is_virtual:
-        return
     whole = array.id.get_storage_size() > 0
     if array.chunks:
         chunks = prod(-(-size // chunk) for size, chunk in zip(array.shape, array.chunks, strict=True))

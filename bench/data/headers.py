@@ -10,6 +10,7 @@ import numpy as np
 from bench.data.precision import Precision
 from bench.data.raw import RawFeatures
 from bench.errors import InputError
+from bench.text import one_line
 
 FLOATS = "expected float16, float32 or float64"
 SAFETENSORS_PRECISIONS: dict[str, Precision] = {
@@ -19,8 +20,11 @@ SAFETENSORS_PRECISIONS: dict[str, Precision] = {
     "F64": "float64",
 }
 ITEM_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
+# Three hundred times as many as the papers' features have; videos are read whole.
+MOST_NUMBERS_A_VIDEO = 2**25
 # What the format allows at most.
 LONGEST_SAFETENSORS_HEADER = 100_000_000
+LONGEST_NAMES = 200
 
 
 def open_npy(path: Path) -> RawFeatures:
@@ -45,8 +49,10 @@ def npy_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
             if version == (1, 0):
                 shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
             offset = file.tell()
-    except (OSError, ValueError, EOFError, RecursionError, MemoryError) as error:
-        raise InputError(f"{path}: not a readable .npy array ({' '.join(str(error).split())[:120]})") from error
+    except Exception as error:  # numpy parses the header as Python, which raises anything from bytes that are none
+        raise InputError(
+            f"{path}: not a readable .npy array ({one_line(str(error))[:120]}); download or export it again"
+        ) from error
     if version != (1, 0):
         # Later versions are for arrays with named fields, and may claim headers of gigabytes.
         raise InputError(f"{path}: is a .npy file of version {version[0]}.{version[1]}; save a plain array of numbers")
@@ -66,11 +72,11 @@ def open_safetensors(path: Path, key: str) -> RawFeatures:
     header, start = _safetensors_header(path)
     entry = header.get(key)
     if not isinstance(entry, dict):
-        names = ", ".join(name for name in header if name != "__metadata__")
+        names = ", ".join(name for name in header if name != "__metadata__")[:LONGEST_NAMES]
         raise InputError(f"{path}: no tensor '{key}'; it holds {names or 'nothing'}")
     source = f"{path}: '{key}'"
     kind, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
-    if kind not in SAFETENSORS_PRECISIONS:
+    if not isinstance(kind, str) or kind not in SAFETENSORS_PRECISIONS:
         raise InputError(f"{source} holds {kind}; expected F16, BF16, F32 or F64")
     if not (_natural_numbers(shape) and _natural_numbers(offsets) and len(offsets) == 2):
         raise InputError(f"{source} has a damaged header (shape {shape}, offsets {offsets}); write the file again")
@@ -100,6 +106,11 @@ def feature_shape(shape: tuple[int, ...], source: str) -> tuple[int, int, int]:
         raise InputError(f"{source} has shape {shape}; expected (videos, frames, dimensions)")
     if min(shape) < 1:
         raise InputError(f"{source} is empty (shape {shape}); write at least one video to it")
+    if shape[1] * shape[2] > MOST_NUMBERS_A_VIDEO:
+        raise InputError(
+            f"{source} has shape {shape}, {shape[1] * shape[2]:,} numbers a video; {MOST_NUMBERS_A_VIDEO:,} are read "
+            "at most: sample fewer frames"
+        )
     return shape[0], shape[1], shape[2]
 
 

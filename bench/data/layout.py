@@ -1,21 +1,35 @@
 """Where a dataset's feature files lie, how they are called, and which split queries which."""
 
 import json
-import tomllib
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import InputError
-from bench.text import slug, validation_message
+from bench.text import one_line, slug, validation_message
+from bench.toml_file import read_toml
 
 SplitName = Literal["train", "test", "query"]
 SPLITS: tuple[SplitName, ...] = ("train", "test", "query")
 NOTE = "dataset.toml"
-Names = str | Annotated[list[str], Field(min_length=1)]
+LONGEST_TEXT = 1000
+
+
+def _printable(text: str) -> str:
+    strange = next((character for character in text if not character.isprintable()), None)
+    if strange is not None:
+        raise ValueError(f"holds the unprintable character U+{ord(strange):04X}; leave it out")
+    return text
+
+
+# What a terminal would obey, and what no file system takes, is refused where it comes in.
+Text = Annotated[str, Field(max_length=LONGEST_TEXT), AfterValidator(_printable)]
+Name = Annotated[Text, Field(min_length=1)]
+Names = Name | Annotated[list[Name], Field(min_length=1)]
 
 
 class SplitFiles(BaseModel):
@@ -25,8 +39,8 @@ class SplitFiles(BaseModel):
 
     features: Names | None = None
     labels: Names | None = None
-    features_key: str = "feats"
-    labels_key: str = "labels"
+    features_key: Name = "feats"
+    labels_key: Name = "labels"
 
     def over(self, base: Self) -> Self:
         """This, with what it does not name taken from `base`. Files that it names come with its own key."""
@@ -52,11 +66,11 @@ class Description(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str | None = None
-    title: str | None = None
+    name: Text | None = None
+    title: Text | None = None
     query: SplitName | None = None
     gallery: SplitName | None = None
-    class_names: list[str] | None = None
+    class_names: list[Text] | None = None
     stand_in: bool = False
     """Generated in the layout of a real dataset."""
     files: Files = Files()
@@ -134,7 +148,11 @@ class Layout:
         listed = [names] if isinstance(names, str) else names
         folder = self.folder.resolve()
         for name in listed:
-            if not (folder / name).resolve().is_relative_to(folder):
+            try:
+                inside = (folder / name).resolve().is_relative_to(folder)
+            except (OSError, RuntimeError) as error:  # links that lead in circles, names too long
+                raise InputError(f"{folder / name}: cannot be found ({one_line(str(error))}); put it there") from error
+            if not inside:
                 raise InputError(
                     f"{self.folder / NOTE}: {folder / name} lies outside the folder; move it inside, or link the folder"
                 )
@@ -179,11 +197,9 @@ def _usual(folder: Path) -> Description:
 
 def _read_note(folder: Path) -> Description:
     path = folder / NOTE
-    if not path.is_file():
+    if not os.path.lexists(path):
         return Description()
     try:
-        return Description.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid TOML ({error})") from error
+        return Description.model_validate(read_toml(path))
     except ValidationError as error:
         raise InputError(f"{path}: {validation_message(error)}") from error

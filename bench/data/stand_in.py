@@ -17,6 +17,7 @@ from bench.data.synthetic import Synthetic
 from bench.errors import InputError
 
 FEWEST_VIDEOS_A_FILE = 4
+MOST_NUMBERS = 2**60
 MAT_HEADER = b"MATLAB 5.0 MAT-file, stand-in"
 
 
@@ -97,6 +98,8 @@ def plan_stand_in(
     real = dataset.sizes
     described = dataset.description.model_copy(update={"name": dataset.name, "title": dataset.title, "stand_in": True})
     layout = Layout(folder, described)
+    if scale * max(real.videos.values()) * real.frames * real.dimensions > MOST_NUMBERS:
+        raise InputError(f"--scale {scale:g}: no disk holds that many videos; 1 is the dataset's own size")
     videos = {
         split: max(round(scale * real.videos[split]), FEWEST_VIDEOS_A_FILE * len(paths.features))
         for split, paths in layout.splits.items()

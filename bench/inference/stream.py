@@ -11,6 +11,10 @@ from bench.errors import InputError
 from bench.inference.backends import CHUNK, Forward
 
 
+class OutputError(RuntimeError):
+    """What a network gives is no code."""
+
+
 def block_size(shape: tuple[int, int, int]) -> int:
     """Videos a block for features of this shape (N, T, D): whole chunks, of about `BLOCK_BYTES`."""
     _, frames, dimensions = shape
@@ -23,7 +27,7 @@ def encoded_blocks(
     """(first video, codes (n, K) int8 in ±1) of the videos from `first` on, which must be a multiple of `CHUNK`.
 
     Chunks start at multiples of `CHUNK` wherever one starts, so the codes do not depend on it. Raises InputError if a
-    feature is NaN or infinite, RuntimeError if the network's outputs are, or have another shape than (n, bits).
+    feature is NaN or infinite, OutputError if the network's outputs are, or have another shape than (n, bits).
     """
     size = block_size(features.shape)
     starts = range(first, len(features), size)
@@ -34,12 +38,12 @@ def encoded_blocks(
             ahead = reader.submit(_read, features, start + size, size) if start + size < len(features) else None
             relaxed = np.concatenate([forward(block[at : at + CHUNK]) for at in range(0, len(block), CHUNK)])
             if relaxed.shape != (len(block), bits):
-                raise RuntimeError(
+                raise OutputError(
                     f"{method} gave outputs of shape {relaxed.shape} for {len(block)} videos; "
                     f"expected {(len(block), bits)}"
                 )
             if not np.isfinite(relaxed).all():
-                raise RuntimeError(f"{method} gave NaN or infinite outputs")
+                raise OutputError(f"{method} gave NaN or infinite outputs")
             yield start, np.where(relaxed >= 0, 1, -1).astype(np.int8)
 
 

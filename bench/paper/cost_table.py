@@ -10,10 +10,10 @@ from bench.paper.tables import missing, published_label, seeds_phrase, signed
 from bench.published import PAPER, PAPER_DATASET, PublishedCost, paper_costs
 from bench.report import costs, times
 from bench.report.cost_frames import measurements
-from bench.report.escape import one_line
 from bench.report.quality import select
 from bench.report.render import NOTHING, Cell, Table, significant_decimals
 from bench.report.runs import ReportRun
+from bench.text import one_line
 
 BITS = 64
 DECIMALS = 2

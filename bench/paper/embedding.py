@@ -17,6 +17,7 @@ from bench.report import escape
 from bench.report.plots import Plot
 from bench.report.style import COLOURS, FULL_WIDTH, MARKERS
 from bench.store import ENCODER
+from bench.text import one_line
 
 CLASSES = len(COLOURS)
 VIDEOS_OF_A_CLASS = 50
@@ -111,7 +112,7 @@ def embedding_plot(results: Results, data: Dataset, registry: Registry) -> Plot 
         )
     frame = pd.concat(parts, ignore_index=True)
     caption = (
-        f"t-SNE of video features on {escape.one_line(data.summary.title)}, without (left) and with (right) L/M/S-RD: "
+        f"t-SNE of video features on {one_line(data.summary.title)}, without (left) and with (right) L/M/S-RD: "
         f"mean frame embeddings of {len(chosen.videos)} queries of one class each, {bits}-bit encoders, seed "
         f"{runs[EMBEDDING.rows[0].label].record.spec.seed}; t-SNE with seed {SEED} and the same videos for both. "
         "Distances between groups in such a picture mean little; the share over a panel is computed before it."

@@ -16,6 +16,7 @@ from bench.report import escape
 from bench.report.plots import Plot
 from bench.report.style import COLOURS, FULL_WIDTH
 from bench.store import CODES
+from bench.text import one_line
 
 QUERIES, TOP = 4, 8
 HIT, MISS = COLOURS[0], COLOURS[1]
@@ -66,7 +67,7 @@ def retrieval_plot(results: Results, data: Dataset) -> Plot | None:
     itself = "; the query itself is left out" if data.gallery is data.query else ""
     shown = "middle frames" if data.query.frames and data.gallery.frames else "labels, since there are no frames"
     caption = (
-        f"The {TOP} nearest videos on {escape.one_line(data.summary.title)} at {bits} bits, seed "
+        f"The {TOP} nearest videos on {one_line(data.summary.title)} at {bits} bits, seed "
         f"{runs[RETRIEVAL.rows[0].label].record.spec.seed} ({shown}): {MARKS[True]} shares a class with the query, "
         f"{MARKS[False]} shares none. Queries were chosen by class, not by their results; equal distances keep the "
         f"order of the gallery{itself}"

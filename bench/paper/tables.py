@@ -9,8 +9,8 @@ from bench.paper.artefacts import Results
 from bench.paper.measured import PROTOCOL, Beside
 from bench.published import PAPER, PAPER_DATASET
 from bench.report import problems
-from bench.report.escape import one_line
 from bench.report.render import NOTHING, Cell, Table, number
+from bench.text import one_line
 
 DECIMALS = 3
 SHORT_REASON = 60

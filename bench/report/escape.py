@@ -4,6 +4,8 @@ import re
 import textwrap
 from html import escape
 
+from bench.text import one_line
+
 LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -32,12 +34,6 @@ LATEX = {
     "≥": r"$\geq$",
     "α": r"$\alpha$",
 }
-
-
-def one_line(text: str) -> str:
-    """`text` without line breaks, control characters or runs of spaces."""
-    printable = "".join(character if character.isprintable() else " " for character in text)
-    return " ".join(printable.split())
 
 
 def shorten(text: str, width: int) -> str:

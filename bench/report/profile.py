@@ -4,10 +4,11 @@ from collections.abc import Iterable, Sequence
 
 from tabulate import tabulate
 
-from bench.report import cost_frames, costs, escape, times
+from bench.report import cost_frames, costs, times
 from bench.report.render import Cell, Table
 from bench.report.runs import ReportRun, datasets_of, name_runs
 from bench.store import StoredRun
+from bench.text import one_line
 
 HEADER_WIDTH = 14
 
@@ -45,7 +46,7 @@ def _parts_table(runs: Sequence[ReportRun]) -> Table | None:
 
 def _text(table: Table) -> str:
     body = tabulate(
-        [[escape.one_line(cell.text) + (f" ({cell.mark})" if cell.mark else "") for cell in row] for row in table.rows],
+        [[one_line(cell.text) + (f" ({cell.mark})" if cell.mark else "") for cell in row] for row in table.rows],
         headers=list(table.header),
         tablefmt="simple",
         disable_numparse=True,

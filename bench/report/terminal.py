@@ -9,6 +9,7 @@ from bench.report import cost_frames, costs, escape, problems, quality
 from bench.report.render import NOTHING, number
 from bench.report.runs import ReportRun, bits_of, datasets_of, methods_of, name_runs, protocols_of, seeds_of
 from bench.store import StoredRun
+from bench.text import one_line
 
 LABEL_WIDTH = 40
 
@@ -27,7 +28,7 @@ def summary(runs: Iterable[StoredRun], protocols: Sequence[str] = ()) -> str:
 def _dataset(runs: Sequence[ReportRun], wanted: Sequence[str]) -> str:
     scores = quality.aggregate(runs)
     protocols = protocols_of(runs)
-    heading = escape.one_line(runs[0].dataset_title)
+    heading = one_line(runs[0].dataset_title)
     lines = [heading, "=" * len(heading)]
     for number_of, protocol in enumerate(wanted or protocols[:1]):
         shown = quality.select(scores, protocol=protocol)
@@ -41,7 +42,7 @@ def _dataset(runs: Sequence[ReportRun], wanted: Sequence[str]) -> str:
     why = problems.notes(runs)
     if why:
         lines += ["", "Without a result:"]
-        lines += [f"  {escape.one_line(method)}, {bits} bits: {note}" for (method, bits), note in why.items()]
+        lines += [f"  {one_line(method)}, {bits} bits: {note}" for (method, bits), note in why.items()]
     return "\n".join(lines)
 
 

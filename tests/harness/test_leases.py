@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from bench import leases
-from bench.leases import Leases, is_dead, this_process
+from bench.leases import Lease, Leases, is_dead, this_process
 
 
 class Clock:
@@ -26,6 +26,10 @@ def clock() -> Clock:
     return Clock()
 
 
+def is_held(lease: Lease) -> bool:
+    return lease.held
+
+
 def elsewhere(path: Path) -> None:
     """Make a lease look like one of another machine, whose life cannot be looked up."""
     state = path.stat()
@@ -38,12 +42,12 @@ def test_one_owner_at_a_time(tmp_path: Path, clock: Clock) -> None:
     lease = mine.take("a")
     assert lease is not None
     with lease:
-        assert lease.held
+        assert is_held(lease)
         assert other.take("a") is None
         second = other.take("b")
         assert second is not None
         second.release()
-    assert not lease.held
+    assert not is_held(lease)
     again = other.take("a")
     assert again is not None
     again.release()
@@ -113,7 +117,7 @@ def test_two_that_find_it_abandoned_do_not_both_take_it(
         assert first.take("a") is None
         assert second.take("a") is None
         clock.now = 100
-        taken = []
+        taken: list[object] = []
 
         def race(
             step: Callable[..., object], before: str, first: Leases = first, taken: list[object] = taken

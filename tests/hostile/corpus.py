@@ -1,0 +1,10 @@
+"""All malformed inputs, in a fixed order."""
+
+from . import checkpoints, command_lines, encoders, features, labels, mutations, notes, plugins, stored, sweeps
+from .case import Case
+
+SOURCES = (features, labels, notes, sweeps, stored, checkpoints, encoders, plugins, command_lines, mutations)
+
+
+def cases() -> list[Case]:
+    return [case for source in SOURCES for case in source.cases()]
