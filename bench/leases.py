@@ -26,12 +26,28 @@ SECONDS = 180.0
 BEATS = 10
 
 
+@dataclass(frozen=True)
+class Claim:
+    """What a lease looks like to whoever works under it, be it another process than its owner."""
+
+    path: str
+    inode: int
+
+    @property
+    def held(self) -> bool:
+        """Whether the lease is still the owner's; False once others have taken it for abandoned."""
+        try:
+            return os.stat(self.path).st_ino == self.inode  # noqa: PTH116  beside fstat
+        except OSError:
+            return False
+
+
 class Lease:
     """The right to work on something, for as long as it is renewed; a context that releases it at its end."""
 
     def __init__(self, path: Path, descriptor: int, interval: float) -> None:
         self._path, self._descriptor, self._interval = path, descriptor, interval
-        self._inode = os.fstat(descriptor).st_ino
+        self.claim = Claim(str(path), os.fstat(descriptor).st_ino)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep_alive, name="lease", daemon=True)
 
@@ -49,10 +65,7 @@ class Lease:
     @property
     def held(self) -> bool:
         """Whether it is still ours; False once others have taken it for abandoned."""
-        try:
-            return os.stat(self._path).st_ino == self._inode  # noqa: PTH116  beside fstat
-        except OSError:
-            return False
+        return self.claim.held
 
     def renew(self) -> None:
         """Show others that the owner lives."""
@@ -89,6 +102,18 @@ class Leases:
         if lease is None and self._abandoned(path) and _set_aside(path, self._seen[name][0]):
             lease = self._create(path)
         return lease
+
+    def holder(self, name: str) -> dict[str, Any] | None:
+        """The process that holds this lease, by its own word; None if nobody does, or a process that is surely dead."""
+        try:
+            owner = json.loads((self.folder / name).read_bytes())
+        except (OSError, ValueError):
+            return None
+        return None if is_dead(owner) else owner
+
+    def names(self) -> list[str]:
+        """The names of all leases that are held, or were when their owners died."""
+        return sorted(path.name for path in self.folder.glob("[!.]*"))
 
     def _create(self, path: Path) -> Lease | None:
         try:
@@ -150,10 +175,15 @@ def this_process() -> dict[str, Any]:
     }
 
 
+def is_here(owner: dict[str, Any]) -> bool:
+    """Whether a process runs, or ran, on this machine, where its number can be looked up."""
+    here = this_process()
+    return owner.get("host") == here["host"] and owner.get("namespace") == here["namespace"]
+
+
 def is_dead(owner: dict[str, Any]) -> bool:
     """Whether a process is certainly gone: it ran here, and no process of its number and start is there."""
-    here = this_process()
-    if owner.get("host") != here["host"] or owner.get("namespace") != here["namespace"]:
+    if not is_here(owner):
         return False
     try:
         return psutil.Process(int(owner["process"])).create_time() != owner["started"]

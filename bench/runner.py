@@ -1,36 +1,36 @@
-"""Doing runs: fit, encode, evaluate, store; then measuring what encoding costs, when nothing else runs."""
+"""Doing the runs of a sweep, here or in processes of their own; then measuring costs, when nothing else runs."""
 
-import time
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Literal, get_args
 
 import torch
 
-from bench.codes_file import StoredCodes, write_codes
-from bench.context import FitContext, Progress, SilentProgress
+from bench.context import Progress, SilentProgress, Stopped
 from bench.data.dataset import Dataset
-from bench.encoder import Encoder
 from bench.errors import InputError
-from bench.evaluation import evaluate_codes, write_per_query
-from bench.fitting import fit_method, inputs
-from bench.method import Method
-from bench.metrics import PROTOCOLS
-from bench.profile.environment import environment
+from bench.fitting import fit_method
+from bench.leases import Leases
 from bench.profile.measurement import measure_runs
 from bench.record import RunRecord
-from bench.store import CODES, ENCODER, PER_QUERY, TRACEBACK, Store, StoredRun, write_record
+from bench.running.apart import Apart, Isolation
+from bench.running.display import SilentDisplay, SweepDisplay
+from bench.running.estimate import Estimates, kind_of
+from bench.running.queue import LEASES, Job, RunQueue, alone, pause
+from bench.running.single import StorageError, do_run, fit_context
+from bench.running.stopping import StopRequest, listening
+from bench.store import Store, StoredRun, write_record
 from bench.sweep import PlannedRun
 from bench.training import DeepMethod, TrainingError
 from bench.training.processes import agreed, join_processes, process_count, process_rank
-from bench.training.states import TrainingStates, code_digest
 
 UNMEASURED = "costs could not be measured"
 Existing = Literal["reuse", "rerun", "retry-failed", "only-cached"]
+END = -1
 
 
 def check_existing(policy: str) -> Existing:
@@ -43,61 +43,77 @@ def check_existing(policy: str) -> Existing:
 
 @dataclass
 class Runner:
-    """Does planned runs one after the other and stores each as soon as it is finished."""
+    """Does planned runs and stores each as soon as it is finished; any number may work on the same results."""
 
     store: Store
     device: torch.device
     existing: Existing = "reuse"
-    progress: Progress = field(default_factory=SilentProgress)
+    display: SweepDisplay = field(default_factory=SilentDisplay)
     say: Callable[[str], None] = lambda line: None
+    isolation: Isolation | None = None
+    """None: runs are done in this process, one after the other."""
+    wait: Callable[[], None] = pause
+    """Called while only other processes' runs are left."""
 
     def run(self, planned: Sequence[PlannedRun]) -> list[StoredRun]:
         """Do what is not stored yet, as the policy for existing results says; all stored runs, in order.
 
         Under `torchrun` process 0 does this, and the others take part in its training only: they return nothing.
+
+        Raises:
+            InputError: a dataset cannot be read, or the results folder not be written (StorageError).
+            Stopped: SIGINT or SIGTERM asked to stop; what was being trained goes on next time.
+            KeyboardInterrupt: it asked twice.
         """
         join_processes(self.device)
+        if self.isolation and process_count() > 1:
+            raise InputError("runs that several processes train together (torchrun) cannot be isolated; leave out "
+                             "--isolate, --jobs and limits")  # fmt: skip
+        datasets = _Datasets(self.say)
         if process_rank():
-            self._follow(planned)
+            with listening():
+                self._follow(planned, datasets)
             return []
-        finished: list[StoredRun] = []
-        found = self._load(planned)
-        for number, run in enumerate(planned, start=1):
-            label = f"[{number}/{len(planned)}] {run.spec.dataset} {run.spec.method} {run.spec.bits} bits"
-            label += f" seed {run.spec.seed}"
-            stored = self.store.find(run.spec)
-            if stored is not None and not self._again(stored):
-                self.say(f"{label}: {stored.record.status}, stored")
-                finished.append(stored)
-                agreed(False)
-                continue
+        leases = Leases(self.store.root / LEASES)
+        with listening() as stop:
+            queue = RunQueue(self.store, leases, planned, self._again, stop, self.wait, self.say)
             if self.existing == "only-cached":
-                self.say(f"{label}: not stored, left out (--existing only-cached)")
-                agreed(False)
-                continue
-            agreed(True)
-            done = self._do(run, found[run.summary.fingerprint])
-            seconds = sum(done.record.durations.values())
-            reason = f": {done.record.reason}" if done.record.reason else ""
-            self.say(f"{label}: {done.record.status} in {seconds:.1f} s{reason}")
-            finished.append(done)
-        return self._measure(planned, finished, found)
+                for run in queue.left:
+                    self.say(f"{queue.label(planned.index(run))}: not stored, left out (--existing only-cached)")
+            elif queue.left:
+                # Read and checked before the first is done.
+                for run in queue.left:
+                    datasets.get(run)
+                _Sweep(self, queue, stop, datasets).work()
+            agreed(END)
+            if stop.asked:
+                raise Stopped("stopped between two runs")
+        finished = [queue.finished[run.spec.identity] for run in planned if run.spec.identity in queue.finished]
+        return self._measure(planned, finished, datasets, leases)
 
     def _measure(
-        self, planned: Sequence[PlannedRun], finished: Sequence[StoredRun], found: Mapping[str, Dataset]
+        self, planned: Sequence[PlannedRun], finished: Sequence[StoredRun], datasets: "_Datasets", leases: Leases
     ) -> list[StoredRun]:  # fmt: skip
         """The runs with their costs: those that lack them are measured together, and their records written again."""
         by_identity = {run.spec.identity: run for run in planned}
-        lacking = {stored.record.spec.identity: stored for stored in finished if self._unmeasured(stored)}
-        measured = measure_runs([by_identity[identity] for identity in lacking], self.device, found, self.say)
-        for (identity, stored), costs in zip(list(lacking.items()), measured, strict=True):
-            if isinstance(costs, Exception):  # the run keeps its quality
-                record = stored.record.model_copy(update={"reason": f"{UNMEASURED}: {_reason(costs)}"})
-            else:
-                record = stored.record.model_copy(update={"reason": None, "costs": costs})
-            write_record(stored.folder, record)
-            lacking[identity] = StoredRun(stored.folder, record)
-        return [lacking.get(stored.record.spec.identity, stored) for stored in finished]
+        if not any(map(self._unmeasured, finished)):
+            return list(finished)
+        with alone(leases, self.wait, self.say):
+            # Another process may have measured them while this one waited.
+            known = [self.store.find(stored.record.spec) or stored for stored in finished]
+            lacking = {stored.record.spec.identity: stored for stored in known if self._unmeasured(stored)}
+            found = {by_identity[identity].summary.fingerprint: datasets.get(by_identity[identity])
+                     for identity in lacking}  # fmt: skip
+            measured = measure_runs([by_identity[identity] for identity in lacking], self.device, found, self.say)
+            for (identity, stored), costs in zip(list(lacking.items()), measured, strict=True):
+                if isinstance(costs, Exception):  # the run keeps its quality
+                    reason = f"{UNMEASURED}: {type(costs).__name__}: {' '.join(str(costs).split())}"
+                    record = stored.record.model_copy(update={"reason": reason})
+                else:
+                    record = stored.record.model_copy(update={"reason": None, "costs": costs})
+                write_record(stored.folder, record)
+                lacking[identity] = StoredRun(stored.folder, record)
+        return [lacking.get(stored.record.spec.identity, stored) for stored in known]
 
     def _unmeasured(self, stored: StoredRun) -> bool:
         """Is this a finished run whose costs are to be measured?"""
@@ -106,116 +122,108 @@ class Runner:
             return False
         return self.existing != "reuse" or not (record.reason or "").startswith(UNMEASURED)
 
-    def _load(self, planned: Sequence[PlannedRun]) -> dict[str, Dataset]:
-        """The datasets of the runs that will be done, by fingerprint, all read and checked before the first is done."""
-        found: dict[str, Dataset] = {}
-        for run in planned:
-            stored = self.store.find(run.spec)
-            kept = stored is not None and not self._again(stored) and not self._unmeasured(stored)
-            if self.existing == "only-cached" or kept:
-                continue
-            if run.summary.fingerprint not in found:
-                self.say(f"loading {run.summary.name}")
-                found[run.summary.fingerprint] = run.source.load()
-        return found
-
-    def _follow(self, planned: Sequence[PlannedRun]) -> None:
-        found: dict[str, Dataset] = {}
-        for run in planned:
-            if not agreed(False) or not issubclass(run.method, DeepMethod):
-                continue
-            if run.summary.fingerprint not in found:
-                found[run.summary.fingerprint] = run.source.load()
-            with suppress(TrainingError):
-                fit_method(run.instantiate(), found[run.summary.fingerprint], self._context(run, SilentProgress()))
-
-    def _context(self, run: PlannedRun, progress: Progress) -> FitContext:
-        states = TrainingStates(self.store.training_folder(run.spec) / code_digest(run.method))
-        say = self.say if process_rank() == 0 else lambda line: None
-        return FitContext(run.spec.seed, self.device, progress, states=states, say=say)
+    def _follow(self, planned: Sequence[PlannedRun], datasets: "_Datasets") -> None:
+        while (number := agreed(END)) != END:
+            run = planned[number]
+            if issubclass(run.method, DeepMethod):
+                context = fit_context(self.store, run, self.device, SilentProgress(), self.say)
+                with suppress(TrainingError):
+                    fit_method(run.instantiate(), datasets.get(run), context)
 
     def _again(self, stored: StoredRun) -> bool:
         if self.existing == "retry-failed":
             return stored.record.status != "done"
         return self.existing == "rerun"
 
-    def _do(self, run: PlannedRun, data: Dataset) -> StoredRun:
-        record = RunRecord(
-            spec=run.spec,
-            status="failed",
-            method_title=run.method.title,
-            paper=run.method.paper,
-            uses_labels=run.method.uses_labels,
-            dataset=run.summary,
-            started=datetime.now(UTC).isoformat(timespec="seconds"),
-            durations={},
-            environment=environment(self.device),
-        )
-        durations: dict[str, float] = {}
+
+@dataclass
+class _Datasets:
+    """The datasets of runs, each read once."""
+
+    say: Callable[[str], None]
+    _found: dict[str, Dataset] = field(default_factory=dict)
+
+    def get(self, run: PlannedRun) -> Dataset:
+        if run.summary.fingerprint not in self._found:
+            self.say(f"loading {run.summary.name}")
+            self._found[run.summary.fingerprint] = run.source.load()
+        return self._found[run.summary.fingerprint]
+
+
+class _Sweep:
+    """The work on a queue of runs, by as many threads as there are jobs, or by the main thread alone."""
+
+    def __init__(self, runner: Runner, queue: RunQueue, stop: StopRequest, datasets: _Datasets) -> None:
+        self._runner, self._queue, self._stop, self._datasets = runner, queue, stop, datasets
+        self._estimates = Estimates(_stored_before(runner.store))
+        self._kinds = {run.spec.identity: kind_of(run.spec) for run in queue.planned}
+        self._lock = threading.Lock()
+        rules = runner.isolation
+        self._jobs = rules.jobs if rules else 1
+        self._apart = rules and Apart(runner.store, runner.device, stop, rules)
+
+    def work(self) -> None:
+        """Do all runs of the queue."""
+        with self._runner.display.sweep():
+            self._overall()
+            if self._jobs == 1:
+                self._do_all()
+                return
+            with ThreadPoolExecutor(self._jobs) as pool:
+                futures = [pool.submit(self._do_all) for _ in range(self._jobs)]
+            errors = [error for future in futures if (error := future.exception()) is not None]
+            # What made the others stop says more than that they did.
+            for error in sorted(errors, key=lambda error: isinstance(error, Stopped)):
+                raise error
+
+    def _do_all(self) -> None:
         try:
-            return self._complete(run, data, record, durations)
-        except Exception as error:  # a method may fail in any way; the run becomes a row with its reason
-            failed = record.model_copy(update={"reason": _reason(error), "durations": durations})
-            text = traceback.format_exc()
-            stored = self.store.write(failed, lambda folder: _write_text(folder / TRACEBACK, text))
-            if process_count() > 1 and not isinstance(error, TrainingError):
-                # The other processes wait within a training that this one has left; only ending can free them.
-                self.say(f"{failed.reason}; stored; the processes end, since they cannot go on together")
-                raise SystemExit(1) from error
-            return stored
+            while (job := self._queue.next()) is not None:
+                self._do(job)
+        except OSError as error:
+            self._stop.asked = True
+            if isinstance(error, StorageError):
+                raise
+            raise StorageError(self._runner.store.root, error.strerror or str(error)) from error
+        except BaseException:
+            # The other threads' runs are brought to a point from where they can go on.
+            self._stop.asked = True
+            raise
 
-    def _complete(
-        self, run: PlannedRun, data: Dataset, record: RunRecord, durations: dict[str, float]
-    ) -> StoredRun:  # fmt: skip
-        method = run.instantiate()
-        context = self._context(run, self.progress)
-        with _timed(durations, "fit"):
-            encoder = fit_method(method, data, context)
-        with _timed(durations, "encode"):
-            codes = encode_dataset(encoder, method, data)
-        with _timed(durations, "evaluate"):
-            scores = {name: evaluate_codes(codes, name) for name in PROTOCOLS}
+    def _do(self, job: Job) -> None:
+        label, runner = self._queue.label(job.number), self._runner
+        with ExitStack() as open_until_done:
+            open_until_done.enter_context(job.lease)
+            progress = open_until_done.enter_context(runner.display.run(label))
+            if self._apart:
+                stored = self._apart.do(job, progress, lambda line: runner.say(f"{label}: {line}"))
+            else:
+                agreed(job.number)
+                stored = self._here(job, progress)
+            self._queue.done(job, stored)
+            if stored is None:
+                runner.say(f"{label}: another process took it over while this one did not answer; its result counts")
+                return
+        seconds = sum(stored.record.durations.values())
+        reason = f": {stored.record.reason}" if stored.record.reason else ""
+        runner.say(f"{label}: {stored.record.status} in {seconds:.1f} s{reason}")
+        with self._lock:
+            self._estimates.add(stored.record)
+        self._overall()
 
-        def fill(folder: Path) -> None:
-            write_codes(folder / CODES, codes)
-            write_per_query(folder / PER_QUERY, scores)
-            encoder.save(folder / ENCODER)
+    def _here(self, job: Job, progress: Progress) -> StoredRun | None:
+        runner = self._runner
+        context = fit_context(runner.store, job.run, runner.device, progress, runner.say, self._stop)
+        return do_run(job.run, self._datasets.get(job.run), runner.store, context, lambda: job.lease.held)
 
-        complete = record.model_copy(
-            update={
-                "status": "done",
-                "durations": durations,
-                "history": encoder.history,
-                "checkpoint": context.checkpoint,
-                "metrics": {name: score.to_json() for name, score in scores.items()},
-            }
-        )
-        return self.store.write(complete, fill)
-
-
-def encode_dataset(encoder: Encoder, method: Method, data: Dataset) -> StoredCodes:
-    """Codes and labels of queries and gallery, whole: all that evaluation needs."""
-    if data.query.labels is None or data.gallery.labels is None:
-        raise InputError(f"{data.summary.name}: queries and gallery need labels to be evaluated")
-    query = encoder.encode(inputs(type(method), data.query))
-    if data.gallery is data.query:
-        return StoredCodes(query, data.query.labels, None, None)
-    gallery = encoder.encode(inputs(type(method), data.gallery))
-    return StoredCodes(query, data.query.labels, gallery, data.gallery.labels)
+    def _overall(self) -> None:
+        done = self._queue.finished
+        left = self._estimates.total(Counter(kind for identity, kind in self._kinds.items() if identity not in done))
+        self._runner.display.overall(len(done), len(self._kinds), None if left is None else left / self._jobs)
 
 
-@contextmanager
-def _timed(durations: dict[str, float], phase: str) -> Iterator[None]:
-    start = time.perf_counter()
+def _stored_before(store: Store) -> list[RunRecord]:
     try:
-        yield
-    finally:
-        durations[phase] = round(time.perf_counter() - start, 3)
-
-
-def _reason(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+        return [run.record for run in store.runs()]
+    except InputError:  # runs of another version, which are no business of this sweep
+        return []

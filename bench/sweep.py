@@ -1,6 +1,5 @@
 """What to run: every combination of methods, datasets, code lengths and seeds, checked before any work starts."""
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from bench.method import Method
 from bench.registry import Registry
 from bench.spec import RunSpec, check_bits
 from bench.text import closest, validation_message
+from bench.toml_file import parse_toml, read_toml
 
 
 class SweepFile(BaseModel):
@@ -38,6 +38,8 @@ class PlannedRun:
     method: type[Method]
     source: DatasetSource
     summary: Summary
+    dataset: str
+    """The dataset as it was asked for: a name, or a folder."""
 
     def instantiate(self) -> Method:
         """The method at the run's code length and parameters."""
@@ -46,12 +48,15 @@ class PlannedRun:
 
 def read_sweep_file(path: Path) -> SweepFile:
     """The sweep in a TOML file. Raises InputError naming the key that is wrong."""
+    content = read_toml(path)
+    for key in ("plugin", "plugins"):
+        if key in content:
+            raise InputError(
+                f"{path}: {key}: plug-ins run code with your rights, so that no file may name one; read it, and give "
+                "it on the command line with --plugin"
+            )
     try:
-        return SweepFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); name a sweep file (TOML)") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not valid TOML ({error})") from error
+        return SweepFile.model_validate(content)
     except ValidationError as error:
         raise InputError(f"{path}: {validation_message(error)}") from error
 
@@ -70,9 +75,10 @@ def parse_settings(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 def _value(text: str) -> Any:
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+        content = parse_toml(f"value = {text}")
+    except (ValueError, RecursionError):
         return text
+    return content["value"] if len(content) == 1 else text
 
 
 def plan(
@@ -107,6 +113,7 @@ def plan(
                         method=method,
                         source=source,
                         summary=summary,
+                        dataset=name,
                     )
                     for seed in dict.fromkeys(seeds)
                 ]

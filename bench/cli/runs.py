@@ -40,13 +40,36 @@ def run(
     existing: Existing = "reuse",
     device: Device = "auto",
     plugin: Plugins = None,
+    isolate: Annotated[bool, typer.Option("--isolate", help="Do each run in a process of its own.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time, each in a process of its own.")] = 1,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads a run; else all cores divided by jobs.")] = None,
+    time_limit: Annotated[str | None, typer.Option(help="A run may take so long: 45s, 90m, 2h. Isolates.")] = None,
+    memory_limit: Annotated[str | None, typer.Option(help="A run may take so much memory: 8GB. Isolates.")] = None,
+    shard: Annotated[str | None, typer.Option(help="Do a share of the runs, such as 3/16; writes no report.")] = None,
+    dry: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be done, and how long it would take.")
+    ] = False,
 ) -> int:
     """Train, encode, evaluate and measure methods, and write a report."""
+    from bench.running.threads import choose_threads
+
+    limits = _limits(time_limit, memory_limit)
+    isolate = isolate or jobs > 1 or any(limits)
+    # Before the libraries are loaded that start threads.
+    chosen_threads = choose_threads(threads, jobs, isolate)
+
     from bench.fitting import choose_device
-    from bench.progress import progress, say
+    from bench.leases import Leases
+    from bench.progress import say
     from bench.registry import load_registry
     from bench.report import require_replaceable, summary, write_report
     from bench.runner import Runner, check_existing
+    from bench.running.apart import Isolation
+    from bench.running.display import sweep_display
+    from bench.running.dry_run import dry_run
+    from bench.running.limits import shard_of
+    from bench.running.queue import LEASES, exclusive
+    from bench.running.queue import REPORT as REPORT_LEASE
     from bench.store import Store
     from bench.sweep import SweepFile, parse_settings, plan, read_sweep_file
     from bench.training.processes import process_rank
@@ -57,8 +80,10 @@ def run(
         chosen.setdefault(name, {}).update(values)
     policy, target = check_existing(existing), choose_device(device)
     store = Store(results)
-    store.require_writable()
-    require_replaceable(report)
+    if not dry:
+        store.require_writable()
+    if not (dry or shard):
+        require_replaceable(report)
     planned = plan(
         load_registry(plugin or [], data_root),
         methods=names_of(methods) or file.methods or [],
@@ -67,18 +92,37 @@ def run(
         seeds=numbers_of("--seeds", seeds) or file.seeds or [0],
         parameters=chosen,
     )
-    runs = Runner(store, target, policy, progress(), say).run(planned)
+    if shard:
+        planned = shard_of(planned, shard)
+    if dry:
+        print(dry_run(planned, store, policy, jobs))
+        return 0
+    isolation = Isolation(tuple(plugin or ()), data_root, jobs, chosen_threads, *limits) if isolate else None
+    runs = Runner(store, target, policy, sweep_display(say), say, isolation).run(planned)
     if process_rank():
         return 0
-    if not runs:
+    if not runs and planned:
         raise InputError(f"{results}: none of these runs is stored; run without --existing only-cached")
     print(summary(runs))
-    path = write_report(runs, report)
-    say(f"report: {path}")
+    if shard:
+        say(f"no report of a share alone; when all are done: bench report --results {results}")
+    else:
+        # Processes that share a sweep end at the same time, and would write into the same folder.
+        with exclusive(Leases(store.root / LEASES), REPORT_LEASE):
+            say(f"report: {write_report(runs, report)}")
     failed = [stored for stored in runs if stored.record.status != "done"]
     if failed:
         say(f"{len(failed)} of {len(runs)} runs did not finish; try them again with --existing retry-failed")
     return 1 if failed else 0
+
+
+def _limits(time_limit: str | None, memory_limit: str | None) -> tuple[float | None, int | None]:
+    from bench.running.limits import parse_memory, parse_time
+
+    return (
+        parse_time("--time-limit", time_limit) if time_limit else None,
+        parse_memory("--memory-limit", memory_limit) if memory_limit else None,
+    )
 
 
 def render(results: Results = RESULTS, report: Report = REPORT) -> int:
@@ -131,14 +175,15 @@ def reproduce(
     """Regenerate the MCMSH paper's tables and figures, measured beside published."""
     from bench.fitting import choose_device
     from bench.paper import reproduce as make
-    from bench.progress import progress, say
+    from bench.progress import say
     from bench.registry import load_registry
     from bench.runner import Runner, check_existing
+    from bench.running.display import sweep_display
     from bench.store import Store
 
     store = Store(results)
     store.require_writable()
-    runner = Runner(store, choose_device(device), check_existing(existing), progress(), say)
+    runner = Runner(store, choose_device(device), check_existing(existing), sweep_display(say), say)
     registry = load_registry(plugin or [], data_root)
     numbers = numbers_of("--seeds", seeds)
     made = make(names_of(artefacts), dataset, runner=runner, registry=registry, report_folder=report, seeds=numbers)

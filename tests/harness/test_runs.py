@@ -88,7 +88,7 @@ def test_a_stored_run_is_reused_without_touching_data_or_models(
         raise AssertionError("the data or the model was touched")
 
     monkeypatch.setattr(FolderSource, "load", touched)
-    monkeypatch.setattr("bench.runner.fit_method", touched)
+    monkeypatch.setattr("bench.running.single.fit_method", touched)
     (again,) = runner(tmp_path / "runs").run(planned(feature_folder))
     assert again == done
 
@@ -186,6 +186,18 @@ def test_a_record_of_another_version_is_refused(feature_folder: Path, tmp_path: 
     (done.folder / "record.json").write_text(json.dumps(record))
     with pytest.raises(InputError, match=r"record\.json: written by another version of vhbench \(schema version 99;"):
         list(Store(tmp_path / "runs").runs())
+
+
+def test_a_damaged_run_is_set_aside_and_done_again(
+    feature_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (done,) = runner(tmp_path / "runs").run(planned(feature_folder, "lsh"))
+    path = done.folder / "record.json"
+    path.write_bytes(path.read_bytes().replace(b'"seed": 0', b'"seed": 1'))
+    (again,) = runner(tmp_path / "runs").run(planned(feature_folder, "lsh"))
+    assert again.record.metrics == done.record.metrics
+    assert "damaged (checksum of record.json); set aside as" in capsys.readouterr().err
+    assert (tmp_path / "runs/.damaged" / done.record.spec.folder / "codes.npz").is_file()
 
 
 def test_codes_survive_the_disk(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_what_an_interruption_left_unmeasured_is_measured_next_time(
     text = write_report([cached], tmp_path / "report").read_text(encoding="utf-8")
     assert "not measured" in text.split("### Cost")[1].split("### Training")[0]
     with monkeypatch.context() as patch:
-        patch.setattr("bench.runner.fit_method", interrupt)  # nothing is trained again
+        patch.setattr("bench.running.single.fit_method", interrupt)  # nothing is trained again
         (measured,) = runner(tmp_path / "runs").run(wanted)
     assert measured.record.costs is not None
     assert measured.record.model_copy(update={"costs": None}) == stored.record

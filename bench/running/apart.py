@@ -1,0 +1,260 @@
+"""Runs in processes of their own, watched: what goes wrong there, goes wrong there alone."""
+
+import json
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from multiprocessing import connection as connections
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
+
+import psutil
+import torch
+
+from bench.context import Progress, Stopped, Task
+from bench.leases import Claim
+from bench.record import Status
+from bench.registry import load_registry
+from bench.running import messages
+from bench.running.limits import duration
+from bench.running.queue import Job
+from bench.running.single import StorageError, begun, store_failed
+from bench.running.stopping import StopRequest
+from bench.running.threads import VARIABLES
+from bench.running.worker import work
+from bench.store import Store, StoredRun
+
+POLL_SECONDS = 0.1
+MORE = "give it more, and try again with --existing retry-failed"
+SAID_LAST = 10_000
+"""Characters of what a process printed before it died that are kept."""
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """How runs are done in processes of their own."""
+
+    plugins: Sequence[Path] = ()
+    """The files and folders that the registry was loaded with."""
+    data_root: Path | None = None
+    jobs: int = 1
+    """Runs at a time."""
+    threads: int | None = None
+    """Threads a run; None: what torch takes by default."""
+    time_limit: float | None = None
+    """Seconds a run may take."""
+    memory_limit: int | None = None
+    """Bytes a run may have resident, with all that it starts."""
+
+
+@dataclass(frozen=True)
+class Death:
+    """How a process ended that had nothing to tell any more."""
+
+    status: Status
+    reason: str
+
+
+@dataclass
+class Apart:
+    """Does runs in processes of their own, at most as long and in as much memory as is allowed."""
+
+    store: Store
+    device: torch.device
+    stop: StopRequest
+    rules: Isolation
+
+    @cached_property
+    def context(self) -> ForkServerContext:
+        """What starts processes: copies of one that has imported everything, and has started no thread."""
+        context = multiprocessing.get_context("forkserver")
+        built_in = {plugin.__module__ for plugin in load_registry().origins if plugin.__module__.startswith("bench.")}
+        context.set_forkserver_preload(["bench.running.worker", "bench.training.fabric", *sorted(built_in)])
+        with _environment({name: str(self.rules.threads) for name in VARIABLES} if self.rules.threads else {}):
+            forkserver.ensure_running()
+        return context
+
+    def do(self, job: Job, progress: Progress, say: Callable[[str], None]) -> StoredRun | None:
+        """Do a run, or store how its process died; None if the lease was lost.
+
+        Raises:
+            Stopped: somebody asked to stop; the state of the run's training is saved, unless it was to end at once.
+            StorageError: the results folder cannot be written.
+        """
+        run, claim = job.run, job.lease.claim
+        before = self.store.find(run.spec)
+        record = begun(run, self.device)
+        folder = self.store.training_folder(run.spec)
+        folder.mkdir(parents=True, exist_ok=True)
+        output = folder / "output.txt"
+        output.unlink(missing_ok=True)
+        start = time.monotonic()
+        with self._started(job, output) as (process, ours):
+            watch = Watch(self.rules, self.stop, process, ours, progress, say)
+            death = watch.until_the_end()
+        if watch.outcome == "stopped" or (self.stop.at_once and watch.outcome is None):
+            raise Stopped(watch.reason)
+        if watch.outcome == "unwritable":
+            raise StorageError(self.store.root, watch.reason)
+        if watch.outcome == "lost":
+            return None
+        stored = self.store.find(run.spec)
+        if stored is not None and stored != before:
+            return stored
+        last = output.read_text(encoding="utf-8", errors="replace")[-SAID_LAST:] if output.exists() else ""
+        failed = record.model_copy(
+            update={
+                "status": death.status,
+                "reason": death.reason,
+                "durations": {"apart": round(time.monotonic() - start, 3)},
+                "environment": {**record.environment, "threads": self.rules.threads or torch.get_num_threads()},
+            }
+        )
+        return store_failed(self.store, run, failed, f"{last}\n{death.reason}", lambda: claim.held)
+
+    @contextmanager
+    def _started(self, job: Job, output: Path) -> Iterator[tuple[ForkServerProcess, Connection]]:
+        run = job.run
+        task = messages.Task(
+            spec=run.spec,
+            dataset=run.dataset,
+            data_root=self.rules.data_root,
+            plugins=list(self.rules.plugins),
+            results=self.store.root,
+            device=str(self.device),
+            jobs=self.rules.jobs,
+            threads=self.rules.threads,
+            claim=Claim(job.lease.claim.path, job.lease.claim.inode),
+        )
+        ours, theirs = self.context.Pipe()
+        process = self.context.Process(target=work, args=(theirs, task.model_dump_json(), output), name=run.spec.folder)
+        process.start()
+        theirs.close()
+        try:
+            yield process, ours
+        finally:
+            end(process)
+            process.join()
+            ours.close()
+
+
+class Watch:
+    """One process under way: its messages are passed on, and its limits kept."""
+
+    def __init__(
+        self,
+        rules: Isolation,
+        stop: StopRequest,
+        process: ForkServerProcess,
+        ours: Connection,
+        progress: Progress,
+        say: Callable[[str], None],
+    ) -> None:
+        self._rules, self._stop, self._process, self._ours = rules, stop, process, ours
+        self._progress, self._say, self._start = progress, say, time.monotonic()
+        self._told_to_stop = False
+        self._open = ExitStack()
+        self._task: Task | None = None
+        self.outcome: str | None = None
+        self.reason = ""
+
+    def until_the_end(self) -> Death:
+        """Watch until the process is done, dead, or over a limit; how it ended."""
+        with self._open:
+            while True:
+                ready = connections.wait([self._ours, self._process.sentinel], POLL_SECONDS)
+                alive = self._ours not in ready or self._hear()
+                if self.outcome is not None:
+                    return Death("failed", "")
+                if not alive or self._process.sentinel in ready:
+                    self._process.join()
+                    while self._ours.poll() and self._hear():
+                        pass
+                    return Death("failed", _how(self._process.exitcode))
+                if self._stop.at_once:
+                    return Death("failed", "ended on request")
+                if self._stop.asked and not self._told_to_stop:
+                    self._told_to_stop = True
+                    with suppress(OSError):
+                        self._ours.send_bytes(messages.STOP)
+                over = self._over()
+                if over is not None:
+                    return over
+
+    def _hear(self) -> bool:
+        """Pass one message on; False if there will be none any more."""
+        try:
+            message = json.loads(self._ours.recv_bytes())
+        except (EOFError, OSError):
+            return False
+        if "say" in message:
+            self._say(message["say"])
+        elif "task" in message:
+            self._open.close()
+            self._task = self._open.enter_context(self._progress.task(message["task"], message["steps"]))
+        elif "advance" in message and self._task is not None:
+            for _ in range(message["advance"]):
+                self._task.advance(message["status"])
+        elif "outcome" in message:
+            self.outcome, self.reason = message["outcome"], message["reason"]
+        return True
+
+    def _over(self) -> Death | None:
+        time_limit, memory_limit = self._rules.time_limit, self._rules.memory_limit
+        if time_limit is not None and time.monotonic() - self._start > time_limit:
+            return Death("timeout", f"not done after {duration(time_limit)} (--time-limit); {MORE}")
+        if memory_limit is not None and resident(self._process.pid) > memory_limit:
+            return Death("failed", f"more than {memory_limit / 1e9:.3g} GB of memory (--memory-limit); {MORE}")
+        return None
+
+
+def resident(process: int | None) -> int:
+    """Bytes of resident memory of a process and all that it has started; 0 if it is gone."""
+    total = 0
+    with suppress(psutil.Error):
+        root = psutil.Process(process)
+        for member in (root, *root.children(recursive=True)):
+            with suppress(psutil.Error):
+                total += member.memory_info().rss
+    return total
+
+
+def end(process: ForkServerProcess) -> None:
+    """End a process with all that it has started."""
+    if process.pid is not None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    process.kill()
+
+
+def _how(status: int | None) -> str:
+    """How a process ended, from its exit status: negative ones are signals."""
+    known = {
+        signal.SIGKILL: "killed by signal 9 (out of memory?)",
+        signal.SIGSEGV: "segmentation fault (signal 11)",
+        signal.SIGABRT: "aborted (signal 6)",
+    }
+    if status is None or status >= 0:
+        return f"its process ended without a result, with exit status {status}"
+    return known.get(-status) or f"killed by signal {-status}"  # type: ignore[call-overload]
+
+
+@contextmanager
+def _environment(changes: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

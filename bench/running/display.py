@@ -1,0 +1,146 @@
+"""What a person sees of a sweep: a line for every run under way, and how long the rest will take."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as RichProgress
+
+from bench.context import Progress, SilentProgress, Task
+from bench.running.limits import duration
+
+EVERY_SECONDS = 30.0
+"""How often a log hears of a run under way."""
+
+
+class SweepDisplay(Protocol):
+    """Shows the runs of a sweep; several may be under way."""
+
+    def sweep(self) -> AbstractContextManager[None]:
+        """Open while runs are done."""
+
+    def run(self, label: str) -> AbstractContextManager[Progress]:
+        """A run under way while the context is open."""
+
+    def overall(self, done: int, total: int, left: float | None) -> None:
+        """So many runs of all are done; seconds left, None if unknown."""
+
+
+class SilentDisplay:
+    """Shows nothing."""
+
+    def sweep(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def run(self, label: str) -> AbstractContextManager[Progress]:
+        return nullcontext(SilentProgress())
+
+    def overall(self, done: int, total: int, left: float | None) -> None:
+        pass
+
+
+@dataclass
+class LogDisplay:
+    """Plain lines: when a run starts, and now and then how far it is."""
+
+    say: Callable[[str], None]
+    clock: Callable[[], float] = time.monotonic
+    _told: float | None = None
+
+    def sweep(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def run(self, label: str) -> AbstractContextManager[Progress]:
+        self.say(f"{label}: started")
+        return nullcontext(_LogRun(self, label, self.clock()))
+
+    def overall(self, done: int, total: int, left: float | None) -> None:
+        if self._told is None or self.clock() - self._told >= EVERY_SECONDS:
+            self._told = self.clock()
+            self.say(overall_line(done, total, left))
+
+
+@dataclass
+class _LogRun:
+    log: LogDisplay
+    label: str
+    told: float
+    description: str = ""
+    steps: int = 0
+    done: int = 0
+
+    def task(self, description: str, steps: int) -> AbstractContextManager[Task]:
+        self.description, self.steps, self.done = description, steps, 0
+        return nullcontext(self)
+
+    def advance(self, status: str = "") -> None:
+        self.done += 1
+        if self.log.clock() - self.told >= EVERY_SECONDS:
+            self.told = self.log.clock()
+            self.log.say(f"{self.label}: {self.description} {self.done}/{self.steps} {status}".rstrip())
+
+
+@dataclass
+class TerminalDisplay:
+    """Bars: one for the sweep, one for every run under way."""
+
+    bars: RichProgress = field(
+        default_factory=lambda: RichProgress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.fields[status]}"),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+    )
+    _all: TaskID | None = None
+
+    @contextmanager
+    def sweep(self) -> Iterator[None]:
+        self._all = self.bars.add_task("all runs", total=None, status="")
+        with self.bars:
+            yield
+
+    @contextmanager
+    def run(self, label: str) -> Iterator[Progress]:
+        bar = self.bars.add_task(label, total=None, status="")
+        try:
+            yield _TerminalRun(self.bars, bar)
+        finally:
+            self.bars.remove_task(bar)
+
+    def overall(self, done: int, total: int, left: float | None) -> None:
+        if self._all is not None:
+            self.bars.update(self._all, completed=done, total=total, status=overall_line(done, total, left))
+
+
+@dataclass
+class _TerminalRun:
+    bars: RichProgress
+    bar: TaskID
+
+    @contextmanager
+    def task(self, description: str, steps: int) -> Iterator[Task]:
+        self.bars.reset(self.bar, total=steps, status=description)
+        yield self
+        self.bars.reset(self.bar, total=None, status="")
+
+    def advance(self, status: str = "") -> None:
+        self.bars.update(self.bar, advance=1, status=status)
+
+
+def overall_line(done: int, total: int, left: float | None) -> str:
+    """`3 of 12 runs done, about 4 min 10 s left`."""
+    rest = "" if left is None or done == total else f", about {duration(left)} left"
+    return f"{done} of {total} runs done{rest}"
+
+
+def sweep_display(say: Callable[[str], None]) -> SweepDisplay:
+    """Bars where standard error is a terminal, plain lines elsewhere."""
+    return TerminalDisplay() if sys.stderr.isatty() else LogDisplay(say)

@@ -1,0 +1,80 @@
+"""What a process that does one run apart is told, and what it tells: lines of JSON between it and its parent."""
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from bench.leases import Claim
+from bench.spec import RunSpec
+
+Outcome = Literal["stored", "lost", "stopped", "unwritable"]
+STOP = b"stop"
+INTERVAL = 0.1
+"""Seconds between two messages on the steps of a task, at least."""
+
+
+class Task(BaseModel):
+    """One run, with all that another process needs to do it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    spec: RunSpec
+    dataset: str
+    data_root: Path | None
+    plugins: list[Path]
+    results: Path
+    device: str
+    jobs: int
+    threads: int | None
+    claim: Claim
+
+
+class Messenger:
+    """The child's side: its progress and news, sent to the parent."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def send(self, **message: Any) -> None:
+        """Tell the parent; without one there is nobody to work for."""
+        try:
+            self._connection.send_bytes(json.dumps(message).encode())
+        except OSError:
+            os._exit(1)
+
+    def say(self, line: str) -> None:
+        """News in a line."""
+        self.send(say=line)
+
+    @contextmanager
+    def task(self, description: str, steps: int) -> Iterator["Steps"]:
+        """A task of so many steps, as `bench.context.Progress` has it."""
+        self.send(task=description, steps=steps)
+        told = Steps(self)
+        yield told
+        told.tell()
+
+
+class Steps:
+    """Steps of a task, told to the parent a few times a second."""
+
+    def __init__(self, messenger: Messenger) -> None:
+        self._messenger, self._untold, self._status, self._last = messenger, 0, "", time.monotonic()
+
+    def advance(self, status: str = "") -> None:
+        """One step done."""
+        self._untold, self._status = self._untold + 1, status
+        if time.monotonic() - self._last >= INTERVAL:
+            self.tell()
+
+    def tell(self) -> None:
+        """Tell the parent of the steps since the last time."""
+        self._messenger.send(advance=self._untold, status=self._status)
+        self._untold, self._last = 0, time.monotonic()

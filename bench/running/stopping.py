@@ -1,0 +1,50 @@
+"""Requests to stop: the first lets work reach a point from where it can go on, the second ends it at once."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+NOTE = b"stopping: the epoch is finished and its state saved; once more: at once\n"
+
+
+@dataclass
+class StopRequest:
+    """What somebody asked for. Called, it says whether to stop at the next point from where work can go on."""
+
+    asked: bool = False
+    at_once: bool = False
+
+    def __call__(self) -> bool:
+        return self.asked
+
+
+@contextmanager
+def listening() -> Iterator[StopRequest]:
+    """While open, a first SIGINT or SIGTERM asks to stop, and a second raises KeyboardInterrupt.
+
+    Only the main thread can listen; in another one nothing is ever asked for.
+    """
+    request = StopRequest()
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        if request.asked:
+            request.at_once = True
+            raise KeyboardInterrupt
+        request.asked = True
+        # Whatever the signal interrupted may be writing to sys.stderr, which cannot be entered twice.
+        os.write(2, NOTE)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    before = {number: signal.signal(number, heard) for number in SIGNALS}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

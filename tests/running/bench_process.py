@@ -1,0 +1,26 @@
+"""A `bench` command as the process that it is forked into does it; imported there by its file's name."""
+
+import os
+import resource
+import sys
+from multiprocessing.connection import Connection
+
+from bench.cli import main
+from bench.running import queue
+from bench.training.states import TrainingStates
+
+
+def bench(said: Connection, arguments: list[str], environment: dict[str, str]) -> None:
+    """Do a command; what it says goes into the connection as it is."""
+    os.setsid()
+    os.environ.update(environment)
+    for stream in (1, 2):
+        os.dup2(said.fileno(), stream)
+    said.close()
+    if "SAVE_ALWAYS" in environment:
+        TrainingStates.due = lambda self: True  # type: ignore[method-assign]
+    if "LARGEST_FILE" in environment:
+        limit = int(environment["LARGEST_FILE"])
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    queue.POLL_SECONDS = 0.05
+    sys.exit(main(arguments))
