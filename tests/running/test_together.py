@@ -14,7 +14,7 @@ from bench.running.queue import LEASES, MEASURING, RunQueue, alone
 from bench.store import Store
 from tests.running.conftest import Start, planned, records, runner, survived
 
-KILLS = int(os.environ.get("VHBENCH_KILLS", "12"))
+KILLS = int(os.environ.get("VHBENCH_KILLS", "6"))
 SWEEP = ("--methods", "steady", "--bits", "8,16", "--seeds", "0,1", "--set", "steady.epochs=25", "--set",
          "steady.batch_size=4")  # fmt: skip
 ALL = ("--shard", "1/1")
