@@ -1,8 +1,10 @@
-"""What several tests share: a tiny dataset in memory and on disk, and caches that stay out of the user's home."""
+"""What several tests share: a tiny dataset, caches that stay out of the user's home, a count of the faults survived."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 # Before OpenMP is loaded: spinning threads of tests on a shared machine starve each other.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
@@ -18,6 +20,34 @@ from bench.data.features import ArrayFeatures
 
 FRAMES, DIMENSIONS, CLASSES = 25, 32, 3
 GOLDEN = Path(__file__).parent / "golden"
+FAULTS: Counter[str] = Counter()
+"""Injected and survived, by kind."""
+
+
+def survived(kind: str, count: int = 1) -> None:
+    """Count faults that did no harm; they are shown at the end of the tests."""
+    FAULTS[kind] += count
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Where several processes run the tests, each tells the first one of them its counts."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["faults"] = dict(FAULTS)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Such a process has ended; one that crashed has told nothing."""
+    FAULTS.update(getattr(node, "workeroutput", {}).get("faults", {}))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The counts."""
+    if FAULTS:
+        terminalreporter.section("faults injected and survived")
+        for kind, count in sorted(FAULTS.items()):
+            terminalreporter.write_line(f"{count:5}  {kind}")
+        terminalreporter.write_line(f"{sum(FAULTS.values()):5}  in all")
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -1,11 +1,10 @@
-"""Real `bench` processes that start fast, faults that are injected, and a count of both at the end of the tests."""
+"""Real `bench` processes that start fast, and what is done with them."""
 
 import json
 import multiprocessing
 import os
 import signal
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from importlib import import_module
@@ -28,23 +27,7 @@ from tests.conftest import write_split
 sys.path.append(str(Path(__file__).parent))
 COMMAND = import_module("bench_process").bench
 PLUGIN = Path(__file__).with_name("plugin.py")
-FAULTS: Counter[str] = Counter()
-"""Injected and survived, by kind."""
 IGNORED = {"started", "durations", "environment", "costs"}
-
-
-def survived(kind: str, count: int = 1) -> None:
-    """Count faults that did no harm; they are shown at the end of the tests."""
-    FAULTS[kind] += count
-
-
-@pytest.hookimpl
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    if FAULTS:
-        terminalreporter.section("faults injected and survived")
-        for kind, count in sorted(FAULTS.items()):
-            terminalreporter.write_line(f"{count:5}  {kind}")
-        terminalreporter.write_line(f"{sum(FAULTS.values()):5}  in all")
 
 
 @pytest.fixture(scope="session")

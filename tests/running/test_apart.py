@@ -8,7 +8,8 @@ import pytest
 
 from bench.runner import Runner
 from bench.running.apart import Isolation, resident
-from tests.running.conftest import PLUGIN, planned, records, runner, survived
+from tests.conftest import survived
+from tests.running.conftest import PLUGIN, planned, records, runner
 
 WRONG = {
     "segfault": "segmentation fault (signal 11)",

@@ -15,7 +15,8 @@ from bench.running.single import StorageError
 from bench.store import Store
 from bench.sweep import PlannedRun
 from bench.training.states import TrainingStates
-from tests.running.conftest import Start, planned, records, runner, survived
+from tests.conftest import survived
+from tests.running.conftest import Start, planned, records, runner
 
 CHANGES = {"open", "os.rename", "os.mkdir", "os.link", "os.remove"}
 _failing: list[Callable[[str, tuple[Any, ...]], None]] = []

@@ -13,7 +13,8 @@ from bench.context import Stopped
 from bench.running.apart import Isolation
 from bench.running.stopping import listening
 from bench.store import Store
-from tests.running.conftest import PLUGIN, Bench, Start, planned, records, runner, survived
+from tests.conftest import survived
+from tests.running.conftest import PLUGIN, Bench, Start, planned, records, runner
 
 LONG = ("--methods", "steady", "--bits", "8", "--set", "steady.batch_size=4", "--shard", "1/1", "--set")
 

@@ -12,7 +12,8 @@ from bench import runner as running
 from bench.leases import Leases, this_process
 from bench.running.queue import LEASES, MEASURING, RunQueue, alone
 from bench.store import Store
-from tests.running.conftest import Start, planned, records, runner, survived
+from tests.conftest import survived
+from tests.running.conftest import Start, planned, records, runner
 
 KILLS = int(os.environ.get("VHBENCH_KILLS", "6"))
 SWEEP = ("--methods", "steady", "--bits", "8,16", "--seeds", "0,1", "--set", "steady.epochs=25", "--set",
