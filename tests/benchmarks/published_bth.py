@@ -1,4 +1,4 @@
-"""What BTH's published code computes when it encodes, written out plainly: the decoder and tanh's cubes included.
+"""What BTH's published code computes when it encodes, written out plainly: decoder, powers and masks included.
 
 `methods.bth.network` is defined with less: no decoder, GELU as one operator, clipping without masks.
 """
