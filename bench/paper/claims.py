@@ -8,6 +8,7 @@ import pandas as pd
 from bench.paper.artefacts import BACKBONES, BTH, LOSSES, MCMSH, WITHOUT_BRANCHES, Results
 from bench.paper.cost_table import measured_costs
 from bench.paper.measured import Beside
+from bench.report.costs import NOISY
 
 HEADLINE_K = 20
 MATCHES = 0.1
@@ -86,8 +87,9 @@ def _faster(name: str, ours: pd.Series, theirs: pd.Series) -> str:
     apart = (
         ours[f"{name}_upper_ms"] < theirs[f"{name}_lower_ms"] or ours[f"{name}_lower_ms"] > theirs[f"{name}_upper_ms"]
     )
-    verdict = "yes" if fast < slow else "no"
-    doubt = "" if apart else "; the quartiles overlap, so this is within the noise"
+    noisy = ours[f"{name}_noisy"] or theirs[f"{name}_noisy"]
+    verdict = "cannot be said" if noisy else "yes" if fast < slow else "no"
+    doubt = f"; {NOISY}" if noisy else "" if apart else "; the quartiles overlap, so this is within the noise"
     sizes = sorted({int(row[f"{name}_batch"]) for row in (ours, theirs)})
     batch = f"batch {' and '.join(map(str, sizes))}"
     return f"MCMSH encodes faster than BTH, {batch}: {verdict} ({fast:.3g} against {slow:.3g} ms a video{doubt})."

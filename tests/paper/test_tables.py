@@ -12,6 +12,7 @@ from bench.paper import reproduce
 from bench.paper.artefacts import distinct, needs, plan_need
 from bench.registry import Registry
 from bench.runner import Runner
+from bench.store import write_record
 from bench.sweep import PlannedRun
 
 from .conftest import Level, fill
@@ -85,6 +86,21 @@ def test_the_cost_table_says_the_rest_in_footnotes(runner: Runner, registry: Reg
     assert "MCMSH: 1,761,397 parameters instantiated, 1,761,397 used in training, 1,761,397 needed to encode" in text
     assert "Machine: 1 thread: 20·10⁹ float32 and 10·10⁹ bfloat16 multiply-adds/s, 10 GB/s copied" in text
     assert "Only shares compare across machines." in text
+
+
+def test_noisy_times_decide_nothing(runner: Runner, registry: Registry, tmp_path: Path) -> None:
+    (needed,) = (plan_need(need, "toy", registry, (0,)) for need in needs("table3", registry))
+    for run in fill(runner.store, distinct([needed]), level):
+        costs = run.record.costs
+        if run.record.spec.method == "bth" and costs is not None:
+            times = costs.encoding[-1]
+            sweep = [timing.model_copy(update={"noisy": timing.batch == 1}) for timing in times.sweep]
+            noisy = costs.model_copy(update={"encoding": [times.model_copy(update={"sweep": sweep})]})
+            write_record(run.folder, run.record.model_copy(update={"costs": noisy}))
+    made = reproduce(["table3"], "toy", runner=runner, registry=registry, report_folder=tmp_path / "paper")
+    text = made.path.read_text(encoding="utf-8")
+    assert "batch 1: cannot be said (1.5 against 2 ms a video; too noisy)." in text
+    assert "batch 256: yes (0.099 against 0.1 ms a video; the quartiles overlap" in text
 
 
 def test_another_dataset_has_none(runner: Runner, registry: Registry, tmp_path: Path) -> None:
