@@ -26,6 +26,10 @@ HOW_TO_READ = """\
 - **Measured** rows come from runs made and stored here; their number of seeds stands under every table.
 - **Published** rows are copied from the source named under the table. They are never averaged, ranked or plotted.
 - **Difference** (measured minus published) is shown only where both are of the same dataset under the same protocol."""
+NINE_PANELS = (
+    "The paper's nine panels are of three datasets: `bench reproduce figures --dataset` with `fcvid`, `activitynet` and "
+    "`yfcc` makes three each, from their files."
+)
 
 
 class Paper:
@@ -106,7 +110,7 @@ class Paper:
             self.document.add("No curves: none of the runs has a result.")
         else:
             self.document.add_plot(plot)
-            self.document.add(f"Measured, {seeds_phrase(results)}.")
+            self.document.add(f"Measured, {seeds_phrase(results)}. {NINE_PANELS}")
         reference = reference_dataset(self._summary)
         same = slug(reference) == slug(self._summary.name)
         which = "" if same else f" ({markdown(self._summary.title)} has none; another dataset, for reference only)"

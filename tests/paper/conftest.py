@@ -120,6 +120,13 @@ def fill(store: Store, planned: Iterable[PlannedRun], level: Level, failing: Ite
             "map": by_k,
             "map_best": by_k,
             "map_worst": by_k,
+            "precision": by_k,
+            "recall": by_k,
+            "ndcg": by_k,
+            "map_full": 0.3,
+            "precision_recall": {"recall": [0.0, 1.0], "precision": [0.5, 0.3]},
+            "precision_radius2": 0.1,
+            "queries_without_relevant": 0,
         }
         record = RunRecord(
             spec=run.spec,

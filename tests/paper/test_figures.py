@@ -51,6 +51,7 @@ def test_document(made: Reproduction) -> None:
     assert {run.record.reason for run in made.runs} == {None}
     for heading in ("## mAP@k panels", "### Published on FCVID", "## Feature distributions", "## Retrieved results"):
         assert heading in text
+    assert "nine panels are of three datasets" in text
     figures = {path.name for path in (made.path.parent / "figures").iterdir()}
     assert figures == {
         f"{name}.{end}" for name in ("panels", "embedding", "retrieval") for end in ("csv", "png", "svg")
