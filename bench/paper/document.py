@@ -27,8 +27,8 @@ HOW_TO_READ = """\
 - **Published** rows are copied from the source named under the table. They are never averaged, ranked or plotted.
 - **Difference** (measured minus published) is shown only where both are of the same dataset under the same protocol."""
 NINE_PANELS = (
-    "The paper's nine panels are of three datasets: `bench reproduce figures --dataset` with `fcvid`, `activitynet` and "
-    "`yfcc` makes three each, from their files."
+    "The paper's nine panels are of three datasets: `bench reproduce figures --dataset` with `fcvid`, `activitynet` "
+    "and `yfcc` makes three each, from their files."
 )
 
 
