@@ -138,9 +138,10 @@ def panels(
     *,
     share_y: bool,
     share_x: bool = False,
+    most_columns: int = MOST_COLUMNS,
 ) -> Figure:
     """A figure of small panels, one for each key."""
-    columns = min(len(keys), 3 if len(keys) in {5, 6, 9} else MOST_COLUMNS)
+    columns = min(len(keys), 3 if len(keys) in {5, 6, 9} else most_columns)
     rows = -(-len(keys) // columns)
     width = FULL_WIDTH if columns > 1 else FULL_WIDTH * 0.6
     figure = Figure(figsize=(width, PANEL_HEIGHT * rows + 0.2), layout="constrained")

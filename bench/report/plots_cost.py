@@ -90,23 +90,28 @@ def roofline(name: str, title: str, times: pd.DataFrame, styles: dict[str, Style
 
 
 def time_by_part(name: str, title: str, parts: pd.DataFrame, styles: dict[str, Style]) -> Plot:
-    """Time in every part of the encoding network, a panel for each method. `parts`: one machine, one code length."""
+    """Time in every part of the encoding network, a panel for each measurement.
+
+    `parts`: one machine, one code length. Methods that differ in their training alone are measured once.
+    """
+    shown = parts.assign(us=parts["ms"] * 1000)
+    alike = _measured_together(shown)
 
     def draw(axes: Axes, method: str) -> None:
-        rows = select(parts, method=method)
-        axes.barh([escape.plot(part, 18) for part in rows["part"]], rows["ms"], color=styles[method].colour, height=0.7)
+        rows = select(shown, method=method)
+        axes.barh([escape.plot(part, 18) for part in rows["part"]], rows["us"], color=styles[method].colour, height=0.7)
         axes.invert_yaxis()
-        axes.set_title(textwrap.fill(escape.plot(method, 88), 26))
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=3))
+        others = f"\nand {alike[method]} alike" if alike[method] else ""
+        axes.set_title(textwrap.fill(escape.plot(method, 88), 30) + others)
         axes.tick_params(axis="y", labelsize=6)
         axes.grid(visible=False, axis="y")
 
-    figure = panels(methods_in(parts), draw, "ms/video", "part", share_y=False)
+    figure = panels(list(alike), draw, "µs/video", "part", share_y=False, share_x=True, most_columns=3)
     caption = (
         f"Encoding time by part of the network on {title}, at the best batch size, {parts['setting'].iloc[0]}, on "
         f"{parts['machine'].iloc[0]} (rest: between the parts)"
     )
-    return finished(name, caption, figure, parts)
+    return finished(name, caption, figure, shown)
 
 
 def _quality_by(
@@ -175,3 +180,14 @@ def _plain_ticks(axes: Axes) -> None:
 
 def _settings(frame: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(frame["setting"]))
+
+
+def _measured_together(parts: pd.DataFrame) -> dict[str, int]:
+    """The first method of every measurement, and how many more share it."""
+    first: dict[tuple[object, ...], str] = {}
+    more: dict[str, int] = {}
+    for method in methods_in(parts):
+        rows = select(parts, method=method)
+        known = first.setdefault((*rows["part"], *rows["ms"]), method)
+        more[known] = more[known] + 1 if known in more else 0
+    return more
