@@ -7,7 +7,7 @@ from pathlib import Path
 from bench.errors import InputError
 from bench.integrity import RECORD
 from bench.integrity_swap import is_leftover, look_through, remove
-from bench.store import DAMAGED, TRAINING, Store
+from bench.store import DAMAGED, TRAINING, Store, read_run
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,17 @@ def _candidates(root: Path) -> Iterator[tuple[Path, str]]:
         if is_leftover(path) and path.name.split(".")[1] not in absent:
             yield path, "leftover of a process that ended"
     for path in (root / TRAINING).glob("*/*/*"):
-        if (root / path.relative_to(root / TRAINING) / RECORD).is_file():
+        run = root / path.relative_to(root / TRAINING)
+        if (run / RECORD).is_file() and not _goes_on(run):
             yield path, "training state of a stored run"
+
+
+def _goes_on(run: Path) -> bool:
+    """Would the run go on from its training's state, if it were tried again with more time?"""
+    try:
+        return read_run(run).record.status == "timeout"
+    except InputError:
+        return False
 
 
 def _size(path: Path) -> int:

@@ -109,7 +109,7 @@ class Leases:
             owner = json.loads((self.folder / name).read_bytes())
         except (OSError, ValueError):
             return None
-        return None if is_dead(owner) else owner
+        return owner if isinstance(owner, dict) and not is_dead(owner) else None
 
     def names(self) -> list[str]:
         """The names of all leases that are held, or were when their owners died."""

@@ -13,6 +13,7 @@ from bench.data.feature_files import VARIABLE, FeatureFiles
 from bench.errors import InputError
 from bench.published import published_table
 from bench.registry import Registry, load_registry
+from bench.running.underway import unfinished
 from bench.store import TRACEBACK, Store
 from bench.text import closest, one_line
 
@@ -112,8 +113,9 @@ def _runs(results: Path) -> str:
 
     if results.exists() and not results.is_dir():
         raise InputError(f"{results}: is a file; name a results folder with --results")
-    rows = []
-    for run in Store(results).runs():
+    rows: list[tuple[object, ...]] = []
+    store = Store(results)
+    for run in store.runs():
         spec, traceback = run.record.spec, run.folder / TRACEBACK
         rows.append(
             (
@@ -127,7 +129,21 @@ def _runs(results: Path) -> str:
                 one_line((traceback if traceback.is_file() else run.folder).relative_to(results).as_posix()),
             )
         )
-    headers = ("state", "dataset", "method", "bits", "seed", "durations", "reason", "folder, or traceback")
+    for begun in unfinished(store):
+        where = "" if begun.host is None else f"on {begun.host}: "
+        rows.append(
+            (
+                "interrupted" if begun.host is None else "running",
+                one_line(begun.dataset),
+                one_line(begun.method),
+                begun.bits,
+                "–" if begun.seed is None else begun.seed,
+                "",
+                shorten(f"{where}{begun.progress}", REASON),
+                one_line(begun.folder.relative_to(results).as_posix()),
+            )
+        )
+    headers = ("state", "dataset", "method", "bits", "seed", "durations", "reason, or progress", "folder, or traceback")
     return tabulate(rows, headers=headers, disable_numparse=True) if rows else f"no runs are stored in {results}"
 
 

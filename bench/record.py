@@ -1,10 +1,11 @@
 """The record of a run, as `record.json` keeps it."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from bench.data.dataset import Summary
+from bench.record_metrics import check_metrics
 from bench.spec import RunSpec
 
 Status = Literal["done", "failed", "timeout", "skipped"]
@@ -142,7 +143,7 @@ class RunRecord(BaseModel):
     """How the evaluated weights were chosen; never by test labels."""
     history: list[dict[str, float]] = []
     """Training losses, one row an epoch, with `epoch`, `loss` and the parts of the loss."""
-    metrics: dict[str, dict[str, Any]] = {}
+    metrics: Annotated[dict[str, dict[str, Any]], AfterValidator(check_metrics)] = {}
     """By protocol name: `bench.metrics.Scores.to_json()`."""
     costs: Costs | None = None
     """None until measured; a bound, which sees labels, never is."""

@@ -16,6 +16,7 @@ from bench.spec import RunSpec
 from bench.text import one_line
 
 __all__ = [
+    "BEGUN",
     "CODES",
     "CONFLICTS",
     "DAMAGED",
@@ -37,6 +38,8 @@ PER_QUERY = "average_precision.npz"
 ENCODER = "encoder"
 TRACEBACK = "traceback.txt"
 TRAINING = ".training"
+BEGUN = "run.json"
+"""Beside a training's state: the spec of the run, which its folder's name alone would not tell."""
 DAMAGED = ".damaged"
 CONFLICTS = ".conflicts"
 FOREIGN_SHOWN = 3
@@ -102,6 +105,12 @@ class Store:
         """Where the training of this spec keeps its state until the run is stored."""
         return self.root / TRAINING / spec.folder
 
+    def begin(self, spec: RunSpec) -> None:
+        """Note that a run is being done, for whoever looks through the results before it is stored."""
+        folder = self.training_folder(spec)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / BEGUN).write_text(spec.model_dump_json(), encoding="utf-8")
+
     def runs(self) -> Iterator[StoredRun]:
         """All stored runs, in order of their folders' names. Foreign files are named and left alone."""
         found = look_through(self.root)
@@ -133,8 +142,9 @@ class Store:
             self.place(beside, final)
         finally:
             remove(beside)
-        # A failed run's training would only fail again from where it stopped.
-        remove(self.training_folder(record.spec))
+        # A failed run's training would only fail again from where it stopped; with more time it goes on from there.
+        if record.status != "timeout":
+            remove(self.training_folder(record.spec))
         return StoredRun(final, complete)
 
     def rewrite(self, run: StoredRun, record: RunRecord, fill: Callable[[Path], None]) -> StoredRun:

@@ -47,12 +47,14 @@ def processor() -> str:
     return platform.processor() or platform.machine()
 
 
+@cache
 def torch_blas() -> str | None:
     """The library that multiplies torch's matrices on the CPU, as torch was built."""
     found = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
     return found[1] if found else None
 
 
+@cache
 def numpy_blas() -> str | None:
     """The library that multiplies numpy's matrices, with its version, as numpy was built."""
     built: Any = np.show_config(mode="dicts")
@@ -87,6 +89,7 @@ def _first_line(path: Path) -> str | None:
         return None
 
 
+@cache  # a package's metadata takes milliseconds to read, and what is loaded stays loaded
 def _version(name: str) -> str | None:
     try:
         return version(name)

@@ -1,6 +1,5 @@
 """A report on disk: whole or absent, and never in place of somebody's other files."""
 
-import io
 import os
 import shutil
 import tempfile
@@ -9,7 +8,8 @@ from pathlib import Path
 
 from bench.errors import InputError
 from bench.report.document import MARKER, Document, compose
-from bench.report.plots import Plot, settings
+from bench.report.drawing import drawn
+from bench.report.plots import settings
 from bench.report.render import to_csv, to_latex
 from bench.report.runs import name_runs
 from bench.report.unchanged import NOTE, ingredients, note, stands
@@ -18,7 +18,6 @@ from bench.store import StoredRun
 REPORT = "report.md"
 TABLES = "tables"
 FIGURES = "figures"
-DPI = 200
 
 
 def write_report(runs: Iterable[StoredRun], folder: Path) -> Path:
@@ -117,26 +116,12 @@ def _write(document: Document, folder: Path, file: str) -> None:
     for table in document.tables:
         _write_text(tables / f"{table.name}.csv", to_csv(table.frame))
         _write_text(tables / f"{table.name}.tex", to_latex(table))
-    for plot in document.plots:
+    for plot, (svg, png) in zip(document.plots, drawn(document.plots), strict=True):
         _write_text(figures / f"{plot.name}.csv", to_csv(plot.frame))
-        _write_text(figures / f"{plot.name}.svg", _svg(plot))
-        plot.figure.set_layout_engine("none")  # the first format settles the layout, slowly, for both
-        (figures / f"{plot.name}.png").write_bytes(_png(plot))
+        _write_text(figures / f"{plot.name}.svg", svg)
+        (figures / f"{plot.name}.png").write_bytes(png)
     _write_text(folder / file, document.text)
 
 
 def _write_text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _svg(plot: Plot) -> str:
-    stream = io.StringIO()
-    # Without a date and the library's version, equal results give equal bytes.
-    plot.figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})
-    return stream.getvalue()
-
-
-def _png(plot: Plot) -> bytes:
-    stream = io.BytesIO()
-    plot.figure.savefig(stream, format="png", dpi=DPI, metadata={"Software": None})
-    return stream.getvalue()

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+import numpy as np
 import pandas as pd
 
 from bench.report.runs import ReportRun
@@ -12,6 +13,7 @@ OTHER_METRICS = [
     "precision_radius2", "nothing_within_radius2",
 ]  # fmt: skip
 PRECISION_RECALL = ["dataset", "protocol", "method", "bound", "bits", "seed", "radius", "recall", "precision"]
+LOSSES = ["dataset", "method", "bound", "bits", "seed", "epoch", "loss"]
 TRAINING = ["dataset", "method", "bound", "bits", "seed", "machine", "epochs", "fit_seconds", "final_loss"]
 
 
@@ -71,17 +73,16 @@ def other_metrics(runs: Iterable[ReportRun], k: int) -> pd.DataFrame:
     return frame.astype({"nothing_within_radius2": float})
 
 
-def precision_recall(runs: Iterable[ReportRun]) -> pd.DataFrame:
-    """Mean precision and recall within every Hamming radius, of every finished run under every protocol."""
-    rows = [
-        {**identify(run), "protocol": protocol, "radius": radius, "recall": recall, "precision": precision}
+def precision_recall(runs: Iterable[ReportRun], protocol: str) -> pd.DataFrame:
+    """Mean precision and recall within every Hamming radius, of every finished run under one protocol."""
+    curves = [
+        ({**identify(run), "protocol": protocol}, values["precision_recall"])
         for run in runs
-        if run.done
-        for protocol, values in run.record.metrics.items()
-        for curve in [values["precision_recall"]]
-        for radius, (recall, precision) in enumerate(zip(curve["recall"], curve["precision"], strict=True))
+        if run.done and (values := run.record.metrics.get(protocol))
     ]
-    return pd.DataFrame(rows, columns=PRECISION_RECALL)
+    return _unfolded(
+        [(same, {"radius": range(len(curve["recall"])), **curve}) for same, curve in curves], PRECISION_RECALL
+    )
 
 
 def training(runs: Iterable[ReportRun]) -> pd.DataFrame:
@@ -104,14 +105,15 @@ def training(runs: Iterable[ReportRun]) -> pd.DataFrame:
 
 def losses(runs: Iterable[ReportRun]) -> pd.DataFrame:
     """The training loss of every epoch of every finished run."""
-    rows = [
-        {**identify(run), "epoch": int(row["epoch"]), "loss": row["loss"]}
-        for run in runs
-        if run.done
-        for row in run.record.history
-        if "loss" in row
-    ]
-    return pd.DataFrame(rows, columns=["dataset", "method", "bound", "bits", "seed", "epoch", "loss"])
+    trained = [(run, [row for row in run.record.history if "loss" in row]) for run in runs if run.done]
+    return _unfolded(
+        [
+            (identify(run), {"epoch": [int(row["epoch"]) for row in rows], "loss": [row["loss"] for row in rows]})
+            for run, rows in trained
+            if rows
+        ],
+        LOSSES,
+    )
 
 
 def over_seeds(frame: pd.DataFrame, by: Sequence[str], spread: Sequence[str], mean: Sequence[str] = ()) -> pd.DataFrame:
@@ -127,3 +129,20 @@ def over_seeds(frame: pd.DataFrame, by: Sequence[str], spread: Sequence[str], me
     for name in mean:
         columns[name] = groups[name].mean()
     return pd.DataFrame(columns).reset_index()
+
+
+def _unfolded(
+    parts: Sequence[tuple[dict[str, object], dict[str, Sequence[float]]]], columns: list[str]
+) -> pd.DataFrame:  # fmt: skip
+    """A row for every entry of the lists of every part, beside the values that hold for the whole part.
+
+    Long lists of many runs are joined as arrays: a dictionary for every row would take seconds.
+    """
+    if not parts:
+        return pd.DataFrame(columns=columns)
+    lengths = [len(next(iter(lists.values()))) for _, lists in parts]
+    same = pd.DataFrame([values for values, _ in parts])
+    frame = same.loc[np.repeat(same.index, lengths)].reset_index(drop=True)
+    for name in parts[0][1]:
+        frame[name] = np.concatenate([np.asarray(lists[name]) for _, lists in parts])
+    return frame[columns]

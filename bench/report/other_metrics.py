@@ -70,9 +70,8 @@ def table(runs: Sequence[ReportRun], protocols: Sequence[str], k: int) -> Table:
 
 def curves(runs: Sequence[ReportRun], protocol: str) -> pd.DataFrame:
     """Precision and recall within every Hamming radius, over seeds. `runs`: one dataset."""
-    observed = quality.select(frames.precision_recall(runs), protocol=protocol)
     by = ("dataset", "protocol", "method", "bound", "bits", "radius")
-    return frames.over_seeds(observed, by, spread=["precision"], mean=["recall"])
+    return frames.over_seeds(frames.precision_recall(runs, protocol), by, spread=["precision"], mean=["recall"])
 
 
 def share(mean: float, std: float = float("nan")) -> str:

@@ -1,8 +1,10 @@
 """Values per query beside a record: what tests and intervals start from."""
 
+import io
 import zipfile
 import zlib
 from collections.abc import Collection
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,8 @@ from bench.integrity import DamagedError
 from bench.report.runs import ReportRun
 from bench.store import PER_QUERY
 
+HEADER = 10
+"""Bytes of a stored array before its header: magic number, version, the header's length."""
 MEND = "make it anew from the stored codes with `bench evaluate`"
 
 
@@ -42,10 +46,10 @@ def average_precision(
     if path is None:
         return {}
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            named = {f"{protocol}@{k}": (protocol, k) for protocol, k in wanted}
-            found = {named[name]: np.asarray(arrays[name], dtype=np.float64) for name in named if name in arrays}
-    except (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        with zipfile.ZipFile(path) as archive:
+            named = {f"{protocol}@{k}.npy": (protocol, k) for protocol, k in wanted}
+            found = {named[name]: _array(archive.read(name)) for name in archive.namelist() if name in named}
+    except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path}: cannot be read; {MEND}") from error
     for (protocol, k), values in found.items():
         queries = run.record.metrics[protocol]["queries"]
@@ -54,3 +58,19 @@ def average_precision(
                 f"{path}: {protocol}@{k} has shape {values.shape} where the record counts {queries} queries; {MEND}"
             )
     return found
+
+
+def _array(content: bytes) -> NDArray[np.float64]:
+    """The array of a file as `numpy.save` writes them."""
+    start = HEADER + int.from_bytes(content[HEADER - 2 : HEADER], "little")
+    shape, kind = _shape_and_kind(content[:start])
+    return np.frombuffer(content, kind, offset=start).reshape(shape).astype(np.float64, copy=False)
+
+
+@cache  # numpy parses every header as Python, which would take longer than the values; they hardly differ
+def _shape_and_kind(header: bytes) -> tuple[tuple[int, ...], np.dtype[np.generic]]:
+    stream = io.BytesIO(header)
+    if np.lib.format.read_magic(stream) != (1, 0):
+        raise ValueError("not as this package writes arrays")
+    shape, _, kind = np.lib.format.read_array_header_1_0(stream)
+    return shape, kind

@@ -64,6 +64,7 @@ def do_run(
     """
     record, durations = begun(run, context.device), dict[str, float]()
     try:
+        store.begin(run.spec)
         complete, fill = _computed(run, data, record, context, durations)
         return _write(store, complete, fill, entitled)
     except StorageError:

@@ -14,6 +14,7 @@ from bench.context import Stopped
 from bench.errors import InputError
 from bench.registry import load_registry
 from bench.running.messages import STOP, Messenger, Task
+from bench.running.parent import end_with_parent
 from bench.running.single import StorageError, do_run, fit_context
 from bench.running.stopping import StopRequest
 from bench.store import Store
@@ -25,6 +26,7 @@ def work(connection: Connection, task: str, output: Path) -> None:
     """Do the run of a task (JSON), and tell over the connection how it goes; what is printed goes into `output`."""
     # A group of its own, so that all it starts can be ended with it, and no Ctrl-C reaches it but through the parent.
     os.setsid()
+    end_with_parent()
     descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(descriptor, stream)

@@ -8,12 +8,6 @@ from .corpus import cases
 
 MEMORY = 2**30
 LONGEST_LINE = 2100
-AWAITED = {
-    "results: crafted: metrics of no protocol (record.json, report)",
-    "results: crafted: metrics that are missing (record.json, report)",
-    "results: crafted: metrics that are none (record.json, report)",
-}
-"""Readers of stored results that are still to be mended."""
 
 
 def test_the_corpus_is_large_and_every_case_has_a_name() -> None:
@@ -23,9 +17,7 @@ def test_the_corpus_is_large_and_every_case_has_a_name() -> None:
 
 
 @pytest.mark.parametrize("case", cases(), ids=lambda case: case.label)
-def test_malformed_input(case: Case, outcomes: Outcomes, request: pytest.FixtureRequest) -> None:
-    if case.label in AWAITED:
-        request.applymarker(pytest.mark.xfail(reason="the reader is to be mended", strict=False))
+def test_malformed_input(case: Case, outcomes: Outcomes) -> None:
     outcome = outcomes[case.label]
     assert outcome["failure"] is None, outcome["failure"]
     assert outcome["status"] in case.statuses, outcome

@@ -169,3 +169,13 @@ class HangsOnce(Untrained):
         if not mark.exists():
             mark.write_text(str(os.getpid()))
             Hangs.misbehave(self)  # type: ignore[arg-type]
+
+
+class HoldsLock(Untrained):
+    """Sleeps in C with the interpreter's lock held, so that none of its threads can run."""
+
+    name = "holds-lock"
+
+    def misbehave(self) -> None:
+        Path(os.environ["TRAINED"]).write_text(str(os.getpid()))
+        ctypes.PyDLL(None).sleep(600)

@@ -1,7 +1,10 @@
 """Ctrl-C once: the epoch is finished, the state saved; twice: gone at once. Dead parents leave no children."""
 
 import json
+import multiprocessing
+import os
 import signal
+import sys
 import threading
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -11,6 +14,7 @@ import pytest
 
 from bench.context import Stopped
 from bench.running.apart import Isolation
+from bench.running.parent import end_with_parent
 from bench.running.stopping import listening
 from bench.store import Store
 from tests.conftest import survived
@@ -135,6 +139,45 @@ def test_a_dead_parent_leaves_no_child(
     (run,) = runner(tmp_path / "runs").run(planned(features, "hangs-once"))
     assert run.record.status == "done"
     survived("sweeps killed whose runs are processes of their own")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of a parent's death without a thread")
+def test_a_dead_parent_leaves_no_child_that_holds_the_interpreters_lock(start: Start, tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    bench = start("--methods", "holds-lock", "--bits", "8", "--isolate", "--threads", "1", TRAINED=str(mark))
+    child = _child(bench, mark)
+    bench.kill()
+    bench.end()
+    psutil.wait_procs([child], timeout=30)
+    assert not child.is_running()
+    survived("sweeps killed whose runs hold the interpreter's lock")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells of a parent's death without a thread")
+def test_a_parent_that_is_dead_already_is_noticed_too() -> None:
+    heard, told = os.pipe()
+    child = os.fork()
+    if not child:
+        os.close(heard)
+        # A process whose parent dies before it asks to be told.
+        context = multiprocessing.get_context("fork")
+        orphan = context.Process(target=_asks_late, args=(told,))
+        orphan.start()
+        os._exit(0)
+    os.close(told)
+    os.waitpid(child, 0)
+    with os.fdopen(heard, "rb") as pipe:
+        assert pipe.read() == b"waits"
+
+
+def _asks_late(told: int) -> None:
+    os.setsid()
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.write(told, b"waits")
+    end_with_parent()
+    os.write(told, b" and lives")
 
 
 def _child(bench: Bench, mark: Path) -> psutil.Process:

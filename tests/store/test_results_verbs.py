@@ -110,8 +110,8 @@ def test_merge_checks_its_folders_first(store: Store, theirs: Store, capsys: pyt
 
 
 def test_prune_lists_and_removes_only_when_told(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    run = add(store, spec_of())
-    for seed, there in ((0, True), (1, False)):
+    run, late = add(store, spec_of()), add(store, spec_of(3), "timeout", reason="not done after 2 h")
+    for seed, there in ((0, True), (1, False), (3, True)):
         state = store.training_folder(spec_of(seed)) / "digest/stage.safetensors"
         state.parent.mkdir(parents=True)
         state.write_bytes(bytes(1000))
@@ -125,11 +125,14 @@ def test_prune_lists_and_removes_only_when_told(store: Store, capsys: pytest.Cap
     assert f"{DAMAGED}/{spec_of(2).folder}" in listed
     assert f".training/{spec_of(0).folder}" in listed
     assert spec_of(1).folder not in listed
+    # It goes on from there when it is given more time.
+    assert spec_of(3).folder not in listed
     assert main(["results", "prune", "--results", str(store.root), "--yes"]) == 0
     assert not list((store.root / DAMAGED).rglob("*.json"))
     assert not store.training_folder(spec_of(0)).exists()
     assert store.training_folder(spec_of(1)).exists()
-    assert list(store.runs()) == [run]
+    assert store.training_folder(spec_of(3)).exists()
+    assert sorted(stored.folder for stored in store.runs()) == sorted([run.folder, late.folder])
     capsys.readouterr()
     assert main(["results", "prune", "--results", str(store.root)]) == 0
     assert "nothing to remove" in capsys.readouterr().out

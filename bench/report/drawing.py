@@ -1,0 +1,48 @@
+"""Figures as SVG and PNG, drawn by as many processes as there are cores: they take most of a report's time."""
+
+import gc
+import io
+import multiprocessing
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+
+from bench.report.plots import Plot
+
+DPI = 200
+_plots: Sequence[Plot] = ()
+
+
+def drawn(plots: Sequence[Plot]) -> Iterator[tuple[str, bytes]]:
+    """SVG and PNG of every plot, in order; to be called within `plots.settings()`. Equal plots give equal bytes."""
+    processes = min(len(plots), len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1)
+    if processes < 2:
+        yield from map(_draw, plots)
+        return
+    # Forked, they have the figures and the settings already; nothing that they call uses this process's threads.
+    with ProcessPoolExecutor(processes, multiprocessing.get_context("fork"), _begin, (plots,)) as pool:
+        yield from pool.map(_draw_number, range(len(plots)))
+
+
+def _begin(plots: Sequence[Plot]) -> None:
+    """In a process that draws: what to draw. Ctrl-C ends it through its parent."""
+    global _plots  # noqa: PLW0603  figures are inherited: sending them would take as long as drawing
+    _plots = plots
+    # It lives for some seconds: looking through all records for garbage would take a tenth of them.
+    gc.disable()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _draw_number(number: int) -> tuple[str, bytes]:
+    return _draw(_plots[number])
+
+
+def _draw(plot: Plot) -> tuple[str, bytes]:
+    text, image = io.StringIO(), io.BytesIO()
+    # Without a date and the library's version, equal results give equal bytes.
+    plot.figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
+    plot.figure.set_layout_engine("none")  # the first format settles the layout, slowly, for both
+    plot.figure.savefig(image, format="png", dpi=DPI, metadata={"Software": None})
+    return text.getvalue(), image.getvalue()
