@@ -1,4 +1,4 @@
-"""Runs the corpus once, in a process that may crash, and says at the end how large it is."""
+"""Runs the corpus once, in a process that may crash."""
 
 import json
 import os
@@ -50,19 +50,3 @@ def _child(report: Path, first: int) -> str:
         check=False,
     )
     return f"{ended.returncode}: {ended.stderr[-500:]}"
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The number of cases, by category."""
-    ran = {
-        report.nodeid
-        for reports in terminalreporter.stats.values()
-        for report in reports
-        if "test_corpus.py" in getattr(report, "nodeid", "")
-    }
-    if ran:
-        counts: dict[str, int] = {}
-        for case in cases():
-            counts[case.category] = counts.get(case.category, 0) + 1
-        listed = ", ".join(f"{number} {category}" for category, number in counts.items())
-        terminalreporter.write_line(f"hostile input: {sum(counts.values())} cases: {listed}")

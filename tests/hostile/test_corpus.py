@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests.conftest import survived
+
 from .case import Case
 from .conftest import Outcomes
 from .corpus import cases
@@ -36,3 +38,4 @@ def test_malformed_input(case: Case, outcomes: Outcomes) -> None:
     # Measured in processor time, and as a share of what the program takes to start.
     assert outcome["share"] < 1.5
     assert outcome["grown"] < MEMORY
+    survived(f"malformed inputs: {case.category}")
