@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from bench.comparison_quality import ALPHA
 from bench.paper.artefacts import BACKBONES, BTH, LOSSES, MCMSH, WITHOUT_BRANCHES, Results
 from bench.paper.cost_table import measured_costs
-from bench.paper.measured import Beside
+from bench.paper.measured import Beside, Pair
 from bench.report.costs import NOISY
 
 HEADLINE_K = 20
@@ -15,8 +16,9 @@ MATCHES = 0.1
 """Costs that differ by at most this share count as matching; the sentence says so."""
 NOISE_MARK = "≈"
 NOISE = (
-    f"{NOISE_MARK} marks a difference within the noise: its 95 % bootstrap interval over the queries holds 0, or it is "
-    "no larger than a standard deviation over the seeds."
+    f"{NOISE_MARK} marks a difference that chance alone can explain (p ≥ {ALPHA}, Holm-adjusted over all that these "
+    "sentences compare; paired randomisation test over the queries and, with several seeds, Welch's t-test over them, "
+    "the larger p counting)."
 )
 ONE_SEED = (
     "One seed was run: how far another seed would move these numbers is not known, so small differences prove nothing."
@@ -35,10 +37,11 @@ def backbone_claims(shown: Beside) -> list[str]:
     base, *single, whole = (row.label for row in BACKBONES)
     others = [base, *single]
     lines = []
+    improved, topped = [(label, base) for label in single], [(whole, other) for other in others]
+    noise = _noise(shown, improved + topped)
     for bits in shown.results.need.bits:
-        pairs = [(label, base) for label in single]
-        lines.append(_count(f"Each module alone improves on {WITHOUT_BRANCHES.label}", shown, pairs, bits))
-        lines.append(_best("All three together are best", shown, whole, others, bits))
+        lines.append(_count(f"Each module alone improves on {WITHOUT_BRANCHES.label}", shown, improved, bits, noise))
+        lines.append(_best("All three together are best", shown, topped, bits, noise))
     return lines
 
 
@@ -47,9 +50,11 @@ def loss_claims(shown: Beside) -> list[str]:
     (bits,) = shown.results.need.bits
     pairs = [(pair, part) for pair, parts in PARTS.items() for part in parts]
     *others, whole = (row.label for row in LOSSES)
+    topped = [(whole, other) for other in others]
+    noise = _noise(shown, pairs + topped)
     return [
-        _count("Two structures are better than either alone", shown, pairs, bits),
-        _best("All three together are best", shown, whole, others, bits),
+        _count("Two structures are better than either alone", shown, pairs, bits, noise),
+        _best("All three together are best", shown, topped, bits, noise),
     ]
 
 
@@ -95,7 +100,22 @@ def _faster(name: str, ours: pd.Series, theirs: pd.Series) -> str:
     return f"MCMSH encodes faster than BTH, {batch}: {verdict} ({fast:.3g} against {slow:.3g} ms a video{doubt})."
 
 
-def _count(claim: str, shown: Beside, pairs: Sequence[tuple[str, str]], bits: int) -> str:
+def _noise(shown: Beside, pairs: Sequence[tuple[str, str]]) -> frozenset[Pair]:
+    """The pairs whose difference chance alone can explain, of all that a table's sentences compare."""
+    return shown.within_noise(
+        [
+            (*pair, bits)
+            for bits in shown.results.need.bits
+            for pair in pairs
+            if not math.isnan(_gain(shown.measured, *pair, bits))
+        ],
+        HEADLINE_K,
+    )
+
+
+def _count(
+    claim: str, shown: Beside, pairs: Sequence[tuple[str, str]], bits: int, noise: frozenset[Pair]
+) -> str:  # fmt: skip
     """How many of the pairs' first rows are better than the second."""
     known = [pair for pair in pairs if not math.isnan(_gain(shown.measured, *pair, bits))]
     in_paper = f"; in the paper {_wins(shown.published, pairs, bits)} of {len(pairs)}"
@@ -105,22 +125,24 @@ def _count(claim: str, shown: Beside, pairs: Sequence[tuple[str, str]], bits: in
     wins = _wins(shown.measured, known, bits)
     verdict = "yes, for" if wins == len(pairs) else "no, for" if wins == 0 else "for"
     unknown = f", {len(pairs) - len(known)} not measured" if len(known) < len(pairs) else ""
-    details = ", ".join(f"{first} over {second} {_shown_gain(shown, first, second, bits)}" for first, second in known)
+    details = ", ".join(f"{pair[0]} over {pair[1]} {_shown_gain(shown, pair, bits, noise)}" for pair in known)
     return f"{start} {verdict} {wins} of {len(pairs)}{unknown} ({details}){in_paper}."
 
 
-def _best(claim: str, shown: Beside, whole: str, others: Sequence[str], bits: int) -> str:
-    """Is the whole above all others, and by how much above the next?"""
+def _best(
+    claim: str, shown: Beside, pairs: Sequence[tuple[str, str]], bits: int, noise: frozenset[Pair]
+) -> str:  # fmt: skip
+    """Is the whole, first of every pair, above all others, and by how much above the next?"""
     start = f"{claim}, mAP@{HEADLINE_K} at {bits} bits:"
-    pairs = [(whole, other) for other in others]
     in_paper = f"in the paper {'yes' if _wins(shown.published, pairs, bits) == len(pairs) else 'no'}"
-    known = [other for other in others if not math.isnan(_gain(shown.measured, whole, other, bits))]
+    known = [pair for pair in pairs if not math.isnan(_gain(shown.measured, *pair, bits))]
     if not known:
         return f"{start} not measured; {in_paper}."
-    best = max(known, key=lambda label: shown.measured(label, bits, HEADLINE_K))
+    closest = max(known, key=lambda pair: shown.measured(pair[1], bits, HEADLINE_K))
+    whole, best = closest
     verdict = "yes" if _gain(shown.measured, whole, best, bits) > 0 else "no"
-    of_all = "" if len(known) == len(others) else f" of the {len(known)} measured"
-    gain = _shown_gain(shown, whole, best, bits)
+    of_all = "" if len(known) == len(pairs) else f" of the {len(known)} measured"
+    gain = _shown_gain(shown, closest, bits, noise)
     return f"{start} {verdict} ({whole} over {best}, the best of the others{of_all}: {gain}); {in_paper}."
 
 
@@ -132,6 +154,6 @@ def _wins(score: Score, pairs: Sequence[tuple[str, str]], bits: int) -> int:
     return sum(_gain(score, first, second, bits) > 0 for first, second in pairs)
 
 
-def _shown_gain(shown: Beside, first: str, second: str, bits: int) -> str:
-    mark = NOISE_MARK if shown.within_noise(first, second, bits, HEADLINE_K) else ""
-    return f"{_gain(shown.measured, first, second, bits):+.3f}{mark}"
+def _shown_gain(shown: Beside, pair: tuple[str, str], bits: int, noise: frozenset[Pair]) -> str:
+    mark = NOISE_MARK if (*pair, bits) in noise else ""
+    return f"{_gain(shown.measured, *pair, bits):+.3f}{mark}"

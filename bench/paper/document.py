@@ -112,7 +112,7 @@ class Paper:
             self.document.add_plot(plot)
             self.document.add(f"Measured, {seeds_phrase(results)}. {NINE_PANELS}")
         reference = reference_dataset(self._summary)
-        same = slug(reference) == slug(self._summary.name)
+        same = slug(reference) == slug(self._summary.name) and not self._summary.stand_in
         which = "" if same else f" ({markdown(self._summary.title)} has none; another dataset, for reference only)"
         self.document.add(f"### Published on {markdown(reference)}{which}")
         for bits in results.need.bits:

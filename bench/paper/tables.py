@@ -14,6 +14,7 @@ from bench.text import one_line
 
 DECIMALS = 3
 SHORT_REASON = 60
+TIES = "worst to best order of ties"
 
 
 def backbone_table(shown: Beside) -> Table:
@@ -41,6 +42,9 @@ def _quality_table(shown: Beside, table: int, what: str, caption: str) -> Table:
         ]
         note = missing(shown.results, str(label), int(str(bits)))
         rows.append([*head, Cell("measured"), *measured, Cell(note)])
+        ties = [_ties(by_k["measured_worst"][k], by_k["measured_best"][k]) for k in ks]
+        if any(ties):
+            rows.append([*blank, Cell(TIES), *(Cell(text or NOTHING) for text in ties), Cell("")])
         published = [Cell(number(by_k["published"][k], decimals=DECIMALS)) for k in ks]
         rows.append([*blank, Cell(published_label(shown.comparable)), *published, Cell("")])
         if shown.comparable:
@@ -61,12 +65,20 @@ def _quality_table(shown: Beside, table: int, what: str, caption: str) -> Table:
     )
 
 
+def _ties(worst: float, best: float) -> str:
+    """From the worst to the best order of ties; empty where both round to the same."""
+    shown = [number(value, decimals=DECIMALS) for value in (worst, best)]
+    return "" if shown[0] == shown[1] else "–".join(shown)
+
+
 def provenance(results: Results, comparable: bool, table: int) -> str:
     """What a reader must know before comparing: protocol, dataset, seeds, and where the published numbers come from."""
     texts = [f"Protocol {PROTOCOL}: {choose_protocol(PROTOCOL).description}"]
     if results.all:
         first = results.all[0]
         texts.append(f"Measured on {one_line(first.dataset_title)}, {seeds_phrase(results)}.")
+        chosen = sorted({run.record.checkpoint for run in results.all if run.done})
+        texts += [f"Weights: {one_line(', '.join(chosen))}; never chosen by test labels."] if chosen else []
     else:
         texts.append("Nothing was measured.")
     texts.append(f"Published: {PAPER}, Table {table}, on {PAPER_DATASET}, one number without a spread.")

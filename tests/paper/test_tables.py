@@ -4,13 +4,17 @@ import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 
+from bench.data.dataset import Summary
 from bench.errors import InputError
 from bench.paper import reproduce
-from bench.paper.artefacts import distinct, needs, plan_need
-from bench.registry import Registry
+from bench.paper.artefacts import Results, distinct, needs, plan_need
+from bench.paper.measured import Beside, like_with_like
+from bench.registry import Registry, load_registry
 from bench.runner import Runner
 from bench.store import write_record
 from bench.sweep import PlannedRun
@@ -51,15 +55,54 @@ def rows_of(text: str, heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
+@pytest.fixture
+def _any_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A few videos pass for the paper's dataset."""
+    monkeypatch.setattr("bench.paper.measured.PAPER_SIZES", {})
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"name": "yfcc"},
+        {"self_search": False},
+        {"stand_in": True},
+        {"query_videos": 137},
+        {"gallery_videos": 137},
+        {"frames": 24},
+        {"dimensions": 2048},
+        {"classes": 238},
+    ],
+)
+def test_only_the_papers_own_dataset_is_like_with_like(change: dict[str, Any]) -> None:
+    papers = Summary(
+        name="fcvid",
+        title="FCVID",
+        fingerprint="0" * 32,
+        train_videos=45_585,
+        query_videos=45_600,
+        gallery_videos=45_600,
+        frames=25,
+        dimensions=4096,
+        classes=239,
+        self_search=True,
+    )
+    assert like_with_like(papers)
+    assert not like_with_like(papers.model_copy(update=change))
+
+
+@pytest.mark.usefixtures("_any_size")
 def test_like_with_like_has_differences(runner: Runner, registry: Registry, tmp_path: Path) -> None:
     text = make(runner, registry, tmp_path / "paper", ["table1", "table3"], "fcvid")
     rows = rows_of(text, "## Table 1")
     assert rows[0] == ["backbone", "bits", "numbers", *(f"mAP@{k}" for k in (20, 40, 60, 80, 100))]
     assert rows[2] == ["MLP-Mixer", "32", "measured", "0.280", "0.260", "0.240", "0.220", "0.200"]
-    assert rows[3] == ["", "", "published: FCVID", "0.288", "0.244", "0.223", "0.208", "0.195"]
-    assert rows[4] == ["", "", "difference", "-0.008", "+0.016", "+0.017", "+0.012", "+0.005"]
-    assert rows[14][:4] == ["MC-MLP", "32", "measured", "**0.310**"]
-    assert len(rows) == 2 + 3 * 10
+    assert rows[3][2:5] == ["worst to best order of ties", "0.260–0.300", "0.240–0.280"]
+    assert rows[4] == ["", "", "published: FCVID", "0.288", "0.244", "0.223", "0.208", "0.195"]
+    assert rows[5] == ["", "", "difference", "-0.008", "+0.016", "+0.017", "+0.012", "+0.005"]
+    assert rows[18][:4] == ["MC-MLP", "32", "measured", "**0.310**"]
+    # At 64 bits no order of ties changes anything.
+    assert len(rows) == 2 + 4 * 5 + 3 * 5
     with (tmp_path / "paper" / "tables" / "table1.csv").open(encoding="utf-8") as file:
         first = next(csv.DictReader(file))
     assert float(first["difference"]) == pytest.approx(0.28 - 0.288)
@@ -127,9 +170,21 @@ def test_seeds_are_shown_and_their_spread_is_noise(runner: Runner, registry: Reg
     text = make(runner, registry, tmp_path / "paper", ["table1"], "toy", seeds=(0, 1)).replace("\\", "")
     assert rows_of(text, "## Table 1")[2][3] == "0.285 ± 0.007"
     assert "mean ± standard deviation over 2 seeds (0, 1)" in text
-    # 0.01 is more than the standard deviation over the seeds, 0.0071.
-    assert "+M-RD over MLP-Mixer -0.010, " in text
+    # Sure over the queries, whose differences are all alike; over two seeds that lie 0.01 apart it is not.
+    assert "+M-RD over MLP-Mixer -0.010≈, " in text
     assert "One seed was run" not in text
+
+
+def test_many_comparisons_need_more_to_be_sure(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"a": 0.04, "b": 0.04, "c": 0.01}
+    monkeypatch.setattr(Beside, "_p", lambda shown, first, second, bits, k: found[first])
+    shown = Beside(Results(needs("table1", load_registry())[0], []), pd.DataFrame(), comparable=False)
+    a, b, c = [(name, "base", 32) for name in "abc"]
+    assert shown.within_noise([a], 20) == frozenset()
+    # Holm: 2 · 0.04.
+    assert shown.within_noise([a, b], 20) == {a, b}
+    # 3 · 0.01, then 2 · 0.04.
+    assert shown.within_noise([a, b, c, c], 20) == {a, b}
 
 
 def test_failed_runs_keep_their_rows(runner: Runner, registry: Registry, tmp_path: Path) -> None:
