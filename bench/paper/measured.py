@@ -38,7 +38,8 @@ class Beside:
     """Mean over seeds of mAP@k, and what the paper's table says.
 
     `frame` has a row for every bits, label and k: measured, measured_std (of a sample; empty for one seed),
-    measured_worst and measured_best (in the worst and the best order of ties), seeds, published, difference (measured − published; empty unless the dataset is the paper's).
+    measured_worst and measured_best (in the worst and the best order of ties), seeds, published, difference
+    (measured − published; empty unless the dataset is the paper's).
     """
 
     results: Results

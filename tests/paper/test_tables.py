@@ -178,7 +178,7 @@ def test_seeds_are_shown_and_their_spread_is_noise(runner: Runner, registry: Reg
 def test_many_comparisons_need_more_to_be_sure(monkeypatch: pytest.MonkeyPatch) -> None:
     found = {"a": 0.04, "b": 0.04, "c": 0.01}
     monkeypatch.setattr(Beside, "_p", lambda shown, first, second, bits, k: found[first])
-    shown = Beside(Results(needs("table1", load_registry())[0], []), pd.DataFrame(), comparable=False)
+    shown = Beside(Results(needs("table1", load_registry())[0], {}), pd.DataFrame(), comparable=False)
     a, b, c = [(name, "base", 32) for name in "abc"]
     assert shown.within_noise([a], 20) == frozenset()
     # Holm: 2 · 0.04.
