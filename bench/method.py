@@ -1,6 +1,7 @@
 """What a method is: its name, paper, parameters with defaults, and how it learns an encoder."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,15 +11,31 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor, nn
 
 from bench.context import FitContext
+from bench.data.dataset import Summary
 from bench.data.features import Features, mean_pool
 
 Shape = tuple[int, int, int]
+PROCESS_BYTES = 10**9
+# A mean over the frames, the same centred, and once more in float64.
+BYTES_A_MEAN = 4 + 4 + 8
 
 
 class Parameters(BaseModel):
     """A method's parameters: annotated fields with defaults; values are checked, unknown names refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a run asks a cluster for; on one machine it takes what there is."""
+
+    cpus: int = 1
+    """Also its threads."""
+    gpus: float = 0.0
+    """Where there are any: a method must do without as well. Parts of one may be asked for."""
+    memory: int | None = None
+    """Bytes, all processes of the run together; None: not looked at."""
 
 
 class Method(ABC):
@@ -45,6 +62,11 @@ class Method(ABC):
     def defaults(cls, shape: Shape) -> dict[str, Any]:
         """Defaults that depend on the training set's (N, T, D), in place of the declared ones."""
         return {}
+
+    @classmethod
+    def resources(cls, summary: Summary) -> Resources:
+        """What a run on this dataset needs: here room for libraries and for the mean-pooled training features."""
+        return Resources(memory=PROCESS_BYTES + BYTES_A_MEAN * summary.train_videos * summary.dimensions)
 
     def check(self, shape: Shape) -> None:  # noqa: B027  most methods can learn from anything
         """InputError if the method cannot learn from a training set of this (N, T, D), before any work."""

@@ -4,7 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
@@ -17,7 +17,7 @@ from bench.fitting import fit_method
 from bench.leases import Leases
 from bench.profile.measurement import measure_runs
 from bench.record import RunRecord
-from bench.running.apart import Apart, Isolation
+from bench.running.apart import Elsewhere, Executor
 from bench.running.display import SilentDisplay, SweepDisplay
 from bench.running.estimate import Estimates, kind_of
 from bench.running.queue import LEASES, Job, RunQueue, alone, pause
@@ -50,8 +50,8 @@ class Runner:
     existing: Existing = "reuse"
     display: SweepDisplay = field(default_factory=SilentDisplay)
     say: Callable[[str], None] = lambda line: None
-    isolation: Isolation | None = None
-    """None: runs are done in this process, one after the other."""
+    isolation: Elsewhere | None = None
+    """Processes of their own here, or on a cluster; None: in this process, one run after the other."""
     wait: Callable[[], None] = pause
     """Called while only other processes' runs are left."""
 
@@ -68,7 +68,7 @@ class Runner:
         join_processes(self.device)
         if self.isolation and process_count() > 1:
             raise InputError("runs that several processes train together (torchrun) cannot be isolated; leave out "
-                             "--isolate, --jobs and limits")  # fmt: skip
+                             "--isolate, --jobs, --executor and limits")  # fmt: skip
         datasets = _Datasets(self.say)
         if process_rank():
             with listening():
@@ -81,15 +81,19 @@ class Runner:
                 for run in queue.left:
                     self.say(f"{queue.label(planned.index(run))}: not stored, left out (--existing only-cached)")
             elif queue.left:
-                # Read and checked before the first is done.
-                for run in queue.left:
-                    datasets.get(run)
-                _Sweep(self, queue, stop, datasets).work()
+                with self._executor(stop, queue.left) as executor:
+                    # Read and checked before the first is done.
+                    for run in queue.left:
+                        datasets.get(run)
+                    _Sweep(self, queue, stop, datasets, executor).work()
             agreed(END)
             if stop.asked:
                 raise Stopped("stopped between two runs")
         finished = [queue.finished[run.spec.identity] for run in planned if run.spec.identity in queue.finished]
         return self._measure(planned, finished, datasets, leases)
+
+    def _executor(self, stop: StopRequest, runs: Sequence[PlannedRun]) -> AbstractContextManager[Executor | None]:
+        return self.isolation.executor(self.store, self.device, stop, runs) if self.isolation else nullcontext()
 
     def _measure(
         self, planned: Sequence[PlannedRun], finished: Sequence[StoredRun], datasets: "_Datasets", leases: Leases
@@ -153,14 +157,14 @@ class _Datasets:
 class _Sweep:
     """The work on a queue of runs, by as many threads as there are jobs, or by the main thread alone."""
 
-    def __init__(self, runner: Runner, queue: RunQueue, stop: StopRequest, datasets: _Datasets) -> None:
+    def __init__(
+        self, runner: Runner, queue: RunQueue, stop: StopRequest, datasets: _Datasets, executor: Executor | None
+    ) -> None:  # fmt: skip
         self._runner, self._queue, self._stop, self._datasets = runner, queue, stop, datasets
         self._estimates = Estimates(_stored_before(runner.store))
         self._kinds = {run.spec.identity: kind_of(run.spec) for run in queue.planned}
         self._lock = threading.Lock()
-        rules = runner.isolation
-        self._jobs = rules.jobs if rules else 1
-        self._apart = rules and Apart(runner.store, runner.device, stop, rules)
+        self._executor, self._jobs = executor, executor.jobs if executor else 1
 
     def work(self) -> None:
         """Do all runs of the queue."""
@@ -195,8 +199,8 @@ class _Sweep:
         with ExitStack() as open_until_done:
             open_until_done.enter_context(job.lease)
             progress = open_until_done.enter_context(runner.display.run(label))
-            if self._apart:
-                stored = self._apart.do(job, progress, lambda line: runner.say(f"{label}: {line}"))
+            if self._executor:
+                stored = self._executor.do(job, progress, lambda line: runner.say(f"{label}: {line}"))
             else:
                 agreed(job.number)
                 stored = self._here(job, progress)

@@ -41,10 +41,14 @@ def run(
     device: Device = "auto",
     plugin: Plugins = None,
     isolate: Annotated[bool, typer.Option("--isolate", help="Do each run in a process of its own.")] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time, each in a process of its own.")] = 1,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time, each in a process of its own.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads a run; else all cores divided by jobs.")] = None,
     time_limit: Annotated[str | None, typer.Option(help="A run may take so long: 45s, 90m, 2h. Isolates.")] = None,
     memory_limit: Annotated[str | None, typer.Option(help="A run may take so much memory: 8GB. Isolates.")] = None,
+    executor: Annotated[str, typer.Option(help="Where runs are done: local, or ray (a cluster).")] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="The Ray cluster: host:port or auto; else one of this machine alone.")
+    ] = None,
     shard: Annotated[str | None, typer.Option(help="Do a share of the runs, such as 3/16; writes no report.")] = None,
     dry: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be done, and how long it would take.")
@@ -53,11 +57,12 @@ def run(
     """Train, encode, evaluate and measure methods, and write a report."""
     from bench.running.threads import choose_threads
 
-    limits = _limits(time_limit, memory_limit)
-    isolate = isolate or jobs > 1 or any(limits)
+    limits, on_ray = _limits(time_limit, memory_limit), _on_ray(executor, address)
+    isolate = isolate or (jobs or 1) > 1 or any(limits)
     # Before the libraries are loaded that start threads.
-    chosen_threads = choose_threads(threads, jobs, isolate)
+    chosen_threads = threads if on_ray else choose_threads(threads, jobs or 1, isolate)
 
+    from bench.cluster.on_ray import OnRay
     from bench.fitting import choose_device
     from bench.leases import Leases
     from bench.progress import say
@@ -95,9 +100,10 @@ def run(
     if shard:
         planned = shard_of(planned, shard)
     if dry:
-        print(dry_run(planned, store, policy, jobs))
+        print(dry_run(planned, store, policy, jobs or 1))
         return 0
-    isolation = Isolation(tuple(plugin or ()), data_root, jobs, chosen_threads, *limits) if isolate else None
+    rules = Isolation(tuple(plugin or ()), data_root, jobs or 1, chosen_threads, *limits)
+    isolation = OnRay(rules, address, jobs, device) if on_ray else rules if isolate else None
     runs = Runner(store, target, policy, sweep_display(say), say, isolation).run(planned)
     if process_rank():
         return 0
@@ -114,6 +120,15 @@ def run(
     if failed:
         say(f"{len(failed)} of {len(runs)} runs did not finish; try them again with --existing retry-failed")
     return 1 if failed else 0
+
+
+def _on_ray(executor: str, address: str | None) -> bool:
+    """Whether runs are done on Ray; InputError for anything else than local and ray."""
+    if executor not in {"local", "ray"}:
+        raise InputError(f"unknown executor '{executor}': known: local, ray")
+    if address is not None and executor != "ray":
+        raise InputError(f"--address {address}: names a Ray cluster; give --executor ray with it")
+    return executor == "ray"
 
 
 def _limits(time_limit: str | None, memory_limit: str | None) -> tuple[float | None, int | None]:

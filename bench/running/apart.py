@@ -6,7 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing import connection as connections
@@ -14,11 +14,12 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
+from typing import Protocol
 
 import psutil
 import torch
 
-from bench.context import Progress, Stopped, Task
+from bench.context import Progress, Stopped
 from bench.leases import Claim
 from bench.record import Status
 from bench.registry import load_registry
@@ -30,11 +31,37 @@ from bench.running.stopping import StopRequest
 from bench.running.threads import VARIABLES
 from bench.running.worker import work
 from bench.store import Store, StoredRun
+from bench.sweep import PlannedRun
 
 POLL_SECONDS = 0.1
 MORE = "give it more, and try again with --existing retry-failed"
 SAID_LAST = 10_000
 """Characters of what a process printed before it died that are kept."""
+
+
+class Executor(Protocol):
+    """Does runs elsewhere than in this process, several at a time if it is asked from as many threads."""
+
+    @property
+    def jobs(self) -> int:
+        """Runs at a time."""
+
+    def do(self, job: Job, progress: Progress, say: Callable[[str], None]) -> StoredRun | None:
+        """Do a run and store it, done or failed; None if the lease was lost.
+
+        Raises:
+            Stopped: somebody asked to stop; the state of the run's training is saved, unless it was to end at once.
+            StorageError: the results folder cannot be written.
+        """
+
+
+class Elsewhere(Protocol):
+    """How runs are done elsewhere than in this process."""
+
+    def executor(
+        self, store: Store, device: torch.device, stop: StopRequest, runs: Sequence[PlannedRun]
+    ) -> AbstractContextManager[Executor]:
+        """What does these runs while the context is open. Raises InputError if it cannot."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +79,16 @@ class Isolation:
     """Seconds a run may take."""
     memory_limit: int | None = None
     """Bytes a run may have resident, with all that it starts."""
+    device_jobs: int | None = None
+    """Runs that share the device; None: all that are done at a time."""
+    placed: Path | None = None
+    """The folder in which the runs' dataset was placed; None: datasets are found by their names."""
+
+    def executor(
+        self, store: Store, device: torch.device, stop: StopRequest, runs: Sequence[PlannedRun]
+    ) -> AbstractContextManager["Executor"]:
+        """As `Elsewhere` has it: processes of this machine."""
+        return nullcontext(Apart(store, device, stop, self))
 
 
 @dataclass(frozen=True)
@@ -71,6 +108,10 @@ class Apart:
     stop: StopRequest
     rules: Isolation
 
+    @property
+    def jobs(self) -> int:
+        return self.rules.jobs
+
     @cached_property
     def context(self) -> ForkServerContext:
         """What starts processes: copies of one that has imported everything, and has started no thread."""
@@ -82,12 +123,7 @@ class Apart:
         return context
 
     def do(self, job: Job, progress: Progress, say: Callable[[str], None]) -> StoredRun | None:
-        """Do a run, or store how its process died; None if the lease was lost.
-
-        Raises:
-            Stopped: somebody asked to stop; the state of the run's training is saved, unless it was to end at once.
-            StorageError: the results folder cannot be written.
-        """
+        """As `Executor` has it; a process that dies is a row with how it died."""
         run, claim = job.run, job.lease.claim
         before = self.store.find(run.spec)
         record = begun(run, self.device)
@@ -130,8 +166,10 @@ class Apart:
             results=self.store.root,
             device=str(self.device),
             jobs=self.rules.jobs,
+            device_jobs=self.rules.device_jobs or self.rules.jobs,
             threads=self.rules.threads,
             claim=Claim(job.lease.claim.path, job.lease.claim.inode),
+            placed=self.rules.placed,
         )
         ours, theirs = self.context.Pipe()
         process = self.context.Process(target=work, args=(theirs, task.model_dump_json(), output), name=run.spec.folder)
@@ -158,16 +196,14 @@ class Watch:
         say: Callable[[str], None],
     ) -> None:
         self._rules, self._stop, self._process, self._ours = rules, stop, process, ours
-        self._progress, self._say, self._start = progress, say, time.monotonic()
+        self._relay, self._start = messages.Relay(progress, say), time.monotonic()
         self._told_to_stop = False
-        self._open = ExitStack()
-        self._task: Task | None = None
         self.outcome: str | None = None
         self.reason = ""
 
     def until_the_end(self) -> Death:
         """Watch until the process is done, dead, or over a limit; how it ended."""
-        with self._open:
+        with self._relay:
             while True:
                 ready = connections.wait([self._ours, self._process.sentinel], POLL_SECONDS)
                 alive = self._ours not in ready or self._hear()
@@ -194,16 +230,10 @@ class Watch:
             message = json.loads(self._ours.recv_bytes())
         except (EOFError, OSError):
             return False
-        if "say" in message:
-            self._say(message["say"])
-        elif "task" in message:
-            self._open.close()
-            self._task = self._open.enter_context(self._progress.task(message["task"], message["steps"]))
-        elif "advance" in message and self._task is not None:
-            for _ in range(message["advance"]):
-                self._task.advance(message["status"])
-        elif "outcome" in message:
+        if "outcome" in message:
             self.outcome, self.reason = message["outcome"], message["reason"]
+        else:
+            self._relay.hear(message)
         return True
 
     def _over(self) -> Death | None:

@@ -3,14 +3,15 @@
 import json
 import os
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from multiprocessing.connection import Connection
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, Self
 
 from pydantic import BaseModel, ConfigDict
 
+from bench.context import Progress
+from bench.context import Task as ShownTask
 from bench.leases import Claim
 from bench.spec import RunSpec
 
@@ -32,14 +33,24 @@ class Task(BaseModel):
     results: Path
     device: str
     jobs: int
+    device_jobs: int
     threads: int | None
     claim: Claim
+    placed: Path | None
+    """The folder in which the dataset was placed; None: it is found by its name."""
+
+
+class Sender(Protocol):
+    """What carries messages to the parent: a connection."""
+
+    def send_bytes(self, message: bytes, /) -> None:
+        """Send one; OSError if nobody is there."""
 
 
 class Messenger:
     """The child's side: its progress and news, sent to the parent."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Sender) -> None:
         self._connection = connection
 
     def send(self, **message: Any) -> None:
@@ -78,3 +89,28 @@ class Steps:
         """Tell the parent of the steps since the last time."""
         self._messenger.send(advance=self._untold, status=self._status)
         self._untold, self._last = 0, time.monotonic()
+
+
+class Relay:
+    """The parent's side: passes on what a child tells of its progress; a context that ends the last task with it."""
+
+    def __init__(self, progress: Progress, say: Callable[[str], None]) -> None:
+        self._progress, self._say, self._open = progress, say, ExitStack()
+        self._task: ShownTask | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._open.close()
+
+    def hear(self, message: dict[str, Any]) -> None:
+        """Pass one message on; those that are no progress are left alone."""
+        if "say" in message:
+            self._say(message["say"])
+        elif "task" in message:
+            self._open.close()
+            self._task = self._open.enter_context(self._progress.task(message["task"], message["steps"]))
+        elif "advance" in message and self._task is not None:
+            for _ in range(message["advance"]):
+                self._task.advance(message["status"])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from bench.cluster.placement import PlacedDataset
 from bench.context import Stopped
 from bench.errors import InputError
 from bench.registry import load_registry
@@ -48,10 +49,10 @@ def _do(task: Task, messenger: Messenger, stop: StopRequest) -> str:
     if task.threads:
         torch.set_num_threads(task.threads)
     # All may look at what is free at the same moment: each takes its part of it.
-    residency.DEVICE_SHARE /= task.jobs
+    residency.DEVICE_SHARE /= task.device_jobs
     residency.MEMORY_SHARE /= task.jobs
     registry = load_registry(task.plugins, task.data_root)
-    source = registry.dataset(task.dataset)
+    source = PlacedDataset(task.placed) if task.placed else registry.dataset(task.dataset)
     summary = source.summary()
     if summary.fingerprint != task.spec.dataset_fingerprint:
         raise InputError(f"{task.dataset}: the dataset was changed since the sweep began; start it again")

@@ -1,14 +1,16 @@
 """What a deep method says of itself, so that the shared loop can train it."""
 
 from abc import abstractmethod
+from dataclasses import replace
 from typing import ClassVar
 
 from torch import nn
 
 from bench.context import FitContext
+from bench.data.dataset import Summary
 from bench.data.features import Features
 from bench.errors import InputError
-from bench.method import Method, Shape
+from bench.method import Method, Resources, Shape
 from bench.training.authors import AuthorsWeights
 from bench.training.items import Objective
 from bench.training.loop import train
@@ -22,6 +24,11 @@ class DeepMethod(Method):
     parameters: Schedule
     authors: ClassVar[AuthorsWeights | None] = None
     """How the authors' released weights are named, if the method can read them."""
+
+    @classmethod
+    def resources(cls, summary: Summary) -> Resources:
+        """A GPU of its own, where there is one; features are kept in memory only as far as there is room."""
+        return replace(super().resources(summary), gpus=1.0)
 
     @abstractmethod
     def network(self, frames: int, dimensions: int) -> nn.Module:
