@@ -1,37 +1,39 @@
 """The weights that a method's authors released, as an encoder."""
 
-import math
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from pydantic import ValidationError
 from torch import Tensor
 
 from bench.checkpoint_file import read_weights
-from bench.data.files import require_file
 from bench.encoder import Encoder, EncoderDescription
 from bench.errors import InputError
 from bench.registry import load_registry
 from bench.spec import check_bits
-from bench.text import closest, validation_message
+from bench.text import LONGEST_SHOWN, closest, one_line, validation_message
 from bench.training import AuthorsWeights, DeepMethod
 
 
 def load_checkpoint(method: str, path: Path | str, bits: int, *, frames: int = 25, **settings: float) -> Encoder:
     """The authors' released weights as an encoder: `bench.load_checkpoint("mcmsh", "authors.pth", bits=16, alpha=1.0)`.
 
-    `settings` are the numbers that encoding needs and the file does not hold, such as MCMSH's `alpha`. Weights that the
-    authors store and never use are left out with a warning. Raises InputError for a file that is no state dict; for
-    missing, unknown or misshapen weights, by their names in the file; and where `bits` are not the file's.
+    `settings` are the positive numbers that encoding needs and the file does not hold, such as MCMSH's `alpha`. Weights
+    that the authors store and never use are left out with a warning. Raises InputError for a file that is no state
+    dict; for missing, unknown or misshapen weights, by their names in the file; for settings that are missing, unknown
+    or no finite numbers above 0; and where `bits` are not the file's.
     """
     found = load_registry().method(method)
     authors = found.authors if issubclass(found, DeepMethod) else None
     if not issubclass(found, DeepMethod) or authors is None:
         raise InputError(f"{method}: does not know how its authors store weights; fit it instead")
     _check_settings(method, authors, settings)
-    file = require_file(Path(path))
+    file = Path(path)
+    if not file.is_file() or not file.stat().st_size:
+        raise InputError(f"{file}: {'the file is empty' if file.is_file() else 'no such file'}; name a checkpoint file")
     weights = read_weights(file)
     for name in (authors.input_weight, authors.code_weight):
         if name not in weights or weights[name].ndim != 2:
@@ -52,9 +54,9 @@ def load_checkpoint(method: str, path: Path | str, bits: int, *, frames: int = 2
         raise InputError(f"{file}: {validation_message(error)}; is this a checkpoint of {method}?") from error
     # Shapes alone first: a few weights can make a network of any size.
     with torch.device("meta"):
-        expected = instance.network(frames, dimensions).state_dict()
+        expected = instance.network(description.frames, dimensions).state_dict()
     renamed = _renamed(expected, weights, authors, settings, file)
-    network = instance.network(frames, dimensions)
+    network = instance.network(description.frames, dimensions)
     network.load_state_dict(renamed)
     return Encoder(description, instance.encoder(network).eval())
 
@@ -67,8 +69,18 @@ def _check_settings(method: str, authors: AuthorsWeights, settings: Mapping[str,
     for name, meaning in authors.settings.items():
         if name not in settings:
             raise InputError(f"{method}: its checkpoints need {name}=…: {meaning}")
-        if not math.isfinite(settings[name]):
-            raise InputError(f"{method}: {name}={settings[name]} is no finite number: {meaning}")
+        if not _is_positive(settings[name]):
+            given = one_line(repr(settings[name]))[:LONGEST_SHOWN]
+            raise InputError(f"{method}: {name}={given} is no number above 0: {meaning}")
+
+
+def _is_positive(value: object) -> bool:
+    """Is it a finite number above 0, also in the 32 bits that a network computes in?"""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    limits = np.finfo(np.float32)
+    # As Python's own floats, since numpy's turn a huge integer into one.
+    return bool(float(limits.tiny) <= value <= float(limits.max))
 
 
 def _renamed(

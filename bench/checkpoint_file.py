@@ -59,6 +59,8 @@ def _look_through(path: Path) -> None:
         return
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
+        if not any(member.filename.endswith("data.pkl") for member in members):
+            raise InputError(f"{path}: an archive, but none that torch.save wrote (an .npz?); name a checkpoint file")
         if sum(member.file_size for member in members) > path.stat().st_size:
             raise InputError(f"{path}: inflates to more than its size; save the weights again with torch.save")
         for member in members:

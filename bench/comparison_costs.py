@@ -6,14 +6,16 @@ import pandas as pd
 
 from bench.comparison_quality import Row
 from bench.report import cost_frames
-from bench.report.costs import NOISY, significant
+from bench.report.costs import BUSY, NOISY, significant
 from bench.report.render import NOTHING, number
 
 COST_HEADER = ("method", "bits", "figure", "A", "B", "B / A", "more than noise?")
 COST_NOTE = (
     "Costs: counts are exact, any difference is real. Times are medians with their 95 % confidence intervals over the "
-    "repeats of a measurement; more than noise where these lie apart. They do not cover another day's load of the "
-    "machine. Times of different machines do not compare: the share of the machine's own rate takes their place."
+    "repeats of a measurement; more than noise where these lie apart, and those of the share of the machine's own rate "
+    "as well: a day on which the whole machine is slower is no difference. Where other programs took more than "
+    f"{BUSY:.0%} of the machine meanwhile, nothing can be said. Times of different machines do not compare: the share "
+    "of the rate takes their place."
 )
 COUNTS = (("parameters to encode", "parameters_encode", 1), ("multiply-adds (M)", "flops", 1e6))
 TIMES = (("batch 1", "single"), ("best batch", "batched"))
@@ -28,7 +30,8 @@ def cost_rows(rows: Sequence[Row]) -> list[list[str]]:
             continue
         machines = {*one["machine"], *other["machine"]}
         figures = [_count(one, other, *count) for count in COUNTS]
-        figures += [_time(one, other, *time, alike=len(machines) == 1) for time in TIMES]
+        busy = any((cost_frames.rates(side)["others"] > BUSY).any() for side in row.done)
+        figures += [_time(one, other, *time, alike=len(machines) == 1, busy=busy) for time in TIMES]
         cells += [[row.label, str(row.bits), *figure] for figure in figures]
     return cells
 
@@ -39,19 +42,25 @@ def _count(one: pd.DataFrame, other: pd.DataFrame, title: str, column: str, unit
     return [title, *shown, _ratio(*values), "no" if values[0] == values[1] else "* yes, counted"]
 
 
-def _time(one: pd.DataFrame, other: pd.DataFrame, title: str, name: str, alike: bool) -> list[str]:
-    if alike:
-        first, second = (_milliseconds(frame, name) for frame in (one, other))
-        title = f"ms/video, {title}"
-    else:
-        first, second = (_share(frame, name) for frame in (one, other))
-        title = f"share of the rate (%), {title}"
+def _time(one: pd.DataFrame, other: pd.DataFrame, title: str, name: str, *, alike: bool, busy: bool) -> list[str]:
+    shares = _share(one, name), _share(other, name)
+    first, second = (_milliseconds(one, name), _milliseconds(other, name)) if alike else shares
+    title = f"ms/video, {title}" if alike else f"share of the rate (%), {title}"
     if bool(one[f"{name}_noisy"].any()) or bool(other[f"{name}_noisy"].any()):
         verdict = NOISY
+    elif busy:
+        verdict = "unknown, machine busy"
+    elif not _apart(first, second):
+        verdict = "no, intervals overlap"
     else:
-        apart = first[2] < second[1] or second[2] < first[1]
-        verdict = "* yes, intervals apart" if apart else "no, intervals overlap"
+        # A machine that is slower as a whole makes times longer and leaves shares as they are.
+        real = _apart(*shares) and (not alike or (first < second) == (shares[0] > shares[1]))
+        verdict = "* yes, intervals apart" if real else "no, so was the machine"
     return [title, _with_interval(*first), _with_interval(*second), _ratio(first[0], second[0]), verdict]
+
+
+def _apart(first: tuple[float, float, float], second: tuple[float, float, float]) -> bool:
+    return first[2] < second[1] or second[2] < first[1]
 
 
 def _milliseconds(frame: pd.DataFrame, name: str) -> tuple[float, float, float]:

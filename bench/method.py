@@ -50,8 +50,10 @@ class Method(ABC):
     paper: ClassVar[str] = ""
     revision: ClassVar[int] = 1
     """Raise it when a change of the code changes the codes: stored runs of older revisions are then not reused."""
+    bound: ClassVar[bool] = False
+    """Shown beside the methods as a mark of what is possible; ranked with none."""
     uses_labels: ClassVar[bool] = False
-    """The method is shown the labels: a bound, never a competitor. Its encoder takes labels (n, C) for features."""
+    """The method is shown the labels, which makes it a bound. Its encoder takes labels (n, C) for features."""
     Parameters: ClassVar[type[Parameters]] = Parameters
 
     def __init__(self, bits: int, parameters: Any) -> None:

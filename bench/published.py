@@ -1,7 +1,9 @@
 """The literature's numbers, each with its source. They are shown beside measured ones, never mixed with them."""
 
 import csv
-from collections.abc import Sequence
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -69,8 +71,8 @@ def published(
 ) -> list[PublishedScore]:
     """Published mAP@k. A cell that several sources give comes several times, the most trusted source first.
 
-    Names are matched without regard to case. Rows marked suspect or doubtful are never among them, rows that follow
-    another protocol only with `other_protocols`.
+    Names are matched without regard to case, those of datasets by letters and digits alone. Rows marked suspect or
+    doubtful are never among them, rows that follow another protocol only with `other_protocols`.
 
     Raises:
         InputError: there are no numbers of this method, or on this dataset.
@@ -79,7 +81,7 @@ def published(
     if method is not None:
         rows = _named(rows, "method", method)
     if dataset is not None:
-        rows = _named(rows, "dataset", dataset)
+        rows = _named(rows, "dataset", dataset_title(dataset) or dataset)
     return [row for row in rows if bits in (None, row.bits) and k in (None, row.k)]
 
 
@@ -91,6 +93,24 @@ def published_methods() -> set[str]:
 def published_datasets() -> dict[str, str]:
     """The literature's names of datasets, by their names in lower case."""
     return {slug(row.dataset): row.dataset for row in published()}
+
+
+def dataset_title(name: str) -> str | None:
+    """The literature's name of a dataset, by letters and digits alone (`hmdb-51` is HMDB51); None where it has none."""
+    return {_letters(title): title for title in published_datasets().values()}.get(_letters(name))
+
+
+def test_set_sentence(scores: Iterable[PublishedScore]) -> str:
+    """Which methods among `scores` look at the test set while they train, as their released code does; empty for none.
+
+    Methods whose code was not read for it are not named.
+    """
+    known, methods_of_rule = {score.method for score in scores}, defaultdict[str, list[str]](list)
+    for row in _read("test_set_use"):
+        if row["method"] in known:
+            methods_of_rule[row["rule"]].append(row["method"])
+    rules = "; ".join(f"{' and '.join(methods)}: {rule}" for rule, methods in methods_of_rule.items())
+    return f"Test set in the released training code: {rules}." if rules else ""
 
 
 def published_costs() -> list[PublishedCost]:
@@ -163,7 +183,7 @@ def published_table(methods: Sequence[str], datasets: Sequence[str], bits: Seque
     parts = [
         tabulate(lines, headers=header, disable_numparse=True, colalign=align),
         "\n".join(f"[{number}] {source}" for source, number in sources.items()),
-        f"Published, not measured here. {PROTOCOL}",
+        " ".join(filter(None, [f"Published, not measured here. {PROTOCOL}", test_set_sentence(rows)])),
     ]
     if not datasets and not bits:
         parts += _cost_table(methods)
@@ -189,6 +209,10 @@ def _named(rows: list[PublishedScore], what: str, name: str) -> list[PublishedSc
         on = "of the method" if what == "method" else "on the dataset"
         raise InputError(f"no published numbers {on} '{name}': {closest(slug(name), known)}")
     return [row for row in rows if slug(getattr(row, what)) == slug(name)]
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _follows_other_protocol(row: PublishedScore) -> bool:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from bench.data.dataset import Summary
 from bench.record_metrics import check_metrics
@@ -48,6 +48,8 @@ class EncodingTimes(BaseModel):
     """`cpu`, or the name of the GPU."""
     threads: int
     rates: Rates
+    others: float | None = None
+    """Share of the machine's processor time, from 0 to 1, that other programs took meanwhile; None: not measured."""
     sweep: list[Timing]
     """By batch size, from 1 on; features lie in the device's memory."""
     with_transfer: list[Timing] = []
@@ -134,7 +136,9 @@ class RunRecord(BaseModel):
     method_title: str
     paper: str
     uses_labels: bool
-    """The method was shown the labels (a bound, not a competitor)."""
+    """The method was shown the labels."""
+    bound: bool = Field(default=False, validate_default=True)
+    """Shown beside the methods, ranked with none. What was shown the labels always is one."""
     dataset: Summary
     started: str
     durations: dict[str, float]
@@ -146,7 +150,13 @@ class RunRecord(BaseModel):
     metrics: Annotated[dict[str, dict[str, Any]], AfterValidator(check_metrics)] = {}
     """By protocol name: `bench.metrics.Scores.to_json()`."""
     costs: Costs | None = None
-    """None until measured; a bound, which sees labels, never is."""
+    """None until measured; a method that was shown the labels never is."""
     environment: dict[str, Any]
     checksums: dict[str, str] = {}
     """SHA-256 of the files beside the record."""
+
+    @field_validator("bound")
+    @classmethod
+    def _labels_make_a_bound(cls, bound: bool, fields: ValidationInfo) -> bool:
+        # Records of versions that kept no bounds say so by their labels alone.
+        return bound or fields.data.get("uses_labels", False)

@@ -18,6 +18,7 @@ class Oracle(Method):
 
     name = "oracle"
     title = "oracle (labels)"
+    bound = True
     uses_labels = True
 
     def build(self, frames: int, dimensions: int) -> nn.Module:

@@ -46,6 +46,7 @@ class Random(Method):
 
     name = "random"
     title = "random codes"
+    bound = True
 
     def build(self, frames: int, dimensions: int) -> nn.Module:
         return ContentHash(torch.zeros(frames * dimensions, dtype=torch.int64), self.bits)

@@ -7,6 +7,7 @@ import pytest
 
 from bench.errors import InputError
 from bench.published import (
+    dataset_title,
     paper_costs,
     paper_scores,
     published,
@@ -95,3 +96,7 @@ def test_published_table() -> None:
 
 def test_names_of_datasets() -> None:
     assert published_datasets()["activitynet"] == "ActivityNet"
+    assert dataset_title("hmdb-51") == dataset_title("HMDB 51") == "HMDB51"
+    assert dataset_title("moving-digits") is None
+    assert published(dataset="HMDB-51") == published(dataset="hmdb51") != []
+    assert published_table([], ["ucf-101"], []) == published_table([], ["UCF101"], [])

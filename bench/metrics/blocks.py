@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.counting import order_block
-from bench.metrics.problem import Problem, distance_array
+from bench.metrics.counting import distance_array, order_block
+from bench.metrics.problem import Problem
 from bench.metrics.protocols import Protocol
 from bench.metrics.tie_sums import RULES, Counts, RankSums, RankTables, tie_sums
 

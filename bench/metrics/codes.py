@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.errors import InputError
+from bench.metrics.arrays import read_array
 
 # Distances are held in 16 bits.
 MAX_BITS = 65_535
@@ -32,8 +33,9 @@ class PackedCodes:
             raise InputError(f"packed codes: bits must be an integer from 1 to {MAX_BITS}, got {self.bits!r}")
         width = -(-self.bits // 64)
         words = self.words
-        if not isinstance(words, np.ndarray) or words.dtype != np.uint64 or words.ndim != 2 or words.shape[1] != width:
-            found = f"{words.dtype} {words.shape}" if isinstance(words, np.ndarray) else type(words).__name__
+        plain = isinstance(words, np.ndarray) and not isinstance(words, np.ma.MaskedArray)
+        if not plain or words.dtype != np.uint64 or words.ndim != 2 or words.shape[1] != width:
+            found = f"{words.dtype} {words.shape}" if plain else type(words).__name__
             raise InputError(f"packed codes: {self.bits} bits need uint64 words of shape (n, {width}), got {found}")
         spare = 64 * width - self.bits
         if spare and np.any(words[:, -1] >> np.uint64(64 - spare)):
@@ -73,7 +75,7 @@ def read_codes(codes: ArrayLike | PackedCodes, name: str) -> PackedCodes:
     """Check what the user gave as codes and pack it; `name` is what error messages call it."""
     if isinstance(codes, PackedCodes):
         return codes
-    array = np.asarray(codes)
+    array = read_array(codes, name)
     if array.ndim != 2:
         raise InputError(f"{name} must be a two-dimensional array (n, bits), got shape {array.shape}")
     if not 1 <= array.shape[1] <= MAX_BITS:

@@ -13,7 +13,7 @@ def compiled(function: Kernel) -> Kernel:
 
     The compiled code is stored where numba stores it: in `NUMBA_CACHE_DIR` if that is set, else beside the source, else
     in the user's cache folder. Numba notices changes in the file of the kernel only, so a kernel must not call kernels
-    of another file.
+    of another file, nor read constants of one: their values are compiled in.
     """
     # error_model: no kernel divides by zero, so none needs to check for it.
     try:

@@ -1,10 +1,8 @@
 """Kernels over pairs of codes: how many items, and how many relevant items, lie at every Hamming distance of a query.
 
 That is all that ranking metrics need when ties count by expectation, best or worst; `order_block` finds the ranks for
-ties in gallery order. Time is O(pairs), memory O(queries + gallery).
-
-Which items are relevant comes from lists of labels, or, where those are long, from byte planes of labels; both ways
-count the same.
+ties in gallery order. Time is O(pairs), memory O(queries + gallery). Which items are relevant comes from lists of
+labels, or, where those are long, from byte planes of labels; both ways count the same.
 """
 
 from typing import Any
@@ -15,11 +13,13 @@ from numpy.typing import NDArray
 
 from bench.metrics.compiled import compiled
 from bench.metrics.labels import LabelLists, LabelPlanes
-from bench.metrics.problem import PLANES, Problem
+from bench.metrics.problem import Problem
 from bench.metrics.tie_sums import Counts, RankSums, RankTables
 
 # Items whose distances are computed in one go: few enough for the level-1 cache.
 TILE = 4096
+# Planes that can be added up in eight bits: 31 * 8 <= 255. Here, since numba notices changes in this file only.
+PLANES = 31
 
 
 def _popcount(_context: Any, value: Any) -> Any:
@@ -30,6 +30,12 @@ def _popcount(_context: Any, value: Any) -> Any:
 
 
 popcount: Any = intrinsic(_popcount)
+
+
+def distance_array(problem: Problem) -> NDArray[np.uint8] | NDArray[np.uint16]:
+    """An array (n,) for distances, of one byte each where they fit: the kernels read and write half as much."""
+    planes, items = problem.gallery.shape
+    return np.empty(items, np.uint8) if planes <= PLANES else np.empty(items, np.uint16)
 
 
 @compiled
@@ -116,10 +122,8 @@ def count_block(problem: Problem, distances: NDArray[np.uint8] | NDArray[np.uint
 def _count_pairs(
     distances: NDArray[np.uint8] | NDArray[np.uint16], table: NDArray[np.int32], total: NDArray[np.int32]
 ) -> None:
-    """Count two neighbours in the cell of their two distances, (size, 256); an odd last item goes to `total`.
-
-    The bytes of both distances, read as one number, are the place of the cell: nothing needs to be computed.
-    """
+    """Count two neighbours in the cell of their two distances, (size, 256); an odd last item goes to `total`."""
+    # The bytes of both distances, read as one number, are the place of the cell: nothing needs to be computed.
     cells = table.reshape(-1)
     even = len(distances) // 2 * 2
     pairs = distances[:even].view(np.uint16)

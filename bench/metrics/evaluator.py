@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numba
 import numpy as np
@@ -11,13 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 from bench.errors import InputError
 from bench.metrics.blocks import BlockScores, Counter, Task, score_block
 from bench.metrics.codes import PackedCodes, read_codes
-from bench.metrics.counting import count_block
+from bench.metrics.counting import count_block, distance_array
 from bench.metrics.cuda import DeviceCounter, find_device
-from bench.metrics.labels import label_planes, read_labels
-from bench.metrics.problem import Problem, byte_planes, distance_array
+from bench.metrics.labels import label_lists, label_planes, read_labels
+from bench.metrics.problem import Problem, byte_planes
 from bench.metrics.protocols import Normalise, Ties, choose_protocol
 from bench.metrics.scores import Scores
 from bench.metrics.tie_sums import Counts, rank_tables
+from bench.text import one_line
 
 
 def evaluate(
@@ -42,14 +44,15 @@ def evaluate(
         query_codes: (Q, K) array of ±1 or of 0/1, or `PackedCodes`; K from 1 to 65,535.
         query_labels: multi-hot (Q, C) of 0/1, or class indices (Q,), integers >= 0. Items that share a label are
             relevant to each other.
-        gallery_codes, gallery_labels: the same for the gallery, (n, K) and (n, C) or (n,). Left out (or the very
-            objects given for the queries): the queries are the gallery, each searched among all of them.
+        gallery_codes, gallery_labels: the same for the gallery, (n, K) and (n, C) or (n,). Left out, or equal to the
+            queries' in number, order, every bit and every label: the queries are the gallery, and query i is its item
+            i. A gallery that differs anywhere is apart.
         ks: cut-offs, positive integers; they may exceed the gallery.
         protocol: `paper` (AP divided by k, the query itself stays in, ties by expectation) or `strict` (AP divided by
             min(k, number relevant), the query itself left out, ties by expectation).
         normalise: `k` or `relevant`, in place of the protocol's.
         exclude_self: leave out, or keep, the query itself, in place of what the protocol does; without effect where the
-            gallery is apart from the queries.
+            gallery is apart from the queries, which the result's `protocol` then says.
         ties: `expected`, `index`, `best` or `worst`, in place of the protocol's.
 
     Raises:
@@ -60,16 +63,18 @@ def evaluate(
     if (gallery_codes is None) != (gallery_labels is None):
         given, missing = ("labels", "codes") if gallery_codes is None else ("codes", "labels")
         raise InputError(f"gallery_{given} without gallery_{missing}; give both, or neither to search the queries")
-    is_self = gallery_codes is None or (gallery_codes is query_codes and gallery_labels is query_labels)
 
     queries = _read_filled(query_codes, "query_codes")
-    gallery = queries if is_self or gallery_codes is None else _read_filled(gallery_codes, "gallery_codes")
+    gallery = queries if gallery_codes is None else _read_filled(gallery_codes, "gallery_codes")
     if queries.bits != gallery.bits:
         raise InputError(
             f"query_codes have {queries.bits} bits but gallery_codes have {gallery.bits}; encode both alike"
         )
-    labels = read_labels(query_labels, None if is_self else gallery_labels, len(queries), len(gallery))
+    labels_of_queries, labels_of_gallery = read_labels(query_labels, gallery_labels, len(queries), len(gallery))
+    # Not by identity: whoever encodes one set twice holds two equal arrays.
+    is_self = _equal(queries.words, gallery.words) and _equal(labels_of_queries, labels_of_gallery)
 
+    labels = label_lists(labels_of_queries, labels_of_queries if is_self else labels_of_gallery)
     planes = byte_planes(gallery)
     rows = np.ascontiguousarray((planes if is_self else byte_planes(queries)).T)
     problem = Problem(rows, planes, labels, label_planes(labels, len(gallery)))
@@ -80,7 +85,7 @@ def evaluate(
     task = Task(
         problem=problem,
         excludes_self=excludes_self,
-        protocol=chosen,
+        protocol=replace(chosen, apart=not is_self),
         ks=cutoffs,
         tables=rank_tables(len(gallery), [min(k, ranked) for k in cutoffs]),
         count=DeviceCounter(problem, queries.bits, device, processor) if device else processor,
@@ -141,17 +146,21 @@ def _gather(task: Task, blocks: list[BlockScores], bits: int) -> Scores:
     )
 
 
+def _equal(first: NDArray[np.generic], second: NDArray[np.generic]) -> bool:
+    return first is second or np.array_equal(first, second)
+
+
 def _read_ks(ks: Iterable[int]) -> tuple[int, ...]:
     example = "give positive integers, for example ks=(5, 20, 100)"
     try:
         values = list(ks)
     except TypeError:
-        raise InputError(f"ks is {ks!r}, not a sequence; {example}") from None
+        raise InputError(f"ks is {one_line(repr(ks))}, not a sequence; {example}") from None
     if not values:
         raise InputError(f"ks is empty; {example}")
     for k in values:
         if isinstance(k, (bool, np.bool_)) or not isinstance(k, (int, np.integer)) or k <= 0:
-            raise InputError(f"ks holds {k!r}; {example}")
+            raise InputError(f"ks holds {one_line(repr(k))}; {example}")
     return tuple(sorted({operator.index(k) for k in values}))
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.errors import InputError
+from bench.metrics.arrays import read_array
 
 
 class LabelLists(NamedTuple):
@@ -65,8 +66,10 @@ def _set_bits(planes: NDArray[np.uint8], classes: NDArray[np.integer[Any]], item
         planes[classes[chosen] // 8, items[chosen]] |= np.uint8(1 << bit)
 
 
-def read_labels(query_labels: ArrayLike, gallery_labels: ArrayLike | None, queries: int, gallery: int) -> LabelLists:
-    """Check what the user gave as labels and turn it into lists.
+def read_labels(
+    query_labels: ArrayLike, gallery_labels: ArrayLike | None, queries: int, gallery: int
+) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
+    """Check what the user gave as labels of queries and gallery: both multi-hot, or both class indices as int64.
 
     Args:
         query_labels: multi-hot (queries, C) of 0/1 in any numeric type, or class indices (queries,), integers >= 0.
@@ -79,25 +82,29 @@ def read_labels(query_labels: ArrayLike, gallery_labels: ArrayLike | None, queri
     """
     first = _check(query_labels, "query_labels", queries)
     if gallery_labels is None:
-        return _multi_hot_lists(first, first) if first.ndim == 2 else _class_index_lists(first, first)
+        return first, first
     second = _check(gallery_labels, "gallery_labels", gallery)
     if first.ndim != second.ndim:
         kinds = {1: "class indices", 2: "multi-hot"}
         raise InputError(
             f"query_labels are {kinds[first.ndim]} but gallery_labels are {kinds[second.ndim]}; give both the same way"
         )
-    if first.ndim == 1:
-        return _class_index_lists(first, second)
-    if first.shape[1] != second.shape[1]:
+    if first.shape[1:] != second.shape[1:]:
         raise InputError(
             f"query_labels have {first.shape[1]} classes but gallery_labels have {second.shape[1]}; "
             "give both the same columns"
         )
-    return _multi_hot_lists(first, second)
+    return first, second
+
+
+def label_lists(query_labels: NDArray[np.generic], gallery_labels: NDArray[np.generic]) -> LabelLists:
+    """What `read_labels` returned, as lists; faster where both are one array."""
+    turn = _multi_hot_lists if query_labels.ndim == 2 else _class_index_lists
+    return turn(query_labels, gallery_labels)
 
 
 def _check(labels: ArrayLike, name: str, codes: int) -> NDArray[np.generic]:
-    array = np.asarray(labels)
+    array = read_array(labels, name)
     if array.ndim not in (1, 2):
         raise InputError(f"{name} must be multi-hot (n, classes) or class indices (n,), got shape {array.shape}")
     if len(array) != codes:

@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 from bench.metrics.codes import PackedCodes, code_bytes
 from bench.metrics.labels import LabelLists, LabelPlanes
 
-# Planes that can be added up in eight bits: 31 * 8 <= 255.
-PLANES = 31
-
 
 class Problem(NamedTuple):
     """Some queries and the whole gallery, as the kernels read them."""
@@ -36,9 +33,3 @@ class Problem(NamedTuple):
 def byte_planes(codes: PackedCodes) -> NDArray[np.uint8]:
     """The codes as (ceil(K / 8), n) bytes, one row for every eight bits."""
     return code_bytes(codes).T.copy()
-
-
-def distance_array(problem: Problem) -> NDArray[np.uint8] | NDArray[np.uint16]:
-    """An array (n,) for distances, of one byte each where they fit: the kernels read and write half as much."""
-    items = problem.gallery.shape[1]
-    return np.empty(items, np.uint8) if problem.gallery.shape[0] <= PLANES else np.empty(items, np.uint16)

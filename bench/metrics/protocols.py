@@ -6,9 +6,12 @@ from types import MappingProxyType
 from typing import Literal, get_args
 
 from bench.errors import InputError
+from bench.text import LONGEST_SHOWN, one_line
 
 Normalise = Literal["k", "relevant"]
 Ties = Literal["expected", "index", "best", "worst"]
+PARTS = ("normalise", "exclude_self", "ties")
+"""What may be changed in a protocol, by the names of arguments."""
 
 _NORMALISE = {
     "k": "AP@k is divided by k",
@@ -36,17 +39,21 @@ class Protocol:
         exclude_self: a query is left out of its own ranking; matters only where the queries are the gallery.
         ties: how items at the same distance are ordered: `expected` is the mean over all orders, `index` the order of
             the gallery, `best` and `worst` put relevant items first and last.
+        apart: the gallery is known to be apart from the queries, so that `exclude_self` had nothing to leave out; set
+            by `evaluate` in what it returns.
     """
 
     name: str
     normalise: Normalise
     exclude_self: bool
     ties: Ties
+    apart: bool = False
 
     @property
     def description(self) -> str:
         """One sentence for the foot of a table."""
-        return f"{_NORMALISE[self.normalise]}; {_EXCLUDE_SELF[self.exclude_self]}; {_TIES[self.ties]}."
+        of_self = "the gallery is apart from the queries" if self.apart else _EXCLUDE_SELF[self.exclude_self]
+        return f"{_NORMALISE[self.normalise]}; {of_self}; {_TIES[self.ties]}."
 
 
 PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
@@ -68,22 +75,28 @@ def choose_protocol(
     """
     base = PROTOCOLS.get(name) if isinstance(name, str) else None
     if base is None:
-        raise InputError(f"unknown protocol {name!r}; known: {', '.join(PROTOCOLS)}")
-    if normalise is not None and normalise not in get_args(Normalise):
-        raise InputError(f"unknown normalise {normalise!r}; known: {', '.join(get_args(Normalise))}")
+        names_part = isinstance(name, str) and any(f"{part}=" in name for part in PARTS)
+        mend = f"; {', '.join(PARTS)} are no part of a name, but arguments of bench.evaluate" if names_part else ""
+        raise InputError(f"unknown protocol {_shown(name)}; known: {', '.join(PROTOCOLS)}{mend}")
+    _check_choice("normalise", normalise, get_args(Normalise))
     if exclude_self is not None and not isinstance(exclude_self, bool):
-        raise InputError(f"unknown exclude_self {exclude_self!r}; known: True, False")
-    if ties is not None and ties not in get_args(Ties):
-        raise InputError(f"unknown ties {ties!r}; known: {', '.join(get_args(Ties))}")
+        raise InputError(f"unknown exclude_self {_shown(exclude_self)}; known: True, False")
+    _check_choice("ties", ties, get_args(Ties))
     changed = replace(
         base,
         normalise=base.normalise if normalise is None else normalise,
         exclude_self=base.exclude_self if exclude_self is None else exclude_self,
         ties=base.ties if ties is None else ties,
     )
-    parts = [
-        f"{part}={getattr(changed, part)}"
-        for part in ("normalise", "exclude_self", "ties")
-        if getattr(changed, part) != getattr(base, part)
-    ]
+    parts = [f"{part}={getattr(changed, part)}" for part in PARTS if getattr(changed, part) != getattr(base, part)]
     return replace(changed, name=", ".join([base.name, *parts]))
+
+
+def _check_choice(part: str, value: object, known: tuple[str, ...]) -> None:
+    # Only texts are compared: an array would answer with an array.
+    if value is not None and not (isinstance(value, str) and value in known):
+        raise InputError(f"unknown {part} {_shown(value)}; known: {', '.join(known)}")
+
+
+def _shown(value: object) -> str:
+    return one_line(repr(value))[:LONGEST_SHOWN]

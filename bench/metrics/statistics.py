@@ -7,6 +7,7 @@ gives, and queries, not runs, are what chance is drawn over.
 Every function is deterministic for a given seed and needs memory for the queries only, not for queries * repetitions.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -14,6 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.errors import InputError
+from bench.metrics.arrays import read_array
+from bench.text import one_line
 
 # Numbers drawn at a time: bounds the scratch memory to some tens of megabytes.
 CHUNK = 1 << 21
@@ -22,7 +25,7 @@ TOSSES, QUERIES = 1000, 4096
 
 
 class Interval(NamedTuple):
-    """A confidence interval."""
+    """A confidence interval; both ends NaN where there is none."""
 
     low: float
     high: float
@@ -37,12 +40,18 @@ def bootstrap_mean(values: ArrayLike, *, level: float = 0.95, resamples: int = 2
         resamples: how many times the queries are drawn anew, with replacement.
         seed: of the generator.
 
+    Returns:
+        The interval; NaN at both ends for a single query, which says nothing of how queries vary: all its resamples
+        are equal, and an interval without width would claim certainty.
+
     Raises:
         InputError: the values are empty, not finite or of another shape; or `level` or `resamples` is out of range.
     """
     _check_range("level", level)
     _check_count("resamples", resamples)
     array = _per_query(values, "values")
+    if len(array) < 2:
+        return Interval(math.nan, math.nan)
     rng = np.random.default_rng(seed)
     means = np.empty(resamples)
     for start, stop in _chunks(resamples, len(array)):
@@ -57,7 +66,7 @@ def bootstrap_difference(
 ) -> Interval:
     """Percentile bootstrap interval of mean(first) - mean(second); every draw takes the same queries of both.
 
-    Arguments and errors as in `bootstrap_mean`; also an InputError where the numbers of queries differ.
+    Arguments, result and errors as in `bootstrap_mean`; also an InputError where the numbers of queries differ.
     """
     return bootstrap_mean(_differences(first, second), level=level, resamples=resamples, seed=seed)
 
@@ -89,7 +98,7 @@ def holm(p_values: ArrayLike) -> NDArray[np.float64]:
     Args:
         p_values: (m,), each between 0 and 1.
     """
-    values = np.asarray(p_values, dtype=np.float64)
+    values = _numbers(p_values, "p_values")
     if values.ndim != 1 or not np.all((values >= 0) & (values <= 1)):
         raise InputError("p_values must be a one-dimensional array of numbers from 0 to 1")
     order = np.argsort(values, kind="stable")
@@ -189,12 +198,19 @@ def _differences(first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
 
 
 def _per_query(values: ArrayLike, name: str) -> NDArray[np.float64]:
-    array = np.asarray(values, dtype=np.float64)
+    array = _numbers(values, name)
     if array.ndim not in (1, 2) or array.size == 0:
         raise InputError(f"{name} must be values per query, (queries,) or (seeds, queries), got shape {array.shape}")
     if not np.all(np.isfinite(array)):
         raise InputError(f"{name} hold values that are not finite; leave out or mend those queries")
     return array if array.ndim == 1 else array.mean(axis=0)
+
+
+def _numbers(values: ArrayLike, name: str) -> NDArray[np.float64]:
+    array = read_array(values, name)
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{name} must be numbers, got type {array.dtype}")
+    return array.astype(np.float64)
 
 
 def _check_pair(left: NDArray[np.float64], left_name: str, right: NDArray[np.float64], right_name: str) -> None:
@@ -205,10 +221,10 @@ def _check_pair(left: NDArray[np.float64], left_name: str, right: NDArray[np.flo
 
 
 def _check_range(name: str, value: float) -> None:
-    if not 0 < value < 1:
-        raise InputError(f"{name} must lie between 0 and 1, got {value!r}")
+    if not isinstance(value, (int, float)) or not 0 < value < 1:
+        raise InputError(f"{name} must lie between 0 and 1, got {one_line(repr(value))}")
 
 
 def _check_count(name: str, value: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InputError(f"{name} must be a positive integer, got {value!r}")
+        raise InputError(f"{name} must be a positive integer, got {one_line(repr(value))}")

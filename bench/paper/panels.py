@@ -7,7 +7,7 @@ import pandas as pd
 from bench.data.dataset import Summary
 from bench.paper.artefacts import Results
 from bench.paper.measured import PROTOCOL
-from bench.published import PAPER_DATASET, published, published_datasets
+from bench.published import PAPER_DATASET, dataset_title, published
 from bench.published import PROTOCOL as PUBLISHED_PROTOCOL
 from bench.report import quality
 from bench.report.plots import Plot, map_at_k
@@ -33,7 +33,7 @@ def measured_panels(results: Results) -> Plot | None:
 
 def reference_dataset(summary: Summary) -> str:
     """Whose published numbers stand beside: those of the measured dataset, or FCVID's where nobody published any."""
-    return published_datasets().get(slug(summary.name), PAPER_DATASET)
+    return dataset_title(summary.name) or PAPER_DATASET
 
 
 def published_panel(dataset: str, bits: int, comparable: bool) -> Table:

@@ -77,7 +77,7 @@ def provenance(results: Results, comparable: bool, table: int) -> str:
     if results.all:
         first = results.all[0]
         texts.append(f"Measured on {one_line(first.dataset_title)}, {seeds_phrase(results)}.")
-        chosen = sorted({run.record.checkpoint for run in results.all if run.done})
+        chosen = sorted({run.record.checkpoint for run in results.all if run.done and run.record.history})
         texts += [f"Weights: {one_line(', '.join(chosen))}; never chosen by test labels."] if chosen else []
     else:
         texts.append("Nothing was measured.")

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bench.profile.interleave import interleave
 from bench.profile.modules import time_modules
+from bench.profile.others import Others
 from bench.profile.rates import measure_rates
 from bench.profile.stopwatch import Stopwatch, Work, stopwatch
 from bench.profile.timing import timing
@@ -76,7 +77,9 @@ def _time_on(
     for number, job in jobs.items():
         job.network.to(place)
         works |= _works(number, job, place)
+    others = Others()
     samples, broken = interleave(works, watch, seconds)
+    busy = others.share()
     failed = {repeat.job: error for repeat, error in broken.items()}
     timings: dict[tuple[int, bool], list[Timing]] = defaultdict(list)
     for repeat, taken in samples.items():
@@ -87,6 +90,7 @@ def _time_on(
             device=name,
             threads=threads,
             rates=rates,
+            others=busy,
             sweep=timings[number, False],
             with_transfer=timings[number, True],
         )

@@ -27,7 +27,8 @@ def measure_runs(
     known = [subject for subject in subjects if isinstance(subject, Subject)]
     if not known:
         return [subject for subject in subjects if isinstance(subject, Exception)]
-    say(f"measuring the cost of encoding: {len({subject.kind for subject in known})} different encoders, in turn")
+    kinds = len({subject.kind for subject in known})
+    say(f"measuring the cost of encoding: {kinds} kind{'s' if kinds > 1 else ''} of encoder, in turn")
     measured = iter(measure_costs(known, device))
     watch = HostStopwatch()
     searches: dict[tuple[int, int], SearchTime] = {}

@@ -16,7 +16,7 @@ from bench.sweep import PlannedRun
 def profile_untrained(
     planned: Sequence[PlannedRun], device: torch.device, say: Callable[[str], None] = lambda line: None
 ) -> list[StoredRun]:
-    """Records of untrained encoders with their costs and nothing else; they are stored nowhere. Bounds are left out."""
+    """Records of untrained encoders with their costs alone, stored nowhere; none of those made from labels."""
     runs = [run for run in planned if not run.method.uses_labels]
     surroundings = environment(device)
     return [
@@ -33,6 +33,7 @@ def _record(run: PlannedRun, costs: Costs | Exception, surroundings: dict[str, o
         reason=f"{type(costs).__name__}: {' '.join(str(costs).split())}" if failed else None,
         method_title=run.method.title,
         paper=run.method.paper,
+        bound=run.method.bound,
         uses_labels=False,
         dataset=run.summary,
         started=datetime.now(UTC).isoformat(timespec="seconds"),

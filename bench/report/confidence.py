@@ -1,5 +1,6 @@
 """How far a mean over queries would move with other queries of the same kind."""
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
@@ -56,6 +57,8 @@ def bootstrap_means(series: Mapping[Key, NDArray[np.float64]], seed: int = 0) ->
         return {}
     values = np.stack(list(series.values()), axis=1)
     queries = len(values)
+    if queries < 2:  # one query says nothing of how queries vary
+        return dict.fromkeys(series, Interval(math.nan, math.nan))
     generator = np.random.default_rng(seed)
     means = np.empty((RESAMPLES, values.shape[1]))
     block = max(1, (1 << 22) // queries)  # bounds the scratch memory to some tens of megabytes

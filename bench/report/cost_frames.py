@@ -24,7 +24,7 @@ TIMED = ["batch", "ms", "lower_ms", "upper_ms", "low_ms", "high_ms", "noisy", "r
 COSTS = [*ROW, *COUNTED, *(f"{name}_{column}" for name in MAIN for column in TIMED)]
 TIMES = [*ROW, "setting", "with_transfer", *TIMED, "intensity", "rate", "product_rate", "copy_rate"]
 PARTS = [*ROW, "setting", "batch", "part", "ms"]
-RATES = ["machine", "setting", "float32", "bfloat16", "copy_bytes"]
+RATES = ["machine", "setting", "float32", "bfloat16", "copy_bytes", "others"]
 SEARCHES = ["dataset", "bits", "machine", "gallery", "nearest", "threads", *TIMED[:-1]]
 LOADING = ["dataset", "machine", *TIMED[:-1]]
 
@@ -94,7 +94,12 @@ def parts(runs: Iterable[ReportRun]) -> pd.DataFrame:
 def rates(runs: Iterable[ReportRun]) -> pd.DataFrame:
     """The rates of every machine that anything was measured on."""
     rows = [
-        {"machine": machine(measured), "setting": setting(place), **place.rates.model_dump()}
+        {
+            "machine": machine(measured),
+            "setting": setting(place),
+            **place.rates.model_dump(),
+            "others": float("nan") if place.others is None else place.others,
+        }
         for _, measured in measurements(runs)
         for place in measured.encoding
     ]

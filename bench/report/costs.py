@@ -18,6 +18,8 @@ SHARE = (
     "over the time taken."
 )
 NOISY = "too noisy"
+BUSY = 0.1
+"""The share of the machine that other programs may take before times count as disturbed."""
 FOOTNOTES = "abcdefghijklmnopqrstuvwxyz"
 STATIC_HEADER = [
     "parameters instantiated", "trained", "to encode", "multiply-adds (M)", "other operations (M)", "code (bytes)",
@@ -69,7 +71,7 @@ def encoding_table(runs: Sequence[ReportRun]) -> Table:
     header += ["machine"] * several_machines + ["measurements"] * several_measurements + ["note"]
     if not any(row[-1].text for row in rows):
         header, rows = header[:-1], [row[:-1] for row in rows]
-    notes = [_times_note(frame, several_measurements)]
+    notes = [" ".join(filter(None, (_times_note(frame, several_measurements), disturbed(runs))))]
     notes += [f"{mark}: {missed}." for missed, mark in footnotes.items()]
     return Table(
         name=f"{runs[0].dataset}-cost",
@@ -148,12 +150,23 @@ def _times_note(frame: pd.DataFrame, several_measurements: bool) -> str:
     return " ".join(texts)
 
 
+def disturbed(runs: Sequence[ReportRun]) -> str:
+    """A warning where other programs ran while times were measured; empty where none did."""
+    most = cost_frames.rates(runs)["others"].max()
+    if not most > BUSY:
+        return ""
+    return (
+        f"Disturbed: other programs took up to {most:.0%} of the machine meanwhile; by how much that moved these times "
+        "cannot be said. Measure again when it is quiet."
+    )
+
+
 def _missing(runs: Sequence[ReportRun], method: str, bits: int) -> str:
     """Why a row has no costs."""
     here = [run for run in runs if (run.method, run.bits) == (method, bits)]
     reasons = [problems.notes(here).get((method, bits)), *(run.record.reason for run in here if run.done)]
-    bound = "a bound" if all(run.record.uses_labels for run in here) else None
-    return next((reason for reason in [*reasons, bound] if reason), "not measured")
+    made = "made from labels" if all(run.record.uses_labels for run in here) else None
+    return next((reason for reason in [*reasons, made] if reason), "not measured")
 
 
 def _uncounted(run: ReportRun) -> str:

@@ -20,6 +20,7 @@ from bench.report.escape import code_block, markdown
 from bench.report.plots import Plot
 from bench.report.render import Table, to_markdown
 from bench.report.runs import (
+    BOUND,
     ReportRun,
     bits_of,
     bounds_of,
@@ -44,7 +45,8 @@ HOW_TO_READ = """\
 - **Confidence intervals** tell how far mAP@k would move with other queries. They cover no other seeds.
 - **Ties**: short codes put many videos at the same distance. Columns “ties” show mAP@k with the worst and with the best
   order among them: a smaller difference between two methods may come from the order of ties alone.
-- **Bounds** (grey, dashed) were shown the labels. They tell what is possible and compete with nobody.
+- **Bounds** (grey, dashed) tell what is possible and compete with nobody: they are never best, in no test and on no
+  Pareto front. The oracle was shown the labels; random codes learned nothing.
 - **Published** numbers stand in italics in tables of their own, each with its source. They were not measured here and
   are not ranked or plotted.
 - **Precision–recall curves** have a point for every Hamming radius, without interpolation. Where no video lies within a
@@ -134,7 +136,7 @@ def _overview(runs: Sequence[ReportRun], datasets: Mapping[str, Sequence[ReportR
     )
     names = f"Methods: {', '.join(map(markdown, competing))}." if competing else ""
     if bounds:
-        names += f" Bounds: {', '.join(map(markdown, sorted(bounds)))}."
+        names += f" Bounds: {', '.join(markdown(bound.removesuffix(BOUND)) for bound in sorted(bounds))}."
     return [sentence, names.strip(), *(_dataset_sentence(group) for group in datasets.values())]
 
 

@@ -22,7 +22,7 @@ def identify(run: ReportRun) -> dict[str, object]:
     return {
         "dataset": run.dataset,
         "method": run.method,
-        "bound": run.record.uses_labels,
+        "bound": run.record.bound,
         "bits": run.bits,
         "seed": run.record.spec.seed,
     }

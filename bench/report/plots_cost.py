@@ -55,7 +55,7 @@ def throughput(name: str, title: str, times: pd.DataFrame, styles: dict[str, Sty
 
     figure = panels(_settings(shown), draw, "batch size", "videos/s", share_y=True)
     method_legend(figure, shown, styles)
-    caption = f"Throughput of encoding {title}, against batch size, on {shown['machine'].iloc[0]}"
+    caption = f"Throughput of encoding {title}, against batch size, on {shown['machine'].iloc[0]}{_hidden(shown)}"
     return finished(name, caption, figure, shown)
 
 
@@ -84,7 +84,7 @@ def roofline(name: str, title: str, times: pd.DataFrame, styles: dict[str, Style
     method_legend(figure, shown, styles, lines=False)
     caption = (
         f"Roofline of encoding {title} at the best batch size, on {shown['machine'].iloc[0]} (line: what the measured "
-        "rates of matrix products and memory copies allow)"
+        f"rates of matrix products and memory copies allow){_hidden(shown)}"
     )
     return finished(name, caption, figure, shown)
 
@@ -180,6 +180,13 @@ def _plain_ticks(axes: Axes) -> None:
 
 def _settings(frame: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(frame["setting"]))
+
+
+def _hidden(times: pd.DataFrame) -> str:
+    """What to know where methods share a measurement, such as all linear ones."""
+    if not any(_measured_together(times.assign(part=times["setting"])).values()):
+        return ""
+    return "; methods whose encoders are alike are measured once and lie on one another"
 
 
 def _measured_together(parts: pd.DataFrame) -> dict[str, int]:

@@ -1,16 +1,15 @@
 """The literature's numbers for a dataset, in tables of their own: never averaged, ranked, marked or plotted."""
 
-import re
 from collections.abc import Sequence
 
 import pandas as pd
 
-from bench.published import PROTOCOL, PublishedScore, published, published_datasets
+from bench.published import PROTOCOL, PublishedScore, dataset_title, published, test_set_sentence
 from bench.report.render import Cell, Table, number
 from bench.report.runs import ReportRun
 
 NEAREST_PROTOCOL = "paper"
-"""The protocol whose tables they stand beside: it differs in nothing but the order of ties."""
+"""The protocol whose tables they stand beside. The papers' code orders ties otherwise, and some of its codes differ."""
 PROTOCOL_LABEL = "papers' code"
 
 
@@ -20,8 +19,7 @@ def tables(runs: Sequence[ReportRun], bits: int, ks: Sequence[int]) -> list[Tabl
     Only cut-offs in `ks` are shown, so that columns are those of the measured table beside.
     """
     data = runs[0].record.dataset
-    known = {_letters(key): title for key, title in published_datasets().items()}
-    title = known.get(_letters(data.name))
+    title = dataset_title(data.name)
     if title is None or data.stand_in:
         return []
     scores = [score for score in published(dataset=title, bits=bits) if score.k in ks]
@@ -49,10 +47,6 @@ def _table(dataset: str, title: str, bits: int, scores: Sequence[PublishedScore]
             f"Published, not measured here: a row for every source, as it stands there. Protocol {PROTOCOL_LABEL}: "
             f"{PROTOCOL}",
             "; ".join(f"[{index}] {source}" for source, index in numbers.items()) + ".",
+            *filter(None, [test_set_sentence(scores)]),
         ),
     )
-
-
-def _letters(name: str) -> str:
-    """`HMDB-51` and `hmdb51` name one dataset."""
-    return re.sub(r"[^a-z0-9]", "", name.lower())

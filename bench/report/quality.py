@@ -45,9 +45,7 @@ def table(runs: Sequence[ReportRun], scores: pd.DataFrame, protocol: str, bits: 
     tested = any(methods is not None for methods in compared.values())
     near = {k: (methods or set()) - best[k] for k, methods in compared.items()}
     why = problems.notes(here)
-    tie_k = headline_ks(ks)[0]
-    tied = chosen[chosen["k"] == tie_k]
-    show_ties = bool((tied["map_best"] - tied["map_worst"] > 0.5 * 10**-DECIMALS).any())
+    tie_ks = [k for k in sorted({headline_ks(ks)[0], max(ks)}) if _ties_show(select(chosen, k=k))]
     show_seeds = bool((chosen["seeds"] > 1).any())
     rows = []
     for method in methods_of(here):
@@ -63,8 +61,8 @@ def table(runs: Sequence[ReportRun], scores: pd.DataFrame, protocol: str, bits: 
             )
             for k in ks
         ]
-        if show_ties:
-            lowest, highest = (number(values[end][tie_k]) for end in ("map_worst", "map_best"))
+        for k in tie_ks:
+            lowest, highest = (number(values[end][k]) for end in ("map_worst", "map_best"))
             row.append(Cell(f"{lowest}–{highest}" if found else NOTHING))
         if show_seeds:
             row.append(Cell(number(values["seeds"].max(), decimals=0)))
@@ -73,7 +71,7 @@ def table(runs: Sequence[ReportRun], scores: pd.DataFrame, protocol: str, bits: 
         row.append(Cell(why.get((method, bits), "")))
         rows.append(row)
     header = ["method", *(f"mAP@{k}" for k in ks)]
-    header += [f"ties @{tie_k}"] * show_ties + ["seeds"] * show_seeds + ["note"]
+    header += [f"ties @{k}" for k in tie_ks] + ["seeds"] * show_seeds + ["note"]
     if not why:
         header, rows = header[:-1], [row[:-1] for row in rows]
     return Table(
@@ -88,7 +86,7 @@ def table(runs: Sequence[ReportRun], scores: pd.DataFrame, protocol: str, bits: 
             ],
         ),
         words=frozenset({"note"}),
-        notes=_notes(here, protocol, tie_k if show_ties else None, show_seeds, tested),
+        notes=_notes(here, protocol, tie_ks, show_seeds, tested),
     )
 
 
@@ -120,8 +118,13 @@ def _best(chosen: pd.DataFrame) -> dict[int, set[str]]:
     return best
 
 
+def _ties_show(scores: pd.DataFrame) -> bool:
+    """Do the worst and the best order of ties lie further apart than rounding does anywhere?"""
+    return bool((scores["map_best"] - scores["map_worst"] > 0.5 * 10**-DECIMALS).any())
+
+
 def _notes(
-    runs: Sequence[ReportRun], protocol: str, tie_k: int | None, several_seeds: bool, tested: bool
+    runs: Sequence[ReportRun], protocol: str, tie_ks: Sequence[int], several_seeds: bool, tested: bool
 ) -> tuple[str, ...]:
     """What a reader must know to read the table alone."""
     texts = [protocol_sentence(runs, protocol)]
@@ -130,8 +133,8 @@ def _notes(
     texts.append(f"Bold: best{' (bounds do not compete)' if bounds_of(runs) else ''}.")
     if tested:
         texts.append(EXPLANATION)
-    if tie_k is not None:
-        texts.append(f"Ties @{tie_k}: mAP@{tie_k} with items at equal distance in the worst and in the best order.")
+    if tie_ks:
+        texts.append("Ties: mAP@k with items at equal distance in the worst and in the best order.")
     texts.append(_without_relevant(runs, protocol))
     return (" ".join(filter(None, texts)),)
 

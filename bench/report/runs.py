@@ -11,6 +11,9 @@ from bench.record import RunRecord
 from bench.store import StoredRun
 from bench.text import slug
 
+BOUND = ", bound"
+"""How the label of a bound ends."""
+
 
 @dataclass(frozen=True)
 class ReportRun:
@@ -38,7 +41,7 @@ class ReportRun:
     @property
     def row_order(self) -> tuple[bool, str, str]:
         """Methods by name, bounds after them."""
-        return self.record.uses_labels, self.method.casefold(), self.method
+        return self.record.bound, self.method.casefold(), self.method
 
     @property
     def machine(self) -> str:
@@ -90,8 +93,8 @@ def rows_by_bits(runs: Iterable[ReportRun]) -> list[tuple[str, int]]:
 
 
 def bounds_of(runs: Iterable[ReportRun]) -> set[str]:
-    """Labels of the methods that were shown the labels."""
-    return {run.method for run in runs if run.record.uses_labels}
+    """Labels of the methods that are ranked with none."""
+    return {run.method for run in runs if run.record.bound}
 
 
 def bits_of(runs: Iterable[ReportRun]) -> list[int]:
@@ -150,10 +153,10 @@ def _method_labels(runs: Sequence[StoredRun]) -> dict[str, str]:
             title = run.record.method_title
             if len(keys_of_title[title]) > 1:
                 title = f"{title} [{run.record.spec.method}]"
-            if run.record.uses_labels and "bound" not in title.casefold():
-                title = f"{title} (bound)"
             if differing:
                 title += f" ({', '.join(f'{name}={settings[name]}' for name in differing if name in settings)})"
+            if run.record.bound:
+                title += BOUND
             labels[run.record.spec.identity] = title
     return labels
 

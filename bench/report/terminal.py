@@ -12,6 +12,7 @@ from bench.store import StoredRun
 from bench.text import one_line
 
 LABEL_WIDTH = 40
+ROUGH = " ≈"
 
 
 def summary(runs: Iterable[StoredRun], protocols: Sequence[str] = ()) -> str:
@@ -37,6 +38,11 @@ def _dataset(runs: Sequence[ReportRun], wanted: Sequence[str]) -> str:
         lines += ([""] if number_of else []) + [f"mAP under protocol {protocol}{over}"]
         for index, k in enumerate(quality.headline_ks([int(k) for k in shown["k"].unique()])):
             lines += ["", _table(runs, quality.select(shown, k=k), k, with_costs=number_of + index == 0)]
+    if any(ROUGH in line for line in lines):
+        lines += ["", f"{ROUGH.strip()} too noisy: an order of magnitude."]
+    disturbed = costs.disturbed(runs)
+    if disturbed:
+        lines += ["", disturbed]
     if _several_machines(runs):
         lines += ["", "Times come from different machines, which do not compare: the report shows them apart."]
     why = problems.notes(runs)
@@ -83,7 +89,7 @@ def _costs(runs: Sequence[ReportRun], with_time: bool) -> list[str]:
     return [
         number(row["parameters_encode"], decimals=0),
         costs.significant(row["flops"] / 1e6),
-        costs.significant(row["batched_ms"]) if with_time else NOTHING,
+        costs.significant(row["batched_ms"]) + (ROUGH if row["batched_noisy"] else "") if with_time else NOTHING,
     ]
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 from bench.report import cost_frames, frames
 from bench.report.costs import NOISY, SHARE, machines, percent, rows_of, significant
 from bench.report.quality import select
-from bench.report.render import Cell, Table, number, significant_decimals
+from bench.report.render import NOTHING, Cell, Table, number, significant_decimals
 from bench.report.runs import ReportRun, bits_of
 
 BY = ("dataset", "method", "bound", "bits", "machine", "setting", "with_transfer")
@@ -92,10 +92,10 @@ def search_table(runs: Sequence[ReportRun]) -> Table | None:
     return Table(
         name=f"{runs[0].dataset}-search",
         caption=f"Time of searching and reading {runs[0].dataset_title}.",
-        header=["what", "ms (median, quartiles)", "a", "machine"],
+        header=["what", "ms (median, quartiles)", "per", "machine"],
         rows=[[Cell(text) for text in row] for row in rows],
         frame=pd.concat([searches.assign(what="search"), loading.assign(what="reading")], ignore_index=True),
-        words=frozenset({"a", "machine"}),
+        words=frozenset({"per", "machine"}),
         notes=(
             "Search: exact Hamming distances of 64 queries at once to random codes by faiss; it depends on the length "
             "of codes and the gallery, not on the method. Reading: features from where the dataset keeps them, again "
@@ -113,17 +113,21 @@ def machine_table(runs: Sequence[ReportRun]) -> Table:
             row["machine"],
             row["setting"],
             *(significant(rate / 1e9) for rate in (row["float32"], row["bfloat16"], row["copy_bytes"])),
+            NOTHING if pd.isna(row["others"]) else f"{100 * row['others']:.0f} %",
         ]
         for _, row in best.iterrows()
     ]
     return Table(
         name=f"{runs[0].dataset}-machines",
         caption=f"Rates of the machines that encoded {runs[0].dataset_title}, measured in the same run as the times.",
-        header=["machine", "setting", "float32 (10⁹ multiply-adds/s)", "bfloat16", "memory copy (GB/s)"],
+        header=["machine", "setting", "float32 (10⁹ multiply-adds/s)", "bfloat16", "memory copy (GB/s)", "others"],
         rows=[[Cell(text) for text in row] for row in rows],
         frame=best,
         words=frozenset({"setting"}),
-        notes=("Products of square matrices, and a copy counted as read and written; the best of five.",),
+        notes=(
+            "Products of square matrices, and a copy counted as read and written; the best of five. Others: the share "
+            "of the machine's processor time that other programs took while times were measured, at most.",
+        ),
     )
 
 

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import pandas as pd
+
 from bench.report import frames, problems
 from bench.report.costs import BY, SEVERAL_MACHINES, machines, rows_of, significant
 from bench.report.render import NOTHING, Cell, Table, number
@@ -11,7 +13,7 @@ from bench.report.runs import ReportRun
 def training_table(runs: Sequence[ReportRun]) -> Table:
     """Epochs, time, final loss and the rule by which weights were chosen. `runs` are those of one dataset."""
     observed = frames.training(runs)
-    observed["checkpoint"] = [run.record.checkpoint for run in runs if run.done]
+    observed["checkpoint"] = [run.record.checkpoint if run.record.history else None for run in runs if run.done]
     frame = frames.over_seeds(observed, (*BY, "checkpoint"), spread=["fit_seconds", "final_loss"], mean=["epochs"])
     several_machines = len(machines(frame)) > 1
     several_seeds = bool((frame["seeds"] > 1).any())
@@ -29,7 +31,7 @@ def training_table(runs: Sequence[ReportRun]) -> Table:
                 Cell(number(row["epochs"], decimals=0)),
                 Cell(significant(row["fit_seconds"], row["fit_seconds_std"])),
                 Cell(significant(row["final_loss"], row["final_loss_std"])),
-                Cell(row["checkpoint"]),
+                Cell(NOTHING if pd.isna(row["checkpoint"]) else row["checkpoint"]),
             ]
             cells += [Cell(row["machine"])] * several_machines + [Cell(str(row["seeds"]))] * several_seeds
             rows.append([*cells, Cell(why.get((method, bits), ""))])

@@ -89,6 +89,7 @@ def begun(run: PlannedRun, device: torch.device, status: Status = "failed") -> R
         status=status,
         method_title=run.method.title,
         paper=run.method.paper,
+        bound=run.method.bound,
         uses_labels=run.method.uses_labels,
         dataset=run.summary,
         started=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import FrameType
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
-NOTE = b"stopping: the epoch is finished and its state saved; once more: at once\n"
+NOTE = b"stopping after this epoch, with its state saved; once more: at once, without\n"
 
 
 @dataclass

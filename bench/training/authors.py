@@ -15,6 +15,6 @@ class AuthorsWeights:
     code_weight: str
     """Their name of the last matrix of the encoder, (K, H)."""
     settings: Mapping[str, str] = field(default_factory=dict)
-    """Numbers that encoding needs and the file does not hold, with their meaning; buffers of these names."""
+    """Numbers above 0 that encoding needs and the file does not hold, with their meaning; buffers of these names."""
     unused: frozenset[str] = frozenset()
     """Their names of what they store and never use."""

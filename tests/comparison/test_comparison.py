@@ -129,7 +129,7 @@ def test_rows_stand_in_the_order_of_the_tables(sides: Sides) -> None:
             for bits in (32, 16):
                 builder.add(method, bits, uses_labels=bound)
     shown = [row[:2] for row in rows(text_of(sides), "mAP@100 under protocol strict")]
-    assert shown == [[label, bits] for label in ("ALPHA", "BETA", "ORACLE (bound)") for bits in ("16", "32")]
+    assert shown == [[label, bits] for label in ("ALPHA", "BETA", "ORACLE, bound") for bits in ("16", "32")]
 
 
 def costs_of(sides: Sides) -> dict[str, list[str]]:
@@ -180,6 +180,26 @@ def test_other_machines_compare_by_the_share_of_their_rates(sides: Sides) -> Non
     assert found["share of the rate (%), best batch"] == [
         "1,200 (1,176–1,224)", "1,200 (1,176–1,224)", "1.00", "no, intervals overlap",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("slower", "others", "verdict"),
+    [(1, None, "* yes, intervals apart"), (2, 0.0, "no, so was the machine"), (1, 0.5, "unknown, machine busy")],
+)
+def test_a_slow_or_busy_day_is_no_difference(sides: Sides, slower: int, others: float | None, verdict: str) -> None:
+    """Twice the time on the same machine, whose rates are `slower` times lower that day."""
+    sides[0].add("alpha", 16, milliseconds=0.05)
+    run = sides[1].add("alpha", 16, milliseconds=0.1)
+    costs = run.record.costs
+    assert costs
+    rates = {"float32": 4e10 / slower, "bfloat16": 2e10 / slower, "copy_bytes": 1e10 / slower}
+    encoding = [
+        place.model_copy(update={"rates": place.rates.model_copy(update=rates), "others": others})
+        for place in costs.encoding
+    ]
+    change(sides[1], run, costs=costs.model_copy(update={"encoding": encoding}))
+    shown = costs_of(sides)["ms/video, best batch"]
+    assert shown[2:] == ["2.00", verdict]
 
 
 def test_counts_that_differ_are_marked(sides: Sides) -> None:

@@ -1,6 +1,7 @@
 """Files that are not the authors' weights end in one clear line."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,8 +49,15 @@ def test_another_methods_file_and_no_weights_at_all(tmp_path: Path, weights: dic
     path.write_bytes(b"not a checkpoint" * 100)
     with pytest.raises(InputError, match="no weights that can be read safely"):
         bench.load_checkpoint("mcmsh", path, bits=16, alpha=1.0)
-    with pytest.raises(InputError, match=r"none\.pth: no such file"):
+    with pytest.raises(InputError, match=r"none\.pth: no such file; name a checkpoint file$"):
         bench.load_checkpoint("mcmsh", tmp_path / "none.pth", bits=16, alpha=1.0)
+    (tmp_path / "empty.pth").touch()
+    with pytest.raises(InputError, match=r"empty\.pth: the file is empty"):
+        bench.load_checkpoint("bth", tmp_path / "empty.pth", bits=16)
+    for save in (np.savez, np.savez_compressed):
+        save(tmp_path / "a.npz", weight=np.zeros((500, 500)))
+        with pytest.raises(InputError, match=r"a\.npz: an archive, but none that torch\.save wrote"):
+            bench.load_checkpoint("bth", tmp_path / "a.npz", bits=16)
 
 
 def test_a_file_with_code_is_refused(tmp_path: Path) -> None:
@@ -69,3 +77,20 @@ def test_alpha_is_asked_for(tmp_path: Path, weights: dict[str, torch.Tensor]) ->
     torch.save(weights, tmp_path / "a.pth")
     with pytest.raises(InputError, match=r"need alpha=…: the steepness of the tanh"):
         bench.load_checkpoint("mcmsh", tmp_path / "a.pth", bits=16)
+
+
+@pytest.mark.parametrize(
+    "alpha", ["x", "1", None, True, 0, -1.0, float("nan"), float("inf"), 10**400, 1e-50, np.ones(2)]
+)
+def test_alpha_is_a_number_above_0(tmp_path: Path, weights: dict[str, torch.Tensor], alpha: Any) -> None:
+    torch.save(weights, tmp_path / "a.pth")
+    with pytest.raises(InputError, match=r"mcmsh: alpha=.* is no number above 0: the steepness") as caught:
+        bench.load_checkpoint("mcmsh", tmp_path / "a.pth", bits=16, alpha=alpha)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("alpha", [1, np.float32(0.5), np.int64(2)])
+def test_alpha_of_every_kind_of_number(tmp_path: Path, weights: dict[str, torch.Tensor], alpha: Any) -> None:
+    torch.save(weights, tmp_path / "a.pth")
+    encoder = bench.load_checkpoint("mcmsh", tmp_path / "a.pth", bits=16, alpha=alpha)
+    assert float(encoder.module.state_dict()["alpha"]) == float(alpha)

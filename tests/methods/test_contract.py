@@ -84,6 +84,7 @@ def test_codes_do_not_depend_on_the_other_videos(name: str, encoder: Encoder, ti
 def test_training_labels_are_shown_to_bounds_only(name: str, tiny: Dataset) -> None:
     method = METHODS[name]
     assert method.uses_labels == (name == "oracle")
+    assert method.bound == (name in {"oracle", "random"})
     if not method.uses_labels:
         assert inputs(method, tiny.train) is tiny.train.features
 

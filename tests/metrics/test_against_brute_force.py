@@ -25,7 +25,10 @@ class Case:
     query_labels: list[set[int]]
     gallery_bits: list[list[int]]
     gallery_labels: list[set[int]]
-    is_self: bool
+
+    @property
+    def is_self(self) -> bool:
+        return self.query_bits == self.gallery_bits and self.query_labels == self.gallery_labels
 
     def rankings(self, query: int, exclude_self: bool) -> list[tuple[int, bool]]:
         """(distance, relevant) of every gallery item in gallery order."""
@@ -108,11 +111,9 @@ def make_case(
     bit_lists = codes.tolist()
     if is_self:
         codes_in, labels_in = given_codes[:gallery], labels[:gallery]
-        return Case(bit_lists[:gallery], sets[:gallery], bit_lists[:gallery], sets[:gallery], True), [
-            codes_in,
-            labels_in,
-        ]
-    case = Case(bit_lists[:queries], sets[:queries], bit_lists[queries:], sets[queries:], False)
+        case = Case(bit_lists[:gallery], sets[:gallery], bit_lists[:gallery], sets[:gallery])
+        return case, [codes_in, labels_in]
+    case = Case(bit_lists[:queries], sets[:queries], bit_lists[queries:], sets[queries:])
     return case, [given_codes[:queries], labels[:queries], given_codes[queries:], labels[queries:]]
 
 

@@ -1,9 +1,11 @@
 """Every wrong input is refused in one line that names the thing."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from bench.errors import InputError
 from bench.metrics import PackedCodes, evaluate, pack_codes
@@ -57,6 +59,30 @@ def test_labels(labels: np.ndarray, words: list[str]) -> None:
     refused(words, CODES, labels)
 
 
+NO_ARRAYS: dict[str, Callable[[], Any]] = {
+    "requires grad": lambda: torch.ones(2, 3, requires_grad=True),
+    "BFloat16": lambda: torch.ones(2, 3, dtype=torch.bfloat16),
+    "Sparse": lambda: torch.ones(2, 3).to_sparse(),
+    "meta": lambda: torch.ones(2, 3, device="meta"),
+    "inhomogeneous": lambda: [[1, 1, 1], [1, 1]],
+    "masked": lambda: np.ma.masked_array(np.ones((2, 3)), mask=np.eye(2, 3) > 0),
+}
+
+
+@pytest.mark.parametrize("reason", NO_ARRAYS)
+def test_what_is_no_array(reason: str) -> None:
+    wrong = NO_ARRAYS[reason]()
+    refused(["query_codes", reason], wrong, LABELS)
+    refused(["query_labels", reason], CODES, wrong)
+    refused(["gallery_codes", reason], CODES, LABELS, wrong, LABELS)
+    refused(["gallery_labels", reason], CODES, LABELS, CODES, wrong)
+
+
+def test_tensors_that_numpy_can_read() -> None:
+    tensors = evaluate(torch.from_numpy(CODES), torch.from_numpy(LABELS))
+    assert tensors.map == evaluate(CODES, LABELS).map
+
+
 @pytest.mark.parametrize(
     ("gallery_codes", "gallery_labels", "words"),
     [
@@ -90,7 +116,14 @@ def test_label_widths() -> None:
         ({"protocol": "papr"}, ["papr", "paper, strict"]),
         ({"protocol": None}, ["None", "paper, strict"]),
         ({"normalise": "hits"}, ["hits", "k, relevant"]),
+        ({"protocol": "ties=index"}, ["'ties=index'", "paper, strict", "arguments of bench.evaluate"]),
+        ({"protocol": np.array([["paper"], ["strict"]])}, ["unknown protocol", "paper, strict"]),
+        ({"normalise": np.array(["k", "relevant"])}, ["unknown normalise", "k, relevant"]),
         ({"ties": "random"}, ["random", "expected, index, best, worst"]),
+        ({"ties": np.zeros((2, 2))}, ["unknown ties", "expected, index, best, worst"]),
+        ({"ties": ["index"]}, ["unknown ties", "['index']"]),
+        ({"exclude_self": np.zeros((2, 2))}, ["exclude_self", "True, False"]),
+        ({"ks": np.ones((2, 2))}, ["ks holds", "[1., 1.]"]),
         ({"exclude_self": 1}, ["exclude_self", "True, False"]),
     ],
 )
@@ -107,6 +140,7 @@ def test_options(options: dict[str, Any], words: list[str]) -> None:
         (np.full((2, 1), 8, dtype=np.uint64), 3),
         (np.zeros((2, 1), dtype=np.uint64), 0),
         (np.zeros((2, 1), dtype=np.uint64), True),
+        (np.ma.masked_array(np.zeros((2, 1), dtype=np.uint64), mask=[[True], [False]]), 3),
         ([[0]], 3),
     ],
 )

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numba
 import numpy as np
@@ -63,6 +64,60 @@ def test_a_changed_protocol_says_so() -> None:
     assert name(ties="expected", normalise="k", exclude_self=False) == "paper"
     assert name(ties="index") == "paper, ties=index"
     assert name(protocol="strict", normalise="k", exclude_self=False) == "strict, normalise=k, exclude_self=False"
+
+
+PROTOCOL_CHOICES = [
+    {"protocol": protocol, "ties": ties, "exclude_self": exclude_self}
+    for protocol in PROTOCOLS
+    for ties in ("expected", "index", "best", "worst")
+    for exclude_self in (False, True)
+]
+
+
+@pytest.mark.parametrize("options", PROTOCOL_CHOICES)
+@pytest.mark.parametrize("multi_hot", [False, True])
+def test_equal_copies_of_the_queries_are_the_queries(options: dict[str, Any], *, multi_hot: bool) -> None:
+    rng = np.random.default_rng(11)
+    codes, labels = rng.choice([-1, 1], (60, 9)), rng.integers(0, 4, 60)
+    if multi_hot:
+        labels = (rng.random((60, 5)) < 0.3).astype(np.uint8)
+    alone = evaluate(codes, labels, **options)
+    copies = evaluate(codes, labels, codes.copy() > 0, labels.astype(np.int16), **options)
+    assert copies.to_json() == alone.to_json()
+    for k in alone.ks:
+        np.testing.assert_array_equal(copies.average_precision[k], alone.average_precision[k])
+
+
+@pytest.mark.parametrize("changed", ["bit", "label", "order", "number"])
+def test_a_gallery_that_differs_anywhere_is_apart(changed: str) -> None:
+    # Each code its own label: with the query itself in place mAP@1 is 1, without it nothing is relevant.
+    codes, labels = np.array([[0, 0, 0], [0, 1, 1], [1, 0, 1], [1, 1, 0]]), np.arange(4)
+    gallery, gallery_labels = codes.copy(), labels.copy()
+    if changed == "bit":
+        gallery[3, 0] = 0
+    elif changed == "label":
+        gallery_labels[3] = 9
+    elif changed == "order":
+        gallery, gallery_labels = gallery[::-1], gallery_labels[::-1]
+    else:
+        gallery, gallery_labels = gallery[:3], gallery_labels[:3]
+    assert evaluate(codes, labels, protocol="strict").queries_without_relevant == 4
+    apart = evaluate(codes, labels, gallery, gallery_labels, protocol="strict", ks=(1,))
+    assert apart.average_precision[1][:3].tolist() == [1, 1, 1]
+    assert apart.queries_without_relevant == (changed in ("label", "number"))
+
+
+def test_the_protocol_says_left_out_only_where_it_applies() -> None:
+    def described(*gallery: Any, **options: Any) -> str:
+        description = evaluate([[0], [1]], [0, 0], *gallery, **options).to_json()["protocol"]["description"]
+        assert isinstance(description, str)
+        return description
+
+    assert "left out of its own ranking" in described(protocol="strict")
+    assert "left out of its own ranking" in described([[0], [1]], [0, 0], protocol="strict")
+    assert "left out" not in described([[1], [1]], [0, 0], protocol="strict")
+    assert "the gallery is apart from the queries" in described([[1], [1]], [0, 0], exclude_self=True)
+    assert "stays there" in described()
 
 
 def test_the_record_is_json() -> None:

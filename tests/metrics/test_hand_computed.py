@@ -124,9 +124,11 @@ def test_the_two_protocols() -> None:
 
 def test_exclude_self_needs_queries_that_are_the_gallery() -> None:
     codes, labels = np.array([NEAR, FAR]), np.array([0, 0])
-    apart = evaluate(codes, labels, codes.copy(), labels.copy(), ks=(1,), exclude_self=True)
+    # The same two codes in the other order: each query finds its equal first, and of two relevant ones that is half.
+    apart = evaluate(codes, labels, codes[::-1], labels, ks=(1,), exclude_self=True)
     assert apart.recall[1] == 0.5
-    for same in (evaluate(codes, labels, exclude_self=True), evaluate(codes, labels, codes, labels, exclude_self=True)):
+    for gallery in ((), (codes, labels), (codes.copy(), labels.copy())):
+        same = evaluate(codes, labels, *gallery, exclude_self=True)
         assert same.map_full == 1.0
         assert same.precision_recall[0].tolist() == [0.0, 0.0, 1.0]
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.metrics import evaluate, labels
-from bench.metrics.labels import LabelLists, label_planes, read_labels
+from bench.metrics.labels import label_lists, label_planes, read_labels
 
 LISTS, PLANES = 0.0, 1e9
 
@@ -54,7 +54,7 @@ def test_the_bits_say_who_shares_a_label(seed: int, classes: int, density: float
     first, second = rng.random((9, classes)) < density, rng.random((13, classes)) < density
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(labels, "VISIT", PLANES)
-        planes = label_planes(read_labels(first, second, 9, 13), 13)
+        planes = label_planes(label_lists(*read_labels(first, second, 9, 13)), 13)
     # Where no list holds anything to visit there are no planes, and nobody shares a label.
     shared = (planes.queries[:, :, None] & planes.gallery[None]).any(axis=1)
     np.testing.assert_array_equal(shared, first.astype(int) @ second.T.astype(int) > 0)
@@ -64,7 +64,7 @@ def test_planes_are_taken_where_the_lists_are_long() -> None:
     rng = np.random.default_rng(0)
 
     def planes(given_labels: np.ndarray) -> int:
-        lists: LabelLists = read_labels(given_labels, None, len(given_labels), len(given_labels))
+        lists = label_lists(*read_labels(given_labels, None, len(given_labels), len(given_labels)))
         return len(label_planes(lists, len(given_labels)).gallery)
 
     assert planes(rng.random((500, 80)) < 0.5) == 10

@@ -80,6 +80,14 @@ def test_the_interval_is_that_of_the_normal_limit() -> None:
     assert narrow.low == pytest.approx(values.mean() - 0.674 * error, abs=0.15 * error)
 
 
+def test_one_query_has_no_interval() -> None:
+    assert np.isnan(bootstrap_mean([0.5])).all()
+    assert np.isnan(bootstrap_mean([[0.5], [0.7]])).all()  # two seeds of one query
+    assert np.isnan(bootstrap_difference([0.5], [0.2])).all()
+    # Two queries: a quarter of all draws takes one of them twice, another quarter the other.
+    assert bootstrap_mean([0.25, 0.75]) == (0.25, 0.75)
+
+
 def test_a_difference_is_paired() -> None:
     rng = np.random.default_rng(6)
     hard = rng.random(200)
@@ -137,6 +145,12 @@ def test_large_problems_stay_small() -> None:
         (lambda: bootstrap_mean([[[1.0]]]), "values"),
         (lambda: bootstrap_mean([1.0, np.nan]), "finite"),
         (lambda: bootstrap_mean([1.0], level=95), "level"),
+        (lambda: bootstrap_mean([1.0], level="95"), "level"),  # type: ignore[arg-type]
+        (lambda: bootstrap_mean([[1.0], [1.0, 2.0]]), "values cannot be read as an array"),
+        (lambda: bootstrap_mean(["a", "b"]), "values must be numbers"),
+        (lambda: bootstrap_mean(np.ma.masked_invalid([1.0, np.nan])), "values are a masked array"),
+        (lambda: randomisation_test(np.ma.masked_invalid([1.0, np.nan]), [1.0, 2.0]), "first are a masked array"),
+        (lambda: holm("a"), "p_values must be numbers"),
         (lambda: bootstrap_mean([1.0], resamples=0), "resamples"),
         (lambda: bootstrap_difference([1.0], [1.0, 2.0]), "1 queries but second hold 2"),
         (lambda: randomisation_test([1.0], [1.0], permutations=True), "permutations"),

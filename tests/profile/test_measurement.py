@@ -82,7 +82,7 @@ def test_runs_are_measured_after_the_last_one_and_seeds_share_the_figures(
     runs = runner(tmp_path / "runs", say=lines.append).run(
         planned(registry, feature_folder, "sound,lsh,oracle", (0, 1))
     )
-    assert lines[-1] == "measuring the cost of encoding: 2 different encoders, in turn"
+    assert lines[-1] == "measuring the cost of encoding: 2 kinds of encoder, in turn"
     found = {(run.record.spec.method, run.record.spec.seed): run.record.costs for run in runs}
     assert found["oracle", 0] is found["oracle", 1] is None
     for method in ("sound", "lsh"):
@@ -141,7 +141,7 @@ def test_an_encoder_that_cannot_be_measured_keeps_its_quality(
     runner(tmp_path / "runs", say=lines.append).run(wanted)
     assert not any("measuring" in line for line in lines)
     runner(tmp_path / "runs", "retry-failed", say=lines.append).run(wanted)
-    assert "measuring the cost of encoding: 1 different encoders, in turn" in lines
+    assert "measuring the cost of encoding: 1 kind of encoder, in turn" in lines
 
 
 def test_records_hold_all_figures(registry: Registry, feature_folder: Path, tmp_path: Path) -> None:

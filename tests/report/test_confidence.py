@@ -32,7 +32,7 @@ def test_many_series_at_once_are_the_series_one_by_one(queries: int) -> None:
     series = {name: generator.random(queries) ** 2 for name in "abc"}
     found = bootstrap_means(series)
     for name, values in series.items():
-        assert found[name] == pytest.approx(bootstrap_mean(values), rel=1e-12)
+        assert found[name] == pytest.approx(bootstrap_mean(values), rel=1e-12, nan_ok=True)
 
 
 def test_interval_of_a_share_is_the_one_in_textbooks() -> None:

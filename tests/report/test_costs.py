@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.record import EncodingTimes, RunRecord
-from bench.report import costs, times
+from bench.report import costs, summary, times
 from bench.report.document import Document, compose
 from bench.report.pareto import pareto_front
 from bench.report.plots import settings
@@ -70,7 +70,7 @@ def test_the_front_is_marked_and_bounds_take_no_part(builder: Any) -> None:
         "ALPHA": True,
         "BETA": True,
         "GAMMA": False,
-        "ORACLE (bound)": False,
+        "ORACLE, bound": False,
     }
 
 
@@ -131,7 +131,7 @@ def test_what_was_not_measured_says_so(builder: Any) -> None:
     oracle = builder.add("oracle", 16, uses_labels=True)
     change_costs(oracle, costs=None)
     rows = {row[0]: row for row in texts(table_of(composed_of(builder), "toy-cost"))}
-    assert (rows["BETA"][-1], rows["ORACLE (bound)"][-1], rows["ALPHA"][-1]) == ("not measured", "a bound", "")
+    assert (rows["BETA"][-1], rows["ORACLE, bound"][-1], rows["ALPHA"][-1]) == ("not measured", "made from labels", "")
     assert len({len(row) for row in rows.values()}) == 1
 
 
@@ -195,3 +195,27 @@ def test_profile_as_text(runs: list[StoredRun]) -> None:
     text = profile_text(run for run in runs if run.record.status == "done")
     for part in ("Cost of encoding", "Encoding time", "1 thread", "project", "memory copy", "100 nearest of 1,000"):
         assert part in text
+
+
+@pytest.mark.parametrize(("others", "warned"), [(None, False), (0.08, False), (0.43, True)])
+def test_a_machine_that_was_busy_is_told_of(builder: Any, others: float | None, warned: bool) -> None:
+    stored = builder.add("alpha", 16)
+    places = [place.model_copy(update={"others": others}) for place in stored.record.costs.encoding]
+    change_costs(stored, encoding=places)
+    warning = "Disturbed: other programs took up to 43% of the machine"
+    table = costs.encoding_table(named(builder))
+    assert (warning in table.notes[0]) is warned
+    assert (warning in summary(builder.store.runs())) is warned
+    shares = [row[-1].text for row in times.machine_table(named(builder)).rows]
+    assert shares == [{None: "–", 0.08: "8 %", 0.43: "43 %"}[others]] * 2
+
+
+def test_the_summary_marks_noisy_times(builder: Any) -> None:
+    stored = builder.add("alpha", 16, milliseconds=0.05)
+    assert "≈" not in summary(builder.store.runs())
+    *quiet, shaky = stored.record.costs.encoding
+    noisy = [one.model_copy(update={"noisy": True}) for one in shaky.sweep]
+    change_costs(stored, encoding=[*quiet, shaky.model_copy(update={"sweep": noisy})])
+    text = summary(builder.store.runs())
+    assert "0.0500 ≈" in text
+    assert "≈ too noisy: an order of magnitude." in text

@@ -49,7 +49,7 @@ def test_table_shows_mean_and_standard_deviation(report: Path, runs: list[Stored
     for cell, k in zip(cells[1:7], (5, 20, 40, 60, 80, 100), strict=True):
         values = map_values(runs, "beta", 16, k)
         assert cell == f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
-    assert cells[8] == "2"
+    assert cells[9] == "2"
 
 
 def test_csv_has_full_precision(report: Path, runs: list[StoredRun]) -> None:
@@ -64,7 +64,7 @@ def test_csv_has_full_precision(report: Path, runs: list[StoredRun]) -> None:
 def test_best_is_bold_and_a_bound_is_not(report: Path) -> None:
     text = report.read_text(encoding="utf-8")
     assert row_of(text, "#### 16 bits", "α\\_1")[1].startswith("**")
-    bound = row_of(text, "#### 16 bits", "Oracle (bound)")
+    bound = row_of(text, "#### 16 bits", "Oracle, bound")
     assert not any("**" in cell for cell in bound)
 
 
@@ -80,8 +80,8 @@ def test_failed_run_keeps_its_row_and_reason(report: Path, runs: list[StoredRun]
     values = map_values(runs, "gamma", 32, 20)
     assert len(values) == 1
     assert cells[2] == f"{values[0]:.3f}"
-    assert cells[8] == "1"
-    assert cells[9].startswith("seed 1 failed: out of memory")
+    assert cells[9] == "1"
+    assert cells[10].startswith("seed 1 failed: out of memory")
     assert "## Runs without a result" in text
     assert "23 finished, 1 [without a result]" in text
 
@@ -90,7 +90,7 @@ def test_method_without_any_result_keeps_its_row(builder: Any) -> None:
     builder.add("alpha", 16)
     builder.add("beta", 16, reason="no such device")
     text = text_of(builder)
-    assert row_of(text, "#### 16 bits", "BETA")[1:] == [*["–"] * 7, "failed: no such device"]
+    assert row_of(text, "#### 16 bits", "BETA")[1:] == [*["–"] * 8, "failed: no such device"]
     for heading in ("### Cost", "### Training"):
         assert row_of(text, heading, "BETA")[-1] == "failed: no such device"
 
@@ -184,7 +184,7 @@ def test_methods_that_chance_could_explain_are_marked(builder: Any) -> None:
         assert all("**" in cell or "†" in cell for cell in close)
         assert any("**" in cell for cell in close)
         assert "†" not in row_of(text, "#### 16 bits", "GAMMA")[column]
-        assert "†" not in row_of(text, "#### 16 bits", "ORACLE (bound)")[column]
+        assert "†" not in row_of(text, "#### 16 bits", "ORACLE, bound")[column]
     assert "<sup>†</sup>" in text
     assert "†: not significantly worse than the best" in text
 

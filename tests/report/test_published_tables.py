@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bench.published import published_table
 from bench.report import published
 from bench.report.document import Document, compose
 from bench.report.plots import settings
@@ -102,6 +103,16 @@ def test_measured_tables_and_plots_are_the_same_as_without(builder: Any) -> None
     frames += [plot.frame for plot in document.plots]
     for frame in frames:
         assert set(frame.get("method", ["MCMSH"])) == {"MCMSH"}
+
+
+def test_methods_whose_code_looks_at_the_test_set_are_named(builder: Any) -> None:
+    (table,) = published.tables(named(builder, "hmdb51"), 16, [20])
+    kept = "AutoSSVH and S5VH: the epoch with the best mAP@5 on the test set is kept"
+    assert kept in table.notes[2]
+    assert "MCMSH: epochs 26 to 55" in table.notes[2]
+    assert not {"BTH", "ConMH", "DKPH"} & set(table.notes[2].replace(":", "").split())
+    assert kept in published_table(["s5vh", "autossvh"], [], [])
+    assert "Test set" not in published_table(["conmh"], [], [])
 
 
 def test_italics_in_every_format(builder: Any) -> None:
