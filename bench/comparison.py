@@ -32,8 +32,16 @@ class Pair:
 
     @property
     def done(self) -> tuple[list[ReportRun], list[ReportRun]]:
-        """The finished runs of each side."""
-        return [run for run in self.first if run.done], [run for run in self.second if run.done]
+        """The finished runs of each side, of the seeds that both finished; of all seeds where they share none.
+
+        One more seed on one side would pass for a change.
+        """
+        one, other = ([run for run in side if run.done] for side in (self.first, self.second))
+        shared = set(seeds_of(one)) & set(seeds_of(other))
+        if not shared:
+            return one, other
+        one, other = ([run for run in side if run.record.spec.seed in shared] for side in (one, other))
+        return one, other
 
 
 def compare_folders(first: Path, second: Path) -> str:
@@ -108,7 +116,7 @@ def _dataset(first: Sequence[ReportRun], second: Sequence[ReportRun]) -> list[st
         parts.append(f"Cost of encoding one video\n\n{_table(COST_HEADER, costs)}")
     missing = [line for row in rows for line in _not_on_both(row)]
     if missing:
-        parts.append("\n".join(["Not compared:", *(f"  {line}" for line in missing)]))
+        parts.append("\n".join(["Not on both sides:", *(f"  {line}" for line in missing)]))
     return parts
 
 

@@ -17,7 +17,8 @@ ALPHA = 0.05
 PERMUTATIONS, PERMUTATIONS_A_ROW = 2_000, 100
 QUALITY_HEADER = ("method", "bits", "seeds\nA / B", "A", "B", "B − A", "more than noise?")
 QUALITY_NOTE = (
-    f"Quality: mean ± standard deviation over seeds. More than noise: p < {ALPHA}, Holm-adjusted over the rows of a "
+    "Quality: mean ± standard deviation over the seeds that both sides finished; over each side's own where they share "
+    f"none. More than noise: p < {ALPHA}, Holm-adjusted over the rows of a "
     "table. queries: paired randomisation test over queries, seeds averaged, which says nothing of other seeds. "
     "seeds: Welch's t-test over seeds, where values per query are not stored. "
     "unknown: neither several seeds nor values per query."
