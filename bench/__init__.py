@@ -28,6 +28,10 @@ _HOMES = {
 __all__ = sorted(_HOMES)  # noqa: PLE0605
 
 
+def __dir__() -> list[str]:
+    return __all__
+
+
 def __getattr__(name: str) -> Any:
     # Imported when first asked for, so that `import bench` and the command line stay quick.
     if name not in _HOMES:

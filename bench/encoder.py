@@ -20,6 +20,7 @@ from bench.errors import InputError
 from bench.inference.backends import Forward, prepare
 from bench.inference.stream import encoded_blocks
 from bench.registry import Registry, load_registry
+from bench.store import ENCODER
 from bench.text import one_line, validation_message
 
 DESCRIPTION, WEIGHTS = "encoder.json", "encoder.safetensors"
@@ -132,7 +133,9 @@ def load_encoder(folder: Path | str, registry: Registry | None = None) -> Encode
     source = Path(folder)
     for path in (source / DESCRIPTION, source / WEIGHTS):
         if not path.is_file():
-            raise InputError(f"{source}: holds no encoder (no file {path.name}); name a folder that has one")
+            within = source / ENCODER
+            named = f"name {within}" if (within / DESCRIPTION).is_file() else "name a folder that has one"
+            raise InputError(f"{source}: holds no encoder (no file {path.name}); {named}")
     try:
         description = EncoderDescription.model_validate_json((source / DESCRIPTION).read_bytes())
     except ValidationError as error:

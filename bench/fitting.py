@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import ValidationError
+from torch import nn
 
 from bench.context import FitContext
 from bench.data.dataset import Dataset, Recommended, Split, Summary
 from bench.data.features import ArrayFeatures, Features
 from bench.encoder import Encoder, EncoderDescription
 from bench.errors import InputError
+from bench.inference.stream import OutputError
 from bench.method import Method, Parameters
 from bench.registry import load_registry
 from bench.spec import check_bits
@@ -58,12 +60,17 @@ def choose_device(name: str) -> torch.device:
 
 
 def fit_method(method: Method, data: Dataset, context: FitContext) -> Encoder:
-    """Fit, and wrap what comes out. Training labels are shown to no method but the bounds made from labels."""
+    """Fit, and wrap what comes out. Training labels are shown to no method but the bounds made from labels.
+
+    Raises OutputError if what comes out is no network.
+    """
     # A bound needs to see labels only; which split they come from does not matter to it.
     features = inputs(type(method), data.gallery if method.uses_labels else data.train)
     method.check(features.shape)
     with Deterministic():
-        module = method.fit(features, context).eval()
+        fitted: Any = method.fit(features, context)
+    if not isinstance(fitted, nn.Module):
+        raise OutputError(f"fit of {method.name} returned {type(fitted).__name__}; expected an nn.Module")
     description = EncoderDescription(
         method=method.name,
         bits=method.bits,
@@ -71,7 +78,7 @@ def fit_method(method: Method, data: Dataset, context: FitContext) -> Encoder:
         dimensions=features.shape[2],
         parameters=method.parameters.model_dump(mode="json"),
     )
-    return Encoder(description, module, context.history)
+    return Encoder(description, fitted.eval(), context.history)
 
 
 class Deterministic:

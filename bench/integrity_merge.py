@@ -2,6 +2,8 @@
 
 import hashlib
 import shutil
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,9 @@ from bench.integrity import RECORD, sync_tree
 from bench.integrity_swap import hidden_beside, look_through, remove
 from bench.integrity_verify import damages
 from bench.store import CONFLICTS, Store, StoredRun, read_run
+
+MEASURED = {"started", "durations", "environment", "costs", "checksums"}
+"""What two doings of one run need not share in their records."""
 
 
 @dataclass(frozen=True)
@@ -25,8 +30,9 @@ def merge(sources: Sequence[Path], store: Store) -> Iterator[Merged]:
     """Copy the runs of other results folders into the store's, one after the other.
 
     Of two runs with the same identity and other contents the one that is stored here stays, unless only the incoming
-    one is finished; the other one goes to `.conflicts/<digest of its record>/`, a results folder of its own. Damaged
-    runs are named and not copied. The sources are not changed.
+    one is finished; the other one goes to `.conflicts/<digest of its record>/`, a results folder of its own. Where
+    codes, metrics and encoder are equal, and times, machine or costs alone are not, the incoming one is not copied.
+    Damaged runs are named and not copied. The sources are not changed.
 
     Raises InputError, before anything is copied, for a source that is no results folder or is the store's own.
     """
@@ -53,8 +59,9 @@ def _merged(folder: Path, store: Store) -> Merged:
     if here is None:
         _copy(incoming, store)
         return Merged(folder, "copied")
-    if _digest(here) == _digest(incoming):
-        return Merged(folder, "the same is here")
+    same = _digest(here) == _digest(incoming)
+    if same or _measured_anew(here, incoming):
+        return Merged(folder, "the same is here" if same else "same codes with other measurements")
     if incoming.record.status == "done" != here.record.status:
         aside = _conflicts(store, here)
         _copy(here, aside)
@@ -64,6 +71,37 @@ def _merged(folder: Path, store: Store) -> Merged:
     if aside.find(incoming.record.spec) is None:
         _copy(incoming, aside)
     return Merged(folder, f"conflict: differs from the one here, which stays; copied to {aside.root}")
+
+
+def _measured_anew(here: StoredRun, incoming: StoredRun) -> bool:
+    """Do two doings of one run differ in what they measured alone?"""
+    first, second = here.record, incoming.record
+    return (
+        first.model_dump(exclude=MEASURED) == second.model_dump(exclude=MEASURED)
+        and first.checksums.keys() == second.checksums.keys()
+        and all(
+            digest == second.checksums[name] or _same_arrays(here.folder / name, incoming.folder / name)
+            for name, digest in first.checksums.items()
+        )
+    )
+
+
+def _same_arrays(first: Path, second: Path) -> bool:
+    """Are these `.npz` files that hold the same? Their bytes differ by the time at which they were written."""
+    if first.suffix != ".npz":
+        return False
+    try:
+        with zipfile.ZipFile(first) as ours, zipfile.ZipFile(second) as theirs:
+            # Sizes first: nothing is unpacked beyond what our own file holds.
+            sizes = [{entry.filename: entry.file_size for entry in file.infolist()} for file in (ours, theirs)]
+            return sizes[0] == sizes[1] and all(_sha256(ours, name) == _sha256(theirs, name) for name in sizes[0])
+    except (OSError, EOFError, ValueError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        return False  # damaged, or packed by somebody else
+
+
+def _sha256(file: zipfile.ZipFile, name: str) -> bytes:
+    with file.open(name) as member:
+        return hashlib.file_digest(member, "sha256").digest()  # type: ignore[arg-type]
 
 
 def _copy(run: StoredRun, store: Store) -> None:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from tabulate import tabulate
 
@@ -113,12 +114,12 @@ def _runs(results: Path) -> str:
 
     if results.exists() and not results.is_dir():
         raise InputError(f"{results}: is a file; name a results folder with --results")
-    rows: list[tuple[object, ...]] = []
+    rows: list[_Row] = []
     store = Store(results)
     for run in store.runs():
         spec, traceback = run.record.spec, run.folder / TRACEBACK
         rows.append(
-            (
+            _Row(
                 run.record.status,
                 one_line(spec.dataset),
                 one_line(spec.method),
@@ -132,19 +133,34 @@ def _runs(results: Path) -> str:
     for begun in unfinished(store):
         where = "" if begun.host is None else f"on {begun.host}: "
         rows.append(
-            (
+            _Row(
                 "interrupted" if begun.host is None else "running",
                 one_line(begun.dataset),
                 one_line(begun.method),
-                begun.bits,
+                int(begun.bits),
                 "–" if begun.seed is None else begun.seed,
                 "",
                 shorten(f"{where}{begun.progress}", REASON),
                 one_line(begun.folder.relative_to(results).as_posix()),
             )
         )
+    # Folders are named by a hash, which says nothing to people.
+    rows.sort(key=lambda row: (row.dataset, row.method, row.bits, -1 if row.seed == "–" else int(row.seed)))
     headers = ("state", "dataset", "method", "bits", "seed", "durations", "reason, or progress", "folder, or traceback")
     return tabulate(rows, headers=headers, disable_numparse=True) if rows else f"no runs are stored in {results}"
+
+
+class _Row(NamedTuple):
+    """A run, as it is listed."""
+
+    state: str
+    dataset: str
+    method: str
+    bits: int
+    seed: int | str
+    durations: str
+    reason: str
+    folder: str
 
 
 PLUGINS: dict[str, Callable[[Registry], str]] = {"methods": _methods, "datasets": _datasets}

@@ -1,10 +1,8 @@
 """Finding methods and datasets: built-in folders, installed packages (entry points), and files given by path."""
 
 import importlib
-import importlib.util
 import inspect
 import pkgutil
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
@@ -17,6 +15,7 @@ from bench.data.dataset import DatasetSource
 from bench.data.folder import FolderSource
 from bench.errors import InputError
 from bench.method import Method, Parameters
+from bench.plugin_files import import_file, plugin_files
 from bench.text import closest, one_line, slug
 
 METHODS_GROUP, DATASETS_GROUP = "vhbench.methods", "vhbench.datasets"
@@ -33,7 +32,7 @@ class Broken:
 
 @dataclass
 class Registry:
-    """What there is, by name; `broken` holds the plug-ins that failed, so that none vanishes silently."""
+    """What there is, by name; `broken` holds installed plug-ins that failed, so that none vanishes silently."""
 
     methods: dict[str, type[Method]] = field(default_factory=dict)
     datasets: dict[str, type[DatasetSource]] = field(default_factory=dict)
@@ -45,7 +44,10 @@ class Registry:
     def method(self, name: str) -> type[Method]:
         """The method of this name. Raises InputError with the closest known names."""
         if name not in self.methods:
-            raise InputError(f"unknown method '{name}': {closest(name, self.methods)}{self._broken_hint(name)}")
+            raise InputError(
+                f"unknown method '{name}': {closest(name, self.methods)} (a method in a file of your own: "
+                f"--plugin FILE){self._broken_hint(name)}"
+            )
         return self.methods[name]
 
     def dataset(self, name: str) -> DatasetSource:
@@ -88,28 +90,33 @@ class Registry:
                 table[name] = plugin
                 self.origins[plugin] = origin
 
-    def load(self, origin: str, module_of: Any) -> None:
-        """Register what `module_of()` defines; whatever goes wrong there is listed as broken."""
+    def load(self, origin: str, module_of: Any) -> bool:
+        """Register what `module_of()` defines; whatever goes wrong there is listed as broken. Was there anything?"""
         try:
             module = module_of()
         except (Exception, SystemExit) as error:  # a plug-in may raise anything, and must not take the program down
             self.broken.append(Broken(origin, one_line(f"{type(error).__name__}: {error}")))
-            return
-        self.add(origin, [module] if inspect.isclass(module) else _plugins_of(module))
+            return True
+        found = [module] if inspect.isclass(module) else list(_plugins_of(module))
+        self.add(origin, found)
+        return bool(found)
 
 
 def load_registry(plugin_paths: Iterable[Path] = (), data_root: Path | None = None) -> Registry:
-    """The registry of everything found, with the plug-ins of the given files or folders."""
+    """The registry of everything found, with the plug-ins of the given files or folders.
+
+    Raises InputError if one of those is broken, or has a name that is taken: who names a file means to use it.
+    """
     registry = _installed()
     extended = Registry(
         dict(registry.methods), dict(registry.datasets), dict(registry.origins), list(registry.broken), data_root
     )
     for path in plugin_paths:
-        before = len(extended.broken), len(extended.origins)
-        for file in _plugin_files(path):
-            extended.load(str(file), lambda file=file: _import_file(file))
-        if before == (len(extended.broken), len(extended.origins)):
-            extended.broken.append(Broken(str(path), "defines no method and no dataset"))
+        held = [extended.load(str(file), lambda file=file: import_file(file)) for file in plugin_files(path)]
+        for entry in extended.broken[len(registry.broken) :]:
+            raise InputError(f"--plugin {entry.origin}: {entry.error}")
+        if not any(held):
+            raise InputError(f"--plugin {path}: defines no method and no dataset")
     return extended
 
 
@@ -134,37 +141,7 @@ def _plugins_of(module: ModuleType) -> Iterator[type[Any]]:
             inspect.isclass(value)
             and issubclass(value, Method | DatasetSource)
             and (value.__module__ == module.__name__ or value.__module__.startswith(f"{module.__name__}."))
-            and (not inspect.isabstract(value) or hasattr(value, "name"))
+            # What is to be extended need not have a name.
+            and (hasattr(value, "name") or not (inspect.isabstract(value) or value.__subclasses__()))
         ):
             yield value
-
-
-def _plugin_files(path: Path) -> list[Path]:
-    if path.is_file() and path.suffix == ".py":
-        return [path]
-    if (path / "__init__.py").is_file():
-        return [path / "__init__.py"]
-    if path.is_dir():
-        modules = [file for file in sorted(path.glob("*.py")) if not file.name.startswith("_")]
-        return modules + sorted(path.glob("*/__init__.py"))
-    raise InputError(f"--plugin {path}: no such Python file or folder")
-
-
-def _import_file(file: Path) -> ModuleType:
-    package = file.name == "__init__.py"
-    name = "bench_plugin_" + slug(str((file.parent if package else file).resolve())).replace("-", "_").replace(".", "_")
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(
-        name, file, submodule_search_locations=[str(file.parent)] if package else None
-    )
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{file} cannot be imported")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module

@@ -23,7 +23,7 @@ from bench.running.estimate import Estimates, kind_of
 from bench.running.queue import LEASES, Job, RunQueue, alone, pause
 from bench.running.single import StorageError, do_run, fit_context
 from bench.running.stopping import StopRequest, listening
-from bench.store import Store, StoredRun, write_record
+from bench.store import TRACEBACK, Store, StoredRun, write_record
 from bench.sweep import PlannedRun
 from bench.training import DeepMethod, TrainingError
 from bench.training.processes import agreed, join_processes, process_count, process_rank
@@ -210,7 +210,8 @@ class _Sweep:
                 return
         seconds = sum(stored.record.durations.values())
         reason = f": {stored.record.reason}" if stored.record.reason else ""
-        runner.say(f"{label}: {stored.record.status} in {seconds:.1f} s{reason}")
+        trace = f" ({stored.folder / TRACEBACK})" if stored.record.status != "done" else ""
+        runner.say(f"{label}: {stored.record.status} in {seconds:.1f} s{reason}{trace}")
         with self._lock:
             self._estimates.add(stored.record)
         self._overall()

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,7 +25,8 @@ class RunSpec(BaseModel):
     seed: int = Field(ge=0, lt=2**32)
     parameters: dict[str, Any]
     dataset_fingerprint: str
-    method_revision: int
+    method_revision: int | Annotated[str, Field(pattern=r"^-?\d+-[0-9a-f]{12}$")]
+    """Its `revision`; of a method in a file that --plugin names followed by a digest of its source."""
 
     @property
     def identity(self) -> str:

@@ -11,6 +11,7 @@ from bench.data.dataset import DatasetSource, Summary
 from bench.errors import InputError
 from bench.fitting import resolve_parameters
 from bench.method import Method
+from bench.plugin_files import code_digest, plugin_of
 from bench.registry import Registry
 from bench.spec import RunSpec, check_bits
 from bench.text import closest, validation_message
@@ -58,7 +59,7 @@ def read_sweep_file(path: Path) -> SweepFile:
     try:
         return SweepFile.model_validate(content)
     except ValidationError as error:
-        raise InputError(f"{path}: {validation_message(error)}") from error
+        raise InputError(f"{path}: {validation_message(error, SweepFile)}") from error
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -120,6 +121,14 @@ def plan(
     return planned
 
 
+def revision_of(method: type[Method]) -> int | str:
+    """What tells a method's code from what it was when a run was stored.
+
+    `revision` is raised by hand, which nobody does who tries things in a file of their own: there the source counts.
+    """
+    return method.revision if plugin_of(method) is None else f"{method.revision}-{code_digest(method)}"
+
+
 def _spec(method: type[Method], summary: Summary, bits: int, seed: int, parameters: dict[str, Any]) -> RunSpec:
     try:
         return RunSpec(
@@ -129,7 +138,7 @@ def _spec(method: type[Method], summary: Summary, bits: int, seed: int, paramete
             seed=seed,
             parameters=parameters,
             dataset_fingerprint=summary.fingerprint,
-            method_revision=method.revision,
+            method_revision=revision_of(method),
         )
     except ValidationError as error:
         raise InputError(validation_message(error)) from error

@@ -3,8 +3,9 @@
 import difflib
 import re
 from collections.abc import Iterable
+from typing import Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 LONGEST_SHOWN = 100
 """Characters of a wrong value that a message shows."""
@@ -24,18 +25,33 @@ def slug(name: str) -> str:
 def closest(name: str, known: Iterable[str]) -> str:
     """A hint: the known names nearest to `name`, or all of them if none is near."""
     names = sorted(known)
-    near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(name, names, n=3, cutoff=0.6)
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(names)}"
 
 
-def validation_message(error: ValidationError) -> str:
-    """The first defect that pydantic found, in one line."""
+def validation_message(error: ValidationError, model: type[BaseModel] | None = None) -> str:
+    """The first defect that pydantic found, in one line; with the `model` an unknown key is told the nearest known."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        known = _keys(model, first["loc"][:-1])
+        hint = f"; {closest(str(first['loc'][-1]), known)}" if known else ""
+        return f"{where}: unknown key{hint}"
     message = first["msg"][:1].lower() + first["msg"][1:]
     given = first["input"]
     shown = f" (got {_shown(given)})" if isinstance(given, str | int | float | bool) else ""
     return f"{where}: {message}{shown}" if where else f"{message}{shown}"
+
+
+def _keys(model: Any, place: Iterable[int | str]) -> list[str]:
+    """The keys that a model knows at a place within it; none where that is no model."""
+    for part in place:
+        model = model.model_fields[str(part)].annotation if _is_model(model) else None
+    return list(model.model_fields) if _is_model(model) else []
+
+
+def _is_model(found: Any) -> bool:
+    return isinstance(found, type) and issubclass(found, BaseModel)
 
 
 def _shown(value: str | float) -> str:

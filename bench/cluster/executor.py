@@ -24,15 +24,15 @@ from bench.context import Progress, Stopped
 from bench.errors import InputError
 from bench.integrity import RECORD, sha256, unsealed
 from bench.integrity_swap import remove
+from bench.plugin_files import code_digest
 from bench.running.apart import Isolation
 from bench.running.messages import Relay
 from bench.running.queue import Job
-from bench.running.single import begun, retry_command, store_failed
+from bench.running.single import begun, options_here, retry_command, store_failed
 from bench.running.stopping import StopRequest
 from bench.running.threads import VARIABLES
 from bench.store import TRACEBACK, Store, StoredRun
 from bench.sweep import PlannedRun
-from bench.training.states import code_digest
 
 ATTEMPTS = 3
 POLL_SECONDS = 0.5
@@ -189,8 +189,9 @@ class RayExecutor:
             raise LostError("what it sent is damaged")
         if record.status != "done":
             trace = received / TRACEBACK
-            there, here = (retry_command(job.run, root) for root in (told.results, self.store.root))
-            trace.write_text(trace.read_text(encoding="utf-8").replace(there, here), encoding="utf-8")
+            text, there = trace.read_text(encoding="utf-8"), retry_command(job.run, told.results)
+            here = f"{retry_command(job.run, self.store.root)} {options_here(job.run, record)}\n"
+            trace.write_text(text[: text.rindex(there)] + here, encoding="utf-8")
         if not job.lease.held:
             return None
 

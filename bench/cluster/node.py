@@ -22,6 +22,7 @@ from bench.cluster.versions import require_alike, versions
 from bench.context import Stopped
 from bench.errors import InputError
 from bench.leases import Leases
+from bench.plugin_files import code_digest
 from bench.registry import Registry, load_registry
 from bench.running.apart import Apart, Isolation
 from bench.running.messages import Messenger
@@ -30,7 +31,6 @@ from bench.running.single import StorageError
 from bench.running.stopping import StopRequest
 from bench.store import Store
 from bench.sweep import PlannedRun
-from bench.training.states import code_digest
 
 POLL_SECONDS = 0.5
 AHEAD = 2

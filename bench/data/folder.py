@@ -1,8 +1,8 @@
 """A folder of feature files as a dataset: the layout that the video-hashing repositories use.
 
 `train_feats.h5`, `test_feats.h5` with dataset `feats` (N, T, D); `train_labels.mat`, `test_labels.mat` with key
-`labels` (N, C); optionally `query_feats.h5`, `query_labels.mat`. An optional `dataset.toml` names other files, keys and
-parts.
+`labels` (N, C); optionally `query_feats.h5`, `query_labels.mat`. Features may also end in `.npy` or `.safetensors`,
+labels in `.npy`. An optional `dataset.toml` names other files, keys and parts.
 """
 
 from functools import cached_property

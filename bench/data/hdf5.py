@@ -42,17 +42,20 @@ def open_hdf5(path: Path) -> Any:
         raise InputError(f"{path}: {reason} ({one_line(error)}); download or export it again") from error
 
 
-def hdf5_dataset(file: Any, path: Path, key: str) -> Any:
-    """Dataset `key` of an open file; InputError if there is none, or its values lie in other files."""
+def hdf5_dataset(file: Any, path: Path, key: str, setting: str) -> Any:
+    """Dataset `key` of an open file; InputError if there is none, or its values lie in other files.
+
+    `setting` is what names another key in `dataset.toml`.
+    """
     try:
-        return _dataset(file, path, key)
+        return _dataset(file, path, key, setting)
     except DAMAGE as error:
         raise InputError(
             f"{path}: '{key}' cannot be opened ({one_line(error)}); download or export it again"
         ) from error
 
 
-def _dataset(file: Any, path: Path, key: str) -> Any:
+def _dataset(file: Any, path: Path, key: str, setting: str) -> Any:
     parts = key.split("/")
     for length in range(1, len(parts) + 1):
         link = file.get("/".join(parts[:length]) or "/", getlink=True)
@@ -61,7 +64,10 @@ def _dataset(file: Any, path: Path, key: str) -> Any:
     if key not in file:
         names = list(islice(file, NAMES_SHOWN + 1))
         more = ", …" if len(names) > NAMES_SHOWN else ""
-        raise InputError(f"{path}: no dataset '{key}'; it holds {', '.join(names[:NAMES_SHOWN]) or 'nothing'}{more}")
+        raise InputError(
+            f"{path}: no dataset '{key}'; it holds {', '.join(names[:NAMES_SHOWN]) or 'nothing'}{more}; rename "
+            f"one, or name the right one in dataset.toml ({setting})"
+        )
     array = file[key]
     if not isinstance(array, h5py.Dataset):
         raise InputError(f"{path}: '{key}' is a group; expected a dataset")
@@ -79,7 +85,7 @@ def _dataset(file: Any, path: Path, key: str) -> Any:
 
 def open_hdf5_features(path: Path, key: str) -> Features:
     """The features in dataset `key`; InputError if they are no floats (N, T, D), or were never written whole."""
-    array, source = hdf5_dataset(open_hdf5(path), path, key), f"{path}: '{key}'"
+    array, source = hdf5_dataset(open_hdf5(path), path, key, "features_key"), f"{path}: '{key}'"
     try:
         return _features(array, path, key, source)
     except DAMAGE as error:

@@ -73,7 +73,10 @@ def open_safetensors(path: Path, key: str) -> RawFeatures:
     entry = header.get(key)
     if not isinstance(entry, dict):
         names = ", ".join(name for name in header if name != "__metadata__")[:LONGEST_NAMES]
-        raise InputError(f"{path}: no tensor '{key}'; it holds {names or 'nothing'}")
+        raise InputError(
+            f"{path}: no tensor '{key}'; it holds {names or 'nothing'}; rename one, or name the right one in "
+            "dataset.toml (features_key)"
+        )
     source = f"{path}: '{key}'"
     kind, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
     if not isinstance(kind, str) or kind not in SAFETENSORS_PRECISIONS:

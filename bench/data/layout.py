@@ -17,6 +17,8 @@ SplitName = Literal["train", "test", "query"]
 SPLITS: tuple[SplitName, ...] = ("train", "test", "query")
 NOTE = "dataset.toml"
 LONGEST_TEXT = 1000
+FEATURES, LABELS = (".h5", ".npy", ".safetensors"), (".mat", ".npy")
+"""Kinds of files that are looked for under the usual names."""
 
 
 def _printable(text: str) -> str:
@@ -136,13 +138,16 @@ class Layout:
     def _paths(self, split: SplitName) -> SplitPaths:
         files: SplitFiles = getattr(self.description.files, split)
         # Training videos do without labels; those that query or are searched do not.
-        labels = files.labels or (f"{split}_labels.mat" if split in {self.query, self.gallery} else [])
+        needed = split in {self.query, self.gallery}
         return SplitPaths(
-            features=self._inside(files.features or f"{split}_feats.h5"),
-            labels=self._inside(labels),
+            features=self._inside(files.features or self._usual(f"{split}_feats", FEATURES)),
+            labels=self._inside(files.labels or (self._usual(f"{split}_labels", LABELS) if needed else [])),
             features_key=files.features_key,
             labels_key=files.labels_key,
         )
+
+    def _usual(self, stem: str, suffixes: tuple[str, ...]) -> str:
+        return usual_file(self.folder, stem, suffixes) or f"{stem}{suffixes[0]}"
 
     def _inside(self, names: str | list[str]) -> tuple[Path, ...]:
         listed = [names] if isinstance(names, str) else names
@@ -166,7 +171,8 @@ def layout_of(folder: Path, built_in: Description | None = None) -> Layout:
     """
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give a folder with train_feats.h5 and test_feats.h5")
-    layout = Layout(folder, _read_note(folder).over(built_in or _usual(folder)))
+    note = _read_note(folder)
+    layout = Layout(folder, note.over(built_in or _usual(folder, note)))
     # Settled now, so that a name that leads out of the folder is refused at once.
     assert layout.splits
     return layout
@@ -188,11 +194,19 @@ def _line(key: str, value: Any) -> str:
     return f"{key} = {json.dumps(value, ensure_ascii=False)}"
 
 
-def _usual(folder: Path) -> Description:
+def _usual(folder: Path, note: Description) -> Description:
     """What the usual names of files say where they alone can: are there labels of training videos, or queries apart?"""
-    train = SplitFiles(labels="train_labels.mat" if (folder / "train_labels.mat").is_file() else None)
-    query = SplitFiles(features="query_feats.h5" if (folder / "query_feats.h5").is_file() else None)
+    train = SplitFiles(labels=note.files.train.labels or usual_file(folder, "train_labels", LABELS))
+    query = SplitFiles(features=note.files.query.features or usual_file(folder, "query_feats", FEATURES))
     return Description(files=Files(train=train, query=query))
+
+
+def usual_file(folder: Path, stem: str, suffixes: tuple[str, ...]) -> str | None:
+    """The name of the one file of this stem in a folder, None if there is none. Raises InputError if there are more."""
+    found = [f"{stem}{suffix}" for suffix in suffixes if (folder / f"{stem}{suffix}").is_file()]
+    if len(found) > 1:
+        raise InputError(f"{folder}: holds {' and '.join(found)}; leave one, or name it in {NOTE}")
+    return found[0] if found else None
 
 
 def _read_note(folder: Path) -> Description:
@@ -202,4 +216,4 @@ def _read_note(folder: Path) -> Description:
     try:
         return Description.model_validate(read_toml(path))
     except ValidationError as error:
-        raise InputError(f"{path}: {validation_message(error)}") from error
+        raise InputError(f"{path}: {validation_message(error, Description)}") from error

@@ -1,6 +1,6 @@
 """What an evaluation returns."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -53,12 +53,12 @@ class Scores:
     map: dict[int, float]
     map_best: dict[int, float]
     map_worst: dict[int, float]
-    average_precision: dict[int, NDArray[np.float64]]
+    average_precision: dict[int, NDArray[np.float64]] = field(repr=False)
     precision: dict[int, float]
     recall: dict[int, float]
     ndcg: dict[int, float]
     map_full: float
-    precision_recall: tuple[NDArray[np.float64], NDArray[np.float64]]
+    precision_recall: tuple[NDArray[np.float64], NDArray[np.float64]] = field(repr=False)
     precision_radius2: float
     queries_empty_radius2: int
     queries_without_relevant: int

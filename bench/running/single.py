@@ -1,6 +1,7 @@
 """One run: fit, encode, evaluate, store. Whatever a method does wrong becomes the run's record."""
 
 import errno
+import importlib
 import json
 import shlex
 import time
@@ -19,17 +20,18 @@ from bench.data.dataset import Dataset
 from bench.encoder import Encoder
 from bench.errors import InputError
 from bench.evaluation import evaluate_codes, write_per_query
-from bench.fitting import fit_method, inputs
+from bench.fitting import Deterministic, fit_method, inputs
 from bench.inference.stream import OutputError
 from bench.method import Method
 from bench.metrics import PROTOCOLS
+from bench.plugin_files import code_digest, plugin_of
 from bench.profile.environment import environment
 from bench.record import RunRecord, Status
 from bench.store import CODES, ENCODER, PER_QUERY, TRACEBACK, Store, StoredRun
 from bench.sweep import PlannedRun
-from bench.training import TrainingError
+from bench.training import DeepMethod, TrainingError
 from bench.training.processes import process_count, process_rank
-from bench.training.states import TrainingStates, code_digest
+from bench.training.states import TrainingStates
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 
@@ -102,12 +104,13 @@ def store_failed(
     store: Store, run: PlannedRun, record: RunRecord, trace: str, entitled: Callable[[], bool]
 ) -> StoredRun | None:
     """Store a run that came to nothing, with what it said last and how to try it again."""
-    text = f"{trace.rstrip()}\n\nTo try this run again:\n\n    {retry_command(run, store.root)}\n"
+    command = f"{retry_command(run, store.root)} {options_here(run, record)}"
+    text = f"{trace.rstrip()}\n\nTo try this run again:\n\n    {command}\n"
     return _write(store, record, lambda folder: _write_text(folder / TRACEBACK, text), entitled)
 
 
 def retry_command(run: PlannedRun, results: Path) -> str:
-    """The command that does this run again."""
+    """The command that does this run again, but for what `options_here` adds."""
     spec = run.spec
     call = ["bench", "run", "--methods", spec.method, "--datasets", run.dataset, "--bits", str(spec.bits)]
     call += ["--seeds", str(spec.seed), "--results", str(results), "--existing", "retry-failed"]
@@ -116,6 +119,13 @@ def retry_command(run: PlannedRun, results: Path) -> str:
     for name, value in given.items():
         call += ["--set", f"{spec.method}.{name}={value}"]
     return shlex.join(call)
+
+
+def options_here(run: PlannedRun, record: RunRecord) -> str:
+    """The options that say where a run finds its plug-ins and its device on this machine."""
+    plugins = dict.fromkeys(filter(None, (plugin_of(run.method), plugin_of(type(run.source)))))
+    given = [word for plugin in plugins for word in ("--plugin", str(plugin))]
+    return shlex.join([*given, "--device", "cpu" if record.environment["device"] == "cpu" else "cuda"])
 
 
 def encode_dataset(encoder: Encoder, method: Method, data: Dataset) -> StoredCodes:
@@ -141,6 +151,7 @@ def _computed(
     run: PlannedRun, data: Dataset, record: RunRecord, context: FitContext, durations: dict[str, float]
 ) -> tuple[RunRecord, Callable[[Path], None]]:  # fmt: skip
     method = run.instantiate()
+    _load_libraries(run.method)
     with _timed(durations, "fit"):
         encoder = fit_method(method, data, context)
     with _timed(durations, "encode"):
@@ -163,6 +174,15 @@ def _computed(
         }
     )
     return complete, fill
+
+
+def _load_libraries(method: type[Method]) -> None:
+    """Import what takes seconds once a process, and would count as the fitting of its first run."""
+    with Deterministic():  # which brings PyTorch's compiler
+        pass
+    if issubclass(method, DeepMethod):
+        for name in ("bench.training.fabric", "faiss"):
+            importlib.import_module(name)
 
 
 def _write(

@@ -19,7 +19,7 @@ from bench.running.parent import end_with_parent
 from bench.running.single import StorageError, do_run, fit_context
 from bench.running.stopping import StopRequest
 from bench.store import Store
-from bench.sweep import PlannedRun
+from bench.sweep import PlannedRun, revision_of
 from bench.training import residency
 
 
@@ -56,7 +56,10 @@ def _do(task: Task, messenger: Messenger, stop: StopRequest) -> str:
     summary = source.summary()
     if summary.fingerprint != task.spec.dataset_fingerprint:
         raise InputError(f"{task.dataset}: the dataset was changed since the sweep began; start it again")
-    run = PlannedRun(task.spec, registry.method(task.spec.method), source, summary, task.dataset)
+    method = registry.method(task.spec.method)
+    if revision_of(method) != task.spec.method_revision:
+        raise InputError(f"{method.name}: its source was changed since the sweep began; start it again")
+    run = PlannedRun(task.spec, method, source, summary, task.dataset)
     store = Store(task.results, messenger.say)
     context = fit_context(store, run, torch.device(task.device), messenger, messenger.say, stop)
     stored = do_run(run, source.load(), store, context, lambda: task.claim.held)

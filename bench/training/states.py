@@ -1,7 +1,5 @@
 """Training states on disk: an interrupted run goes on from the last one and ends as if nothing had happened."""
 
-import hashlib
-import inspect
 import json
 import os
 import time
@@ -77,16 +75,6 @@ class TrainingStates:
 
     def _path(self, stage: str) -> Path:
         return self.folder / f"{slug(stage)}.safetensors"
-
-
-def code_digest(method: type) -> str:
-    """A hash of the source that a method stands in: a state is of use to the same code only."""
-    file = Path(inspect.getfile(method))
-    sources = sorted(file.parent.glob("*.py")) if file.name == "__init__.py" else [file]
-    digest = hashlib.blake2b(digest_size=6)
-    for source in sources:
-        digest.update(source.read_bytes())
-    return digest.hexdigest()
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

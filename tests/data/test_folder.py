@@ -1,11 +1,13 @@
 """Feature folders: the layout of contracts, dataset.toml, and every defect in one line that names the file."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
@@ -35,6 +37,41 @@ def test_without_training_labels_the_test_set_is_searched_against_itself(feature
     assert data.gallery is data.query
     assert data.summary.self_search
     assert data.train.labels is None
+
+
+def test_the_usual_names_with_other_suffixes(feature_folder: Path, tmp_path: Path) -> None:
+    expected = load(feature_folder)
+    assert expected.query.labels is not None
+    other = tmp_path / "other"
+    other.mkdir()
+    np.save(other / "train_feats.npy", expected.train.features[:])
+    save_file({"feats": expected.query.features[:]}, other / "test_feats.safetensors")
+    np.save(other / "test_labels.npy", expected.query.labels)
+    shutil.copy(feature_folder / "train_labels.mat", other)
+    found = load(other)
+    assert found.gallery is found.train
+    for split in ("train", "query"):
+        ours, theirs = getattr(found, split), getattr(expected, split)
+        np.testing.assert_array_equal(ours.features[:], theirs.features[:])
+        np.testing.assert_array_equal(ours.labels, theirs.labels)
+    np.save(other / "query_feats.npy", expected.query.features[:3])
+    np.save(other / "query_labels.npy", expected.query.labels[:3])
+    assert len(load(other).query.features) == 3
+
+
+@pytest.mark.parametrize("name", ["train_feats.npy", "test_feats.npy", "query_feats.npy", "train_labels.npy"])
+def test_two_files_that_mean_the_same(feature_folder: Path, name: str) -> None:
+    data = load(feature_folder)
+    features(feature_folder, data.query.features[:], "query")
+    savemat(feature_folder / "query_labels.mat", {"labels": data.query.labels})
+    np.save(feature_folder / name, np.zeros((40, 25, 32), np.float32))
+    stem = name.removesuffix(".npy")
+    with pytest.raises(InputError, match=rf"my-features: holds {stem}\.(h5|mat) and {stem}\.npy; leave one, or name"):
+        load(feature_folder)
+    split, kind = stem.split("_")
+    key, suffix = ("features", "h5") if kind == "feats" else ("labels", "mat")
+    (feature_folder / "dataset.toml").write_text(f'[files.{split}]\n{key} = "{stem}.{suffix}"\n')
+    assert len(load(feature_folder).query.features) == len(data.query.features)
 
 
 def test_query_files_play_the_queries_against_the_test_set(feature_folder: Path) -> None:
@@ -157,7 +194,7 @@ DEFECTS: list[tuple[Callable[[Path], None], str]] = [
     (break_empty_file, r"test_feats\.h5: the file is empty"),
     (break_truncated, r"train_feats\.h5: truncated"),
     (break_not_hdf5, r"train_feats\.h5: not an HDF5 file"),
-    (break_key, r"test_feats\.h5: no dataset 'feats'; it holds features"),
+    (break_key, r"test_feats\.h5: no dataset 'feats'; it holds features; rename one, or name .* \(features_key\)"),
     (break_nan, r"train_feats\.h5: video 7 has NaN or infinite features"),
     (break_infinite, r"test_feats\.h5: video 4 has NaN or infinite features"),
     (lambda folder: features(folder, np.zeros((12, 32), np.float32)), r"'feats' has shape \(12, 32\)"),

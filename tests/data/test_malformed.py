@@ -144,7 +144,11 @@ DEFECTS: list[tuple[str, Make, str]] = [
     ("a.npy", npy(np.ones((6, 4, 3), np.int32)), r"holds int32; expected float16, float32 or float64"),
     ("a.npy", npy(GOOD[0]), r"has shape \(4, 3\); expected \(videos, frames, dimensions\)"),
     ("a.npy", npy(GOOD[:0]), r"is empty \(shape \(0, 4, 3\)\)"),
-    ("a.safetensors", lambda path: save_file({"x": GOOD}, path), r"no tensor 'feats'; it holds x"),
+    (
+        "a.safetensors",
+        lambda path: save_file({"x": GOOD}, path),
+        r"no tensor 'feats'; it holds x; rename one, or name .* \(features_key\)",
+    ),
     ("a.safetensors", lambda path: save_file({"feats": GOOD.astype(int)}, path), r"'feats' holds I64; expected F16"),
     ("a.safetensors", lambda path: save_file({"feats": GOOD[0]}, path), r"'feats' has shape \(4, 3\); expected"),
     ("a.safetensors", cut(tensor()), r"truncated or damaged: features \(6, 4, 3\) of float32"),
@@ -189,7 +193,11 @@ def linked_labels(path: Path) -> None:
 
 
 LABEL_DEFECTS: list[tuple[str, Make, str]] = [
-    ("a.mat", hdf5(np.eye(3)), r"no dataset 'labels'; it holds feats"),
+    (
+        "a.mat",
+        hdf5(np.eye(3)),
+        r"no dataset 'labels'; it holds feats; rename one, or name the right one in dataset\.toml \(labels_key\)",
+    ),
     ("a.mat", declared_labels, r"'labels' has shape \(239, 1000000000\) in a file of \d+ bytes: damaged"),
     ("a.mat", sparse_labels, r"'labels' has shape \(100000000, 40\) in a file of \d+ bytes: damaged"),
     ("a.mat", lambda path: savemat(path, {"l": np.eye(3)}), r"no array 'labels'; it holds l; name the right one"),

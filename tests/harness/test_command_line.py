@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from bench.cli import main
 
@@ -34,6 +36,8 @@ def mistakes(folder: Path) -> list[tuple[list[object], str]]:
     shallow = ["run", "--datasets", folder, "--bits", 8, "--methods"]
     return [
         ([*shallow, "mcmhs"], "unknown method 'mcmhs': did you mean mcmsh"),
+        ([*shallow, "nofit"], "unknown method 'nofit': known: bth, itq"),
+        ([*shallow, "mine"], "(a method in a file of your own: --plugin FILE)"),
         (
             ["run", "--methods", "lsh", "--datasets", "moving-digit"],
             "unknown dataset 'moving-digit': did you mean moving",
@@ -170,12 +174,15 @@ def test_run_report_evaluate_encode(call: Run, feature_folder: Path) -> None:
 def test_a_failed_run_is_a_row_with_its_reason(call: Run, feature_folder: Path, tmp_path: Path) -> None:
     plugin = tmp_path / "failing.py"
     plugin.write_text(
+        "import pathlib\n"
         "from bench.method import ShallowMethod\n"
         "class Failing(ShallowMethod):\n"
         '    """Fails."""\n'
         '    name, title = "failing", "Failing"\n'
         "    def directions(self, centred, random):\n"
-        '        raise RuntimeError("the\\nmethod gave up")\n'
+        f"        if not pathlib.Path({str(tmp_path / 'mended')!r}).exists():\n"
+        '            raise RuntimeError("the\\nmethod gave up")\n'
+        "        return random.normal(size=(32, 8))\n"
     )
     arguments = ["run", "--methods", "failing,lsh", "--bits", 8, "--datasets", feature_folder, "--plugin", plugin]
     status, output, error = call(*arguments)
@@ -186,16 +193,80 @@ def test_a_failed_run_is_a_row_with_its_reason(call: Run, feature_folder: Path, 
     record = json.loads((folder / "record.json").read_text())
     assert record["status"] == "failed"
     assert record["reason"] == "RuntimeError: the method gave up"
-    assert "in directions" in (folder / "traceback.txt").read_text()
+    trace = (folder / "traceback.txt").read_text()
+    assert "in directions" in trace
+    again = shlex.split(trace.splitlines()[-1])
+    assert again[-4:] == ["--plugin", str(plugin), "--device", "cpu" if not torch.cuda.is_available() else "cuda"]
     assert "the method gave up" in Path("reports/latest/report.md").read_text()
-    plugin.write_text(plugin.read_text().replace("raise RuntimeError", "return random.normal(size=(32, 8)); print"))
+    (tmp_path / "mended").touch()
     status, _, _ = call(*arguments, "--existing", "only-cached")
     assert status == 1
-    for name in [name for name in sys.modules if name.startswith("bench_plugin_")]:
-        del sys.modules[name]
+    assert call(*again[1:])[0] == 0
     status, _, error = call(*arguments, "--existing", "retry-failed")
     assert status == 0
+    assert "failing 8 bits seed 0: done, stored" in error
     assert "lsh 8 bits seed 0: done, stored" in error
+
+
+OWN = """from bench.method import ShallowMethod
+class Mine(ShallowMethod):
+    name, title = "mine", "Mine"
+    def directions(self, centred, random):
+        return random.normal(size=(32, 8)) + SHIFT
+"""
+
+
+def test_an_edited_method_of_a_file_runs_anew(call: Run, feature_folder: Path) -> None:
+    arguments = ["run", "--plugin", "mine.py", "--methods", "mine,lsh", "--bits", 8, "--datasets", feature_folder]
+    for source, stored in ((OWN, 0), (OWN, 2), (OWN.replace("SHIFT", "10.5"), 1), (OWN, 2)):
+        Path("mine.py").write_text(source.replace("SHIFT", "0"))
+        status, _, error = call(*arguments)
+        assert status == 0
+        assert error.count("done, stored") == stored
+    first, second = sorted(Path("results/runs/my-features/mine").glob("*/record.json"))
+    values = [json.loads(path.read_text()) for path in (first, second)]
+    assert (
+        values[0]["checksums"]["encoder/encoder.safetensors"] != values[1]["checksums"]["encoder/encoder.safetensors"]
+    )
+    assert all(re.fullmatch("1-[0-9a-f]{12}", record["spec"]["method_revision"]) for record in values)
+
+
+def test_what_is_no_network_is_a_reason(call: Run, feature_folder: Path) -> None:
+    Path("mine.py").write_text(OWN + "    def fit(self, features, context):\n        pass\n")
+    status, _, error = call(
+        "run", "--plugin", "mine.py", "--methods", "mine", "--bits", 8, "--datasets", feature_folder
+    )  # fmt: skip
+    assert status == 1
+    assert "fit of mine returned NoneType; expected an nn.Module" in error
+
+
+def test_runs_are_listed_in_an_order_for_people(call: Run, feature_folder: Path) -> None:
+    wanted = [("lsh", bits, seed) for bits in (4, 8, 16) for seed in (0, 1, 2)]
+    for method, bits, seed in reversed(wanted):
+        assert call("run", "--methods", method, "--bits", bits, "--seeds", seed, "--datasets", feature_folder)[0] == 0
+    rows = [line.split() for line in call("list", "runs")[1].splitlines()[2:]]
+    assert [(method, int(bits), int(seed)) for _, _, method, bits, seed, *_ in rows] == wanted
+
+
+def test_an_encoder_within_the_named_folder(call: Run, feature_folder: Path) -> None:
+    assert call("run", "--methods", "lsh", "--bits", 8, "--datasets", feature_folder)[0] == 0
+    (record,) = Path("results/runs").glob("*/*/*/record.json")
+    status, _, error = call("encode", "--encoder", record.parent, "--features", "x.npy", "--out", "y.npy")
+    assert status == 2
+    assert f"holds no encoder (no file encoder.json); name {record.parent / 'encoder'}" in error
+
+
+def test_an_encoder_of_a_method_that_is_not_known(call: Run, feature_folder: Path) -> None:
+    Path("mine.py").write_text(OWN.replace("SHIFT", "0"))
+    plugin = ("--plugin", "mine.py")
+    assert call("run", *plugin, "--methods", "mine", "--bits", 8, "--datasets", feature_folder)[0] == 0
+    (record,) = Path("results/runs").glob("*/*/*/record.json")
+    np.save("features.npy", h5py.File(feature_folder / "test_feats.h5")["feats"][:])
+    arguments = ["encode", "--encoder", record.parent / "encoder", "--features", "features.npy", "--out", "codes.npy"]
+    status, _, error = call(*arguments)
+    assert status == 2
+    assert "(a method in a file of your own: --plugin FILE)" in error
+    assert call(*arguments, *plugin)[0] == 0
 
 
 def test_sweep_file_and_options(call: Run, feature_folder: Path) -> None:
@@ -209,7 +280,7 @@ def test_sweep_file_and_options(call: Run, feature_folder: Path) -> None:
     Path("sweep.toml").write_text('method = ["itq"]\n')
     status, _, error = call("run", "sweep.toml")
     assert status == 2
-    assert "sweep.toml: method: extra inputs are not permitted" in error
+    assert "sweep.toml: method: unknown key; did you mean methods?" in error
 
 
 def test_data_check(call: Run, feature_folder: Path) -> None:

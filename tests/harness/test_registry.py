@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from bench import registry
 from bench.cli import main
 from bench.errors import InputError
-from bench.registry import Registry, load_registry
+from bench.plugin_files import code_digest, plugin_of
+from bench.registry import load_registry
+from bench.sweep import revision_of
 
 GOOD = '''
 import numpy as np
@@ -24,12 +27,8 @@ class Good(ShallowMethod):
 '''
 
 
-def errors(registry: Registry) -> str:
-    return "\n".join(f"{entry.origin}: {entry.error}" for entry in registry.broken)
-
-
 def test_built_in_plug_ins_are_found_and_none_is_broken() -> None:
-    registry = load_registry()
+    found = load_registry()
     expected = {
         "mcmsh",
         "mlp-mixer",
@@ -43,9 +42,9 @@ def test_built_in_plug_ins_are_found_and_none_is_broken() -> None:
         "random",
         "oracle",
     }
-    assert expected <= set(registry.methods)
-    assert "moving-digits" in registry.datasets
-    assert not registry.broken
+    assert expected <= set(found.methods)
+    assert "moving-digits" in found.datasets
+    assert not found.broken
 
 
 def test_a_file_and_a_folder(tmp_path: Path) -> None:
@@ -55,9 +54,7 @@ def test_a_file_and_a_folder(tmp_path: Path) -> None:
     (tmp_path / "package/__init__.py").write_text("from .inner import Good\n")
     (tmp_path / "package/inner.py").write_text(GOOD.format(name="two"))
     (tmp_path / "_ignored.py").write_text("raise RuntimeError")
-    registry = load_registry([tmp_path])
-    assert {"one", "two"} <= set(registry.methods)
-    assert not registry.broken
+    assert {"one", "two"} <= set(load_registry([tmp_path]).methods)
     assert "one" not in load_registry().methods
 
 
@@ -76,25 +73,73 @@ def test_a_file_and_a_folder(tmp_path: Path) -> None:
         (GOOD.replace("def directions", "def other").format(name="abstract"), "Good does not define directions"),
     ],
 )
-def test_a_broken_plug_in_is_listed_with_its_error(tmp_path: Path, content: str, error: str) -> None:
+def test_a_broken_file_that_is_named_is_refused_with_its_error(tmp_path: Path, content: str, error: str) -> None:
     (tmp_path / "broken.py").write_text(content)
     (tmp_path / "sound.py").write_text(GOOD.format(name="sound"))
-    registry = load_registry([tmp_path / "broken.py", tmp_path / "sound.py"])
-    assert error in errors(registry)
-    assert "broken.py" in errors(registry)
-    assert {"sound", "mcmsh"} <= set(registry.methods)
+    with pytest.raises(InputError) as refused:
+        load_registry([tmp_path / "sound.py", tmp_path / "broken.py"])
+    assert str(refused.value).startswith(f"--plugin {tmp_path / 'broken.py'}: ")
+    assert error in str(refused.value)
+    assert "\n" not in str(refused.value)
 
 
-def test_broken_plug_ins_stand_in_the_listing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "broken.py").write_text("raise RuntimeError('no luck')")
-    assert main(["list", "methods,datasets", "--plugin", str(tmp_path / "broken.py")]) == 0
+def test_what_is_extended_needs_no_name(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(
+        GOOD.replace('    name = "{name}"\n', "") + '\n\nclass Mine(Good):\n    name = "mine"\n'
+    )
+    assert "mine" in load_registry([tmp_path / "mine.py"]).methods
+
+
+def test_two_files_with_one_name(tmp_path: Path) -> None:
+    files = [tmp_path / "first.py", tmp_path / "second.py"]
+    for number, file in enumerate(files):
+        file.write_text(GOOD.format(name="mine") + f"        # {number}\n")
+    with pytest.raises(InputError, match=r"--plugin .*second\.py: 'mine' is already the name of .*first\.py"):
+        load_registry(files)
+    assert "mine" in load_registry([files[0], files[0]]).methods
+
+
+class BrokenEntry:
+    """An entry point of an installed package that does not load."""
+
+    value, dist = "elsewhere.mine", None
+
+    def load(self) -> None:
+        raise RuntimeError("no\nluck")
+
+
+def test_a_broken_package_is_listed_and_hides_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registry._installed.cache_clear()
+    monkeypatch.setattr(registry, "entry_points", lambda group: [BrokenEntry()])
+    try:
+        assert main(["list", "methods,datasets"]) == 0
+        with pytest.raises(
+            InputError, match=r"unknown method 'mine': .*elsewhere\.mine is broken: RuntimeError: no luck"
+        ):
+            load_registry().method("mine")
+    finally:
+        registry._installed.cache_clear()
     output = capsys.readouterr().out
     assert "RuntimeError: no luck" in output
     assert "mcmsh" in output
     assert "moving-digits" in output
 
 
-def test_an_unknown_name_that_a_broken_file_may_define(tmp_path: Path) -> None:
-    (tmp_path / "mine.py").write_text("raise RuntimeError('no luck')")
-    with pytest.raises(InputError, match=r"unknown method 'mine': .*mine\.py is broken: RuntimeError: no luck"):
-        load_registry([tmp_path / "mine.py"]).method("mine")
+def test_the_source_of_a_package_is_all_of_it(tmp_path: Path) -> None:
+    package = tmp_path / "package"
+    package.mkdir()
+    (package / "__init__.py").write_text("from .inner import Good\n")
+    (package / "inner.py").write_text(GOOD.format(name="mine"))
+    (package / "helper.py").write_text("SHIFT = 0\n")
+    first, same = (load_registry([tmp_path]).method("mine") for _ in range(2))
+    assert plugin_of(first) == package
+    (package / "helper.py").write_text("SHIFT = 1\n")
+    changed = load_registry([tmp_path]).method("mine")
+    assert first is same
+    assert code_digest(first) != code_digest(changed)
+    assert revision_of(first) == f"1-{code_digest(first)}"
+    lsh = load_registry().method("lsh")
+    assert plugin_of(lsh) is None
+    assert revision_of(lsh) == lsh.revision

@@ -57,12 +57,12 @@ def record_of(spec: RunSpec, status: Status = "done", reason: str | None = None,
     )
 
 
-def add(store: Store, spec: RunSpec, status: Status = "done", **changes: Any) -> StoredRun:
-    """Store a run with random codes of 12 videos and, if it is done, their metrics."""
+def add(store: Store, spec: RunSpec, status: Status = "done", codes_of: int = 0, **changes: Any) -> StoredRun:
+    """Store a run with random codes of 12 videos and, if it is done, their metrics; `codes_of` draws other codes."""
     record = record_of(spec, status, **changes)
     if status != "done":
         return store.write(record, lambda folder: None)
-    random = np.random.default_rng(spec.seed)
+    random = np.random.default_rng([spec.seed, codes_of])
     labels = np.eye(3, dtype=np.uint8)[np.arange(12) % 3]
     codes = StoredCodes(random.choice(np.array([-1, 1], dtype=np.int8), (12, 8)), labels, None, None)
     scores = {"paper": evaluate_codes(codes, "paper")}

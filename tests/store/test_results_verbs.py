@@ -2,12 +2,15 @@
 
 import re
 import shutil
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from bench.cli import main
-from bench.store import CODES, CONFLICTS, DAMAGED, RECORD, Store
+from bench.integrity import sha256
+from bench.store import CODES, CONFLICTS, DAMAGED, RECORD, Store, read_run, write_record
 from tests.store.conftest import add, everything, spec_of
 
 
@@ -62,7 +65,7 @@ def test_merge_copies_what_is_missing(store: Store, theirs: Store, capsys: pytes
 def test_merge_keeps_both_in_a_conflict_once(
     store: Store, theirs: Store, capsys: pytest.CaptureFixture[str]
 ) -> None:  # fmt: skip
-    mine, other = add(store, spec_of(), seconds=1.0), add(theirs, spec_of(), seconds=2.0)
+    mine, other = add(store, spec_of()), add(theirs, spec_of(), codes_of=1)
     kept = everything(mine.folder)
     for _ in range(2):
         assert main(["results", "merge", str(theirs.root), "--results", str(store.root)]) == 0
@@ -75,6 +78,35 @@ def test_merge_keeps_both_in_a_conflict_once(
         assert run.record == other.record
         assert everything(run.folder) == everything(other.folder)
     assert [run.record for run in store.runs()] == [mine.record]
+
+
+def test_merge_tells_other_measurements_from_other_codes(
+    store: Store, theirs: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mine, other = add(store, spec_of(), seconds=1.0), add(theirs, spec_of(), seconds=2.0)
+    # As on another machine: the same arrays, packed at another time.
+    arrays = dict(np.load(other.folder / CODES))
+    with zipfile.ZipFile(other.folder / CODES, "w", zipfile.ZIP_STORED) as file:
+        for name, array in arrays.items():
+            with file.open(zipfile.ZipInfo(f"{name}.npy", (1999, 1, 1, 0, 0, 0)), "w") as member:
+                np.lib.format.write_array(member, array)
+    checksums = other.record.checksums | {CODES: sha256(other.folder / CODES)}
+    assert checksums[CODES] != mine.record.checksums[CODES]
+    write_record(other.folder, other.record.model_copy(update={"checksums": checksums, "environment": {"cpu": "b"}}))
+    kept = everything(store.root)
+    assert main(["results", "merge", str(theirs.root), "--results", str(store.root)]) == 0
+    assert capsys.readouterr().out == f"{store.root}: same codes with other measurements 1\n"
+    assert everything(store.root) == kept
+    # Anything else that differs is a conflict: a loss, a metric, a file.
+    record = read_run(other.folder).record
+    write_record(other.folder, record.model_copy(update={"history": [{"epoch": 0, "loss": 1.0}]}))
+    assert main(["results", "merge", str(theirs.root), "--results", str(store.root)]) == 0
+    write_record(other.folder, record)
+    (other.folder / "encoder/weights").write_bytes(bytes(99) + b"1")
+    changed = checksums | {"encoder/weights": sha256(other.folder / "encoder/weights")}
+    write_record(other.folder, record.model_copy(update={"checksums": changed}))
+    assert main(["results", "merge", str(theirs.root), "--results", str(store.root)]) == 0
+    assert capsys.readouterr().out == f"{store.root}: conflict 1\n" * 2
 
 
 def test_merge_prefers_a_finished_run(store: Store, theirs: Store) -> None:
