@@ -1,7 +1,6 @@
 """A real Ray cluster of this machine: a head that does no runs, and nodes with one CPU each."""
 
 import importlib.util
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,22 +17,7 @@ from bench.store import Store
 from bench.sweep import PlannedRun, plan
 
 PLUGIN = Path(__file__).with_name("plugin.py")
-FAULTS: Counter[str] = Counter()
-"""Injected and survived, by kind."""
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
-
-
-def survived(kind: str, count: int = 1) -> None:
-    """Count faults that did no harm; they are shown at the end of the tests."""
-    FAULTS[kind] += count
-
-
-@pytest.hookimpl
-def pytest_terminal_summary(terminalreporter: Any) -> None:
-    if FAULTS:
-        terminalreporter.section("faults injected on a cluster and survived")
-        for kind, count in sorted(FAULTS.items()):
-            terminalreporter.write_line(f"{count:5}  {kind}")
 
 
 class Nodes:

@@ -14,8 +14,9 @@ import pytest
 from bench.context import Stopped
 from bench.errors import InputError
 from bench.store import Store, StoredRun
-from tests.cluster.conftest import Nodes, here, on_cluster, planned, survived
+from tests.cluster.conftest import Nodes, here, on_cluster, planned
 from tests.cluster.plugin import SIZES
+from tests.conftest import survived
 from tests.running.conftest import records
 
 EPOCHS = 5
