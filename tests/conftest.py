@@ -52,8 +52,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    folder = tmp_path_factory.getbasetemp()
+    # Processes that run the tests together share it, and with it the kernels that one of them has compiled.
+    shared = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("VHBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("VHBENCH_CACHE", str(shared / "cache"))
         yield
 
 
