@@ -7,6 +7,8 @@ from pathlib import Path
 from bench.errors import InputError
 from bench.integrity import RECORD
 from bench.integrity_swap import is_leftover, look_through, remove
+from bench.leases import leftovers
+from bench.running.queue import LEASES
 from bench.store import DAMAGED, TRAINING, Store, read_run
 
 
@@ -40,6 +42,8 @@ def _candidates(root: Path) -> Iterator[tuple[Path, str]]:
     for path in found.hidden:
         if is_leftover(path) and path.name.split(".")[1] not in absent:
             yield path, "leftover of a process that ended"
+    for path in leftovers(root / LEASES):
+        yield path, "leftover of a process that ended"
     for path in (root / TRAINING).glob("*/*/*"):
         run = root / path.relative_to(root / TRAINING)
         if (run / RECORD).is_file() and not _goes_on(run):

@@ -6,6 +6,7 @@ here and is dead. A lease is bound to its file's inode: an owner that slept thro
 can neither renew nor release another's.
 """
 
+import errno
 import json
 import os
 import socket
@@ -24,6 +25,8 @@ import psutil
 # Network file systems may show a file's old times for a minute.
 SECONDS = 180.0
 BEATS = 10
+WITHOUT_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
+"""What file systems answer that have no hard links."""
 
 
 @dataclass(frozen=True)
@@ -116,9 +119,31 @@ class Leases:
         return sorted(path.name for path in self.folder.glob("[!.]*"))
 
     def _create(self, path: Path) -> Lease | None:
+        if path.exists():
+            return None
+        # Signed before it can be seen: whenever its owner is killed, others know whose it was.
+        beside = _beside(path)
+        descriptor = _new_file(beside)
         try:
+            os.write(descriptor, json.dumps(this_process()).encode())
             # Of all who try, on all machines, one succeeds.
-            descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)
+            os.link(beside, path)
+        except (FileExistsError, FileNotFoundError):
+            os.close(descriptor)
+            return None
+        except OSError as error:
+            os.close(descriptor)
+            if error.errno not in WITHOUT_LINKS:
+                raise
+            return self._create_in_place(path)
+        finally:
+            beside.unlink(missing_ok=True)
+        return Lease(path, descriptor, self.seconds / BEATS)
+
+    def _create_in_place(self, path: Path) -> Lease | None:
+        """As `_create`, without hard links: who is killed between the two steps leaves a lease that must run out."""
+        try:
+            descriptor = _new_file(path)
         except FileExistsError:
             return None
         lease = Lease(path, descriptor, self.seconds / BEATS)
@@ -137,7 +162,7 @@ class Leases:
             # Released this moment: the next try will tell.
             return False
         except ValueError:
-            # Taken this moment, and not signed yet.
+            # Not signed yet, on a file system without links.
             owner = {}
         life = (state.st_ino, state.st_mtime_ns)
         known, since = self._seen.get(path.name, (None, 0.0))
@@ -149,7 +174,7 @@ class Leases:
 
 def _set_aside(path: Path, life: tuple[int, int]) -> bool:
     """Take an abandoned lease's file away, unless it is no longer the one that was judged."""
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    aside = _beside(path)
     try:
         path.rename(aside)
     except FileNotFoundError:
@@ -163,6 +188,28 @@ def _set_aside(path: Path, life: tuple[int, int]) -> bool:
         return False
     aside.unlink()
     return True
+
+
+def leftovers(folder: Path) -> list[Path]:
+    """Files of a folder of leases that are no leases, and that no living process of this machine is about to use."""
+    return [path for path in sorted(folder.glob(".*")) if not _is_in_use(path)]
+
+
+def _is_in_use(path: Path) -> bool:
+    try:
+        owner = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(owner, dict) and not is_dead(owner)
+
+
+def _beside(path: Path) -> Path:
+    """A name for a file that is there for a moment."""
+    return path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+
+
+def _new_file(path: Path) -> int:
+    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)
 
 
 def this_process() -> dict[str, Any]:

@@ -8,6 +8,9 @@ from typing import Any
 
 # Before OpenMP is loaded: spinning threads of tests on a shared machine starve each other.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Processes that run the tests together share the cores: with more threads each would wait for the others'.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import h5py
 import numpy as np
@@ -22,6 +25,20 @@ FRAMES, DIMENSIONS, CLASSES = 25, 32, 3
 GOLDEN = Path(__file__).parent / "golden"
 FAULTS: Counter[str] = Counter()
 """Injected and survived, by kind."""
+LONGEST = ("cluster", "running", "harness", "training", "hostile", "report", "paper")
+"""Folders whose files take longest: begun first, they do not keep one process busy while the others have no more."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """One process more than there are cores, since many tests wait for processes of their own."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The files of the folders that take longest come first."""
+    ranks = {folder: number for number, folder in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.parent.name, len(ranks)))
 
 
 def survived(kind: str, count: int = 1) -> None:

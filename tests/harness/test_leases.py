@@ -1,5 +1,6 @@
 """Leases: one owner at a time, none that outlives its owner, no clock compared between machines."""
 
+import errno
 import json
 import os
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 from bench import leases
 from bench.leases import Lease, Leases, is_dead, this_process
+from tests.conftest import survived
 
 
 class Clock:
@@ -89,6 +91,64 @@ def test_a_dead_process_of_this_machine_holds_nothing(tmp_path: Path) -> None:
     lease = Leases(tmp_path).take("a")
     assert lease is not None
     lease.release()
+
+
+DIES = """
+import os, sys
+from pathlib import Path
+from bench.leases import Leases
+left = int(sys.argv[2])
+def die(event, arguments):
+    global left
+    if event in {"open", "os.link", "os.remove"} and sys.argv[1] in str(arguments):
+        left -= 1
+        if not left:
+            os._exit(9)
+sys.addaudithook(die)
+assert Leases(Path(sys.argv[1])).take("a")
+"""
+
+
+def test_whenever_a_process_dies_that_takes_a_lease_others_have_it_at_once(tmp_path: Path) -> None:
+    died = 0
+    for step in range(1, 20):
+        folder = tmp_path / str(step)
+        done = subprocess.run([sys.executable, "-c", DIES, str(folder), str(step)], check=False)
+        lease = Leases(folder).take("a")
+        assert lease is not None, step
+        lease.release()
+        if done.returncode == 0:
+            break
+        died += 1
+        for path in leases.leftovers(folder):
+            path.unlink()
+        assert list(folder.iterdir()) == []
+    # Before the file is made, signed and shown, and before its other name goes.
+    assert died >= 3
+    survived("processes that die while they take a lease", died)
+
+
+def test_file_systems_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", refuse)
+    lease = Leases(tmp_path).take("a")
+    assert lease is not None
+    assert Leases(tmp_path).holder("a") == this_process()
+    assert Leases(tmp_path).take("a") is None
+    lease.release()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_only_what_nobody_uses_is_left_over(tmp_path: Path) -> None:
+    here = this_process()
+    owners = {"ours": here, "dead": here | {"started": 0}, "elsewhere": here | {"host": "another"}}
+    for name, owner in owners.items():
+        (tmp_path / f".a.{name}").write_text(json.dumps(owner))
+    (tmp_path / ".a.empty").touch()
+    (tmp_path / "a").write_text(json.dumps(owners["dead"]))
+    assert [path.name for path in leases.leftovers(tmp_path)] == [".a.dead", ".a.empty"]
 
 
 def test_who_is_dead() -> None:

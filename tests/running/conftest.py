@@ -89,6 +89,14 @@ class Bench:
         self._ours.close()
 
 
+def bench_run(
+    context: ForkServerContext, features: Path, results: Path, *arguments: object, **environment: str
+) -> Bench:
+    """`bench run` on the toy dataset with the plug-in."""
+    call = ["run", "--datasets", features, "--plugin", PLUGIN, "--results", results, "--device", "cpu", *arguments]
+    return Bench(context, [str(part) for part in call], environment)
+
+
 Start = Callable[..., Bench]
 
 
@@ -98,9 +106,8 @@ def start(starter: ForkServerContext, features: Path, tmp_path: Path) -> Iterato
     started: list[Bench] = []
 
     def begin(*arguments: object, results: str = "results", **environment: str) -> Bench:
-        call = ["run", "--datasets", features, "--plugin", PLUGIN, "--results", tmp_path / results]
-        call += ["--report", tmp_path / f"{results}-report-{len(started)}", "--device", "cpu", *arguments]
-        started.append(Bench(starter, [str(part) for part in call], environment))
+        report = ("--report", tmp_path / f"{results}-report-{len(started)}")
+        started.append(bench_run(starter, features, tmp_path / results, *report, *arguments, **environment))
         return started[-1]
 
     yield begin

@@ -3,6 +3,7 @@
 import os
 import random
 from collections import Counter
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from bench.leases import Leases, this_process
 from bench.running.queue import LEASES, MEASURING, RunQueue, alone
 from bench.store import Store
 from tests.conftest import survived
-from tests.running.conftest import Start, planned, records, runner
+from tests.running.conftest import Start, bench_run, planned, records, runner
 
-KILLS = int(os.environ.get("VHBENCH_KILLS", "12"))
+KILLS = int(os.environ.get("VHBENCH_KILLS", "36"))
 SWEEP = ("--methods", "steady", "--bits", "8,16", "--seeds", "0,1", "--set", "steady.epochs=25", "--set",
          "steady.batch_size=4")  # fmt: skip
 ALL = ("--shard", "1/1")
@@ -23,9 +24,12 @@ ALL = ("--shard", "1/1")
 
 
 @pytest.fixture(scope="module")
-def undisturbed() -> dict[str, Any]:
-    """What a sweep leaves that nothing disturbs; filled by the first test."""
-    return {}
+def undisturbed(starter: ForkServerContext, features: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a sweep leaves that nothing disturbs."""
+    results = tmp_path_factory.mktemp("undisturbed")
+    status, said = bench_run(starter, features, results, *SWEEP, *ALL).end()
+    assert status == 0, said
+    return records(results)
 
 
 def test_two_at_once_do_every_run_once(start: Start, tmp_path: Path, undisturbed: dict[str, Any]) -> None:
@@ -36,8 +40,8 @@ def test_two_at_once_do_every_run_once(start: Start, tmp_path: Path, undisturbed
         assert status == 0, said
     done = [line.split() for line in trained.read_text().splitlines()]
     assert sorted((bits, seed) for bits, seed, _ in done) == [("16", "0"), ("16", "1"), ("8", "0"), ("8", "1")]
-    undisturbed.update(records(tmp_path / "results"))
     assert len(undisturbed) == 4
+    assert records(tmp_path / "results") == undisturbed
     assert not list((tmp_path / "results" / LEASES).iterdir())
     survived("sweeps that share their results with another")
 

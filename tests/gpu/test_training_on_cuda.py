@@ -1,0 +1,143 @@
+"""Training on a CUDA device: the same codes every time, wherever features live, cut off or not, here or apart."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from bench.context import FitContext
+from bench.data.dataset import Dataset, Split
+from bench.data.features import ConcatenatedFeatures
+from bench.encoder import Encoder
+from bench.fitting import fit_method, resolve_parameters
+from bench.registry import load_registry
+from bench.runner import Runner
+from bench.running.apart import Isolation
+from bench.store import Store
+from bench.sweep import plan
+from bench.training import residency
+from bench.training.states import TrainingStates
+from tests.gpu.conftest import CUDA
+from tests.training.test_states import CutAfter, CutError
+
+QUICK: dict[str, Any] = {"epochs": 3, "batch_size": 16, "anchors": 6, "hidden": 32}
+METHODS = ("mcmsh", "mlp-mixer", "bth")
+PRECISIONS = ("float32", "bfloat16")
+
+
+def fitted(method: str, data: Dataset, said: list[str] | None = None, **more: Any) -> Encoder:
+    """An encoder trained on the device."""
+    context = {name: more.pop(name) for name in ("states", "progress") if name in more}
+    found = load_registry().method(method)
+    resolved = resolve_parameters(found, data.summary, {}, QUICK | more)
+    heard = list[str]() if said is None else said
+    return fit_method(found(16, resolved), data, FitContext(0, CUDA, say=heard.append, **context))
+
+
+def weights(encoder: Encoder) -> dict[str, NDArray[Any]]:
+    return {name: value.cpu().numpy() for name, value in encoder.module.state_dict().items()}
+
+
+def require_equal(first: Encoder, second: Encoder) -> None:
+    one, other = weights(first), weights(second)
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, other[name], err_msg=name)
+    assert first.history == second.history
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("method", METHODS)
+def test_same_seed_same_weights(method: str, precision: str, tiny: Dataset) -> None:
+    first = fitted(method, tiny, precision=precision)
+    assert first.device.type == "cuda"
+    require_equal(first, fitted(method, tiny, precision=precision))
+
+
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("method", METHODS)
+def test_every_place_of_the_features_gives_the_same_weights(
+    method: str, precision: str, tiny: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streamed = Dataset(
+        tiny.summary, Split(ConcatenatedFeatures([tiny.train.features])), tiny.query, tiny.gallery, tiny.class_names
+    )
+    found = {}
+    for place, device, memory in (("on the device", 2**40, 0), ("in memory", 0, 2**40), ("from their file", 0, 0)):
+        monkeypatch.setattr(residency, "free_on_device", lambda _, free=device: free)
+        monkeypatch.setattr(residency, "free_memory", lambda free=memory: free)
+        monkeypatch.setattr("bench.training.loader.RESIDENTS", residency.Residents())
+        said: list[str] = []
+        found[place] = fitted(method, streamed, said, precision=precision)
+        assert any(place in line for line in said), said
+    require_equal(found["on the device"], found["in memory"])
+    require_equal(found["on the device"], found["from their file"])
+
+
+@pytest.mark.parametrize(("method", "share"), [("mcmsh", 0.25), ("bth", 0.0)])
+def test_resumes_to_the_same_weights(method: str, share: float, tiny: Dataset, tmp_path: Path) -> None:
+    whole = CutAfter()
+    undisturbed = fitted(method, tiny, progress=whole, validation_share=share)
+    for step in (2, whole.steps // 2 + 1, whole.steps):
+        states = TrainingStates(tmp_path / str(step), seconds=0)
+        with pytest.raises(CutError):
+            fitted(method, tiny, states=states, progress=CutAfter(step), validation_share=share)
+        rest = CutAfter()
+        require_equal(undisturbed, fitted(method, tiny, states=states, progress=rest, validation_share=share))
+        assert rest.steps + step <= whole.steps + 3
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_the_device_learns_what_the_processor_learns(method: str, tiny: Dataset) -> None:
+    """Other dropout numbers and roundings: losses alike, not equal."""
+    found = load_registry().method(method)
+    resolved = resolve_parameters(found, tiny.summary, {}, QUICK)
+    there, here = fitted(method, tiny), fit_method(found(16, resolved), tiny, FitContext(0))
+    for one, other in zip(there.history, here.history, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=0.05)
+
+
+def test_runs_in_processes_of_their_own_give_the_same_codes(feature_folder: Path, tmp_path: Path) -> None:
+    """Two at a time share the device; the process that forks them has not touched it."""
+    wanted = plan(
+        load_registry(),
+        methods=["mcmsh", "bth"],
+        datasets=[str(feature_folder)],
+        bits=[8],
+        seeds=[0],
+        parameters=dict.fromkeys(("mcmsh", "bth"), QUICK),
+    )
+    here = Runner(Store(tmp_path / "here"), CUDA).run(wanted)
+    apart = Runner(Store(tmp_path / "apart"), CUDA, isolation=Isolation(jobs=2, threads=1)).run(wanted)
+    for one, other in zip(here, apart, strict=True):
+        assert one.record.status == other.record.status == "done", (one.record.reason, other.record.reason)
+        assert one.record.environment["device"] == torch.cuda.get_device_name(CUDA)
+        assert one.record.checksums["codes.npz"] == other.record.checksums["codes.npz"]
+
+
+def test_a_run_that_asks_for_too_much_of_the_device_is_a_row(feature_folder: Path, tmp_path: Path) -> None:
+    def done(hidden: int) -> Any:
+        wanted = plan(
+            load_registry(),
+            methods=["mlp-mixer"],
+            datasets=[str(feature_folder)],
+            bits=[8],
+            seeds=[0],
+            parameters={"mlp-mixer": {**QUICK, "hidden": hidden}},
+        )
+        (run,) = Runner(Store(tmp_path / "runs"), CUDA).run(wanted)
+        return run.record
+
+    _, total = torch.cuda.mem_get_info(CUDA)
+    torch.cuda.set_per_process_memory_fraction(2**28 / total)
+    try:
+        # Matrices of 256 MiB.
+        failed = done(2**13)
+        assert failed.status == "failed"
+        assert "OutOfMemoryError: CUDA out of memory" in str(failed.reason)
+        # What the failed run held is free again.
+        assert done(32).status == "done"
+    finally:
+        torch.cuda.set_per_process_memory_fraction(1.0)
