@@ -137,7 +137,8 @@ class Leases:
                 raise
             return self._create_in_place(path)
         finally:
-            beside.unlink(missing_ok=True)
+            with suppress(OSError):  # it would do no harm
+                beside.unlink()
         return Lease(path, descriptor, self.seconds / BEATS)
 
     def _create_in_place(self, path: Path) -> Lease | None:

@@ -54,11 +54,24 @@ class _Eager:
         self._network, self._dtype = network, dtype
         tensors = [*network.parameters(), *network.buffers()]
         self._device = tensors[0].device if tensors else torch.device("cpu")
+        self._staged: Tensor | None = None
 
     def __call__(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
-            videos = torch.from_numpy(block).to(self._device, self._dtype)
+            videos = self._stage(torch.from_numpy(block)).to(self._device, non_blocking=True).to(self._dtype)
             return self._run(videos).float().cpu().numpy()
+
+    def _stage(self, videos: Tensor) -> Tensor:
+        """The videos in memory from which a GPU copies by itself, which is several times faster than from any other.
+
+        It is used again for the next block: its copy is done when the outputs of this one are here.
+        """
+        if self._device.type == "cpu":
+            return videos
+        if self._staged is None or self._staged.shape[1:] != videos.shape[1:]:
+            self._staged = torch.empty(CHUNK, *videos.shape[1:], pin_memory=True)
+        staged = self._staged[: len(videos)]
+        return staged.copy_(videos)
 
     def _run(self, videos: Tensor) -> Tensor:
         relaxed: Tensor = self._network(videos)

@@ -1,7 +1,8 @@
 """The counts of `counting.count_block` on a CUDA device, by PyTorch; they are integers, so every score stays the same.
 
 Distances come from a product of ±1 matrices: two codes of B bits that differ in d have the product B - 2 d. Sums of up
-to 2,048 units are exact in half precision, whatever the order of addition.
+to 2,048 units are exact in half precision, whatever the order of addition. Pairs are counted by 2 d, plus 1 where they
+are relevant, for so many queries at a time as PyTorch keeps the counts of in the multiprocessors' own memory.
 """
 
 import importlib
@@ -24,6 +25,8 @@ ELEMENTS = 1 << 25
 FEWEST_ELEMENTS = 1 << 16
 # Device memory that one element takes, all scratch arrays together.
 ELEMENT_BYTES = 32
+# Of counts of eight bytes that PyTorch's `bincount` keeps in shared memory; more are added up in global memory, slowly.
+SHARED_COUNTS = 48 * 1024 // 8 - 1
 
 
 def find_device(pairs: int) -> str | None:
@@ -94,18 +97,24 @@ class DeviceCounter:
         size, rows, items = self._bits + 1, stop - start, self._problem.gallery.shape[1]
         queries = self._signs(self._move(self._problem.queries[start:stop]))
         columns, query_members = self._query_labels(start, stop)
-        first_cell = torch.arange(rows, device=self._device, dtype=torch.int32)[:, None] * size
-        totals = torch.zeros(rows * size, dtype=torch.int64, device=self._device)
-        relevants = torch.zeros_like(totals)
+        cells = 2 * size
+        group = max(1, min(rows, SHARED_COUNTS // cells))
+        # Also of bits that fill up the last byte, which all codes share.
+        origin = torch.arange(rows, device=self._device, dtype=torch.int32)[:, None] % group * cells + queries.shape[1]
+        counts = torch.zeros(rows * cells, dtype=torch.int64, device=self._device)
         tile = max(1, self._elements // max(rows, queries.shape[1], query_members.shape[1]))
         for first in range(0, items, tile):
             last = min(first + tile, items)
             product = queries @ self._signs(self._gallery[first:last]).T
-            cells = ((queries.shape[1] - product.to(torch.int32)) >> 1) + first_cell
             shared = query_members @ self._gallery_members(first, last, columns, query_members.shape[1]).T
-            totals += torch.bincount(cells.reshape(-1), minlength=rows * size)
-            relevants += torch.bincount(cells[shared > 0], minlength=rows * size)
-        return Counts(*(c.to(torch.int32).cpu().numpy().reshape(rows, size) for c in (totals, relevants)))
+            places = origin - product.to(torch.int32) + (shared > 0)
+            for low in range(0, rows, group):
+                part = places[low : low + group]
+                counts[low * cells : (low + group) * cells] += torch.bincount(
+                    part.reshape(-1), minlength=len(part) * cells
+                )
+        by_relevance = counts.to(torch.int32).cpu().numpy().reshape(rows, size, 2)
+        return Counts(by_relevance.sum(axis=2, dtype=np.int32), np.ascontiguousarray(by_relevance[:, :, 1]))
 
     def _query_labels(self, start: int, stop: int) -> tuple[Any, Any]:
         """The column that each class has for this block (or -1), and the queries' labels in these columns."""
