@@ -1,6 +1,7 @@
 """The paper's figure of feature distributions: the same videos with and without the L/M/S-RD modules, by t-SNE."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -117,7 +118,7 @@ def embedding_plot(results: Results, data: Dataset, registry: Registry) -> Plot 
         f"{runs[EMBEDDING.rows[0].label].record.spec.seed}; t-SNE with seed {SEED} and the same videos for both. "
         "Distances between groups in such a picture mean little; the share over a panel is computed before it."
     )
-    return Plot("embedding", caption, _draw(frame), frame)
+    return Plot("embedding", caption, partial(_draw, frame), frame)
 
 
 def _draw(frame: pd.DataFrame) -> Figure:

@@ -2,6 +2,7 @@
 
 import textwrap
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -72,7 +73,7 @@ def retrieval_plot(results: Results, data: Dataset) -> Plot | None:
         f"{MARKS[False]} shares none. Queries were chosen by class, not by their results; equal distances keep the "
         f"order of the gallery{itself}"
     )
-    return Plot("retrieval", f"{caption}.", _draw(frame, data), frame)
+    return Plot("retrieval", f"{caption}.", partial(_draw, frame, data), frame)
 
 
 def _classes(data: Dataset, split: Split, video: int) -> str:

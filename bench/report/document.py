@@ -1,7 +1,7 @@
 """`report.md`: what was compared, how to read it, then quality, cost and training for every dataset."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
@@ -84,7 +84,7 @@ class Document:
 
 
 def compose(runs: Sequence[ReportRun]) -> Document:
-    """The whole report. Plots must be drawn within `plots.settings()`."""
+    """The whole report. Its plots must be drawn within `plots.settings()`."""
     document = Document()
     datasets = datasets_of(runs)
     styles = assign(methods_of(runs), bounds_of(runs))
@@ -95,8 +95,9 @@ def compose(runs: Sequence[ReportRun]) -> Document:
         _dataset(document, group, styles)
         data = group[0].record.dataset
         if data.stand_in:  # pictures travel without their captions
-            for plot in document.plots[earlier:]:
-                plots.banner(plot.figure, stand_in_phrase(data))
+            document.plots[earlier:] = [
+                replace(plot, banner=stand_in_phrase(data)) for plot in document.plots[earlier:]
+            ]
     missing = problems.table(runs)
     if missing is not None:
         document.add("## Runs without a result")

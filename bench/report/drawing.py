@@ -41,8 +41,12 @@ def _draw_number(number: int) -> tuple[str, bytes]:
 
 def _draw(plot: Plot) -> tuple[str, bytes]:
     text, image = io.StringIO(), io.BytesIO()
+    layout = plot.figure.get_layout_engine()
+    if layout is not None:
+        # Settled once for both formats: with a layout to settle, each would be drawn twice.
+        layout.execute(plot.figure)
+        plot.figure.set_layout_engine(None)
     # Without a date and the library's version, equal results give equal bytes.
     plot.figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    plot.figure.set_layout_engine("none")  # the first format settles the layout, slowly, for both
     plot.figure.savefig(image, format="png", dpi=DPI, metadata={"Software": None})
     return text.getvalue(), image.getvalue()

@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, TypeVar
 
 import matplotlib as mpl
@@ -33,8 +34,21 @@ class Plot:
 
     name: str
     caption: str
-    figure: Figure
+    make: Callable[[], Figure]
+    """Makes the figure: where it is drawn, which may be another process."""
     frame: pd.DataFrame
+    banner: str = ""
+    """A line above all panels."""
+
+    @cached_property
+    def figure(self) -> Figure:
+        """The figure; to be asked for within `settings()`."""
+        figure = self.make()
+        if self.banner:
+            width, height = figure.get_size_inches()
+            figure.set_size_inches(width, height + LEGEND_LINE)
+            figure.suptitle(escape.plot(self.banner, 100), fontsize=8.5, fontweight="bold")
+        return figure
 
 
 def map_at_k(name: str, title: str, scores: pd.DataFrame, styles: dict[str, Style]) -> Plot:
@@ -48,9 +62,11 @@ def map_at_k(name: str, title: str, scores: pd.DataFrame, styles: dict[str, Styl
         axes.set_title(f"{bits} bits")
         _exact_ticks(axes, ks, log=_crowded(ks))
 
-    figure = panels(sorted(scores["bits"].unique()), draw, "retrieved videos k", "mAP@k", share_y=True)
-    method_legend(figure, scores, styles)
-    return finished(name, f"mAP@k on {title}, by code length", figure, scores)
+    def make() -> Figure:
+        figure = panels(sorted(scores["bits"].unique()), draw, "retrieved videos k", "mAP@k", share_y=True)
+        return with_methods(figure, scores, styles)
+
+    return finished(name, f"mAP@k on {title}, by code length", make, scores)
 
 
 def map_by_bits(name: str, title: str, scores: pd.DataFrame, styles: dict[str, Style]) -> Plot:
@@ -66,9 +82,11 @@ def map_by_bits(name: str, title: str, scores: pd.DataFrame, styles: dict[str, S
         axes.set_title(f"k = {k}")
         _exact_ticks(axes, lengths, log=True)
 
-    figure = panels(ks, draw, "code length (bits)", "mAP@k", share_y=True)
-    method_legend(figure, shown, styles)
-    return finished(name, f"mAP@k on {title}, against code length", figure, shown)
+    def make() -> Figure:
+        figure = panels(ks, draw, "code length (bits)", "mAP@k", share_y=True)
+        return with_methods(figure, shown, styles)
+
+    return finished(name, f"mAP@k on {title}, against code length", make, shown)
 
 
 def precision_recall(name: str, title: str, curves: pd.DataFrame, styles: dict[str, Style]) -> Plot:
@@ -87,10 +105,12 @@ def precision_recall(name: str, title: str, curves: pd.DataFrame, styles: dict[s
         axes.set_xlim(-0.02, 1.02)
         axes.set_ylim(-0.02, 1.02)
 
-    figure = panels(sorted(curves["bits"].unique()), draw, "recall", "precision", share_y=True)
-    method_legend(figure, curves, styles)
+    def make() -> Figure:
+        figure = panels(sorted(curves["bits"].unique()), draw, "recall", "precision", share_y=True)
+        return with_methods(figure, curves, styles)
+
     caption = f"Precision and recall on {title}, within Hamming distance 0, 1, 2 … of the query"
-    return finished(name, caption, figure, curves)
+    return finished(name, caption, make, curves)
 
 
 def training_loss(name: str, title: str, losses: pd.DataFrame, styles: dict[str, Style]) -> Plot:
@@ -111,23 +131,18 @@ def training_loss(name: str, title: str, losses: pd.DataFrame, styles: dict[str,
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
         axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
 
-    figure = panels(methods_in(losses), draw, "epoch", "training loss", share_y=False)
-    handles = [Line2D([], [], color=NEUTRAL, linestyle=patterns[bits]) for bits in lengths]
-    legend(figure, handles, [f"{bits} bits" for bits in lengths], _seeds(losses))
-    return finished(name, f"Training loss on {title}", figure, losses)
+    def make() -> Figure:
+        handles = [Line2D([], [], color=NEUTRAL, linestyle=patterns[bits]) for bits in lengths]
+        figure = panels(methods_in(losses), draw, "epoch", "training loss", share_y=False)
+        return with_legend(figure, handles, [f"{bits} bits" for bits in lengths], _seeds(losses))
+
+    return finished(name, f"Training loss on {title}", make, losses)
 
 
-def finished(name: str, caption: str, figure: Figure, frame: pd.DataFrame) -> Plot:
+def finished(name: str, caption: str, make: Callable[[], Figure], frame: pd.DataFrame) -> Plot:
     """A plot whose caption says over how many seeds it is a mean."""
     seeds = _seeds(frame)
-    return Plot(name, f"{caption}; {seeds}." if seeds else f"{caption}.", figure, frame)
-
-
-def banner(figure: Figure, text: str) -> None:
-    """A line above all panels, with room made for it."""
-    width, height = figure.get_size_inches()
-    figure.set_size_inches(width, height + LEGEND_LINE)
-    figure.suptitle(escape.plot(text, 100), fontsize=8.5, fontweight="bold")
+    return Plot(name, f"{caption}; {seeds}." if seeds else f"{caption}.", make, frame)
 
 
 def panels(
@@ -204,8 +219,8 @@ def _seeds(frame: pd.DataFrame) -> str:
     return f"mean ± standard deviation over {count} seeds"
 
 
-def method_legend(figure: Figure, frame: pd.DataFrame, styles: dict[str, Style], lines: bool = True) -> None:
-    """A legend of the methods in `frame`, below all panels."""
+def with_methods(figure: Figure, frame: pd.DataFrame, styles: dict[str, Style], lines: bool = True) -> Figure:
+    """The figure with a legend of the methods in `frame`, below all panels."""
     methods = methods_in(frame)
     handles = [
         Line2D([], [], linestyle=styles[method].line if lines else "none", **look(styles[method]))
@@ -214,11 +229,11 @@ def method_legend(figure: Figure, frame: pd.DataFrame, styles: dict[str, Style],
     labels = [escape.plot(method, 44) for method in methods]
     if len(set(labels)) < len(labels):  # variants often differ near their ends
         labels = [escape.plot(method, 88) for method in methods]
-    legend(figure, handles, labels, _seeds(frame))
+    return with_legend(figure, handles, labels, _seeds(frame))
 
 
-def legend(figure: Figure, handles: Sequence[Line2D], labels: Sequence[str], title: str) -> None:
-    """One legend for all panels, below them, with room made for its lines."""
+def with_legend(figure: Figure, handles: Sequence[Line2D], labels: Sequence[str], title: str) -> Figure:
+    """The figure with one legend for all panels, below them, with room made for its lines."""
     width, height = figure.get_size_inches()
     longest = max(map(len, labels))
     columns = max(1, min(len(labels), int(width / (0.075 * longest + 0.6))))
@@ -236,6 +251,7 @@ def legend(figure: Figure, handles: Sequence[Line2D], labels: Sequence[str], tit
         handlelength=2.6,
         columnspacing=1.4,
     )
+    return figure
 
 
 @contextmanager

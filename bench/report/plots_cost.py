@@ -6,12 +6,13 @@ import textwrap
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from bench.profile.roofline import attainable_rate
 from bench.report import escape
 from bench.report.pareto import pareto_front
-from bench.report.plots import NEUTRAL, PLAIN, Plot, finished, look, method_legend, methods_in, panels
+from bench.report.plots import NEUTRAL, PLAIN, Plot, finished, look, methods_in, panels, with_methods
 from bench.report.quality import select
 from bench.report.style import Style
 
@@ -53,10 +54,12 @@ def throughput(name: str, title: str, times: pd.DataFrame, styles: dict[str, Sty
         axes.set_yscale("log")
         _plain_ticks(axes)
 
-    figure = panels(_settings(shown), draw, "batch size", "videos/s", share_y=True)
-    method_legend(figure, shown, styles)
+    def make() -> Figure:
+        figure = panels(_settings(shown), draw, "batch size", "videos/s", share_y=True)
+        return with_methods(figure, shown, styles)
+
     caption = f"Throughput of encoding {title}, against batch size, on {shown['machine'].iloc[0]}{_hidden(shown)}"
-    return finished(name, caption, figure, shown)
+    return finished(name, caption, make, shown)
 
 
 def roofline(name: str, title: str, times: pd.DataFrame, styles: dict[str, Style]) -> Plot:
@@ -80,13 +83,15 @@ def roofline(name: str, title: str, times: pd.DataFrame, styles: dict[str, Style
         axes.set_yscale("log")
         _plain_ticks(axes)
 
-    figure = panels(_settings(shown), draw, "multiply-adds per byte moved", "10⁹ multiply-adds/s", share_y=True)
-    method_legend(figure, shown, styles, lines=False)
+    def make() -> Figure:
+        figure = panels(_settings(shown), draw, "multiply-adds per byte moved", "10⁹ multiply-adds/s", share_y=True)
+        return with_methods(figure, shown, styles, lines=False)
+
     caption = (
         f"Roofline of encoding {title} at the best batch size, on {shown['machine'].iloc[0]} (line: what the measured "
         f"rates of matrix products and memory copies allow){_hidden(shown)}"
     )
-    return finished(name, caption, figure, shown)
+    return finished(name, caption, make, shown)
 
 
 def time_by_part(name: str, title: str, parts: pd.DataFrame, styles: dict[str, Style]) -> Plot:
@@ -106,12 +111,14 @@ def time_by_part(name: str, title: str, parts: pd.DataFrame, styles: dict[str, S
         axes.tick_params(axis="y", labelsize=6)
         axes.grid(visible=False, axis="y")
 
-    figure = panels(list(alike), draw, "µs/video", "part", share_y=False, share_x=True, most_columns=3)
+    def make() -> Figure:
+        return panels(list(alike), draw, "µs/video", "part", share_y=False, share_x=True, most_columns=3)
+
     caption = (
         f"Encoding time by part of the network on {title}, at the best batch size, {parts['setting'].iloc[0]}, on "
         f"{parts['machine'].iloc[0]} (rest: between the parts)"
     )
-    return finished(name, caption, figure, shown)
+    return finished(name, caption, make, shown)
 
 
 def _quality_by(
@@ -153,9 +160,12 @@ def _quality_by(
         _cost_ticks(axes, decades)
 
     k = int(shown["k"].iloc[0])
-    figure = panels(sorted(shown["bits"].unique()), draw, label, f"mAP@{k}", share_y=True, share_x=True)
-    method_legend(figure, shown, styles, lines=False)
-    return finished(name, f"mAP@{k} {caption}; {FRONT}", figure, shown)
+
+    def make() -> Figure:
+        figure = panels(sorted(shown["bits"].unique()), draw, label, f"mAP@{k}", share_y=True, share_x=True)
+        return with_methods(figure, shown, styles, lines=False)
+
+    return finished(name, f"mAP@{k} {caption}; {FRONT}", make, shown)
 
 
 def _cost_ticks(axes: Axes, decades: float) -> None:

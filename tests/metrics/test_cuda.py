@@ -82,15 +82,19 @@ def test_a_gallery_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_when_a_device_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr("numba.config.NUMBA_NUM_THREADS", 4)
     assert cuda.find_device(10**9 - 1) is None
     assert cuda.find_device(10**9) == "cuda"
+    with monkeypatch.context() as patch:
+        patch.setattr("numba.config.NUMBA_NUM_THREADS", 5)
+        assert cuda.find_device(10**12) is None
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert cuda.find_device(10**12) is None
 
 
 def test_torch_is_imported_for_huge_problems_only() -> None:
     program = (
-        "import sys; from bench.metrics.cuda import find_device; "
+        "import sys, numba; numba.config.NUMBA_NUM_THREADS = 2; from bench.metrics.cuda import find_device; "
         "print(find_device(10**9), 'torch' in sys.modules); find_device(10**10); print('torch' in sys.modules)"
     )
     command = [sys.executable, "-c", program]

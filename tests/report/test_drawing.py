@@ -44,7 +44,7 @@ def test_a_figure_that_cannot_be_drawn_is_an_error(
 
     cores(monkeypatch, number)
     with settings(), pytest.raises(ValueError, match="cannot be drawn"):
-        list(drawn([plots[0], replace(plots[1], figure=Broken())]))
+        list(drawn([plots[0], replace(plots[1], make=Broken)]))
 
 
 def test_nothing_to_draw() -> None:
