@@ -64,23 +64,40 @@ def time_encoders(
             found, broken = _time_on(place, threads, going, seconds * len(going) / len(settings), watch(place))
             failed |= broken
             for number, measured in found.items():
-                parts = _parts(jobs[number], place, measured.best.batch) if (place, threads) == settings[-1] else {}
-                times[number].append(measured.model_copy(update={"modules": parts}))
+                times[number].append(measured)
+    with _threads(threads), torch.inference_mode():
+        for number in times.keys() - failed.keys():
+            *others, last = times[number]
+            try:
+                parts = _parts(jobs[number], place, last.best.batch)
+            except Exception as error:  # the place may be out of memory, as below
+                failed[number] = error
+            else:
+                times[number] = [*others, last.model_copy(update={"modules": parts})]
     return [failed.get(number, times[number]) for number in times]
 
 
 def _time_on(
     place: torch.device, threads: int, jobs: Mapping[int, Job], seconds: float, watch: Stopwatch
 ) -> tuple[dict[int, EncodingTimes], dict[int, Exception]]:
-    rates = measure_rates(place, watch)
     works: dict[Repeat, Work] = {}
+    failed: dict[int, Exception] = {}
+    try:
+        rates = measure_rates(place, watch)
+        videos = {id(job.videos): job.videos.to(place) for job in jobs.values()}
+    except Exception as error:  # others may have taken the GPU's memory
+        return {}, dict.fromkeys(jobs, error)
     for number, job in jobs.items():
-        job.network.to(place)
-        works |= _works(number, job, place)
+        try:
+            job.network.to(place)
+        except Exception as error:
+            failed[number] = error
+        else:
+            works |= _works(number, job, videos[id(job.videos)])
     others = Others()
     samples, broken = interleave(works, watch, seconds)
     busy = others.share()
-    failed = {repeat.job: error for repeat, error in broken.items()}
+    failed |= {repeat.job: error for repeat, error in broken.items()}
     timings: dict[tuple[int, bool], list[Timing]] = defaultdict(list)
     for repeat, taken in samples.items():
         timings[repeat.job, repeat.transfer].append(timing(taken, repeat.batch))
@@ -100,12 +117,12 @@ def _time_on(
     return found, failed
 
 
-def _works(number: int, job: Job, place: torch.device) -> Iterator[tuple[Repeat, Work]]:
-    there = job.videos.to(place)
+def _works(number: int, job: Job, there: Tensor) -> Iterator[tuple[Repeat, Work]]:
+    """`there`: the job's videos where they are encoded."""
     for batch in BATCHES:
         yield Repeat(number, batch, False), partial(job.network, there[:batch])
-        if place.type == "cuda":
-            yield Repeat(number, batch, True), partial(_copy_and_encode, job.network, job.videos[:batch], place)
+        if there.device.type == "cuda":
+            yield Repeat(number, batch, True), partial(_copy_and_encode, job.network, job.videos[:batch], there.device)
 
 
 def _copy_and_encode(network: nn.Module, videos: Tensor, place: torch.device) -> Tensor:

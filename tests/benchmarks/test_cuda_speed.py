@@ -12,6 +12,7 @@ import pytest
 import torch
 from bench.methods.bth import Bth, BthParameters
 from bench.methods.mcmsh import Mcmsh, McmshParameters
+from bench.methods.mcmsh.mixer import McMlp
 from torch import Tensor
 
 from bench.context import FitContext
@@ -21,7 +22,9 @@ from bench.inference.modules import inference_module
 from bench.metrics import evaluate, evaluator
 from bench.registry import load_registry
 from bench.training import DeepMethod, Schedule, train
+from bench.training.loader import VideoLoader
 from tests.benchmarks.test_evaluator_speed import KS, clustered
+from tests.benchmarks.test_training_speed import plain_mcmsh_loss, step, with_torch_dropout
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -76,6 +79,34 @@ def test_an_epoch_in_bfloat16(compare: Compare, features: ArrayFeatures, name: s
         each()
     print(f"\n{name}, {VIDEOS // BATCH} steps of {BATCH}", end="")
     compare(_several(rough), _several(exact), 3)
+
+
+def test_a_training_step_of_mcmsh(compare: Compare, features: ArrayFeatures) -> None:
+    """Ours passes the five videos of the items together, the other one after the other, as the papers describe it."""
+    context = FitContext(0, CUDA)
+    context.seed_torch("weights")
+    method = Mcmsh(BITS, McmshParameters(anchors=100))
+    network = method.network(FRAMES, DIMENSIONS).to(CUDA).train()
+    objective = method.objective(network, features, context)
+    loader = VideoLoader(features, Schedule.model_validate({"batch_size": BATCH}), context)
+    batch = loader.load(objective.draw(np.arange(BATCH), np.random.default_rng(0)))
+    plain = with_torch_dropout(network)
+    assert isinstance(plain, McMlp)
+    names = ("similar", "dissimilar1", "dissimilar2")
+    videos = [batch.corrupted["first"], batch.corrupted["second"], *(batch.videos[name] for name in names)]
+    ours = step(torch.optim.Adam(network.parameters(), 3e-4, fused=True), lambda: objective.loss(batch, 0)["loss"])
+    plainly = step(
+        torch.optim.Adam(plain.parameters(), 3e-4), lambda: plain_mcmsh_loss(plain, videos, dict(batch.values))
+    )
+    compare(_finished(_several(ours)), _finished(_several(plainly)), 5)
+
+
+def _finished(work: Callable[[], object]) -> Callable[[], None]:
+    def run() -> None:
+        work()
+        torch.cuda.synchronize()
+
+    return run
 
 
 def _several(epoch: Callable[[], object]) -> Callable[[], object]:

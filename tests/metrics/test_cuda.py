@@ -82,11 +82,11 @@ def test_a_gallery_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_when_a_device_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr("numba.config.NUMBA_NUM_THREADS", 4)
+    monkeypatch.setattr("numba.config.NUMBA_NUM_THREADS", 2)
     assert cuda.find_device(10**9 - 1) is None
     assert cuda.find_device(10**9) == "cuda"
     with monkeypatch.context() as patch:
-        patch.setattr("numba.config.NUMBA_NUM_THREADS", 5)
+        patch.setattr("numba.config.NUMBA_NUM_THREADS", 3)
         assert cuda.find_device(10**12) is None
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert cuda.find_device(10**12) is None

@@ -38,6 +38,18 @@ def test_latency_throughput_and_best_batch() -> None:
         assert set(times[-1].modules) == {"project", "rest"}
 
 
+@pytest.mark.parametrize("step", ["measure_rates", "_parts"])
+def test_a_device_without_memory_is_every_encoders_reason(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(f"bench.profile.encoding.{step}", full)
+    clock = FakeClock()
+    jobs = [Job(SlowNetwork(clock, 0.002, 0.001).eval(), random_videos(5, 8)) for _ in range(2)]
+    found = time_encoders(jobs, CPU, watch=lambda _: HostStopwatch(clock))
+    assert [str(error) for error in found] == ["CUDA out of memory"] * 2
+
+
 def test_the_threads_are_set_and_given_back() -> None:
     clock, seen = FakeClock(), set()
 
