@@ -10,7 +10,7 @@ from bench.sweep import PlannedRun
 
 Node = Mapping[str, float]
 """What a node has, as Ray counts it: `CPU`, `GPU`, `memory` in bytes."""
-MEND = "lower --threads or --memory-limit, or start such a node; a cluster that grows needs one to begin with"
+MEND = "lower --threads or --memory-limit, or start such a node"
 
 
 @dataclass(frozen=True)

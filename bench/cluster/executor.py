@@ -15,6 +15,7 @@ from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.cluster.capacity import Need, at_once, need_of, require_room
+from bench.cluster.growth import possible_nodes
 from bench.cluster.node import do_on_node
 from bench.cluster.order import RESULTS, STATE_FILES, STATES, Begun, Ended, News, Order, Sent, Told
 from bench.cluster.parcels import Incoming, pack
@@ -49,9 +50,9 @@ def on_connected(
 ) -> Iterator["RayExecutor"]:  # fmt: skip
     """What does these runs on the cluster that this process is connected to.
 
-    Raises InputError if a run asks for more than any node has.
+    Raises InputError if a run asks for more than any node has that is there, or that the cluster could start.
     """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]] + possible_nodes(len(runs))
     needs = {run.spec.folder: need_of(run, rules, device_name, nodes) for run in runs}
     require_room(needs, nodes)
     actor = _actor(rules, runs)

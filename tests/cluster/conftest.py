@@ -27,11 +27,11 @@ class Nodes:
         self.cluster, self.folder, self.reads = cluster, folder, folder / "reads"
         self._count = 0
 
-    def add(self) -> Any:
+    def add(self, cpus: int = 1) -> Any:
         self._count += 1
         scratch = self.folder / f"scratch-{self._count}"
         scratch.mkdir()
-        return self.cluster.add_node(**NODE, env_vars={"VHBENCH_SCRATCH": str(scratch)})
+        return self.cluster.add_node(**NODE | {"num_cpus": cpus}, env_vars={"VHBENCH_SCRATCH": str(scratch)})
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,9 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -117,6 +119,31 @@ def test_nodes_with_other_software_are_refused(nodes: Nodes, tmp_path: Path, mon
 def test_what_no_node_has_is_said_at_once(nodes: Nodes, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"plain/8-.* asks for 64 CPUs, .*which no node of the cluster has"):
         on_cluster(tmp_path, threads=64).run(planned("plain"))
+
+
+def test_a_run_waits_for_a_node_that_the_cluster_can_start(nodes: Nodes, tmp_path: Path) -> None:
+    """The cluster says that it grows, as an autoscaler makes it say; the test is the one that starts the node."""
+    from ray.core.generated.autoscaler_pb2 import ClusterConfig, NodeGroupConfig
+    from ray.experimental import internal_kv
+
+    raylet: Any = import_module("ray._raylet")
+    key, namespace = raylet.GCS_AUTOSCALER_CLUSTER_CONFIG_KEY, raylet.GCS_AUTOSCALER_STATE_NAMESPACE
+    small, large = (NodeGroupConfig(name=str(cpus), resources={"CPU": cpus}, max_count=1) for cpus in (1, 2))
+    config = ClusterConfig(node_group_configs=[small, large]).SerializeToString()
+    leases, runs = tmp_path / ".leases", list[StoredRun]()
+
+    internal_kv._internal_kv_put(key.encode(), config, namespace=namespace.encode())
+    try:
+        with pytest.raises(InputError, match=r"asks for 3 CPUs, .*which no node of the cluster has"):
+            on_cluster(tmp_path, threads=3).run(planned("plain"))
+        # Nodes can be started in the main thread only.
+        with _beside(lambda: runs.extend(on_cluster(tmp_path, threads=2).run(planned("plain")))):
+            _until(leases, lambda: any(leases.glob("[!.]*")))
+            nodes.add(cpus=2)
+    finally:
+        internal_kv._internal_kv_del(key.encode(), namespace=namespace.encode())
+    assert [run.record.status for run in runs] == ["done"], _of(runs)
+    assert runs[0].record.environment["threads"] == 2
 
 
 def _of(runs: Sequence[StoredRun]) -> str:
