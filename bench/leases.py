@@ -126,11 +126,9 @@ class Leases:
         descriptor = _new_file(beside)
         try:
             os.write(descriptor, json.dumps(this_process()).encode())
-            # Of all who try, on all machines, one succeeds.
-            os.link(beside, path)
-        except (FileExistsError, FileNotFoundError):
-            os.close(descriptor)
-            return None
+            with suppress(FileExistsError, FileNotFoundError):
+                # Of all who try, on all machines, one succeeds.
+                os.link(beside, path)
         except OSError as error:
             os.close(descriptor)
             if error.errno not in WITHOUT_LINKS:
@@ -139,7 +137,12 @@ class Leases:
         finally:
             with suppress(OSError):  # it would do no harm
                 beside.unlink()
-        return Lease(path, descriptor, self.seconds / BEATS)
+        lease = Lease(path, descriptor, self.seconds / BEATS)
+        # Network file systems may say that it failed when it was only their answer that was lost.
+        if lease.held:
+            return lease
+        os.close(descriptor)
+        return None
 
     def _create_in_place(self, path: Path) -> Lease | None:
         """As `_create`, without hard links: who is killed between the two steps leaves a lease that must run out."""

@@ -1,5 +1,6 @@
 """Ways to run an encoder's module: eager, compiled or through ONNX Runtime, in float32 or bfloat16."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -54,7 +55,7 @@ class _Eager:
         self._network, self._dtype = network, dtype
         tensors = [*network.parameters(), *network.buffers()]
         self._device = tensors[0].device if tensors else torch.device("cpu")
-        self._staged: Tensor | None = None
+        self._own = threading.local()
 
     def __call__(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
@@ -62,16 +63,16 @@ class _Eager:
             return self._run(videos).float().cpu().numpy()
 
     def _stage(self, videos: Tensor) -> Tensor:
-        """The videos in memory from which a GPU copies by itself, which is several times faster than from any other.
+        """The videos in memory from which a GPU copies by itself, which is faster than from any other.
 
-        It is used again for the next block: its copy is done when the outputs of this one are here.
+        Each thread has its own and uses it again: the copy of a block is done when its outputs are here.
         """
         if self._device.type == "cpu":
             return videos
-        if self._staged is None or self._staged.shape[1:] != videos.shape[1:]:
-            self._staged = torch.empty(CHUNK, *videos.shape[1:], pin_memory=True)
-        staged = self._staged[: len(videos)]
-        return staged.copy_(videos)
+        staged: Tensor | None = getattr(self._own, "staged", None)
+        if staged is None or staged.shape[1:] != videos.shape[1:]:
+            staged = self._own.staged = torch.empty(CHUNK, *videos.shape[1:], pin_memory=True)
+        return staged[: len(videos)].copy_(videos)
 
     def _run(self, videos: Tensor) -> Tensor:
         relaxed: Tensor = self._network(videos)

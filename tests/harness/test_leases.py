@@ -141,6 +141,22 @@ def test_file_systems_without_hard_links(tmp_path: Path, monkeypatch: pytest.Mon
     assert list(tmp_path.iterdir()) == []
 
 
+def test_an_answer_that_was_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network file system links, and when the question is asked again says that the link is there."""
+    link = os.link
+
+    def linked_twice(*arguments: Path) -> None:
+        link(*arguments)
+        link(*arguments)
+
+    monkeypatch.setattr(os, "link", linked_twice)
+    lease = Leases(tmp_path).take("a")
+    assert lease is not None
+    assert lease.held
+    assert Leases(tmp_path).take("a") is None
+    lease.release()
+
+
 def test_only_what_nobody_uses_is_left_over(tmp_path: Path) -> None:
     here = this_process()
     owners = {"ours": here, "dead": here | {"started": 0}, "elsewhere": here | {"host": "another"}}
