@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import torch
+
+# PyTorch takes a second to import, which those who show progress alone need not spend.
+# ruff: noqa: PLC0415
 
 if TYPE_CHECKING:
+    import torch
+
     from bench.training.states import TrainingStates
 
 
@@ -43,6 +47,12 @@ class SilentProgress:
         return nullcontext(_SilentTask())
 
 
+def _processor() -> "torch.device":
+    import torch
+
+    return torch.device("cpu")
+
+
 @dataclass
 class FitContext:
     """Seed, device and progress of one fit. Random numbers come from named, counter-based streams of the seed.
@@ -52,7 +62,7 @@ class FitContext:
     """
 
     seed: int
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    device: "torch.device" = field(default_factory=_processor)
     progress: Progress = field(default_factory=SilentProgress)
     history: list[dict[str, float]] = field(default_factory=list)
     """Training losses, a row an epoch, as the report shows them."""
@@ -71,6 +81,8 @@ class FitContext:
 
     def seed_torch(self, *stream: str | int) -> None:
         """Seed torch's own generators (initial weights, dropout) for the stream of this name."""
+        import torch
+
         torch.manual_seed(self._key(*stream) % 2**63)
 
     def _key(self, *stream: str | int) -> int:

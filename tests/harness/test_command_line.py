@@ -311,6 +311,13 @@ def test_help_imports_nothing_heavy() -> None:
     assert "Train, encode, evaluate and measure" in done.stdout
 
 
+def test_a_report_does_not_import_pytorch(call: Run, feature_folder: Path) -> None:
+    assert call("run", "--methods", "lsh", "--bits", 8, "--datasets", feature_folder, "--shard", "1/1")[0] == 0
+    code = "import sys; from bench.cli import main; print(main(['report']), 'torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.splitlines()[-1] == "0 False"
+
+
 def test_interrupt_ends_with_130(call: Run, feature_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
