@@ -40,8 +40,11 @@ class FrameCorruption:
         """A corrupted copy of `videos` (B, T, D), given the replacement frames (R, D)."""
         kept = torch.from_numpy(self.kept).to(videos)
         corrupted = videos * kept[:, :, None]
-        places = torch.from_numpy(self.item).to(videos.device), torch.from_numpy(self.frame).to(videos.device)
-        corrupted[places] = replacements
+        frames = corrupted.flatten(0, 1)
+        places = self.item * videos.shape[1] + self.frame
+        if len(places):
+            # An assignment by index, made deterministic, waits four times for all that a GPU still has to do.
+            torch._foreach_copy_([frames[place] for place in places.tolist()], replacements.unbind())
         return corrupted
 
 
