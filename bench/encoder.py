@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from bench.data.features import ArrayFeatures, Features
@@ -121,7 +121,8 @@ class Encoder:
         shutil.rmtree(beside, ignore_errors=True)
         beside.mkdir(parents=True)
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.state_dict().items()}
-        save_file(tensors, beside / WEIGHTS)
+        # Not by `save_file`, whose files only their owner may read.
+        (beside / WEIGHTS).write_bytes(save(tensors))
         description = self.description.model_dump(mode="json")
         (beside / DESCRIPTION).write_text(json.dumps(description, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         shutil.rmtree(target, ignore_errors=True)

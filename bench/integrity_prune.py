@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import InputError
-from bench.integrity import RECORD
 from bench.integrity_swap import is_leftover, look_through, remove
-from bench.leases import leftovers
+from bench.leases import Leases, leftovers
 from bench.running.queue import LEASES
-from bench.store import DAMAGED, TRAINING, Store, read_run
+from bench.running.underway import is_done
+from bench.store import DAMAGED, TRAINING, Store
 
 
 @dataclass(frozen=True)
@@ -44,18 +44,12 @@ def _candidates(root: Path) -> Iterator[tuple[Path, str]]:
             yield path, "leftover of a process that ended"
     for path in leftovers(root / LEASES):
         yield path, "leftover of a process that ended"
+    leases = Leases(root / LEASES)
     for path in (root / TRAINING).glob("*/*/*"):
-        run = root / path.relative_to(root / TRAINING)
-        if (run / RECORD).is_file() and not _goes_on(run):
-            yield path, "training state of a stored run"
-
-
-def _goes_on(run: Path) -> bool:
-    """Would the run go on from its training's state, if it were tried again with more time?"""
-    try:
-        return read_run(run).record.status == "timeout"
-    except InputError:
-        return False
+        identity = path.name.partition("-")[2]
+        # Any other run may have been begun again, and go on from there.
+        if is_done(root / path.relative_to(root / TRAINING)) and leases.holder(identity) is None:
+            yield path, "training state of a finished run"
 
 
 def _size(path: Path) -> int:

@@ -11,7 +11,7 @@ from bench.integrity import RECORD, DamagedError, sha256
 from bench.integrity_swap import is_leftover, look_through
 from bench.store import Store, StoredRun, read_run, strays
 
-State = Literal["damaged", "other version", "foreign", "leftover", "being written"]
+State = Literal["damaged", "unreadable", "other version", "foreign", "leftover", "being written"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,8 @@ class Verified:
 
     @property
     def damaged(self) -> bool:
-        return any(finding.state in {"damaged", "other version"} for finding in self.findings)
+        """Whether a run is not as it was written, or cannot be read to tell."""
+        return any(finding.state in {"damaged", "unreadable", "other version"} for finding in self.findings)
 
 
 def verify(store: Store) -> Verified:
@@ -59,16 +60,35 @@ def verify(store: Store) -> Verified:
 
 def damages(run: StoredRun) -> Iterator[tuple[str, str]]:
     """Files of a run that are not as its record says: name and what is wrong."""
+    for finding in _compared(run):
+        yield finding.path.relative_to(run.folder).as_posix(), finding.what
+
+
+def _compared(run: StoredRun) -> Iterator[Finding]:
     for name, expected in run.record.checksums.items():
         path = run.folder / name
-        if not path.is_file():
-            yield name, "missing"
-        elif sha256(path) != expected:
-            yield name, "differs from its checksum"
+        try:
+            if not path.is_file():
+                yield Finding(path, "damaged", "missing")
+            elif sha256(path) != expected:
+                yield Finding(path, "damaged", "differs from its checksum")
+        except OSError as error:
+            yield _unreadable(path, error)
+
+
+def _unreadable(path: Path, error: OSError) -> Finding:
+    return Finding(path, "unreadable", f"cannot be read ({error.strerror or error})")
 
 
 def _verify_run(folder: Path) -> tuple[int, list[Finding]]:
     """The number of files looked at, and what is wrong."""
+    try:
+        return _look_at(folder)
+    except OSError as error:  # the folder itself cannot be looked into
+        return 0, [_unreadable(folder, error)]
+
+
+def _look_at(folder: Path) -> tuple[int, list[Finding]]:
     if not folder.exists():
         return 0, [Finding(folder, "leftover", "was being replaced when its process ended; the next use puts it back")]
     if not (folder / RECORD).exists():
@@ -78,7 +98,12 @@ def _verify_run(folder: Path) -> tuple[int, list[Finding]]:
     except DamagedError as damage:
         return 1, [Finding(folder / RECORD, "damaged", damage.what)]
     except InputError as error:
+        if isinstance(error.__cause__, OSError):
+            return 1, [_unreadable(folder / RECORD, error.__cause__)]
         return 1, [Finding(folder / RECORD, "other version", str(error).removeprefix(f"{folder / RECORD}: "))]
-    findings = [Finding(folder / name, "damaged", what) for name, what in damages(run)]
-    findings += [Finding(path, "foreign", "not a file of this run; left alone") for path in strays(run)]
+    findings = list(_compared(run))
+    try:
+        findings += [Finding(path, "foreign", "not a file of this run; left alone") for path in strays(run)]
+    except OSError as error:
+        findings.append(_unreadable(folder, error))
     return 1 + len(run.record.checksums), findings

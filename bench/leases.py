@@ -97,6 +97,10 @@ class Leases:
     clock: Callable[[], float] = time.monotonic
     _seen: dict[str, tuple[tuple[int, int], float]] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        # Absolute, since methods may change the working directory.
+        self.folder = self.folder.absolute()
+
     def take(self, name: str) -> Lease | None:
         """The lease of this name, None while another process holds it."""
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -107,12 +111,14 @@ class Leases:
         return lease
 
     def holder(self, name: str) -> dict[str, Any] | None:
-        """The process that holds this lease, by its own word; None if nobody does, or a process that is surely dead."""
+        """The process that holds this lease, by its own word; None if nobody does, or it was abandoned."""
+        path = self.folder / name
         try:
-            owner = json.loads((self.folder / name).read_bytes())
+            owner = json.loads(path.read_bytes())
+            abandoned = self._abandoned(path)
         except (OSError, ValueError):
             return None
-        return owner if isinstance(owner, dict) and not is_dead(owner) else None
+        return owner if isinstance(owner, dict) and not abandoned else None
 
     def names(self) -> list[str]:
         """The names of all leases that are held, or were when their owners died."""
@@ -167,6 +173,8 @@ class Leases:
             return False
         except ValueError:
             # Not signed yet, on a file system without links.
+            owner = {}
+        if not isinstance(owner, dict):
             owner = {}
         life = (state.st_ino, state.st_mtime_ns)
         known, since = self._seen.get(path.name, (None, 0.0))
@@ -237,7 +245,9 @@ def is_dead(owner: dict[str, Any]) -> bool:
     if not is_here(owner):
         return False
     try:
-        return psutil.Process(int(owner["process"])).create_time() != owner["started"]
+        process = psutil.Process(int(owner["process"]))
+        # One that ended, and that its parent has not looked after, is there in name only.
+        return process.create_time() != owner["started"] or process.status() == psutil.STATUS_ZOMBIE
     except (psutil.NoSuchProcess, KeyError):
         return True
     except (psutil.Error, ValueError, TypeError):

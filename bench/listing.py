@@ -127,7 +127,7 @@ def _runs(results: Path) -> str:
                 spec.seed,
                 one_line(", ".join(f"{phase} {seconds:.1f} s" for phase, seconds in run.record.durations.items())),
                 shorten(run.record.reason or "", REASON),
-                one_line((traceback if traceback.is_file() else run.folder).relative_to(results).as_posix()),
+                one_line((traceback if traceback.is_file() else run.folder).relative_to(store.root).as_posix()),
             )
         )
     for begun in unfinished(store):
@@ -141,7 +141,7 @@ def _runs(results: Path) -> str:
                 "–" if begun.seed is None else begun.seed,
                 "",
                 shorten(f"{where}{begun.progress}", REASON),
-                one_line(begun.folder.relative_to(results).as_posix()),
+                one_line(begun.folder.relative_to(store.root).as_posix()),
             )
         )
     # Folders are named by a hash, which says nothing to people.

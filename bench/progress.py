@@ -55,4 +55,6 @@ def progress() -> Progress:
 
 def say(line: str) -> None:
     """One line of news on standard error; what files say in it is made harmless for terminals."""
-    print(one_line(line), file=sys.stderr, flush=True)
+    # In one piece: print would write the line and its end apart, and other threads speak as well.
+    sys.stderr.write(f"{one_line(line)}\n")
+    sys.stderr.flush()

@@ -124,6 +124,16 @@ class Costs(BaseModel):
         return self.main.threads
 
 
+def _check_names(checksums: dict[str, str]) -> dict[str, str]:
+    """A record may come from anybody: what it names must lie in its own folder."""
+    for name in checksums:
+        parts = name.split("/")
+        ordinary = name.isprintable() and "\\" not in name and all(0 < len(part) <= 255 for part in parts)
+        if not ordinary or {".", ".."} & set(parts) or name == "record.json" or len(name) > 1000:
+            raise ValueError(f"{name[:80]!r} is no name of a file beside a record")
+    return checksums
+
+
 class RunRecord(BaseModel):
     """Everything that is known of a run but its codes and encoder."""
 
@@ -152,7 +162,7 @@ class RunRecord(BaseModel):
     costs: Costs | None = None
     """None until measured; a method that was shown the labels never is."""
     environment: dict[str, Any]
-    checksums: dict[str, str] = {}
+    checksums: Annotated[dict[str, str], AfterValidator(_check_names)] = {}
     """SHA-256 of the files beside the record."""
 
     @field_validator("bound")

@@ -21,8 +21,8 @@ from bench.running.apart import Elsewhere, Executor
 from bench.running.display import SilentDisplay, SweepDisplay
 from bench.running.estimate import Estimates, kind_of
 from bench.running.queue import LEASES, Job, RunQueue, alone, pause
-from bench.running.single import StorageError, do_run, fit_context
-from bench.running.stopping import StopRequest, listening
+from bench.running.single import StorageError, do_run, fit_context, reason_of
+from bench.running.stopping import StopRequest, ended_by_sigterm, listening
 from bench.store import TRACEBACK, Store, StoredRun, write_record
 from bench.sweep import PlannedRun
 from bench.training import DeepMethod, TrainingError
@@ -90,7 +90,8 @@ class Runner:
             if stop.asked:
                 raise Stopped("stopped between two runs")
         finished = [queue.finished[run.spec.identity] for run in planned if run.spec.identity in queue.finished]
-        return self._measure(planned, finished, datasets, leases)
+        with ended_by_sigterm():
+            return self._measure(planned, finished, datasets, leases)
 
     def _executor(self, stop: StopRequest, runs: Sequence[PlannedRun]) -> AbstractContextManager[Executor | None]:
         return self.isolation.executor(self.store, self.device, stop, runs) if self.isolation else nullcontext()
@@ -111,7 +112,7 @@ class Runner:
             measured = measure_runs([by_identity[identity] for identity in lacking], self.device, found, self.say)
             for (identity, stored), costs in zip(list(lacking.items()), measured, strict=True):
                 if isinstance(costs, Exception):  # the run keeps its quality
-                    reason = f"{UNMEASURED}: {type(costs).__name__}: {' '.join(str(costs).split())}"
+                    reason = f"{UNMEASURED}: {reason_of(costs)}"
                     record = stored.record.model_copy(update={"reason": reason})
                 else:
                     record = stored.record.model_copy(update={"reason": None, "costs": costs})
@@ -188,7 +189,9 @@ class _Sweep:
             self._stop.asked = True
             if isinstance(error, StorageError):
                 raise
-            raise StorageError(self._runner.store.root, error.strerror or str(error)) from error
+            named = f": {error.filename}" if error.filename is not None else ""
+            why = f"{error.strerror or error}{named}"
+            raise StorageError(self._runner.store.root, why) from error
         except BaseException:
             # The other threads' runs are brought to a point from where they can go on.
             self._stop.asked = True

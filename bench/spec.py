@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bench.errors import InputError
 
 MIN_BITS, MAX_BITS = 1, 1024
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 
 
 class RunSpec(BaseModel):
@@ -22,7 +23,7 @@ class RunSpec(BaseModel):
     method: str
     dataset: str
     bits: int = Field(ge=MIN_BITS, le=MAX_BITS)
-    seed: int = Field(ge=0, lt=2**32)
+    seed: Seed
     parameters: dict[str, Any]
     dataset_fingerprint: str
     method_revision: int | Annotated[str, Field(pattern=r"^-?\d+-[0-9a-f]{12}$")]

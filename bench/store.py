@@ -69,7 +69,9 @@ class StoredRun:
 
 def to_standard_error(line: str) -> None:
     """A line of news; what a damaged file says in it is made harmless for terminals."""
-    print(one_line(line), file=sys.stderr, flush=True)
+    # In one piece, since other threads have news as well.
+    sys.stderr.write(f"{one_line(line)}\n")
+    sys.stderr.flush()
 
 
 class Store:
@@ -79,7 +81,8 @@ class Store:
     """
 
     def __init__(self, root: Path, say: Callable[[str], None] = to_standard_error) -> None:
-        self.root = root
+        # Absolute, since methods may change the working directory.
+        self.root = root.absolute()
         self.say = say
 
     def require_writable(self) -> None:
@@ -100,6 +103,19 @@ class Store:
     def find(self, spec: RunSpec) -> StoredRun | None:
         """The stored run of this spec, whatever its status."""
         return self._read(self.root / spec.folder)
+
+    def find_sound(self, spec: RunSpec) -> StoredRun | None:
+        """The same, if all its files are as they were written; else it is set aside."""
+        run = self.find(spec)
+        if run is None:
+            return None
+        try:
+            for name in run.record.checksums:
+                run.verified(name)
+        except DamagedError as damage:
+            self.set_aside(damage.folder, damage.what)
+            return None
+        return run
 
     def training_folder(self, spec: RunSpec) -> Path:
         """Where the training of this spec keeps its state until the run is stored."""

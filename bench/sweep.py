@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, Strict, StrictInt, ValidationError
 
 from bench.data.dataset import DatasetSource, Summary
 from bench.errors import InputError
@@ -13,7 +13,7 @@ from bench.fitting import resolve_parameters
 from bench.method import Method
 from bench.plugin_files import code_digest, plugin_of
 from bench.registry import Registry
-from bench.spec import RunSpec, check_bits
+from bench.spec import RunSpec, Seed, check_bits
 from bench.text import closest, validation_message
 from bench.toml_file import parse_toml, read_toml
 
@@ -26,7 +26,7 @@ class SweepFile(BaseModel):
     methods: list[str] | None = None
     datasets: list[str] | None = None
     bits: list[StrictInt] | None = None
-    seeds: list[StrictInt] | None = None
+    seeds: list[Annotated[Seed, Strict()]] | None = None
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """By method; what `--set method.name=value` gives on the command line."""
 
@@ -41,6 +41,8 @@ class PlannedRun:
     summary: Summary
     dataset: str
     """The dataset as it was asked for: a name, or a folder."""
+    data_root: Path | None = None
+    """Where datasets lie that are known by name, if it was said."""
 
     def instantiate(self) -> Method:
         """The method at the run's code length and parameters."""
@@ -82,6 +84,13 @@ def _value(text: str) -> Any:
     return content["value"] if len(content) == 1 else text
 
 
+def require_among(methods: Sequence[str], parameters: Iterable[str], place: str) -> None:
+    """InputError, which begins with the `place`, if there are parameters of a method that is not among these."""
+    for name in parameters:
+        if name not in methods:
+            raise InputError(f"{place}{name}: {name} is not among the methods of this run: {closest(name, methods)}")
+
+
 def plan(
     registry: Registry,
     *,
@@ -95,9 +104,7 @@ def plan(
     for what, given in (("methods", methods), ("datasets", datasets), ("bits", bits), ("seeds", seeds)):
         if not given:
             raise InputError(f"{what}: none given; name at least one")
-    for name in parameters:
-        if name not in methods:
-            raise InputError(f"--set {name}.…: {name} is not among the methods of this run: {closest(name, methods)}")
+    require_among(methods, parameters, "--set ")
     found = [registry.method(name) for name in dict.fromkeys(methods)]
     lengths = [check_bits(length) for length in dict.fromkeys(bits)]
     planned: list[PlannedRun] = []
@@ -115,6 +122,7 @@ def plan(
                         source=source,
                         summary=summary,
                         dataset=name,
+                        data_root=registry.data_root,
                     )
                     for seed in dict.fromkeys(seeds)
                 ]

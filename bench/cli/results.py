@@ -22,14 +22,16 @@ def verify(results: Results = RESULTS) -> int:
     from bench.store import Store
     from bench.text import one_line
 
-    verified = look(Store(results))
+    store = Store(results)
+    verified = look(store)
     rows = [
-        (one_line(finding.path.relative_to(results).as_posix()), finding.state, one_line(finding.what))
+        (one_line(finding.path.relative_to(store.root).as_posix()), finding.state, one_line(finding.what))
         for finding in verified.findings
     ]
     if rows:
         print(tabulate(rows, headers=("path", "state", "what"), disable_numparse=True), end="\n\n")
-    outcome = "damage is listed above; `bench run` and `bench report` set it aside" if verified.damaged else "all sound"
+    damaged = "damage is listed above; `bench run` sets such runs aside and does them again"
+    outcome = damaged if verified.damaged else "all sound"
     print(f"{verified.runs:,} runs, {verified.files:,} files: {outcome}")
     return 1 if verified.damaged else 0
 
@@ -62,19 +64,20 @@ def prune(
     results: Results = RESULTS,
     yes: Annotated[bool, typer.Option("--yes", help="Remove what is listed.")] = False,
 ) -> int:
-    """List what no run needs: damaged files set aside, leftovers, training states of stored runs; --yes removes it."""
+    """List what no run needs: damaged files set aside, leftovers, training states of finished runs; --yes removes it."""
     from tabulate import tabulate
 
     from bench.integrity_prune import superfluous
     from bench.store import Store
     from bench.text import one_line
 
-    found = superfluous(Store(results))
+    store = Store(results)
+    found = superfluous(store)
     if not found:
         print(f"{results}: nothing to remove")
         return 0
     rows = [
-        (one_line(entry.path.relative_to(results).as_posix()), entry.why, f"{entry.size / 1e6:,.2f} MB")
+        (one_line(entry.path.relative_to(store.root).as_posix()), entry.why, f"{entry.size / 1e6:,.2f} MB")
         for entry in found
     ]
     print(tabulate(rows, headers=("path", "why", "size"), disable_numparse=True), end="\n\n")

@@ -1,7 +1,7 @@
 """Verbs that do runs or read stored ones: run, report, evaluate, reproduce."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,9 @@ from bench.errors import InputError
 
 # Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
 # ruff: noqa: PLC0415
+
+if TYPE_CHECKING:
+    from bench.sweep import SweepFile
 
 
 def run(
@@ -58,7 +61,7 @@ def run(
     from bench.running.threads import choose_threads
 
     limits, on_ray = _limits(time_limit, memory_limit), _on_ray(executor, address)
-    isolate = isolate or (jobs or 1) > 1 or any(limits)
+    isolate = isolate or (jobs or 1) > 1 or any(limit is not None for limit in limits)
     # Before the libraries are loaded that start threads.
     chosen_threads = threads if on_ray else choose_threads(threads, jobs or 1, isolate)
 
@@ -76,13 +79,12 @@ def run(
     from bench.running.queue import LEASES, exclusive
     from bench.running.queue import REPORT as REPORT_LEASE
     from bench.store import Store
-    from bench.sweep import SweepFile, parse_settings, plan, read_sweep_file
+    from bench.sweep import SweepFile, plan, read_sweep_file
     from bench.training.processes import process_rank
 
     file = read_sweep_file(sweep) if sweep else SweepFile()
-    chosen = {name: dict(values) for name, values in file.parameters.items()}
-    for name, values in parse_settings(settings or []).items():
-        chosen.setdefault(name, {}).update(values)
+    wanted = names_of(methods) or file.methods or []
+    chosen = _parameters(sweep, file, settings or [], wanted)
     policy, target = check_existing(existing), choose_device(device)
     store = Store(results)
     if not dry:
@@ -91,7 +93,7 @@ def run(
         require_replaceable(report)
     planned = plan(
         load_registry(plugin or [], data_root),
-        methods=names_of(methods) or file.methods or [],
+        methods=wanted,
         datasets=names_of(datasets) or file.datasets or [DEFAULT_DATASET],
         bits=numbers_of("--bits", bits) or file.bits or [16, 32, 64],
         seeds=numbers_of("--seeds", seeds) or file.seeds or [0],
@@ -122,6 +124,20 @@ def run(
     return 1 if failed else 0
 
 
+def _parameters(
+    sweep: Path | None, file: "SweepFile", settings: list[str], methods: list[str]
+) -> dict[str, dict[str, Any]]:
+    """Parameters by method: those of the sweep file, and before them those of --set."""
+    from bench.sweep import parse_settings, require_among
+
+    if methods:
+        require_among(methods, file.parameters, f"{sweep}: parameters.")
+    chosen = {name: dict(values) for name, values in file.parameters.items()}
+    for name, values in parse_settings(settings).items():
+        chosen.setdefault(name, {}).update(values)
+    return chosen
+
+
 def _on_ray(executor: str, address: str | None) -> bool:
     """Whether runs are done on Ray; InputError for anything else than local and ray."""
     if executor not in {"local", "ray"}:
@@ -135,8 +151,8 @@ def _limits(time_limit: str | None, memory_limit: str | None) -> tuple[float | N
     from bench.running.limits import parse_memory, parse_time
 
     return (
-        parse_time("--time-limit", time_limit) if time_limit else None,
-        parse_memory("--memory-limit", memory_limit) if memory_limit else None,
+        parse_time("--time-limit", time_limit) if time_limit is not None else None,
+        parse_memory("--memory-limit", memory_limit) if memory_limit is not None else None,
     )
 
 

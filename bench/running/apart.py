@@ -117,7 +117,8 @@ class Apart:
         """What starts processes: copies of one that has imported everything, and has started no thread."""
         context = multiprocessing.get_context("forkserver")
         built_in = {plugin.__module__ for plugin in load_registry().origins if plugin.__module__.startswith("bench.")}
-        context.set_forkserver_preload(["bench.running.worker", "bench.training.fabric", *sorted(built_in)])
+        loaded = ["bench.running.fork_server", "bench.running.worker", "bench.training.fabric", *sorted(built_in)]
+        context.set_forkserver_preload(loaded)
         with _environment({name: str(self.rules.threads) for name in VARIABLES} if self.rules.threads else {}):
             forkserver.ensure_running()
         return context
@@ -135,7 +136,8 @@ class Apart:
         with self._started(job, output) as (process, ours):
             watch = Watch(self.rules, self.stop, process, ours, progress, say)
             death = watch.until_the_end()
-        if watch.outcome == "stopped" or (self.stop.at_once and watch.outcome is None):
+        # What ended without a word after a request to stop heard it too: it was meant for all of a job's processes.
+        if watch.outcome == "stopped" or (self.stop.asked and watch.outcome is None):
             raise Stopped(watch.reason)
         if watch.outcome == "unwritable":
             raise StorageError(self.store.root, watch.reason)

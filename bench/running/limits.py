@@ -1,5 +1,6 @@
 """Limits of runs as people write them: times, amounts of memory, shares of a sweep."""
 
+import math
 import re
 from collections.abc import Sequence
 from typing import TypeVar
@@ -18,7 +19,10 @@ def parse_time(option: str, text: str) -> float:
 
 def parse_memory(option: str, text: str) -> int:
     """Bytes of an amount such as `8GB` or `512MiB`. Raises InputError for anything else."""
-    return int(_parse(option, text, BYTES, "an amount such as 8GB or 512MiB"))
+    size = int(_parse(option, text, BYTES, "an amount such as 8GB or 512MiB"))
+    if not size:
+        raise InputError(f"{option} {text}: is less than one byte; expected an amount such as 8GB or 512MiB")
+    return size
 
 
 def shard_of(items: Sequence[Item], text: str) -> list[Item]:
@@ -26,7 +30,8 @@ def shard_of(items: Sequence[Item], text: str) -> list[Item]:
 
     Raises InputError for anything that is no share.
     """
-    found = re.fullmatch(r"(\d+)/(\d+)", text.strip())
+    # Python reads no number of thousands of digits.
+    found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text.strip())
     if not found or not 1 <= int(found[1]) <= int(found[2]):
         raise InputError(f"--shard {text}: expected a share such as 3/16, from 1/16 to 16/16")
     return list(items[int(found[1]) - 1 :: int(found[2])])
@@ -45,6 +50,7 @@ def duration(seconds: float) -> str:
 def _parse(option: str, text: str, units: dict[str, float] | dict[str, int], expected: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([A-Za-z]+)", text.strip())
     factor = {unit.lower(): value for unit, value in units.items()}.get(found[2].lower()) if found else None
-    if found is None or factor is None or not float(found[1]):
+    amount = float(found[1]) * factor if found and factor else 0.0
+    if not 0 < amount < math.inf:
         raise InputError(f"{option} {text}: expected {expected}")
-    return float(found[1]) * factor
+    return amount

@@ -58,7 +58,7 @@ class RunQueue:
 
     def __post_init__(self) -> None:
         for number, run in enumerate(self.planned):
-            stored = self.store.find(run.spec)
+            stored = self.store.find_sound(run.spec)
             if stored is not None:
                 self._before[run.spec.identity] = stored
             if not self._settled(number, stored):

@@ -29,11 +29,14 @@ from bench.profile.environment import environment
 from bench.record import RunRecord, Status
 from bench.store import CODES, ENCODER, PER_QUERY, TRACEBACK, Store, StoredRun
 from bench.sweep import PlannedRun
+from bench.text import one_line
 from bench.training import DeepMethod, TrainingError
 from bench.training.processes import process_count, process_rank
 from bench.training.states import TrainingStates
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+LONGEST_REASON = 2000
+"""Characters of an error that a record keeps; its traceback has them all."""
 
 
 class StorageError(InputError, OSError):
@@ -56,9 +59,11 @@ def fit_context(
 
 
 def do_run(
-    run: PlannedRun, data: Dataset, store: Store, context: FitContext, entitled: Callable[[], bool]
+    run: PlannedRun, data: Dataset, store: Store, context: FitContext, entitled: Callable[[], bool], apart: bool = False
 ) -> StoredRun | None:
     """Do a run and store it, done or failed; None if it is not `entitled` to be stored any more.
+
+    `apart` says that this process does nothing else, so that the run is to be tried again in one of its own as well.
 
     Raises:
         StorageError: the results folder cannot be written.
@@ -69,14 +74,13 @@ def do_run(
         store.begin(run.spec)
         complete, fill = _computed(run, data, record, context, durations)
         return _write(store, complete, fill, entitled)
-    except StorageError:
+    except (StorageError, KeyboardInterrupt, GeneratorExit):  # Stopped is an interrupt, too
         raise
-    except (Exception, SystemExit) as error:  # a method may fail in any way; the run becomes a row with its reason
+    except BaseException as error:  # a method may fail in any way; the run becomes a row with its reason
         if _cannot_be_written(store.root, error):
             raise StorageError(store.root, _why(error)) from error
-        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
-        failed = record.model_copy(update={"reason": reason, "durations": durations})
-        stored = store_failed(store, run, failed, traceback.format_exc(), entitled)
+        failed = record.model_copy(update={"reason": reason_of(error), "durations": durations})
+        stored = store_failed(store, run, failed, traceback.format_exc(), entitled, apart)
         if process_count() > 1 and not isinstance(error, TrainingError):
             # The other processes wait within a training that this one has left; only ending can free them.
             context.say(f"{failed.reason}; stored; the processes end, since they cannot go on together")
@@ -100,11 +104,27 @@ def begun(run: PlannedRun, device: torch.device, status: Status = "failed") -> R
     )
 
 
+def reason_of(error: BaseException) -> str:
+    """What an error says, in one line that every file can hold."""
+    try:
+        text = str(error)
+    except Exception as failure:  # a method's own errors may fail in this as well
+        text = f"its text cannot be made ({type(failure).__name__})"
+    # Names of files that are not UTF-8 come with surrogates, which no JSON can hold.
+    line = one_line(f"{type(error).__name__}: {text}".encode(errors="backslashreplace").decode())
+    return line if len(line) <= LONGEST_REASON else f"{line[: LONGEST_REASON - 1]}…"
+
+
 def store_failed(
-    store: Store, run: PlannedRun, record: RunRecord, trace: str, entitled: Callable[[], bool]
+    store: Store,
+    run: PlannedRun,
+    record: RunRecord,
+    trace: str,
+    entitled: Callable[[], bool],
+    apart: bool = True,  # as all runs are whose process could not store them itself
 ) -> StoredRun | None:
     """Store a run that came to nothing, with what it said last and how to try it again."""
-    command = f"{retry_command(run, store.root)} {options_here(run, record)}"
+    command = f"{retry_command(run, store.root)} {options_here(run, record, apart)}"
     text = f"{trace.rstrip()}\n\nTo try this run again:\n\n    {command}\n"
     return _write(store, record, lambda folder: _write_text(folder / TRACEBACK, text), entitled)
 
@@ -121,10 +141,12 @@ def retry_command(run: PlannedRun, results: Path) -> str:
     return shlex.join(call)
 
 
-def options_here(run: PlannedRun, record: RunRecord) -> str:
-    """The options that say where a run finds its plug-ins and its device on this machine."""
+def options_here(run: PlannedRun, record: RunRecord, apart: bool = True) -> str:
+    """The options that say where a run finds its data, plug-ins and device on this machine, and how it is done."""
     plugins = dict.fromkeys(filter(None, (plugin_of(run.method), plugin_of(type(run.source)))))
-    given = [word for plugin in plugins for word in ("--plugin", str(plugin))]
+    given = ["--isolate", "--threads", str(record.environment["threads"])] if apart else []
+    given += ["--data-root", str(run.data_root)] if run.data_root else []
+    given += [word for plugin in plugins for word in ("--plugin", str(plugin))]
     return shlex.join([*given, "--device", "cpu" if record.environment["device"] == "cpu" else "cuda"])
 
 
@@ -238,4 +260,4 @@ def _timed(durations: dict[str, float], phase: str) -> Iterator[None]:
 
 
 def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")
+    path.write_text(text, encoding="utf-8", errors="backslashreplace")

@@ -24,6 +24,19 @@ class StopRequest:
 
 
 @contextmanager
+def ended_by_sigterm() -> Iterator[None]:
+    """While open, SIGTERM raises KeyboardInterrupt, as SIGINT does; in the main thread alone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
 def listening() -> Iterator[StopRequest]:
     """While open, a first SIGINT or SIGTERM asks to stop, and a second raises KeyboardInterrupt.
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 
+from bench.errors import InputError
 from bench.integrity_swap import RUN_NAME
 from bench.leases import Leases
 from bench.running.queue import LEASES
 from bench.spec import RunSpec
-from bench.store import BEGUN, RECORD, TRAINING, Store
+from bench.store import BEGUN, RECORD, TRAINING, Store, read_run
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,10 @@ class Unfinished:
 
 
 def unfinished(store: Store) -> Iterator[Unfinished]:
-    """What is under way or interrupted, in order of names. A stored run counts if it is being done again."""
+    """What is under way or interrupted, in order of names.
+
+    A stored run counts if it is being done again, or its retry was interrupted.
+    """
     leases = Leases(store.root / LEASES)
     for folder in sorted((store.root / TRAINING).glob("*/*/*")):
         if not (RUN_NAME.fullmatch(folder.name) and folder.is_dir()):
@@ -42,12 +46,30 @@ def unfinished(store: Store) -> Iterator[Unfinished]:
         dataset, method, name = folder.parts[-3:]
         bits, _, identity = name.partition("-")
         owner = leases.holder(identity)
-        if owner is None and (store.root / dataset / method / name / RECORD).is_file():
+        run = store.root / dataset / method / name
+        if owner is None and (is_done(run) or _stored_since(folder, run)):
             continue
         spec = _spec(folder)
         host = None if owner is None else str(owner.get("host", "another machine"))
         seed = None if spec is None else spec.seed
         yield Unfinished(folder, dataset, method, bits, seed, host, _progress(folder, spec))
+
+
+def is_done(run: Path) -> bool:
+    """Is this folder that of a run that needs no further try?"""
+    try:
+        return read_run(run).record.status == "done"
+    except InputError:
+        return False
+
+
+def _stored_since(folder: Path, run: Path) -> bool:
+    """Was a run stored after all that its training left? What ran out of time leaves its state without a retry."""
+    try:
+        stored = (run / RECORD).stat().st_mtime_ns
+        return all(path.stat().st_mtime_ns < stored for path in folder.rglob("*") if path.is_file())
+    except OSError:
+        return False
 
 
 def _spec(folder: Path) -> RunSpec | None:

@@ -27,6 +27,7 @@ def work(connection: Connection, task: str, output: Path) -> None:
     """Do the run of a task (JSON), and tell over the connection how it goes; what is printed goes into `output`."""
     # A group of its own, so that all it starts can be ended with it, and no Ctrl-C reaches it but through the parent.
     os.setsid()
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     end_with_parent()
     descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
@@ -59,10 +60,10 @@ def _do(task: Task, messenger: Messenger, stop: StopRequest) -> str:
     method = registry.method(task.spec.method)
     if revision_of(method) != task.spec.method_revision:
         raise InputError(f"{method.name}: its source was changed since the sweep began; start it again")
-    run = PlannedRun(task.spec, method, source, summary, task.dataset)
+    run = PlannedRun(task.spec, method, source, summary, task.dataset, task.data_root)
     store = Store(task.results, messenger.say)
     context = fit_context(store, run, torch.device(task.device), messenger, messenger.say, stop)
-    stored = do_run(run, source.load(), store, context, lambda: task.claim.held)
+    stored = do_run(run, source.load(), store, context, lambda: task.claim.held, apart=True)
     return "lost" if stored is None else "stored"
 
 

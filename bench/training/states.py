@@ -1,5 +1,6 @@
 """Training states on disk: an interrupted run goes on from the last one and ends as if nothing had happened."""
 
+import hashlib
 import json
 import os
 import time
@@ -40,13 +41,18 @@ class TrainingStates:
         tensors |= {f"lowest.{name}": value for name, value in lowest.weights.items()}
         for number, values in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{number}.{name}": torch.as_tensor(value) for name, value in values.items()}
+        copies = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
         note = {"epoch": epoch, "history": history, "lowest_loss": lowest.loss, "lowest_epoch": lowest.epoch}
+        note["checksum"] = _checksum(note, copies)
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self._path(stage)
         beside = path.with_name(f".{path.name}.{os.getpid()}")
         try:
-            copies = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+            beside.touch()
+            mode = beside.stat().st_mode
             save_file(copies, beside, {"note": json.dumps(note)})
+            # safetensors puts a file in its place that only its owner may read.
+            beside.chmod(mode)
             with beside.open("rb") as file:
                 os.fsync(file.fileno())
             beside.replace(path)
@@ -57,24 +63,63 @@ class TrainingStates:
     def restore(
         self, stage: str, network: nn.Module, optimiser: Optimizer, lowest: Lowest, history: list[Any]
     ) -> int:  # fmt: skip
-        """Put the last state of a stage back in place; how many epochs it had done, 0 if there is none to be read."""
+        """Put the last state of a stage back in place, whole or not at all; how many epochs it had done.
+
+        0 if there is none, or none that is as it was saved and fits.
+        """
         try:
             with safe_open(self._path(stage), framework="pt") as file:
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no dictionary
-                note = json.loads((file.metadata() or {})["note"])
+                note = dict(json.loads((file.metadata() or {})["note"]))
+            checksum = note.pop("checksum")
+            weights, lowest_weights = _part(tensors, "network."), _part(tensors, "lowest.")
             state = optimiser.state_dict()
             state["state"] = _nested(_part(tensors, "optimiser."))
-            network.load_state_dict(_part(tensors, "network."))
+            epoch, rows = int(note["epoch"]), list(note["history"])
+            found = Lowest(float(note["lowest_loss"]), int(note["lowest_epoch"]), lowest_weights)
+            expected = _kinds(network.state_dict())
+            if (
+                checksum != _checksum(note, tensors)
+                or _kinds(weights) != expected
+                or (lowest_weights and _kinds(lowest_weights) != expected)
+                or not _is_of(state["state"], optimiser)
+            ):
+                return 0
+            # Before the network, which cannot fail any more: neither is changed where this one does.
             optimiser.load_state_dict(state)
-        except (OSError, SafetensorError, KeyError, ValueError, RuntimeError):
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError):
             # None there, or a damaged one: it only saves time, and the run can be done without.
             return 0
-        lowest.loss, lowest.epoch, lowest.weights = note["lowest_loss"], note["lowest_epoch"], _part(tensors, "lowest.")
-        history.extend(note["history"])
-        return int(note["epoch"])
+        network.load_state_dict(weights)
+        lowest.loss, lowest.epoch, lowest.weights = found.loss, found.epoch, found.weights
+        history.extend(rows)
+        return epoch
 
     def _path(self, stage: str) -> Path:
         return self.folder / f"{slug(stage)}.safetensors"
+
+
+def _checksum(note: dict[str, Any], tensors: dict[str, Tensor]) -> str:
+    """The SHA-256 of a state: what a disk loses of the tensors, safetensors would not notice."""
+    digest = hashlib.sha256(json.dumps(note).encode())
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _kinds(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.dtype, torch.Size]]:
+    return {name: (value.dtype, value.shape) for name, value in tensors.items()}
+
+
+def _is_of(state: dict[int, dict[str, Tensor]], optimiser: Optimizer) -> bool:
+    """Do these tensors belong to an optimiser's parameters? It would take any, and fail at its next step."""
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    return all(
+        number in range(len(parameters)) and (not value.ndim or value.shape == parameters[number].shape)
+        for number, values in state.items()
+        for value in values.values()
+    )
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

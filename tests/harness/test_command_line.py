@@ -100,7 +100,7 @@ def test_a_folder_that_cannot_be_written(call: Run, feature_folder: Path) -> Non
     Path("file").write_text("in the way")
     status, _, error = call("run", "--methods", "lsh", "--datasets", feature_folder, "--results", "file/results")
     assert status == 2
-    assert re.match(r"bench: file/results: results cannot be written there \(.*\); name another folder", error)
+    assert re.match(r"bench: .*/file/results: results cannot be written there \(.*\); name another folder", error)
 
 
 def test_a_foreign_report_folder_is_refused_before_any_work(call: Run, feature_folder: Path) -> None:
@@ -208,6 +208,29 @@ def test_a_failed_run_is_a_row_with_its_reason(call: Run, feature_folder: Path, 
     assert "lsh 8 bits seed 0: done, stored" in error
 
 
+def test_a_dataset_below_a_root_is_tried_again(call: Run, feature_folder: Path) -> None:
+    Path("own.py").write_text(
+        "from bench.data.feature_files import FeatureFiles\n"
+        "from bench.data.layout import Description\n"
+        "from bench.method import ShallowMethod\n"
+        "class Own(FeatureFiles):\n"
+        '    name, title, origin, description = "own", "Own", "nowhere", Description()\n'
+        "class Failing(ShallowMethod):\n"
+        '    name, title = "failing", "Failing"\n'
+        "    def directions(self, centred, random):\n"
+        '        raise RuntimeError("never works")\n'
+    )
+    feature_folder.rename(root := feature_folder.with_name("my features"))
+    arguments = ["run", "--methods", "failing", "--bits", 8, "--datasets", "own", "--plugin", "own.py"]
+    assert call(*arguments, "--data-root", root)[0] == 1
+    (trace,) = Path("results/runs/own/failing").glob("*/traceback.txt")
+    again = shlex.split(trace.read_text().splitlines()[-1])
+    assert again[again.index("--data-root") + 1] == str(root)
+    status, _, error = call(*again[1:])
+    assert status == 1
+    assert "failing 8 bits seed 0: failed in" in error
+
+
 OWN = """from bench.method import ShallowMethod
 class Mine(ShallowMethod):
     name, title = "mine", "Mine"
@@ -282,6 +305,21 @@ def test_sweep_file_and_options(call: Run, feature_folder: Path) -> None:
     status, _, error = call("run", "sweep.toml")
     assert status == 2
     assert "sweep.toml: method: unknown key; did you mean methods?" in error
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("seeds = [-1]", "sweep.toml: seeds.0: input should be greater than or equal to 0 (got -1)"),
+        ("seeds = [true]", "sweep.toml: seeds.0: input should be a valid integer"),
+        ("[parameters.itq]\niterations = 3", "sweep.toml: parameters.itq: itq is not among the methods of this run"),
+    ],
+)
+def test_a_mistake_in_a_sweep_file_names_it(call: Run, feature_folder: Path, text: str, message: str) -> None:
+    Path("sweep.toml").write_text(f'methods = ["lsh"]\ndatasets = ["{feature_folder}"]\n{text}\n')
+    status, _, error = call("run", "sweep.toml")
+    assert status == 2
+    assert message in error
 
 
 def test_data_check(call: Run, feature_folder: Path) -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bench import leases
@@ -165,6 +166,50 @@ def test_only_what_nobody_uses_is_left_over(tmp_path: Path) -> None:
     (tmp_path / ".a.empty").touch()
     (tmp_path / "a").write_text(json.dumps(owners["dead"]))
     assert [path.name for path in leases.leftovers(tmp_path)] == [".a.dead", ".a.empty"]
+
+
+@pytest.mark.parametrize("content", ["[]", "5", "null", "no JSON"])
+def test_what_is_no_lease_must_run_out(content: str, tmp_path: Path, clock: Clock) -> None:
+    (tmp_path / "a").write_text(content)
+    mine = Leases(tmp_path, 100, clock)
+    assert mine.take("a") is None
+    assert mine.holder("a") is None
+    clock.now = 100
+    lease = mine.take("a")
+    assert lease is not None
+    lease.release()
+
+
+def test_a_holder_that_sleeps_for_long_holds_nothing(tmp_path: Path, clock: Clock) -> None:
+    lease = Leases(tmp_path, 100, clock).take("a")
+    assert lease is not None
+    other = Leases(tmp_path, 100, clock)
+    assert other.holder("a") == this_process()
+    clock.now = 100
+    assert other.holder("a") is None
+    lease.renew()
+    assert other.holder("a") == this_process()
+    lease.release()
+
+
+def test_a_changed_working_directory_loses_no_lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    lease = Leases(Path("leases")).take("a")
+    assert lease is not None
+    monkeypatch.chdir("/")
+    assert lease.held
+    lease.release()
+
+
+def test_a_process_that_nobody_has_looked_after_is_dead() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
+    owner = this_process() | {"process": child.pid, "started": psutil.Process(child.pid).create_time()}
+    assert not is_dead(owner)
+    assert child.stdin is not None
+    child.stdin.close()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert is_dead(owner)
+    child.wait()
 
 
 def test_who_is_dead() -> None:

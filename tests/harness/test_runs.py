@@ -18,6 +18,7 @@ from bench.data.dataset import Dataset
 from bench.data.folder import FolderSource
 from bench.errors import InputError
 from bench.fitting import resolve_parameters
+from bench.integrity_verify import verify
 from bench.registry import load_registry
 from bench.runner import Existing, Runner
 from bench.spec import RunSpec
@@ -199,6 +200,28 @@ def test_a_damaged_run_is_set_aside_and_done_again(
     assert again.record.metrics == done.record.metrics
     assert "damaged (checksum of record.json); set aside as" in capsys.readouterr().err
     assert (tmp_path / "runs/.damaged" / done.record.spec.folder / "codes.npz").is_file()
+
+
+@pytest.mark.parametrize("file", ["codes.npz", "encoder/encoder.safetensors", "average_precision.npz"])
+@pytest.mark.parametrize("missing", [True, False])
+def test_a_run_with_a_damaged_file_is_set_aside_and_done_again(
+    file: str, missing: bool, feature_folder: Path, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    wanted, results = planned(feature_folder, "lsh"), tmp_path / "runs"
+    (first,) = Runner(Store(results), torch.device("cpu")).run(wanted)
+    path = first.folder / file
+    before = path.read_bytes()
+    if missing:
+        path.unlink()
+    else:
+        path.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
+    (again,) = Runner(Store(results, said.append), torch.device("cpu")).run(wanted)
+    assert any("damaged" in line and file in line and "set aside" in line for line in said)
+    assert list((results / ".damaged").rglob("record.json"))
+    weights = "encoder/encoder.safetensors"
+    assert again.record.checksums[weights] == first.record.checksums[weights]
+    assert not verify(Store(results)).findings
 
 
 def test_codes_survive_the_disk(tmp_path: Path) -> None:

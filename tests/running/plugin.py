@@ -1,5 +1,6 @@
 """Methods that misbehave, and one that does not; they see labels instead of features, which costs no measuring."""
 
+import asyncio
 import ctypes
 import os
 import sys
@@ -132,6 +133,48 @@ class Raises(Untrained):
         raise ValueError("nothing\nworks")
 
 
+class NamesFile(Untrained):
+    """Names a file whose name is not UTF-8."""
+
+    name = "names-file"
+
+    def misbehave(self) -> None:
+        raise RuntimeError("caf\udce9 is missing")
+
+
+class SilentError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+class Silent(Untrained):
+    name = "silent"
+
+    def misbehave(self) -> None:
+        raise SilentError
+
+
+class Talks(Untrained):
+    name = "talks"
+
+    def misbehave(self) -> None:
+        raise ValueError("word " * 10**6)
+
+
+class Cancelled(Untrained):
+    name = "cancelled"
+
+    def misbehave(self) -> None:
+        raise asyncio.CancelledError("no longer wanted")
+
+
+class Interrupted(Untrained):
+    name = "interrupted"
+
+    def misbehave(self) -> None:
+        raise KeyboardInterrupt
+
+
 class Nan(Untrained):
     name = "nan"
 
@@ -157,6 +200,15 @@ class Constant(Untrained):
         for weight in module.parameters():
             nn.init.constant_(weight, 1.0)
         return module
+
+
+class Wanders(Untrained):
+    """Leaves the working directory for another."""
+
+    name = "wanders"
+
+    def misbehave(self) -> None:
+        os.chdir("/")
 
 
 class HangsOnce(Untrained):

@@ -1,13 +1,17 @@
 """Runs in processes of their own: whatever a method does there is a row, and the others go on."""
 
+import shlex
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.cli import main
 from bench.runner import Runner
 from bench.running.apart import Isolation, resident
+from bench.running.single import LONGEST_REASON
+from bench.store import Store
 from tests.conftest import survived
 from tests.running.conftest import PLUGIN, planned, records, runner
 
@@ -17,11 +21,17 @@ WRONG = {
     "exits": "its process ended without a result, with exit status 3",
     "leaves": "SystemExit: enough",
     "raises": "ValueError: nothing works",
+    "names-file": r"RuntimeError: caf\udce9 is missing",
+    "silent": "SilentError: its text cannot be made (RuntimeError)",
+    "talks": "ValueError: word word",
+    "cancelled": "CancelledError: no longer wanted",
     "nan": "OutputError: nan gave NaN or infinite outputs",
     "wrong-shape": "OutputError: wrong-shape gave outputs of shape",
     "constant": "OutputError: constant gave all 40 videos the same code",
 }  # fmt: skip
-ALIVE = ("leaves", "raises", "nan", "wrong-shape", "constant")
+ALIVE = (
+    "leaves", "raises", "names-file", "silent", "talks", "cancelled", "nan", "wrong-shape", "constant"
+)  # fmt: skip
 
 
 def apart(results: Path, said: list[str] | None = None, existing: str = "reuse", **rules: Any) -> Runner:
@@ -38,7 +48,7 @@ def test_one_run_cannot_harm_another(starter: ForkServerContext, features: Path,
         assert str(run.record.reason).startswith(expected), run.record.reason
         text = run.verified("traceback.txt").read_text(encoding="utf-8")
         assert f"bench run --methods {run.record.spec.method} " in text
-        assert "--existing retry-failed" in text
+        assert "--existing retry-failed --isolate --threads 1 --plugin" in text
     by_method = {run.record.spec.method: run for run in runs}
     assert by_method["plain"].record.status == "done"
     assert by_method["plain"].record.environment["threads"] == 1
@@ -52,8 +62,42 @@ def test_in_this_process_too_nonsense_is_a_row(features: Path, tmp_path: Path) -
     runs = runner(tmp_path).run(planned(features, ",".join([*ALIVE, "plain"])))
     for run, method in zip(runs, ALIVE, strict=False):
         assert str(run.record.reason).startswith(WRONG[method]), run.record.reason
+        assert len(str(run.record.reason)) <= LONGEST_REASON
+        assert "--isolate" not in run.verified("traceback.txt").read_text(encoding="utf-8")
     assert runs[-1].record.status == "done"
+    assert Store(tmp_path).find(runs[2].record.spec) == runs[2]
     survived("methods that raise or give nonsense, in the process of the sweep", len(ALIVE))
+
+
+@pytest.mark.parametrize("isolated", [False, True])
+def test_a_method_that_changes_the_working_directory(
+    isolated: bool, starter: ForkServerContext, features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    make = apart if isolated else runner
+    runs = make(Path("results")).run(planned(features, "wanders,plain"))
+    assert [run.record.status for run in runs] == ["done", "done"]
+    assert len(records(tmp_path / "results")) == 2
+
+
+def test_an_interrupt_of_a_method_is_one(features: Path, tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        runner(tmp_path).run(planned(features, "interrupted"))
+    assert not list(Store(tmp_path).runs())
+
+
+def test_a_crash_is_tried_again_apart(
+    starter: ForkServerContext, features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (first,) = apart(tmp_path / "runs").run(planned(features, "segfault"))
+    again = shlex.split(first.verified("traceback.txt").read_text(encoding="utf-8").splitlines()[-1])
+    assert "--isolate" in again
+    assert main(again[1:]) == 1
+    second = Store(tmp_path / "runs").find(first.record.spec)
+    assert second
+    assert second.record.reason == first.record.reason
+    assert second.record.started != first.record.started or second.record.durations != first.record.durations
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Limits and shares as people write them, estimates, what a dry run shows, and what a log tells."""
 
 from collections import Counter
+from io import StringIO
 from itertools import chain
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from bench.cli import main
 from bench.errors import InputError
 from bench.leases import Leases
+from bench.progress import say
 from bench.running.display import LogDisplay, TerminalDisplay, overall_line
 from bench.running.dry_run import dry_run
 from bench.running.estimate import Estimates, kind_of
@@ -36,12 +38,20 @@ def test_amounts_of_memory(text: str, size: int) -> None:
     assert parse_memory("--memory-limit", text) == size
 
 
-@pytest.mark.parametrize("text", ["", "45", "s", "-1h", "0s", "2 weeks", "1h30m", "nanh"])
+@pytest.mark.parametrize(
+    "text", ["", "45", "s", "-1h", "0s", "2 weeks", "1h30m", "nanh", "9" * 400 + "d", "9" * 400 + "GB"]
+)
 def test_what_is_no_limit(text: str) -> None:
     with pytest.raises(InputError, match=r"--time-limit .*expected a time such as 45s, 90m or 2h"):
         parse_time("--time-limit", text)
     with pytest.raises(InputError, match=r"--memory-limit .*expected an amount such as 8GB"):
         parse_memory("--memory-limit", text)
+
+
+def test_what_is_no_amount_of_memory() -> None:
+    with pytest.raises(InputError, match=r"--memory-limit 0\.0000001MB: is less than one byte"):
+        parse_memory("--memory-limit", "0.0000001MB")
+    assert parse_memory("--memory-limit", "0.000001MB") == 1
 
 
 @given(st.integers(0, 50), st.integers(1, 12))
@@ -51,7 +61,7 @@ def test_shards_make_the_whole(runs: int, shards: int) -> None:
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
-@pytest.mark.parametrize("text", ["0/3", "4/3", "1", "a/b", "1/0", "-1/3", ""])
+@pytest.mark.parametrize("text", ["0/3", "4/3", "1", "a/b", "1/0", "-1/3", "", "1" * 5000 + "/2"])
 def test_what_is_no_shard(text: str) -> None:
     with pytest.raises(InputError, match=r"--shard .*expected a share such as 3/16"):
         shard_of([1, 2, 3], text)
@@ -133,6 +143,16 @@ def test_a_log_hears_of_runs_now_and_then() -> None:
     ]
 
 
+def test_news_are_written_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = list[str]()
+    stream = StringIO()
+    monkeypatch.setattr(stream, "write", written.append)
+    monkeypatch.setattr("sys.stderr", stream)
+    say("first\nline")
+    say("second")
+    assert written == ["first line\n", "second\n"]
+
+
 def test_a_terminal_shows_a_line_a_run() -> None:
     display = TerminalDisplay()
     with display.sweep(), display.run("[1/2] a") as first, display.run("[2/2] b") as second:
@@ -179,6 +199,10 @@ def test_the_command_that_retries_names_the_same_run(features: Path) -> None:
     [
         (["--time-limit", "soon"], "--time-limit soon: expected a time"),
         (["--memory-limit", "8"], "--memory-limit 8: expected an amount"),
+        (["--memory-limit", "9" * 400 + "GB"], "999GB: expected an amount"),
+        (["--memory-limit", "0.0000001MB"], "--memory-limit 0.0000001MB: is less than one byte"),
+        (["--memory-limit", ""], "--memory-limit : expected an amount"),
+        (["--shard", "1" * 5000 + "/2"], "111/2: expected a share"),
         (["--shard", "17/16"], "--shard 17/16: expected a share"),
         (["--jobs", "0"], "--jobs"),
         (["--threads", "0"], "--threads"),

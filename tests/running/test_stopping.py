@@ -15,7 +15,7 @@ import pytest
 from bench.context import Stopped
 from bench.running.apart import Isolation
 from bench.running.parent import end_with_parent
-from bench.running.stopping import listening
+from bench.running.stopping import ended_by_sigterm, listening
 from bench.store import Store
 from tests.conftest import survived
 from tests.running.conftest import PLUGIN, Bench, Start, planned, records, runner
@@ -121,6 +121,29 @@ def test_children_are_asked_too(starter: ForkServerContext, features: Path, tmp_
     assert list((tmp_path / ".training").rglob("*.safetensors"))
     assert not list(Store(tmp_path).runs())
     survived("requests to stop that reach other processes", 2)
+
+
+def test_a_signal_to_the_whole_group_stops_runs_apart_in_order(start: Start, tmp_path: Path) -> None:
+    """As `timeout` and job schedulers send it: the process that forks runs hears it too."""
+    bench = start(*LONG, "steady.epochs=100000", "--isolate", "--threads", "1")
+    states = tmp_path / "results/.training"
+    waiting = threading.Event()
+    while not any(states.rglob("output.txt")) or b"second epoch" not in next(states.rglob("output.txt")).read_bytes():
+        assert bench.process.is_alive()
+        waiting.wait(0.02)
+    os.killpg(bench.pid, signal.SIGTERM)
+    status, said = bench.end()
+    assert status == 130, said
+    assert not list(Store(tmp_path / "results").runs())
+    assert list(states.rglob("*.safetensors"))
+    survived("requests to stop that reach all processes of a command")
+
+
+def test_sigterm_ends_measuring_as_sigint_does() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), ended_by_sigterm():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_a_dead_parent_leaves_no_child(

@@ -10,6 +10,7 @@ import pytest
 
 from bench.cli import main
 from bench.context import Stopped
+from bench.integrity_prune import superfluous
 from bench.leases import Leases
 from bench.record import Status
 from bench.running.queue import LEASES
@@ -144,6 +145,7 @@ def test_what_ran_out_of_time_goes_on_and_what_failed_begins_anew(
     store = Store(results)
     store.write(begun(interrupted, torch.device("cpu"), status), lambda folder: None)
     assert store.training_folder(interrupted.spec).exists() == goes_on
+    assert not list(unfinished(store))
     said: list[str] = []
     (again,) = runner(results, said, existing="retry-failed").run([interrupted])
     assert again.record.status == "done"
@@ -152,3 +154,21 @@ def test_what_ran_out_of_time_goes_on_and_what_failed_begins_anew(
     runner(tmp_path / "whole").run([interrupted])
     assert records(results) == records(tmp_path / "whole")
     survived(f"runs stored as {status} that were tried again")
+
+
+def test_a_retry_that_was_interrupted_is_listed_and_kept(interrupted: PlannedRun, tmp_path: Path) -> None:
+    import torch
+
+    results = tmp_path / "results"
+    store = Store(results)
+    store.write(begun(interrupted, torch.device("cpu")), lambda folder: None)
+    with pytest.raises(Stopped):
+        runner(results, display=Interrupting(), existing="retry-failed").run([interrupted])
+    (found,) = unfinished(store)
+    assert found.host is None
+    assert found.progress.startswith("3 of 6 epochs done")
+    assert not superfluous(store)
+    said: list[str] = []
+    runner(results, said, existing="retry-failed").run([interrupted])
+    assert any("goes on after epoch 3" in line for line in said)
+    assert not list(unfinished(store))

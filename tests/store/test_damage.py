@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from bench.errors import InputError
 from bench.evaluation import evaluate_again
 from bench.integrity import DamagedError, sealed, unsealed
+from bench.integrity_merge import merge
+from bench.integrity_verify import verify
 from bench.store import CODES, DAMAGED, PER_QUERY, RECORD, Store, write_record
 from tests.store.conftest import add, everything, record_of, spec_of
 
@@ -41,6 +43,22 @@ def test_any_changed_byte_of_a_record_is_noticed(place: int, bits: int) -> None:
     content[place] ^= bits
     with pytest.raises(InputError, match=r"damaged \(|written by another version"):
         unsealed(bytes(content), Path("run"))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["../../../../taken", "/etc/hostname", "a/../../b", "record.json", "", "a//b", "./a", "a\\b", "a\nb", "a" * 5000],
+)
+def test_a_record_names_nothing_outside_its_folder(name: str, store: Store, tmp_path: Path) -> None:
+    theirs = Store(tmp_path / "theirs/results", lambda line: None)
+    run = add(theirs, spec_of())
+    record = run.record.model_copy(update={"checksums": run.record.checksums | {name: "0" * 64}})
+    (run.folder / RECORD).write_bytes(sealed(record))
+    before = everything(tmp_path)
+    assert [finding.path for finding in verify(theirs).findings] == [run.folder / RECORD]
+    (merged_run,) = merge([theirs.root], store)
+    assert merged_run.outcome.startswith("not copied")
+    assert everything(tmp_path) == before
 
 
 @given(length=st.integers(0, len(SEALED) - 1))

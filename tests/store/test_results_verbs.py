@@ -1,15 +1,24 @@
 """`bench results verify | merge | prune` and `bench list runs`, as a user calls them."""
 
+import errno
+import os
 import re
 import shutil
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from bench.cli import main
+from bench.encoder import DESCRIPTION, WEIGHTS, Encoder, EncoderDescription
 from bench.integrity import sha256
+from bench.leases import Leases
+from bench.record import Status
+from bench.running.queue import LEASES
 from bench.store import CODES, CONFLICTS, DAMAGED, RECORD, Store, read_run, write_record
 from tests.store.conftest import add, everything, spec_of
 
@@ -45,6 +54,44 @@ def test_verify_names_everything_and_changes_nothing(store: Store, capsys: pytes
         "toy/lsh/ [31mred": "foreign",
     }
     assert "5 runs, 17 files: damage is listed above" in out
+
+
+@pytest.mark.parametrize("name", [CODES, RECORD, "encoder"])
+def test_verify_goes_on_after_what_it_may_not_read(
+    name: str, store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (add(store, spec_of(seed)).folder for seed in range(2))
+    (second / CODES).write_bytes(b"cut")
+    # Tests may run as root, who may read everything.
+    for function in ("open", "stat", "lstat"):
+        monkeypatch.setattr(Path, function, _forbidding(getattr(Path, function), first / name))
+    assert main(["results", "verify", "--results", str(store.root)]) == 1
+    out = capsys.readouterr().out
+    states = {tuple(re.split(" {2,}", line.strip())) for line in out.splitlines()[2:-2]}
+    what = "cannot be read (Permission denied)"
+    lost = f"toy/lsh/{first.name}/{name}" + ("/weights" if name == "encoder" else "")
+    assert (lost, "unreadable", what) in states
+    assert (f"toy/lsh/{second.name}/codes.npz", "damaged", "differs from its checksum") in states
+
+
+def _forbidding(function: Callable[..., Any], forbidden: Path) -> Callable[..., Any]:
+    def asked(path: Path, *arguments: Any, **named: Any) -> Any:
+        if forbidden in path.parents or (path == forbidden and function.__name__ == "open"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return function(path, *arguments, **named)
+
+    return asked
+
+
+def test_an_encoder_can_be_read_by_whoever_may_read_other_files(tmp_path: Path) -> None:
+    description = EncoderDescription(method="lsh", bits=8, frames=2, dimensions=3, parameters={})
+    before = os.umask(0o027)
+    try:
+        Encoder(description, torch.nn.Linear(3, 8)).save(tmp_path / "encoder")
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "encoder").iterdir()}
+    assert modes == {DESCRIPTION: 0o640, WEIGHTS: 0o640}
 
 
 @pytest.fixture
@@ -168,6 +215,35 @@ def test_prune_lists_and_removes_only_when_told(store: Store, capsys: pytest.Cap
     capsys.readouterr()
     assert main(["results", "prune", "--results", str(store.root)]) == 0
     assert "nothing to remove" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("status", ["failed", "timeout"])
+def test_prune_keeps_and_list_shows_a_retry_that_was_interrupted(
+    status: Status, store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add(store, spec_of(), status, reason="no memory")
+    store.begin(spec_of())
+    state = store.training_folder(spec_of()) / "digest/stage.safetensors"
+    state.parent.mkdir()
+    state.write_bytes(bytes(1000))
+    assert main(["results", "prune", "--results", str(store.root), "--yes"]) == 0
+    assert state.exists()
+    capsys.readouterr()
+    assert main(["list", "runs", "--results", str(store.root)]) == 0
+    rows = capsys.readouterr().out.splitlines()[2:]
+    assert sorted(row.split()[0] for row in rows) == sorted([status, "interrupted"])
+
+
+def test_prune_keeps_what_a_finished_run_is_done_again_from(store: Store) -> None:
+    add(store, spec_of())
+    store.begin(spec_of())
+    lease = Leases(store.root / LEASES).take(spec_of().identity)
+    assert lease is not None
+    assert main(["results", "prune", "--results", str(store.root), "--yes"]) == 0
+    assert store.training_folder(spec_of()).exists()
+    lease.release()
+    assert main(["results", "prune", "--results", str(store.root), "--yes"]) == 0
+    assert not store.training_folder(spec_of()).exists()
 
 
 def test_list_runs_shows_states_durations_and_reasons(store: Store, capsys: pytest.CaptureFixture[str]) -> None:

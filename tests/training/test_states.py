@@ -1,11 +1,17 @@
 """A training that is cut off goes on from its last state and ends with the same codes, to the bit."""
 
+import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from torch import nn
 
 from bench.context import FitContext
 from bench.data.dataset import Dataset
@@ -13,7 +19,9 @@ from bench.encoder import Encoder
 from bench.fitting import fit_method, resolve_parameters
 from bench.plugin_files import code_digest
 from bench.registry import load_registry
+from bench.training.losses import Lowest
 from bench.training.states import TrainingStates
+from tests.conftest import survived
 
 QUICK = {"epochs": 3, "batch_size": 16, "anchors": 6, "hidden": 32}
 
@@ -79,6 +87,97 @@ def test_a_damaged_state_is_not_used(tiny: Dataset, tmp_path: Path) -> None:
         again = fit("mcmsh", tiny, TrainingStates(tmp_path, seconds=0), progress)
         assert progress.steps == 9
         np.testing.assert_array_equal(again.encode(tiny.gallery.features), expected)
+
+
+def test_a_state_with_a_lost_block_is_not_used(tiny: Dataset, tmp_path: Path) -> None:
+    expected = fit("mcmsh", tiny, TrainingStates(tmp_path, seconds=0), CutAfter()).encode(tiny.gallery.features)
+    (state,) = tmp_path.iterdir()
+    whole = state.read_bytes()
+    assert len(whole) > 12 * 4096
+    for block in (3, len(whole) // 4096 // 2, len(whole) // 4096 - 1):
+        content = bytearray(whole)
+        content[block * 4096 : (block + 1) * 4096] = bytes(4096)
+        assert content != whole
+        state.write_bytes(content)
+        progress = CutAfter()
+        again = fit("mcmsh", tiny, TrainingStates(tmp_path, seconds=0), progress)
+        assert progress.steps == 9, f"block {block}"
+        np.testing.assert_array_equal(again.encode(tiny.gallery.features), expected)
+    survived("training states with a lost block", 3)
+
+
+class Trained:
+    """A network of one layer after one step, and what else a state holds."""
+
+    def __init__(self, width: int, seed: int) -> None:
+        torch.manual_seed(seed)
+        self.network = nn.Linear(width, 2)
+        self.optimiser = torch.optim.Adam(self.network.parameters())
+        self.network(torch.ones(1, width)).sum().backward()
+        self.optimiser.step()
+        self.lowest, self.history = Lowest(), [{"loss": float(seed)}]
+        self.lowest.offer(float(seed), 0, self.network)
+
+    def save(self, folder: Path, optimiser: torch.optim.Optimizer | None = None) -> Path:
+        states = TrainingStates(folder)
+        states.save("stage", 1, self.network, optimiser or self.optimiser, self.lowest, self.history)
+        return folder / "stage.safetensors"
+
+    def restore(self, folder: Path) -> int:
+        return TrainingStates(folder).restore("stage", self.network, self.optimiser, self.lowest, self.history)
+
+    def __repr__(self) -> str:
+        return repr((self.network.state_dict(), self.optimiser.state_dict(), self.lowest, self.history))
+
+
+def test_a_state_that_does_not_fit_changes_nothing(tmp_path: Path) -> None:
+    kept, wider = Trained(3, 1), Trained(4, 2)
+    before = repr(kept)
+    wider.save(tmp_path)
+    assert kept.restore(tmp_path) == 0
+    assert repr(kept) == before
+    Trained(3, 2).save(tmp_path, wider.optimiser)
+    assert kept.restore(tmp_path) == 0
+    assert repr(kept) == before
+
+
+@pytest.mark.parametrize("missing", ["epoch", "history", "lowest_loss", "lowest_epoch", "checksum"])
+def test_a_state_whose_note_lacks_something_changes_nothing(missing: str, tmp_path: Path) -> None:
+    path = Trained(3, 2).save(tmp_path)
+    with safe_open(path, framework="pt") as file:
+        note = json.loads(file.metadata()["note"])
+    del note[missing]
+    save_file(load_file(path), path, {"note": json.dumps(note)})
+    kept = Trained(3, 1)
+    before = repr(kept)
+    assert kept.restore(tmp_path) == 0
+    assert repr(kept) == before
+
+
+def test_a_state_that_the_optimiser_refuses_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Trained(3, 2).save(tmp_path)
+    kept = Trained(3, 1)
+    before = repr(kept)
+
+    def refuse(state: object) -> None:
+        raise RuntimeError("out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kept.optimiser, "load_state_dict", refuse)
+        assert kept.restore(tmp_path) == 0
+    assert repr(kept) == before
+    assert kept.restore(tmp_path) == 1
+    assert kept.history == [{"loss": 1.0}, {"loss": 2.0}]
+    assert kept.lowest.loss == 2.0
+
+
+def test_states_have_the_mode_of_other_files(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        state = Trained(3, 1).save(tmp_path)
+    finally:
+        os.umask(before)
+    assert state.stat().st_mode & 0o777 == 0o640
 
 
 def test_a_method_whose_source_changed_starts_anew(tmp_path: Path) -> None:
