@@ -64,7 +64,7 @@ def prune(
     results: Results = RESULTS,
     yes: Annotated[bool, typer.Option("--yes", help="Remove what is listed.")] = False,
 ) -> int:
-    """List what no run needs: damaged files set aside, leftovers, training states of finished runs; --yes removes it."""
+    """List what no run needs: damaged files set aside, leftovers, states of finished runs; --yes removes it."""
     from tabulate import tabulate
 
     from bench.integrity_prune import superfluous

@@ -245,8 +245,10 @@ def _why(error: BaseException) -> str:
 def _causes(error: BaseException) -> Iterator[BaseException]:
     """An error and those in whose handling it was raised: closing a file that could not be written fails as well."""
     cause: BaseException | None = error
-    while cause is not None:
+    seen: list[BaseException] = []
+    while cause is not None and not any(cause is one for one in seen):
         yield cause
+        seen.append(cause)
         cause = cause.__cause__ or cause.__context__
 
 
