@@ -78,6 +78,7 @@ def test_a_method_that_changes_the_working_directory(
     runs = make(Path("results")).run(planned(features, "wanders,plain"))
     assert [run.record.status for run in runs] == ["done", "done"]
     assert len(records(tmp_path / "results")) == 2
+    survived("methods that change the working directory")
 
 
 def test_an_interrupt_of_a_method_is_one(features: Path, tmp_path: Path) -> None:
