@@ -1,6 +1,7 @@
 """What a person sees of a sweep: a line for every run under way, and how long the rest will take."""
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,6 +17,7 @@ from bench.running.limits import duration
 
 EVERY_SECONDS = 30.0
 """How often a log hears of a run under way."""
+TICK_SECONDS = 5.0
 
 
 class SweepDisplay(Protocol):
@@ -46,18 +48,38 @@ class SilentDisplay:
 
 @dataclass
 class LogDisplay:
-    """Plain lines: when a run starts, and now and then how far it is."""
+    """Plain lines: when a run starts, and now and then how far it is, or only that it is still under way."""
 
     say: Callable[[str], None]
     clock: Callable[[], float] = time.monotonic
     _told: float | None = None
+    _runs: dict[str, "_LogRun"] = field(default_factory=dict)
 
-    def sweep(self) -> AbstractContextManager[None]:
-        return nullcontext()
+    @contextmanager
+    def sweep(self) -> Iterator[None]:
+        ended = threading.Event()
+        # Of methods that work for long and report no steps nothing would be heard.
+        ticking = threading.Thread(target=self._tick, args=(ended,), name="log", daemon=True)
+        ticking.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            ticking.join()
 
-    def run(self, label: str) -> AbstractContextManager[Progress]:
+    @contextmanager
+    def run(self, label: str) -> Iterator[Progress]:
         self.say(f"{label}: started")
-        return nullcontext(_LogRun(self, label, self.clock()))
+        run = self._runs[label] = _LogRun(self, label, self.clock())
+        try:
+            yield run
+        finally:
+            del self._runs[label]
+
+    def _tick(self, ended: threading.Event) -> None:
+        while not ended.wait(TICK_SECONDS):
+            for run in list(self._runs.values()):
+                run.tell_of_silence()
 
     def overall(self, done: int, total: int, left: float | None) -> None:
         if self._told is None or self.clock() - self._told >= EVERY_SECONDS:
@@ -69,10 +91,14 @@ class LogDisplay:
 class _LogRun:
     log: LogDisplay
     label: str
-    told: float
+    begun: float
+    told: float = field(init=False)
     description: str = ""
     steps: int = 0
     done: int = 0
+
+    def __post_init__(self) -> None:
+        self.told = self.begun
 
     def task(self, description: str, steps: int) -> AbstractContextManager[Task]:
         self.description, self.steps, self.done = description, steps, 0
@@ -83,6 +109,13 @@ class _LogRun:
         if self.log.clock() - self.told >= EVERY_SECONDS:
             self.told = self.log.clock()
             self.log.say(f"{self.label}: {self.description} {self.done}/{self.steps} {status}".rstrip())
+
+    def tell_of_silence(self) -> None:
+        """Say that it is under way, if nothing was said of it for twice as long as steps are waited for."""
+        now = self.log.clock()
+        if now - self.told >= 2 * EVERY_SECONDS:
+            self.told = now
+            self.log.say(f"{self.label}: under way for {duration(now - self.begun)}")
 
 
 @dataclass

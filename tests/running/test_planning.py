@@ -1,5 +1,6 @@
 """Limits and shares as people write them, estimates, what a dry run shows, and what a log tells."""
 
+import threading
 from collections import Counter
 from io import StringIO
 from itertools import chain
@@ -141,6 +142,24 @@ def test_a_log_hears_of_runs_now_and_then() -> None:
         "[1/2] toy: mcmsh 90/100 epoch 1/5",
         "1 of 2 runs done, about 1 min 01 s left",
     ]
+
+
+def test_a_log_hears_of_runs_that_report_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.running.display.TICK_SECONDS", 0.001)
+    now, heard, said = [0.0], threading.Event(), list[str]()
+
+    def hear(line: str) -> None:
+        said.append(line)
+        if "under way" in line:
+            heard.set()
+
+    log = LogDisplay(hear, lambda: now[0])
+    with log.sweep(), log.run("[1/1] toy"):
+        for minute in (1, 2):
+            now[0] = 60.0 * minute
+            assert heard.wait(60)
+            heard.clear()
+    assert said == ["[1/1] toy: started", "[1/1] toy: under way for 1 min 00 s", "[1/1] toy: under way for 2 min 00 s"]
 
 
 def test_news_are_written_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
