@@ -1,11 +1,13 @@
 """Doing the runs of a sweep, here or in processes of their own; then measuring costs, when nothing else runs."""
 
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal, get_args
 
 import torch
@@ -222,7 +224,11 @@ class _Sweep:
     def _here(self, job: Job, progress: Progress) -> StoredRun | None:
         runner = self._runner
         context = fit_context(runner.store, job.run, runner.device, progress, runner.say, self._stop)
-        return do_run(job.run, self._datasets.get(job.run), runner.store, context, lambda: job.lease.held)
+        folder = Path.cwd()
+        try:
+            return do_run(job.run, self._datasets.get(job.run), runner.store, context, lambda: job.lease.held)
+        finally:
+            os.chdir(folder)  # which its method may have left
 
     def _overall(self) -> None:
         done = self._queue.finished

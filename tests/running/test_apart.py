@@ -78,6 +78,7 @@ def test_a_method_that_changes_the_working_directory(
     runs = make(Path("results")).run(planned(features, "wanders,plain"))
     assert [run.record.status for run in runs] == ["done", "done"]
     assert len(records(tmp_path / "results")) == 2
+    assert Path.cwd() == tmp_path
     survived("methods that change the working directory")
 
 
