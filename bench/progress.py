@@ -9,7 +9,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as RichProgress
 
 from bench.context import Progress, SilentProgress, Task
-from bench.text import one_line
 
 
 class TerminalProgress:
@@ -51,10 +50,3 @@ class _Bar:
 def progress() -> Progress:
     """Bars where standard error is a terminal, silence elsewhere."""
     return TerminalProgress() if sys.stderr.isatty() else SilentProgress()
-
-
-def say(line: str) -> None:
-    """One line of news on standard error; what files say in it is made harmless for terminals."""
-    # In one piece: print would write the line and its end apart, and other threads speak as well.
-    sys.stderr.write(f"{one_line(line)}\n")
-    sys.stderr.flush()

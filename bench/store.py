@@ -1,19 +1,18 @@
 """Runs on disk: one folder a run, whole or absent, its files as they were written."""
 
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from bench import news
 from bench.errors import InputError
 from bench.integrity import RECORD, DamagedError, sealed, sha256, sync_folder, sync_tree, unsealed, write_durably
 from bench.integrity_swap import hidden_beside, is_leftover, look_through, put_back, put_in_place, remove, replaced_by
 from bench.record import RunRecord
 from bench.spec import RunSpec
-from bench.text import one_line
 
 __all__ = [
     "BEGUN",
@@ -29,7 +28,6 @@ __all__ = [
     "StoredRun",
     "read_run",
     "strays",
-    "to_standard_error",
     "write_record",
 ]
 
@@ -67,20 +65,13 @@ class StoredRun:
         Store(self.folder.parents[2]).set_aside(self.folder / name, f"checksum of {name}", mend)
 
 
-def to_standard_error(line: str) -> None:
-    """A line of news; what a damaged file says in it is made harmless for terminals."""
-    # In one piece, since other threads have news as well.
-    sys.stderr.write(f"{one_line(line)}\n")
-    sys.stderr.flush()
-
-
 class Store:
     """A results folder: `<dataset>/<method>/<bits>-<identity>/`.
 
     A run that is damaged is moved to `.damaged/` below the folder, with a line to `say`, and counts as not stored.
     """
 
-    def __init__(self, root: Path, say: Callable[[str], None] = to_standard_error) -> None:
+    def __init__(self, root: Path, say: Callable[[str], None] = news.say) -> None:
         # Absolute, since methods may change the working directory.
         self.root = root.absolute()
         self.say = say

@@ -21,7 +21,8 @@ def convert(
     """Rewrite a dataset once into contiguous files that train fastest; the same call again goes on, or checks it."""
     from bench.data.convert import Conversion, conversion_precision, require_own_folder
     from bench.data.space import free_space, gigabytes
-    from bench.progress import progress, say
+    from bench.news import say
+    from bench.progress import progress
     from bench.registry import load_registry
 
     precision = conversion_precision(to)

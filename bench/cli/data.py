@@ -53,7 +53,8 @@ def fake(
     from bench.data.feature_files import FeatureFiles
     from bench.data.space import free_space, gigabytes
     from bench.data.stand_in import plan_stand_in
-    from bench.progress import progress, say
+    from bench.news import say
+    from bench.progress import progress
     from bench.registry import load_registry
     from bench.text import closest
 

@@ -22,8 +22,8 @@ def profile(
 ) -> int:
     """Measure parameters, FLOPs, memory and encoding time, without training."""
     from bench.fitting import choose_device
+    from bench.news import say
     from bench.profile.untrained import profile_untrained
-    from bench.progress import say
     from bench.registry import load_registry
     from bench.report.profile import profile_text
     from bench.sweep import parse_settings, plan
@@ -51,7 +51,8 @@ def encode(
 ) -> int:
     """Encode anybody's features with a saved encoder; the same command goes on after an interruption."""
     from bench.encoding import encode_file
-    from bench.progress import progress, say
+    from bench.news import say
+    from bench.progress import progress
     from bench.registry import load_registry
 
     encoded = encode_file(encoder, features, out, load_registry(plugin or []), backend, precision, progress())

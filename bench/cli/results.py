@@ -45,7 +45,7 @@ def merge(
     from collections import Counter
 
     from bench.integrity_merge import merge as merged
-    from bench.progress import say
+    from bench.news import say
     from bench.store import Store
     from bench.text import one_line
 

@@ -68,7 +68,7 @@ def run(
     from bench.cluster.on_ray import OnRay
     from bench.fitting import choose_device
     from bench.leases import Leases
-    from bench.progress import say
+    from bench.news import say
     from bench.registry import load_registry
     from bench.report import require_replaceable, summary, write_report
     from bench.runner import Runner, check_existing
@@ -158,7 +158,7 @@ def _limits(time_limit: str | None, memory_limit: str | None) -> tuple[float | N
 
 def render(results: Results = RESULTS, report: Report = REPORT) -> int:
     """Render the report again from stored results; trains nothing."""
-    from bench.progress import say
+    from bench.news import say
     from bench.report import summary, write_report
     from bench.store import Store
 
@@ -205,8 +205,8 @@ def reproduce(
 ) -> int:
     """Regenerate the MCMSH paper's tables and figures, measured beside published."""
     from bench.fitting import choose_device
+    from bench.news import say
     from bench.paper import reproduce as make
-    from bench.progress import say
     from bench.registry import load_registry
     from bench.runner import Runner, check_existing
     from bench.running.display import sweep_display

@@ -9,7 +9,7 @@ from bench import text
 from bench.cache import cache_folder
 from bench.data.space import gigabytes
 from bench.errors import InputError
-from bench.progress import say
+from bench.news import say
 
 # A fingerprint of a larger file takes more than a second or two, and is announced.
 ANNOUNCED_BYTES = 10**9

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bench.cli import main
 from bench.errors import InputError
 from bench.leases import Leases
-from bench.progress import say
+from bench.news import say
 from bench.running.display import LogDisplay, TerminalDisplay, overall_line
 from bench.running.dry_run import dry_run
 from bench.running.estimate import Estimates, kind_of

@@ -123,20 +123,25 @@ def test_children_are_asked_too(starter: ForkServerContext, features: Path, tmp_
     survived("requests to stop that reach other processes", 2)
 
 
-def test_a_signal_to_the_whole_group_stops_runs_apart_in_order(start: Start, tmp_path: Path) -> None:
-    """As `timeout` and job schedulers send it: the process that forks runs hears it too."""
+@pytest.mark.parametrize("everybody", [False, True], ids=["group", "everybody"])
+def test_a_signal_to_more_than_the_command_fails_no_run(everybody: bool, start: Start, tmp_path: Path) -> None:
+    """To its group, as `timeout` sends it, or to all processes of a job, those too that do the runs."""
     bench = start(*LONG, "steady.epochs=100000", "--isolate", "--threads", "1")
     states = tmp_path / "results/.training"
     waiting = threading.Event()
     while not any(states.rglob("output.txt")) or b"second epoch" not in next(states.rglob("output.txt")).read_bytes():
         assert bench.process.is_alive()
         waiting.wait(0.02)
+    others = psutil.Process(bench.pid).children(recursive=True) if everybody else []
     os.killpg(bench.pid, signal.SIGTERM)
+    for process in others:
+        process.terminate()
     status, said = bench.end()
     assert status == 130, said
     assert not list(Store(tmp_path / "results").runs())
-    assert list(states.rglob("*.safetensors"))
-    survived("requests to stop that reach all processes of a command")
+    # Whoever does a run and is ended by the signal cannot save any more.
+    assert everybody or list(states.rglob("*.safetensors"))
+    survived("requests to stop that reach more than the command")
 
 
 def test_sigterm_ends_measuring_as_sigint_does() -> None:
