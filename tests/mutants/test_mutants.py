@@ -1,0 +1,87 @@
+"""The lists of seeded bugs fit the sources, and trials tell what is caught from what is not."""
+
+import ast
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .mutant import ROOT, Mutant, read_mutants
+from .trial import copy_working_tree, run_clean, run_mutants
+
+MUTANTS = read_mutants()
+
+
+def test_names_differ_and_there_are_enough() -> None:
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 60
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_mutant_is_a_valid_program(mutant: Mutant) -> None:
+    changed = mutant.patched(ROOT)
+    assert ast.dump(ast.parse(changed)) != ast.dump(ast.parse((ROOT / mutant.file).read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("test", sorted({test for mutant in MUTANTS for test in mutant.tests}))
+def test_tests_of_mutants_exist(test: str) -> None:
+    file, _, name = test.partition("::")
+    assert (ROOT / file).exists()
+    if name:
+        defined = ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8")))
+        assert name in {found.name for found in defined if isinstance(found, ast.FunctionDef)}
+
+
+def test_a_text_that_is_not_unique_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "sums.py").write_text("total = 1\ntotal = 1\n")
+    with pytest.raises(ValueError, match="occurs 2 times"):
+        Mutant("twice", "sums.py", "total = 1", "total = 2", ()).patched(tmp_path)
+
+
+PROJECT = """
+[project]
+name = "small"
+version = "1"
+[tool.setuptools.package-dir]
+"bench" = "bench"
+"bench.methods" = "methods"
+"""
+TEST = """
+from bench.methods.sums import add, unused
+
+def test_add() -> None:
+    assert add(1, 2) == 3
+"""
+SUMS = """
+def add(first, second):
+    return first + second
+
+def unused():
+    return 1
+"""
+
+
+def test_what_is_caught_and_what_is_not(tmp_path: Path) -> None:
+    root, tree = tmp_path / "root", tmp_path / "tree"
+    files = {"pyproject.toml": PROJECT, "bench/__init__.py": "", "methods/__init__.py": "", "methods/sums.py": SUMS,
+             "tests/test_sums.py": TEST}  # fmt: skip
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    subprocess.run(["git", "init", "-q", str(root)], check=True)
+    copy_working_tree(tree, root)
+    assert run_clean(["tests/test_sums.py"], tree).verdict == "SURVIVED"
+
+    def mutant(name: str, old: str, new: str) -> Mutant:
+        return Mutant(name, "methods/sums.py", old, new, ("tests/test_sums.py",))
+
+    mutants = [
+        mutant("caught", "first + second", "first - second"),
+        mutant("SURVIVED", "return 1", "return 2"),
+        mutant("INVALID", "def unused", "def renamed"),
+        mutant("NO END", "return first + second", "import os; os._exit(0)"),
+    ]
+    outcomes = {mutant.name: outcome for mutant, outcome in run_mutants(mutants, tree)}
+    assert {name: outcome.verdict for name, outcome in outcomes.items()} == {name: name for name in outcomes}
+    assert len(outcomes) == 4
+    assert outcomes["caught"].failed == ["tests/test_sums.py::test_add"]
+    assert (root / "methods" / "sums.py").read_text() == SUMS
