@@ -221,6 +221,28 @@ def test_larger_galleries_in_stable_order(bits: int, size: int) -> None:
         assert scores.precision_recall[1][radius] == pytest.approx(expected.mean(), rel=1e-12)
 
 
+@pytest.mark.parametrize("queries", [17, 600, 8300])
+def test_every_query_counts_whatever_their_number(queries: int) -> None:
+    """More queries than a block holds, the last block not full: sixteen, nineteen and 256 make a block."""
+    rng = np.random.default_rng(queries)
+    gallery, query = rng.integers(0, 2, size=(20, 12)), rng.integers(0, 2, size=(queries, 12))
+    labels, query_labels = rng.integers(0, 3, 20), rng.integers(0, 3, queries)
+    # The last query alone finds nothing near, and the one before it nothing relevant.
+    gallery[:, 0], query[-1] = 1, 0
+    query_labels[-2] = 3
+    relevant = query_labels[:, None] == labels
+    ranked = plain_counts(query, gallery, relevant)[:, :10]
+    precision = np.cumsum(ranked, axis=1) / np.arange(1, 11)
+    within = (query[:, None] != gallery).sum(axis=2) <= 2
+    scores = evaluate(query, query_labels, gallery, labels, ks=(10,), ties="index")
+    np.testing.assert_allclose(scores.average_precision[10], (ranked * precision).sum(axis=1) / 10, rtol=1e-12)
+    assert scores.map[10] == pytest.approx((ranked * precision).sum() / 10 / queries, rel=1e-12)
+    assert scores.precision[10] == pytest.approx(ranked.mean(), rel=1e-12)
+    assert scores.recall[10] == pytest.approx((ranked.sum(axis=1) / np.maximum(relevant.sum(axis=1), 1)).mean())
+    assert scores.queries_empty_radius2 == (~within.any(axis=1)).sum() > 0
+    assert scores.queries_without_relevant == (~relevant.any(axis=1)).sum() > 0
+
+
 def test_expectation_is_the_mean_of_sampled_orders() -> None:
     """Tie groups too large to enumerate: 4,000 random orders, within five standard errors."""
     rng = np.random.default_rng(5)

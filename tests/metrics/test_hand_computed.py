@@ -33,6 +33,15 @@ def test_no_ties() -> None:
     assert (scores.bits, scores.queries, scores.gallery, scores.queries_without_relevant) == (2, 1, 3, 0)
 
 
+@pytest.mark.parametrize("bits", [8, 248, 255, 256, 257, 512])
+def test_opposite_codes_are_the_farthest(bits: int) -> None:
+    """Distances beyond what a byte holds come after all others."""
+    opposite, neighbour = np.ones((1, bits)), np.zeros((1, bits))
+    neighbour[0, : bits // 2] = 1
+    scores = evaluate(np.zeros((1, bits)), [1], np.concatenate([opposite, neighbour]), [0, 1], ks=(1,))
+    assert scores.map == {1: 1.0}
+
+
 def test_all_items_tied() -> None:
     # Two items, one relevant: it comes first (AP@2 = 1/2) or second (AP@2 = 1/4), each half of the time.
     scores = one_query([FAR, FAR], [0, 1], ks=(1, 2))

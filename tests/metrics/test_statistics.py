@@ -34,6 +34,20 @@ def test_no_difference_at_all() -> None:
     assert randomisation_test(np.ones(5), np.ones(5), permutations=100) == 1.0
 
 
+def test_the_difference_that_was_seen_counts_among_the_tosses() -> None:
+    # No toss of 60 coins reaches what all heads gives.
+    assert randomisation_test(np.ones(60), np.zeros(60), permutations=99) == 1 / 100
+
+
+def test_all_queries_are_tossed() -> None:
+    """The few that differ stand first, before blocks of thousands that do not."""
+    first = np.zeros(9000)
+    first[:6] = 1
+    p = randomisation_test(first, np.zeros(9000), permutations=20_000)
+    # Of 64 equally likely tosses two are as far from 0.
+    assert p == pytest.approx(2 / 64, abs=5 * np.sqrt(2 / 64 / 20_000))
+
+
 def test_the_test_is_symmetric_and_repeatable() -> None:
     rng = np.random.default_rng(2)
     first, second = rng.random(50), rng.random(50)
@@ -76,6 +90,7 @@ def test_the_interval_is_that_of_the_normal_limit() -> None:
     error = values.std() / np.sqrt(len(values))
     assert low == pytest.approx(values.mean() - 1.96 * error, abs=0.15 * error)
     assert high == pytest.approx(values.mean() + 1.96 * error, abs=0.15 * error)
+    assert bootstrap_mean(values, resamples=4000) == (low, high) != bootstrap_mean(values, resamples=4000, seed=1)
     narrow = bootstrap_mean(values, level=0.5, resamples=4000)
     assert narrow.low == pytest.approx(values.mean() - 0.674 * error, abs=0.15 * error)
 

@@ -84,6 +84,16 @@ def test_nearest_anchors_equal_a_full_sort(
     assert (indices[:, 1:] > indices[:, :-1])[ties].all()
 
 
+def test_single_precision_decides_no_order() -> None:
+    """Far from the origin products in float32 swap neighbours; their distances are computed again."""
+    random = np.random.default_rng(3)
+    points = (300 + random.normal(size=(2000, 8))).astype(np.float32)
+    centres = (300 + random.normal(size=(40, 8))).astype(np.float32)
+    indices, _ = nearest_anchors(points, centres, 5)
+    expected = np.argsort(all_distances(points, centres), axis=1, kind="stable")[:, :5]
+    np.testing.assert_array_equal(indices, expected)
+
+
 def test_every_centre_is_the_mean_of_its_points() -> None:
     """Enough iterations reach a fixed point of Lloyd's algorithm."""
     random = np.random.default_rng(1)

@@ -13,8 +13,10 @@ from scipy.stats import chisquare
 from bench.errors import InputError
 from bench.structure.anchors import nearest_anchors, principal_components
 from bench.structure.graph import AnchorGraph, anchor_graph
+from bench.structure.kernels import tag
 from bench.structure.kmeans import kmeans
 from bench.structure.pairs import draw_pairs
+from tests.structure.conftest import dense_links
 
 DenseTags = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.int64]]
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -60,6 +62,33 @@ def test_tags_equal_the_dense_definition(
     expected = dense_tags(points, centres)
     for video in range(videos):
         np.testing.assert_array_equal(graph.tags(video), expected[video])
+
+
+@pytest.mark.parametrize("spread", [0.5, 3.0])
+def test_links_equal_the_dense_definition(spread: float) -> None:
+    """The links themselves: tags follow from them, and hardly ever depend on how large they are."""
+    random = np.random.default_rng(1)
+    points = (spread * random.normal(size=(40, 4))).astype(np.float32)
+    centres = random.normal(size=(9, 4)).astype(np.float32)
+    graph = anchor_graph(points, centres)
+    rows = np.zeros((40, 9, 3))
+    np.put_along_axis(rows, graph.anchors[:, :, None], graph.weights, axis=1)
+    np.testing.assert_allclose(np.einsum("ims,jms->sij", rows, rows), dense_links(points, centres), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("links", "expected"),
+    [
+        ((3e-5, 1.0, 1.0), 1),
+        ((9e-6, 1.0, 1.0), 0),
+        ((0.0, 9e-6, 3e-5), 2),
+        ((0.0, 3e-5, 9e-6), 0),
+        ((3e-5, 9e-6, 3e-5), 0),
+        ((3e-5, 3e-5, 9e-6), 0),
+    ],
+)
+def test_links_above_1e_5_count(links: tuple[float, float, float], expected: int) -> None:
+    assert tag(*links) == expected
 
 
 def test_pairs_follow_the_dense_distribution(golden: dict[str, NDArray[np.float32]], graph: AnchorGraph) -> None:
@@ -149,3 +178,13 @@ def test_principal_components_keep_distances_and_order_by_variance() -> None:
     np.testing.assert_allclose(
         ((projected[:, None] - projected[None]) ** 2).sum(axis=2), original, rtol=1e-3, atol=1e-3
     )
+
+
+def test_principal_components_have_the_largest_variances() -> None:
+    """Far from the origin too: eigenvalues of the covariance, and means of zero."""
+    random = np.random.default_rng(2)
+    centres = (random.normal(size=(50, 6)) @ random.normal(size=(6, 6)) + [80, -40, 0, 9, 1, 5]).astype(np.float32)
+    projected = principal_components(centres, 3).astype(np.float64)
+    variances = np.linalg.eigvalsh(np.cov(centres.astype(np.float64), rowvar=False))[::-1]
+    np.testing.assert_allclose(projected.var(axis=0, ddof=1), variances[:3], rtol=1e-4)
+    np.testing.assert_allclose(projected.mean(axis=0), 0, atol=1e-4)
