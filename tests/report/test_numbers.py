@@ -194,3 +194,13 @@ def test_without_values_per_query_nothing_is_marked(builder: Any) -> None:
         stored = builder.add(method, 16)
     (stored.folder / PER_QUERY).unlink()
     assert "†" not in text_of(builder)
+
+
+def test_every_column_of_the_training_table_is_what_its_heading_says(builder: Any) -> None:
+    builder.add("alpha", 16, seed=3, epochs=4)
+    table = next(table for table in document_of(builder).tables if table.name == "toy-training")
+    (row,) = table.rows
+    shown = dict(zip(table.header, (cell.text for cell in row), strict=True))
+    # The builder fits for 10 s and the seed; its loss is the level and 2 / (epoch + seed).
+    expected = {"method": "ALPHA", "bits": "16", "epochs": "4", "fit (s)": "13.0", "weights": "last epoch"}
+    assert shown == expected | {"final loss": f"{0.5 + 2 / 7:.3f}"}
