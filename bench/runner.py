@@ -19,6 +19,7 @@ from bench.fitting import fit_method
 from bench.leases import Leases
 from bench.profile.measurement import measure_runs
 from bench.record import RunRecord
+from bench.registered import note_dataset
 from bench.running.apart import Elsewhere, Executor
 from bench.running.display import SilentDisplay, SweepDisplay
 from bench.running.estimate import Estimates, kind_of
@@ -86,7 +87,7 @@ class Runner:
                 with self._executor(stop, queue.left) as executor:
                     # Read and checked before the first is done.
                     for run in queue.left:
-                        datasets.get(run)
+                        note_dataset(datasets.get(run), self.store.root)
                     _Sweep(self, queue, stop, datasets, executor).work()
             agreed(END)
             if stop.asked:

@@ -18,6 +18,10 @@ from bench.text import closest, validation_message
 from bench.toml_file import parse_toml, read_toml
 
 
+UNSEEDED = 0
+"""The seed of a method that does not depend on it."""
+
+
 class SweepFile(BaseModel):
     """The content of a sweep file: what to run. Where to store it and how stays with the command line."""
 
@@ -124,9 +128,17 @@ def plan(
                         dataset=name,
                         data_root=registry.data_root,
                     )
-                    for seed in dict.fromkeys(seeds)
+                    for seed in dict.fromkeys(seeds if method.seeded else [UNSEEDED])
                 ]
     return planned
+
+
+def without_seed(planned: Iterable[PlannedRun], seeds: Sequence[int]) -> str | None:
+    """A line that names the methods that run once where several seeds, or another one, were asked for."""
+    names = sorted({run.spec.method for run in planned if not run.method.seeded})
+    if not names or list(seeds) == [UNSEEDED]:
+        return None
+    return f"{', '.join(names)}: the seed changes nothing there; run once, as seed {UNSEEDED}"
 
 
 def revision_of(method: type[Method]) -> int | str:

@@ -24,7 +24,7 @@ def dry_run(planned: Sequence[PlannedRun], store: Store, existing: str, jobs: in
     estimates = Estimates(run.record for run in store.runs())
     rows, to_do = [], []
     for run in planned:
-        state = _state(run, store.find(run.spec), leases, existing)
+        state = _state(run, store.find_sound(run.spec), leases, existing)
         seconds = estimates.seconds(run.spec) if state.startswith(TO_DO) else None
         if state.startswith(TO_DO):
             to_do.append(kind_of(run.spec))
