@@ -95,7 +95,7 @@ def test_pairs_follow_the_dense_distribution(golden: dict[str, NDArray[np.float3
     tags = golden["tags"]
     draws = 6000
     for video in (0, 17, 101):
-        pairs = draw_pairs(graph, np.full(draws, video), np.random.default_rng(video))
+        pairs = draw_pairs(graph, np.full(draws, video), np.arange(len(graph)), np.random.default_rng(video))
         similar = np.flatnonzero(tags[video] == 1)
         dissimilar = np.flatnonzero(tags[video] == 2)
         assert len(dissimilar) > 0
@@ -117,7 +117,7 @@ def test_second_dissimilar_is_drawn_once_more_where_it_is_similar_to_the_first(
     golden: dict[str, NDArray[np.float32]], graph: AnchorGraph
 ) -> None:
     tags, video, draws = golden["tags"], 17, 20_000
-    pairs = draw_pairs(graph, np.full(draws, video), np.random.default_rng(0))
+    pairs = draw_pairs(graph, np.full(draws, video), np.arange(len(graph)), np.random.default_rng(0))
     allowed = np.flatnonzero(tags[video] == 2)
     similar = tags[np.ix_(allowed, allowed)] == 1
     # P(q2 | q1) of two tries: the first if it is not similar to q1, else any.
@@ -140,7 +140,7 @@ def test_without_middle_distance_dissimilar_is_everything_untagged() -> None:
     graph = anchor_graph(points, anchors)
     tags = np.stack([graph.tags(video) for video in range(12)])
     assert not (tags == 2).any()
-    pairs = draw_pairs(graph, np.zeros(500, dtype=np.int64), np.random.default_rng(0))
+    pairs = draw_pairs(graph, np.zeros(500, dtype=np.int64), np.arange(12), np.random.default_rng(0))
     untagged = np.flatnonzero(tags[0] == 0)
     np.testing.assert_array_equal(untagged, np.arange(6, 12))
     assert set(pairs.dissimilar1.tolist()) == set(untagged.tolist())
