@@ -20,10 +20,10 @@ from bench.integrity import DamagedError
 from bench.npz_file import UNREADABLE, read_arrays
 from bench.record import RunRecord
 from bench.record_metrics import ROUNDING
-from bench.registered import is_seeded, known_dataset, known_methods, registered_datasets
+from bench.registered import KnownDataset, is_seeded, known_dataset, known_methods, registered_datasets
 from bench.stored_run import CODES, ENCODER, PER_QUERY, StoredRun, state_of
 
-DESCRIPTION = f"{ENCODER}/encoder.json"
+DESCRIPTION, WEIGHTS = f"{ENCODER}/encoder.json", f"{ENCODER}/encoder.safetensors"
 FEW_BITS = 8
 """Codes of fewer bits may well agree by themselves."""
 AS_COMPUTED = 1e-12
@@ -40,19 +40,31 @@ class Twins:
     def differ_in(self) -> str:
         """What differs in what was run: `seed`, for instance."""
         one, other = self.first.record.spec, self.second.record.spec
-        return ", ".join(name.replace("_", " ") for name in type(one).model_fields if getattr(one, name) != getattr(other, name))
+        return ", ".join(
+            name.replace("_", " ") for name in type(one).model_fields if getattr(one, name) != getattr(other, name)
+        )
+
+    @property
+    def sentence(self) -> str:
+        """Names the first run, and what differs."""
+        return f"codes equal those of {self.first.record.spec.folder}, which differs in {self.differ_in}"
 
     @property
     def suspicious(self) -> bool:
         """Could only a copy be so? Parameters may be without effect, revisions leave codes as they are."""
         one, other = self.first.record.spec, self.second.record.spec
-        return one.bits >= FEW_BITS and (one.method != other.method or (is_seeded(one.method) and one.seed != other.seed))
+        return one.bits >= FEW_BITS and (
+            one.method != other.method or (is_seeded(one.method) and one.seed != other.seed)
+        )
 
 
-def examined(run: StoredRun) -> StoredRun:
-    """The run with the digest of its codes; one that is damaged or contradicts itself without its numbers."""
+def examined(run: StoredRun, root: Path | None = None) -> StoredRun:
+    """The run with the digest of its codes; one that is damaged or contradicts itself without its numbers.
+
+    What is known of its dataset is looked for in the run's own results folder, or in another `root`.
+    """
     try:
-        codes = _examine(run)
+        codes = _examine(run, known_dataset(run.record.spec.dataset_fingerprint, root or run.root))
     except DamagedError as damage:
         return unsound(run, f"damaged ({damage.what})")
     except InputError as error:
@@ -87,10 +99,10 @@ def twins(runs: Iterable[StoredRun]) -> list[Twins]:
     return found
 
 
-def _examine(run: StoredRun) -> CodesDigest | None:
+def _examine(run: StoredRun, dataset: KnownDataset | None) -> CodesDigest | None:
     """The digest of a finished run's codes. Raises InputError, DamagedError among them, for what is not as it must be."""
     _require_known_method(run.record)
-    _require_known_dataset(run)
+    _require_known_dataset(run, dataset)
     if run.record.status != "done":
         return None
     needed = [CODES, DESCRIPTION] + [PER_QUERY] * bool(run.record.metrics)
@@ -98,10 +110,11 @@ def _examine(run: StoredRun) -> CodesDigest | None:
         if name not in run.record.checksums:
             raise InputError(f"{name} is not among its files")
     _require_own_encoder(run)
+    _require_own_weights(run)
     _require_means(run)
     path = run.verified(CODES)
     codes = _digest_of(path, state_of(path))
-    _require_own_codes(run, codes)
+    _require_own_codes(run, codes, dataset)
     return codes
 
 
@@ -130,9 +143,8 @@ def _require_known_method(record: RunRecord) -> None:
         _require("epochs of history", epochs, list(range(planned)), "expected")
 
 
-def _require_known_dataset(run: StoredRun) -> None:
+def _require_known_dataset(run: StoredRun, known: KnownDataset | None) -> None:
     dataset = run.record.dataset
-    known = known_dataset(dataset.fingerprint, run.root)
     if known is None:
         return
     # A folder of one's own is the same data under another name.
@@ -161,6 +173,12 @@ def _require_own_encoder(run: StoredRun) -> None:
         _require(f"{name} of the encoder", stored.get(name) if isinstance(stored, dict) else None, value, "the run has")
 
 
+def _require_own_weights(run: StoredRun) -> None:
+    path, costs = run.folder / WEIGHTS, run.record.costs
+    if costs is not None and WEIGHTS in run.record.checksums and path.is_file():
+        _require("encoder_bytes", costs.encoder_bytes, path.stat().st_size, f"{WEIGHTS} has")
+
+
 def _require_means(run: StoredRun) -> None:
     """mAP@k is the mean of the values per query, of as many as there are queries."""
     if not run.record.metrics:
@@ -179,14 +197,13 @@ def _require_means(run: StoredRun) -> None:
             raise InputError(f"mAP {name} is stored as {mean}; the mean over the queries is {computed}")
 
 
-def _require_own_codes(run: StoredRun, codes: CodesDigest) -> None:
+def _require_own_codes(run: StoredRun, codes: CodesDigest, known: KnownDataset | None) -> None:
     dataset = run.record.dataset
     _require(f"bits of {CODES}", codes.bits, run.record.spec.bits, "the run has")
     _require(f"queries of {CODES}", codes.queries, dataset.query_videos, "the dataset has")
     gallery = None if dataset.self_search else dataset.gallery_videos
     _require(f"gallery of {CODES}", codes.gallery, gallery, "the dataset has")
     _require(f"classes of {CODES}", codes.classes, dataset.classes, "the dataset has")
-    known = known_dataset(dataset.fingerprint, run.root)
     if known is not None:
         _require(f"digest of the labels in {CODES}", codes.labels, known.labels, "the dataset has")
 

@@ -104,7 +104,9 @@ class _StoredScores(_Checked):
         for name in ("map", *BY_K):
             for k, value in getattr(self, name).items():
                 if value > most:
-                    raise contradiction(f"{name}@{k}", value, f"at most the {most:.6g} of queries with something to find")
+                    raise contradiction(
+                        f"{name}@{k}", value, f"at most the {most:.6g} of queries with something to find"
+                    )
         curves = self.precision_recall
         found = 1 - self.queries_without_relevant / self.queries
         if abs(curves.recall[-1] - found) > ROUNDING:

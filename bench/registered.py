@@ -79,9 +79,15 @@ def note_dataset(data: Dataset, root: Path) -> None:
     fingerprint = data.summary.fingerprint
     known = None if fingerprint in registered_datasets() else describe(data)
     if known is not None and _noted(fingerprint, root) != known:
-        path = _path(fingerprint, root)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(known.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        _write(known, root)
+
+
+def adopt_notes(source: Path, root: Path) -> None:
+    """Note in a results folder the datasets that another one noted, but for those that are noted already."""
+    for path in sorted((source / LABELS).glob("*.json")):
+        known = _noted(path.stem, source)
+        if known is not None and known_dataset(path.stem, root) is None:
+            _write(known, root)
 
 
 def _noted(fingerprint: str, root: Path) -> KnownDataset | None:
@@ -91,6 +97,12 @@ def _noted(fingerprint: str, root: Path) -> KnownDataset | None:
     except (OSError, ValidationError):
         return None
     return noted if noted.summary.fingerprint == fingerprint else None
+
+
+def _write(known: KnownDataset, root: Path) -> None:
+    path = _path(known.summary.fingerprint, root)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(known.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def _path(fingerprint: str, root: Path) -> Path:

@@ -71,9 +71,14 @@ class Store:
         """InputError unless the folder holds runs, sound or not."""
         if not look_through(self.root).runs:
             what = "no runs here" if self.root.is_dir() else "no such folder"
-            near = [self.root / "runs", *(entry for entry in _folders(self.root)), self.root.parent, Path("results/runs")]
+            near = [
+                self.root / "runs",
+                *(entry for entry in _folders(self.root)),
+                self.root.parent,
+                Path("results/runs"),
+            ]
             meant = next((folder for folder in near if look_through(folder).runs), None)
-            hint = f"did you mean {meant}?" if meant else "name another with --results, or start with `bench run`"
+            hint = f"did you mean {meant}?" if meant else "name a folder of results, or start with `bench run`"
             raise InputError(f"{self.root}: {what}; {hint}")
 
     def find(self, spec: RunSpec) -> StoredRun | None:

@@ -6,7 +6,16 @@ from pathlib import Path
 
 from bench.codes_file import CodesDigest
 from bench.errors import InputError
-from bench.integrity import RECORD, DamagedError, InconsistentError, sealed, sha256, sync_folder, unsealed, write_durably
+from bench.integrity import (
+    RECORD,
+    DamagedError,
+    InconsistentError,
+    sealed,
+    sha256,
+    sync_folder,
+    unsealed,
+    write_durably,
+)
 from bench.integrity_swap import hidden_beside
 from bench.record import RunRecord
 

@@ -17,7 +17,6 @@ from bench.spec import RunSpec, Seed, check_bits
 from bench.text import closest, validation_message
 from bench.toml_file import parse_toml, read_toml
 
-
 UNSEEDED = 0
 """The seed of a method that does not depend on it."""
 
