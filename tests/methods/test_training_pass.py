@@ -8,7 +8,10 @@ from bench.methods.mcmsh.mixer import Branch, McMlp
 from bench.methods.mcmsh.training_pass import embed
 from torch import nn
 
+from bench.context import FitContext, SilentProgress
 from bench.dropout import Dropout
+from bench.training import Batch, Draw, Schedule
+from bench.training.loop import Training
 
 
 @pytest.mark.parametrize("branches", [("long", "middle", "short"), ("middle",), ("long",), ("short",), ()])
@@ -54,3 +57,31 @@ def test_dropout_keeps_the_mean_and_scales(p: float) -> None:
     # 333,000 draws: the standard error of the share is under 0.0009.
     assert float((dropped == 0).float().mean()) == pytest.approx(p, abs=0.004)
     assert torch.equal(layer.eval()(ones), ones)
+
+
+def masks_of_two_epochs(seed: int, stage: str) -> list[list[bool]]:
+    """Which of 64 elements dropout zeroes in a training of one step an epoch."""
+    network = nn.Sequential(nn.Linear(1, 64), Dropout(0.5))
+    masks: list[list[bool]] = []
+
+    class Noting:
+        def draw(self, *_: object) -> Draw:
+            raise AssertionError("batches are given")
+
+        def loss(self, batch: Batch, epoch: int) -> dict[str, torch.Tensor]:
+            found = network(torch.ones(1, 1))
+            masks.append((found == 0).flatten().tolist())
+            return {"loss": found.sum()}
+
+    training = Training(network, Noting(), Schedule(), FitContext(seed), stage)
+    for epoch in (0, 1):
+        with SilentProgress().task("", 1) as task:
+            training.epoch(epoch, [Batch({"first": torch.zeros(2, 1, 1)}, {}, {})], task)
+    return masks
+
+
+def test_dropout_differs_between_epochs_and_depends_on_seed_and_stage() -> None:
+    first, second = masks_of_two_epochs(0, "one")
+    assert first != second
+    assert masks_of_two_epochs(0, "one") == [first, second]
+    assert first not in masks_of_two_epochs(1, "one") + masks_of_two_epochs(0, "two")
