@@ -1,7 +1,6 @@
 """Backends and precisions: the same codes by every way, and one line where a way is closed."""
 
 import importlib.util
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 from torch import nn
 
 from bench.data.dataset import Dataset
-from bench.encoder import Encoder, EncoderDescription
+from bench.encoder import Encoder
 from bench.errors import InputError
 from bench.fitting import fit
 from bench.inference.backends import CHUNK
@@ -27,28 +26,6 @@ def test_onnx_codes(deep: Encoder) -> None:
     given = np.concatenate([deep.forward("onnx")(videos[:CHUNK]), deep.forward("onnx")(videos[CHUNK:])])
     np.testing.assert_allclose(given, relaxed, rtol=0, atol=1e-5)
     np.testing.assert_array_equal(deep.encode(videos, backend="onnx"), np.where(relaxed >= 0, 1, -1))
-
-
-class Nothing(nn.Module):
-    """Relaxed outputs of exactly 0, or of −0.0 where the features are negative."""
-
-    def forward(self, videos: torch.Tensor) -> torch.Tensor:
-        return videos[:, 0, :8] * 0.0
-
-
-@pytest.mark.parametrize("backend", ["eager", pytest.param("onnx", marks=needs_onnx)])
-def test_zero_and_minus_zero_are_plus_one(backend: str, tmp_path: Path) -> None:
-    description = EncoderDescription(method="nothing", bits=8, frames=2, dimensions=9, parameters={})
-    encoder = Encoder(description, Nothing())
-    videos = np.stack([np.ones((2, 9)), -np.ones((2, 9))]).astype(np.float32)
-    assert np.signbit(encoder.forward(backend)(videos)).any(axis=1).tolist() == [False, True]
-    np.testing.assert_array_equal(encoder.encode(videos, backend), np.ones((2, 8)))
-    if backend == "onnx":
-        import onnxruntime
-
-        encoder.export(tmp_path / "nothing.onnx")
-        session = onnxruntime.InferenceSession(tmp_path / "nothing.onnx", providers=["CPUExecutionProvider"])
-        np.testing.assert_array_equal(session.run(["codes"], {"features": videos})[0], np.ones((2, 8)))
 
 
 def test_each_precision_computes_for_itself() -> None:

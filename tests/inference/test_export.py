@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from torch import nn
 
-from bench.encoder import Encoder
+from bench.encoder import Encoder, EncoderDescription
 from bench.errors import InputError
 
 from .conftest import deep_encoder, golden_encoder, plain, random_videos
@@ -33,6 +35,23 @@ def test_codes_of_the_file(deep: Encoder, tmp_path: Path) -> None:
     assert (stored["bits"], stored["frames"], stored["dimensions"]) == ("24", "25", "40")
     assert json.loads(stored["parameters"])["hidden"] == 48
     assert stored["convention"] == "codes: int8 in -1, +1; +1 where relaxed >= 0"
+
+
+class Nothing(nn.Module):
+    """Relaxed outputs of exactly 0, or of −0.0 where the features are negative."""
+
+    def forward(self, videos: torch.Tensor) -> torch.Tensor:
+        return videos[:, 0, :8] * 0.0
+
+
+def test_zero_and_minus_zero_are_plus_one(tmp_path: Path) -> None:
+    description = EncoderDescription(method="nothing", bits=8, frames=2, dimensions=9, parameters={})
+    Encoder(description, Nothing()).export(tmp_path / "nothing.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "nothing.onnx", providers=["CPUExecutionProvider"])
+    videos = np.stack([np.ones((2, 9)), -np.ones((2, 9))]).astype(np.float32)
+    codes, relaxed = session.run(None, {"features": videos})
+    assert np.signbit(relaxed).any(axis=1).tolist() == [False, True]
+    np.testing.assert_array_equal(codes, np.ones((2, 8)))
 
 
 @pytest.mark.parametrize("name", ["mcmsh", "bth"])

@@ -12,7 +12,7 @@ from scipy.stats import chisquare
 
 from bench.errors import InputError
 from bench.structure.anchors import nearest_anchors, principal_components
-from bench.structure.graph import AnchorGraph, anchor_graph
+from bench.structure.graph import AnchorGraph, anchor_graph, graph_of_nearest
 from bench.structure.kernels import tag
 from bench.structure.kmeans import kmeans
 from bench.structure.pairs import draw_pairs
@@ -188,3 +188,21 @@ def test_principal_components_have_the_largest_variances() -> None:
     variances = np.linalg.eigvalsh(np.cov(centres.astype(np.float64), rowvar=False))[::-1]
     np.testing.assert_allclose(projected.var(axis=0, ddof=1), variances[:3], rtol=1e-4)
     np.testing.assert_allclose(projected.mean(axis=0), 0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("root", "link", "counts"), [(0.2829, 3e-5, True), (0.2102, 0.9e-5, False)])
+def test_a_link_counts_above_the_threshold(root: float, link: float, counts: bool) -> None:
+    """A > 1e-5: video 0 shares its third anchor with video 1, at a weight that the width of the kernel sets."""
+    indices = np.array([[1, 2, 0], [0, 3, 4], [5, 6, 7], [8, 9, 10]], dtype=np.int32)
+    distances = np.zeros((4, 3))
+    distances[0, 2], distances[2, 2] = 1.0, root**2
+    # By hand: 2σ² is the squared mean of the third distances, 1, 0, `root` and 0; all other distances are 0.
+    kernel = np.exp(-1 / ((1 + root) / 4) ** 2)
+    first, second = kernel / (2 + kernel), 1 / 3
+    assert first * second / (first + second) == pytest.approx(link, rel=0.05)
+    graph = graph_of_nearest(indices, distances, 11)
+    assert [int(graph.tags(video)[other]) for video, other in ((0, 1), (1, 0))] == [counts, counts]
+    pairs = draw_pairs(graph, np.zeros(100, dtype=np.int64), np.arange(4), np.random.default_rng(0))
+    assert set(pairs.similar.tolist()) == ({0, 1} if counts else {0})
+    assert set(pairs.dissimilar1.tolist()) == ({2, 3} if counts else {1, 2, 3})
+    np.testing.assert_array_equal(pairs.sign == 1, np.isin(pairs.partner, pairs.similar))

@@ -1,6 +1,6 @@
 """Whole training steps against those of the authors' own code, through the objects that `bench run` trains with.
 
-Sizes come from the shapes in the files and epochs from their keys, so that files of other seeds and sizes test the same.
+Sizes come from the shapes in the files, epochs from their keys: files of other seeds and sizes test the same.
 All dropout is off, as in the files. Tolerances are those of float32 against float64.
 """
 
