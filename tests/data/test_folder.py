@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
-from scipy.io import savemat
+from scipy.io import loadmat, savemat
 from scipy.sparse import csc_matrix
 
 import bench
@@ -118,6 +118,16 @@ def test_the_fingerprint_is_the_contents(feature_folder: Path, tmp_path: Path) -
     with h5py.File(moved / "test_feats.h5", "r+") as file:
         file["feats"][3, 2, 1] += 1
     assert FolderSource(moved).summary().fingerprint != before
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_other_labels_are_another_dataset(feature_folder: Path, split: str) -> None:
+    before = FolderSource(feature_folder).summary().fingerprint
+    path = feature_folder / f"{split}_labels.mat"
+    labels = loadmat(path)["labels"]
+    labels[[0, 1]] = labels[[1, 0]]
+    savemat(path, {"labels": labels})
+    assert FolderSource(feature_folder).summary().fingerprint != before
 
 
 def features(folder: Path, array: object, split: str = "test") -> None:

@@ -14,7 +14,7 @@ from bench.errors import InputError
 from bench.inference.backends import CHUNK
 from bench.registry import load_registry
 
-from .conftest import deep_encoder, random_videos
+from .conftest import deep_encoder, random_videos, stirred
 
 VIDEOS = 5 * CHUNK + 7
 
@@ -100,6 +100,18 @@ def test_other_features_start_anew(case: Case) -> None:
     np.save(case.features, case.videos[::-1])
     assert case.encode().resumed == 0
     np.testing.assert_array_equal(np.load(case.out)[CHUNK : 2 * CHUNK], case.expected[::-1][CHUNK : 2 * CHUNK])
+    assert case.unfinished == []
+
+
+def test_another_encoder_starts_anew(case: Case) -> None:
+    """One of the same shape, in the same place, as training again leaves it."""
+    with pytest.raises(Killed):
+        case.encode(KilledAfter(3))
+    other = deep_encoder("mixer-lrd")
+    stirred(other.module, seed=1)
+    other.save(case.encoder)
+    assert case.encode().resumed == 0
+    np.testing.assert_array_equal(np.load(case.out), other.encode(case.videos))
     assert case.unfinished == []
 
 

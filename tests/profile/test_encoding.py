@@ -1,14 +1,17 @@
 """Encoding times on a fake clock: what is found is what the fake networks take."""
 
+from itertools import count
+
 import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.profile import rates
 from bench.profile.encoding import BATCHES, Job, random_videos, time_encoders
 from bench.profile.modules import time_modules
 from bench.profile.roofline import attainable_rate, moved_bytes, needed_seconds
 from bench.profile.signature import signature
-from bench.profile.stopwatch import HostStopwatch
+from bench.profile.stopwatch import HostStopwatch, Work
 
 from .fakes import FakeClock, SlowNetwork
 
@@ -107,6 +110,33 @@ def test_parts_and_the_rest_make_the_whole() -> None:
     found = time_modules(Network(), torch.zeros(10, 2, 3), lambda: log.append("wait"), clock)
     assert found == pytest.approx({"first": 2.0, "second": 0.6, "rest": 0.3}, rel=1e-4)
     assert len(log) > 0
+
+
+def test_an_interruption_moves_no_part() -> None:
+    """What takes a second now and then, because something else ran, has the time that it takes otherwise."""
+    clock, calls = FakeClock(), count()
+
+    class Interrupted(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            clock.now += 1.0 if next(calls) % 4 == 2 else 0.010
+            return x
+
+    found = time_modules(nn.Sequential(Interrupted()), torch.zeros(10, 2, 3), clock=clock)
+    assert found == pytest.approx({"0": 1.0, "rest": 0.0}, abs=1e-4)
+
+
+def test_a_machine_is_as_fast_as_in_its_best_repeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(rates.SIZES, "cpu", (8, 4, 64))
+    # Three things are measured; the first repeat of each, which may be anything, does not count.
+    taken = iter([0.5, 5.0, 4.0, 2.0, 3.0, 6.0] * 3)
+
+    def watch(work: Work) -> float:
+        work()
+        return next(taken)
+
+    found = rates.measure_rates(CPU, watch)
+    assert (found.float32, found.bfloat16, found.copy_bytes) == (8**3 / 2, 4**3 / 2, 2 * 64 / 2)
+    assert next(taken, None) is None
 
 
 def test_what_a_machine_needs_by_hand() -> None:
