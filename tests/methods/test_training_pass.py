@@ -73,7 +73,7 @@ def masks_of_two_epochs(seed: int, stage: str) -> list[list[bool]]:
             masks.append((found == 0).flatten().tolist())
             return {"loss": found.sum()}
 
-    training = Training(network, Noting(), Schedule(), FitContext(seed), stage)
+    training = Training(network, Noting(), Schedule.model_validate({}), FitContext(seed), stage)
     for epoch in (0, 1):
         with SilentProgress().task("", 1) as task:
             training.epoch(epoch, [Batch({"first": torch.zeros(2, 1, 1)}, {}, {})], task)
