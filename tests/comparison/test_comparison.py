@@ -279,11 +279,10 @@ def test_wrong_folders_are_one_line(
     sides[0].add("alpha", 16)
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(InputError, match="no such folder|no runs here"):
+    with pytest.raises(InputError, match=r"no such folder|no runs here"):
         compare_folders(tmp_path / wrong, sides[0].store.root)
     assert main(["compare", str(sides[0].store.root), str(tmp_path / wrong)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.splitlines() == [
-        f"bench: {tmp_path / wrong}: no stored runs; name a results folder, such as results/runs"
-    ]
+    what = "no runs here" if wrong == "empty" else "no such folder"
+    assert captured.err.splitlines() == [f"bench: {tmp_path / wrong}: {what}; did you mean {tmp_path / 'before'}?"]

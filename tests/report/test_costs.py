@@ -130,11 +130,8 @@ def test_what_was_not_measured_says_so(builder: Any) -> None:
     change_costs(builder.add("beta", 16), costs=None)
     builder.add("oracle", 16, uses_labels=True)
     rows = {row[0]: row for row in texts(table_of(composed_of(builder), "toy-cost"))}
-    assert (rows["BETA"][-1], rows["oracle (labels), bound"][-1], rows["ALPHA"][-1]) == (
-        "not measured",
-        "made from labels",
-        "",
-    )
+    last = [rows[label][-1] for label in ("BETA", "oracle (labels), bound", "ALPHA")]
+    assert last == ["not measured", "made from labels", ""]
     assert len({len(row) for row in rows.values()}) == 1
 
 
