@@ -73,9 +73,9 @@ def read_codes(path: Path) -> StoredCodes:
             labels("gallery_labels") if apart else None,
         )
         _require_matching(stored)
-        return stored
     except UNREADABLE as error:
         raise InputError(f"{path}: no readable codes ({error}); run again with --existing rerun") from error
+    return stored
 
 
 def digest_of(path: Path) -> CodesDigest:

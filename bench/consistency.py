@@ -100,7 +100,7 @@ def twins(runs: Iterable[StoredRun]) -> list[Twins]:
 
 
 def _examine(run: StoredRun, dataset: KnownDataset | None) -> CodesDigest | None:
-    """The digest of a finished run's codes. Raises InputError, DamagedError among them, for what is not as it must be."""
+    """The digest of a finished run's codes. Raises InputError, DamagedError among them, for what cannot be so."""
     _require_known_method(run.record)
     _require_known_dataset(run, dataset)
     if run.record.status != "done":

@@ -53,12 +53,9 @@ def _merged(folder: Path, store: Store) -> Merged:
         incoming = read_run(folder)
     except InputError as error:
         return Merged(folder, f"not copied: {error}")
-    wrong = next(damages(incoming), None)
+    wrong = _wrong_with(incoming, store.root)
     if wrong is not None:
-        return Merged(folder, f"not copied: damaged ({wrong[0]} {wrong[1]})")
-    incoming = examined(incoming, store.root)
-    if incoming.record.status == "unsound":
-        return Merged(folder, f"not copied: inconsistent ({incoming.record.reason})")
+        return Merged(folder, f"not copied: {wrong}")
     here = store.find_sound(incoming.record.spec)
     if here is None:
         _copy(incoming, store)
@@ -75,6 +72,13 @@ def _merged(folder: Path, store: Store) -> Merged:
     if aside.find(incoming.record.spec) is None:
         _copy(incoming, aside)
     return Merged(folder, f"conflict: differs from the one here, which stays; copied to {aside.root}")
+
+
+def _wrong_with(incoming: StoredRun, root: Path) -> str | None:
+    for name, what in damages(incoming):
+        return f"damaged ({name} {what})"
+    known = examined(incoming, root).record
+    return f"inconsistent ({known.reason})" if known.status == "unsound" else None
 
 
 def _measured_anew(here: StoredRun, incoming: StoredRun) -> bool:

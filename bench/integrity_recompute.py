@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from bench.codes_file import StoredCodes, read_codes
 from bench.data.dataset import Dataset, DatasetSource, Split
-from bench.encoder import load_encoder
+from bench.data.features import Features
+from bench.encoder import Encoder, load_encoder
 from bench.errors import InputError
 from bench.evaluation import changes, recomputed, stored_metrics
 from bench.fitting import inputs
@@ -70,22 +71,12 @@ class Recomputation:
         total = sum(len(stored) for _, _, stored in splits)
         chosen = np.sort(np.random.default_rng().choice(total, min(self.reencoded, total), replace=False))
         for name, split, stored in splits:
-            here = chosen[chosen < len(stored)]
-            features = inputs(method, split)
-            wrong = []
-            for start in range(0, len(here), CHUNK):
-                part = here[start : start + CHUNK]
-                relaxed = encoder.forward()(features[part])
-                least = ROUNDING * np.abs(relaxed).max(axis=1, keepdims=True)
-                differs = ((relaxed >= 0) != (stored[part] > 0)) & (np.abs(relaxed) > least)
-                wrong += [
-                    (int(video), int(bits)) for video, bits in zip(part, differs.sum(axis=1), strict=True) if bits
-                ]
+            here, chosen = chosen[chosen < len(stored)], chosen[chosen >= len(stored)] - len(stored)
+            wrong = _other_codes(encoder, inputs(method, split), stored, here)
             if wrong:
                 video, bits = wrong[0]
-                yield "not as encoded", (f"{len(wrong)} of {len(here)} {name} videos: stored codes are not those of the "
-                                         f"encoder, of video {video} in {bits} of {stored.shape[1]} bits")  # fmt: skip
-            chosen = chosen[chosen >= len(stored)] - len(stored)
+                what = f"{len(wrong)} of {len(here)} {name} videos: stored codes are not those of the encoder"
+                yield "not as encoded", f"{what}, of video {video} in {bits} of {stored.shape[1]} bits"
 
     def _dataset(self, run: StoredRun) -> Dataset | None:
         """The run's dataset, if it is at hand."""
@@ -105,3 +96,17 @@ class Recomputation:
             return source.load() if source.summary().fingerprint == fingerprint else None
         except InputError:  # its files are not here
             return None
+
+
+def _other_codes(
+    encoder: Encoder, features: Features, stored: NDArray[np.int8], videos: NDArray[np.int64]
+) -> list[tuple[int, int]]:
+    """Of these videos those whose stored code is not the encoder's, with the number of bits."""
+    wrong = []
+    for start in range(0, len(videos), CHUNK):
+        part = videos[start : start + CHUNK]
+        relaxed = encoder.forward()(features[part])
+        least = ROUNDING * np.abs(relaxed).max(axis=1, keepdims=True)
+        differs = ((relaxed >= 0) != (stored[part] > 0)) & (np.abs(relaxed) > least)
+        wrong += [(int(video), int(bits)) for video, bits in zip(part, differs.sum(axis=1), strict=True) if bits]
+    return wrong

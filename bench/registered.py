@@ -32,7 +32,7 @@ class KnownMethod(BaseModel):
 
 
 class KnownDataset(BaseModel):
-    """A dataset's sizes, and the SHA-256 of the labels of its queries and gallery (`bench.codes_file.labels_digest`)."""
+    """A dataset's sizes, and the digest of its queries' and gallery's labels (`bench.codes_file.labels_digest`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

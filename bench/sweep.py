@@ -132,12 +132,12 @@ def plan(
     return planned
 
 
-def without_seed(planned: Iterable[PlannedRun], seeds: Sequence[int]) -> str | None:
-    """A line that names the methods that run once where several seeds, or another one, were asked for."""
+def without_seed(planned: Iterable[PlannedRun], seeds: Sequence[int]) -> list[str]:
+    """A line that names the methods that run once where several seeds, or another one, were asked for; else none."""
     names = sorted({run.spec.method for run in planned if not run.method.seeded})
     if not names or list(seeds) == [UNSEEDED]:
-        return None
-    return f"{', '.join(names)}: the seed changes nothing there; run once, as seed {UNSEEDED}"
+        return []
+    return [f"{', '.join(names)}: the seed changes nothing there; run once, as seed {UNSEEDED}"]
 
 
 def revision_of(method: type[Method]) -> int | str:

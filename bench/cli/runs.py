@@ -100,8 +100,7 @@ def run(
         seeds=chosen_seeds,
         parameters=chosen,
     )
-    line = without_seed(planned, chosen_seeds)
-    if line:
+    for line in without_seed(planned, chosen_seeds):
         say(line)
     if shard:
         planned = shard_of(planned, shard)

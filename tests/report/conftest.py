@@ -161,7 +161,7 @@ class Builder:
             ),
             status="done" if done else "failed",
             reason=reason,
-            method_title=title or said_of(method, method.upper())[0],
+            method_title=said_of(method, title or method.upper())[0],
             paper=said_of(method, "")[1],
             bound=bound,
             uses_labels=uses_labels,
@@ -171,7 +171,7 @@ class Builder:
             history=history if done else [],
             metrics=metrics if done else {},
             costs=costs_of(method, bits, seed, cpu, milliseconds, {"softmax": 3, "lift_fresh": 1} if epochs else {})
-            if done
+            if done and not uses_labels
             else None,
             environment={"cpu": cpu, "device": "cpu", "threads": 2, "libraries": {"torch": "2.4.0"}},
         )
@@ -199,7 +199,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[StoredRun]:
             builder.add("beta", bits, seed, 0.4 + gain)
             failed = "out of memory | $2$\n\\end{tabular} <script>" if (bits, seed) == (32, 1) else None
             builder.add("gamma", bits, seed, 0.3 + gain, reason=failed)
-            builder.add("oracle", bits, seed, 0.9, title="Oracle", uses_labels=True, epochs=0)
+            builder.add("oracle", bits, seed, 0.9, uses_labels=True, epochs=0)
     return list(builder.store.runs())
 
 
