@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.consistency import examined
 from bench.errors import InputError
-from bench.integrity import RECORD, sealed, sync_tree
+from bench.integrity import RECORD, InconsistentError, sealed, sync_tree
 from bench.integrity_swap import hidden_beside, look_through, remove
 from bench.integrity_verify import damages
 from bench.registered import adopt_notes
@@ -51,9 +51,11 @@ def merge(sources: Sequence[Path], store: Store) -> Iterator[Merged]:
 def _merged(folder: Path, store: Store) -> Merged:
     try:
         incoming = read_run(folder)
+        wrong = _wrong_with(incoming, store.root)
+    except InconsistentError as error:
+        wrong = f"inconsistent ({error.what})"
     except InputError as error:
-        return Merged(folder, f"not copied: {error}")
-    wrong = _wrong_with(incoming, store.root)
+        wrong = str(error)
     if wrong is not None:
         return Merged(folder, f"not copied: {wrong}")
     here = store.find_sound(incoming.record.spec)

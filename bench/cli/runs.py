@@ -80,7 +80,7 @@ def run(
     from bench.running.queue import LEASES, exclusive
     from bench.running.queue import REPORT as REPORT_LEASE
     from bench.store import Store
-    from bench.sweep import SweepFile, plan, read_sweep_file, without_seed
+    from bench.sweep import SweepFile, plan, read_sweep_file
 
     file = read_sweep_file(sweep) if sweep else SweepFile()
     wanted = names_of(methods) or file.methods or []
@@ -91,17 +91,14 @@ def run(
         store.require_writable()
     if not (dry or shard):
         require_replaceable(report)
-    chosen_seeds = numbers_of("--seeds", seeds) or file.seeds or [0]
     planned = plan(
         load_registry(plugin or [], data_root),
         methods=wanted,
         datasets=names_of(datasets) or file.datasets or [DEFAULT_DATASET],
         bits=numbers_of("--bits", bits) or file.bits or [16, 32, 64],
-        seeds=chosen_seeds,
+        seeds=numbers_of("--seeds", seeds) or file.seeds or [0],
         parameters=chosen,
     )
-    for line in without_seed(planned, chosen_seeds):
-        say(line)
     if shard:
         planned = shard_of(planned, shard)
     if dry:
