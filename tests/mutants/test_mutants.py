@@ -50,6 +50,9 @@ from bench.methods.sums import add, unused
 
 def test_add() -> None:
     assert add(1, 2) == 3
+
+def test_that_fails_anyway() -> None:
+    assert unused() == 3
 """
 SUMS = """
 def add(first, second):
@@ -69,7 +72,8 @@ def test_what_is_caught_and_what_is_not(tmp_path: Path) -> None:
         (root / name).write_text(text)
     subprocess.run(["git", "init", "-q", str(root)], check=True)
     copy_working_tree(tree, root)
-    assert run_clean(["tests/test_sums.py"], tree).verdict == "SURVIVED"
+    failing = run_clean(["tests/test_sums.py"], tree).failed
+    assert failing == ["tests/test_sums.py::test_that_fails_anyway"]
 
     def mutant(name: str, old: str, new: str) -> Mutant:
         return Mutant(name, "methods/sums.py", old, new, ("tests/test_sums.py",))
@@ -80,7 +84,7 @@ def test_what_is_caught_and_what_is_not(tmp_path: Path) -> None:
         mutant("INVALID", "def unused", "def renamed"),
         mutant("NO END", "return first + second", "import os; os._exit(0)"),
     ]
-    outcomes = {mutant.name: outcome for mutant, outcome in run_mutants(mutants, tree)}
+    outcomes = {mutant.name: outcome for mutant, outcome in run_mutants(mutants, tree, failing)}
     assert {name: outcome.verdict for name, outcome in outcomes.items()} == {name: name for name in outcomes}
     assert len(outcomes) == 4
     assert outcomes["caught"].failed == ["tests/test_sums.py::test_add"]

@@ -46,23 +46,26 @@ class Outcome:
             self.uncollected.append(report.nodeid)
 
     @property
+    def ran(self) -> bool:
+        """Were tests run? What cannot be imported, or ends pytest itself, is no valid patch."""
+        return self.status in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and not self.uncollected
+
+    @property
     def verdict(self) -> str:
-        """`caught` only where a test failed: what cannot be imported or ends pytest itself is no valid patch."""
-        if self.status is None:
-            return "NO END"
-        if self.status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) or self.uncollected:
-            return "INVALID"
+        """`caught` only where a test failed."""
+        if not self.ran:
+            return "NO END" if self.status is None else "INVALID"
         return "caught" if self.failed else "SURVIVED"
 
 
 class Trial:
     """Tests of a tree that are being run."""
 
-    def __init__(self, tests: Sequence[str], tree: Path, scratch: Path) -> None:
+    def __init__(self, tests: Sequence[str], tree: Path, scratch: Path, options: Sequence[str] = ()) -> None:
         self._output = scratch / "output.txt"
         self._started = time.monotonic()
         self.report, sender = FORK.Pipe(duplex=False)
-        self._process = FORK.Process(target=_run, args=(tests, tree, scratch, self._output, sender))
+        self._process = FORK.Process(target=_run, args=([*options, *tests], tree, scratch, self._output, sender))
         self._process.start()
         # The process has the only other end: where it dies, the report ends.
         sender.close()
@@ -92,9 +95,14 @@ def run_clean(tests: Sequence[str], tree: Path) -> Outcome:
         return trial.end()
 
 
-def run_mutants(mutants: Iterable[Mutant], tree: Path) -> Iterator[tuple[Mutant, Outcome]]:
-    """Run the tests of every mutant on a copy of the tree, `AT_ONCE` at a time; as they end."""
-    waiting = list(mutants)
+def run_mutants(
+    mutants: Iterable[Mutant], tree: Path, failing: Sequence[str] = ()
+) -> Iterator[tuple[Mutant, Outcome]]:
+    """Run the tests of every mutant on a copy of the tree, `AT_ONCE` at a time; as they end.
+
+    Tests that are `failing` without a bug would catch anything, and are left out.
+    """
+    waiting, options = list(mutants), ["-x", *(f"--deselect={test}" for test in failing)]
     running: dict[Trial, tuple[Mutant, tempfile.TemporaryDirectory[str]]] = {}
     while waiting or running:
         while waiting and len(running) < AT_ONCE:
@@ -103,7 +111,7 @@ def run_mutants(mutants: Iterable[Mutant], tree: Path) -> Iterator[tuple[Mutant,
             # With what the clean run compiled: Python and numba see by a file's time whether that still holds.
             shutil.copytree(tree, copy, symlinks=True)
             (copy / mutant.file).write_text(mutant.patched(tree), encoding="utf-8")
-            running[Trial(mutant.tests, copy, Path(scratch.name))] = mutant, scratch
+            running[Trial(mutant.tests, copy, Path(scratch.name), options)] = mutant, scratch
         ready = connection.wait([trial.report for trial in running], timeout=1)
         for trial in [trial for trial in running if trial.report in ready or trial.late]:
             mutant, scratch = running.pop(trial)
@@ -126,7 +134,7 @@ def copy_working_tree(target: Path, root: Path = ROOT) -> None:
 
 
 def _run(
-    tests: Sequence[str], tree: Path, scratch: Path, output: Path, sender: "connection.Connection[object, object]"
+    arguments: Sequence[str], tree: Path, scratch: Path, output: Path, sender: "connection.Connection[object, object]"
 ) -> None:
     # A group of its own, which can be ended with all that the tests start.
     os.setsid()
@@ -140,6 +148,6 @@ def _run(
     for name in [name for name in sys.modules if name.partition(".")[0] in {"bench", "tests"}]:
         del sys.modules[name]
     outcome = Outcome()
-    options = ["-x", "-q", "-p", "no:cacheprovider", f"--rootdir={tree}", f"--basetemp={scratch / 'tests'}"]
-    status = pytest.main([*options, *tests], plugins=[outcome])
+    options = ["-q", "-p", "no:cacheprovider", f"--rootdir={tree}", f"--basetemp={scratch / 'tests'}"]
+    status = pytest.main([*options, *arguments], plugins=[outcome])
     sender.send((outcome.failed, outcome.uncollected, int(status)))
