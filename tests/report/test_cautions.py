@@ -19,9 +19,9 @@ def seen(builder: Builder, run: StoredRun, **changes: Any) -> list[str]:
     return cautions(name_runs([StoredRun(run.folder, record)]))
 
 
-def diagnostics(value: float = 0.1, error: float = 0.01, **changes: Any) -> Diagnostics:
+def diagnostics(value: float = 0.1, error: float = 0.01, *, constant: int = 0, copied: int = 0) -> Diagnostics:
     chance = {"strict": {20: Chance(value=value, error=error)}}
-    return Diagnostics(**({"constant_bits": 0, "copied_bits": 0, "distinct_codes": 1.0, "random": chance} | changes))
+    return Diagnostics(constant_bits=constant, copied_bits=copied, distinct_codes=1.0, random=chance)
 
 
 def test_the_share_of_the_fall_that_came_last() -> None:
@@ -52,7 +52,7 @@ def test_codes_that_say_little(builder: Builder) -> None:
     settled = losses(10, 2, 1.1, 1.05, 1.0)
     assert seen(builder, run, history=settled, diagnostics=diagnostics()) == []
     constant, copied = seen(
-        builder, run, history=settled, diagnostics=diagnostics(constant_bits=3, copied_bits=2)
+        builder, run, history=settled, diagnostics=diagnostics(constant=3, copied=2)
     )  # fmt: skip
     assert "bits are the same for every video (3 of 16)" in constant
     assert "bits copy others (2 of 16)" in copied
