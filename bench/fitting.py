@@ -19,7 +19,6 @@ from bench.method import Method, Parameters
 from bench.registry import load_registry
 from bench.spec import check_bits
 from bench.text import closest, validation_message
-from bench.training.processes import process_device
 
 
 def resolve_parameters(
@@ -56,7 +55,7 @@ def choose_device(name: str) -> torch.device:
         raise InputError(f"unknown device '{name}': known: auto, cpu, cuda")
     if name == "cuda" and not torch.cuda.is_available():
         raise InputError("device 'cuda': PyTorch finds no CUDA device here; use auto or cpu")
-    return process_device(torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"))
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
 
 
 def fit_method(method: Method, data: Dataset, context: FitContext) -> Encoder:
