@@ -41,12 +41,12 @@ class Registry:
     data_root: Path | None = None
     """Where the files of datasets lie that are known by name; None: where the environment says."""
 
-    def method(self, name: str) -> type[Method]:
-        """The method of this name. Raises InputError with the closest known names."""
+    def method(self, name: str, own: str = "--plugin FILE") -> type[Method]:
+        """The method of this name. Raises InputError with the closest known names, and how to give one's `own`."""
         if name not in self.methods:
             raise InputError(
                 f"unknown method '{name}': {closest(name, self.methods)} (a method in a file of your own: "
-                f"--plugin FILE){self._broken_hint(name)}"
+                f"{own}){self._broken_hint(name)}"
             )
         return self.methods[name]
 
@@ -102,8 +102,8 @@ class Registry:
         return bool(found)
 
 
-def load_registry(plugin_paths: Iterable[Path] = (), data_root: Path | None = None) -> Registry:
-    """The registry of everything found, with the plug-ins of the given files or folders.
+def load_registry(plugins: Iterable[Path | type[Any]] = (), data_root: Path | None = None) -> Registry:
+    """The registry of everything found, with the given plug-ins: files, folders or classes.
 
     Raises InputError if one of those is broken, or has a name that is taken: who names a file means to use it.
     """
@@ -111,12 +111,15 @@ def load_registry(plugin_paths: Iterable[Path] = (), data_root: Path | None = No
     extended = Registry(
         dict(registry.methods), dict(registry.datasets), dict(registry.origins), list(registry.broken), data_root
     )
-    for path in plugin_paths:
-        held = [extended.load(str(file), lambda file=file: import_file(file)) for file in plugin_files(path)]
+    for plugin in plugins:
+        if isinstance(plugin, type):
+            extended.add(f"{plugin.__module__}.{plugin.__qualname__}", [plugin])
+        else:
+            held = [extended.load(str(file), lambda file=file: import_file(file)) for file in plugin_files(plugin)]
+            if not any(held):
+                raise InputError(f"--plugin {plugin}: defines no method and no dataset")
         for entry in extended.broken[len(registry.broken) :]:
             raise InputError(f"--plugin {entry.origin}: {entry.error}")
-        if not any(held):
-            raise InputError(f"--plugin {path}: defines no method and no dataset")
     return extended
 
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bench.data.precision import PRECISIONS, Precision
 from bench.data.space import require_space
 from bench.errors import InputError
+from bench.values import read_array
 
 Index = slice | NDArray[np.integer[Any]] | Sequence[int]
 # Larger blocks come from and go back to the system each time, which costs more than reading them.
@@ -93,13 +94,41 @@ class ArrayFeatures(Features):
         return name if name in PRECISIONS else "float32"
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        return np.asarray(self._array[rows], dtype=np.float32)
+        # In C order, whatever the array's own is: a network may round otherwise where numbers lie otherwise.
+        return np.ascontiguousarray(self._array[rows], dtype=np.float32)
 
     def read_frames(self, rows: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.float32]:
         return np.asarray(self._array[rows, numbers], dtype=np.float32)
 
     def read_slice(self, start: int, stop: int) -> NDArray[np.float32]:
-        return np.array(self._array[start:stop], dtype=np.float32)
+        return np.array(self._array[start:stop], dtype=np.float32, order="C")
+
+
+def as_features(values: object, name: str = "features") -> Features:
+    """Features from `Features`, or from an array, tensor or list (N, T, D) of real numbers, which count as float32.
+
+    Raises InputError, with `name`, for anything else; of videos of different lengths, one video, or vectors without
+    frames it says how to give them.
+    """
+    if isinstance(values, Features):
+        return values
+    if hasattr(values, "features") or hasattr(values, "gallery"):
+        part = "features" if hasattr(values, "features") else "query.features"
+        raise InputError(f"{name}: a {type(values).__name__} holds features and more; give its .{part}")
+    if isinstance(values, list | tuple):
+        shapes = {tuple(getattr(video, "shape", (len(video),) if hasattr(video, "__len__") else ())) for video in values}
+        if len(shapes) > 1:
+            several = " and ".join(map(str, sorted(shapes)[:2]))
+            raise InputError(f"{name}: videos have shapes {several}; sample the same number of frames from each")
+    array = read_array(values, name)  # type: ignore[arg-type]
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{name} hold {array.dtype}; give an array (videos, frames, dimensions) of real numbers")
+    if array.ndim == 2:
+        raise InputError(
+            f"{name} have shape {array.shape}; expected (videos, frames, dimensions): give one video as array[None], "
+            "videos of one feature vector each as array[:, None]"
+        )
+    return ArrayFeatures(array)
 
 
 class ConcatenatedFeatures(Features):

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.errors import InputError
-from bench.metrics.arrays import read_array
+from bench.values import read_array
 
 
 class LabelLists(NamedTuple):
