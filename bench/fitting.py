@@ -19,7 +19,7 @@ from bench.errors import InputError
 from bench.inference.stream import OutputError
 from bench.method import Method, Parameters
 from bench.process_state import deterministic, own_process_state
-from bench.registry import load_registry
+from bench.registry import find_method
 from bench.spec import check_bits, check_seed
 from bench.text import closest, validation_message
 from bench.training.processes import process_device
@@ -109,14 +109,12 @@ def fit(
 
     `method` is a name, or a class of one's own. `data` is a dataset, or training features alone: an array, tensor or
     list (N, T, D). Equal arguments give equal codes, from any thread: fits in one process take turns, and leave
-    PyTorch's settings and random stream as they were. Raises InputError for an unknown method, device or parameter,
-    bits outside 1…1024, a seed outside 0…2³²-1, features that are NaN or infinite or from which the method cannot learn.
+    PyTorch's settings and random stream as they were.
+
+    Raises InputError for an unknown method, device or parameter, bits outside 1…1024, a seed outside 0…2³²-1, and
+    features that are NaN or infinite or from which the method cannot learn.
     """
-    if not isinstance(method, str) and not (isinstance(method, type) and issubclass(method, Method)):
-        raise InputError(f"method: {shown(method)} is neither a name, such as 'itq', nor a class derived from Method")
-    found = load_registry([] if isinstance(method, str) else [method]).method(
-        method if isinstance(method, str) else method.name, own="from Python give its class"
-    )
+    found = find_method(method)
     context = FitContext(check_seed(seed), choose_device(device))
     length, dataset = check_bits(bits), as_dataset(data)
     resolved = resolve_parameters(found, dataset.summary, dataset.recommended, parameters)

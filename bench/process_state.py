@@ -27,15 +27,10 @@ _gpu = False
 def own_process_state() -> Iterator[None]:
     """Wait until no other thread is within, then have PyTorch as a new process has it; afterwards all is as before.
 
-    A call within another in the same thread goes on. Raises InputError in a process forked from one that used PyTorch,
-    on a machine with a GPU: there neither CUDA nor training works after a fork.
+    A call within another in the same thread goes on. Raises InputError as `require_usable` does.
     """
+    require_usable()
     _follow_forks()
-    if _forked and _gpu:
-        raise InputError(
-            "this process was forked from one that used PyTorch, which does not work with a GPU; start it by "
-            "multiprocessing.get_context('spawn')"
-        )
     with _turn, ExitStack() as stack:
         devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
         stack.enter_context(torch.random.fork_rng(devices))
@@ -48,6 +43,18 @@ def own_process_state() -> Iterator[None]:
         stack.enter_context(torch.inference_mode(mode=False))
         stack.enter_context(torch.enable_grad())
         yield
+
+
+def require_usable() -> None:
+    """InputError in a process forked from one that used PyTorch, on a machine with a GPU.
+
+    There neither CUDA nor training works after a fork.
+    """
+    if _forked and _gpu:
+        raise InputError(
+            "this process was forked from one that used PyTorch, which does not work on a machine with a GPU; start "
+            "processes by multiprocessing.get_context('spawn')"
+        )
 
 
 @contextmanager
@@ -65,14 +72,14 @@ def deterministic() -> Iterator[None]:
 
 def _follow_forks() -> None:
     """From the first use of PyTorch on, forked processes compute with one thread."""
-    global _followed, _gpu  # noqa: PLW0603
+    global _followed, _gpu
     if not _followed:
         _followed, _gpu = True, torch.cuda.is_available()
         os.register_at_fork(after_in_child=_in_forked)
 
 
 def _in_forked() -> None:
-    global _turn, _forked  # noqa: PLW0603
+    global _turn, _forked
     # Whichever thread had the turn is not here any more.
     _turn, _forked = threading.RLock(), True
     # OpenMP's threads are not copied either, and would be waited for without end.

@@ -15,8 +15,9 @@ from bench.data.dataset import DatasetSource
 from bench.data.folder import FolderSource
 from bench.errors import InputError
 from bench.method import Method, Parameters
-from bench.plugin_files import import_file, plugin_files
+from bench.plugin_files import import_file, line_of, plugin_files
 from bench.text import closest, one_line, slug
+from bench.values import shown
 
 METHODS_GROUP, DATASETS_GROUP = "vhbench.methods", "vhbench.datasets"
 BUILT_IN = ("bench.methods", "bench.datasets")
@@ -95,7 +96,7 @@ class Registry:
         try:
             module = module_of()
         except (Exception, SystemExit) as error:  # a plug-in may raise anything, and must not take the program down
-            self.broken.append(Broken(origin, one_line(f"{type(error).__name__}: {error}")))
+            self.broken.append(Broken(origin, one_line(f"{type(error).__name__}: {error}") + line_of(error, origin)))
             return True
         found = [module] if inspect.isclass(module) else list(_plugins_of(module))
         self.add(origin, found)
@@ -121,6 +122,15 @@ def load_registry(plugins: Iterable[Path | type[Any]] = (), data_root: Path | No
         for entry in extended.broken[len(registry.broken) :]:
             raise InputError(f"--plugin {entry.origin}: {entry.error}")
     return extended
+
+
+def find_method(method: str | type[Method]) -> type[Method]:
+    """A method by its name, or a class of one's own. Raises InputError for what is neither."""
+    if isinstance(method, str):
+        return load_registry().method(method, own="from Python give its class")
+    if not (isinstance(method, type) and issubclass(method, Method)):
+        raise InputError(f"method: {shown(method)} is neither a name, such as 'itq', nor a class derived from Method")
+    return load_registry([method]).method(method.name)
 
 
 @cache

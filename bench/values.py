@@ -26,10 +26,9 @@ def whole_number(value: object, name: str, low: int, high: int) -> int:
 
     Raises InputError, with `name`, for anything else (floats and booleans too) and outside `low`…`high`.
     """
+    truth = isinstance(value, bool) or str(getattr(value, "dtype", "")) in {"bool", "torch.bool"}
     try:
-        if isinstance(value, bool) or str(getattr(value, "dtype", "")) in {"bool", "torch.bool"}:
-            raise TypeError
-        number = operator.index(value)  # type: ignore[arg-type]
+        number = operator.index("" if truth else value)  # type: ignore[arg-type]
     except Exception:
         raise InputError(
             f"{name}: {shown(value)} is of type {type(value).__name__}; give an int, such as {max(low, 16)}"

@@ -116,7 +116,9 @@ def as_features(values: object, name: str = "features") -> Features:
         part = "features" if hasattr(values, "features") else "query.features"
         raise InputError(f"{name}: a {type(values).__name__} holds features and more; give its .{part}")
     if isinstance(values, list | tuple):
-        shapes = {tuple(getattr(video, "shape", (len(video),) if hasattr(video, "__len__") else ())) for video in values}
+        shapes = {
+            getattr(video, "shape", None) or (len(video) if hasattr(video, "__len__") else 0,) for video in values
+        }
         if len(shapes) > 1:
             several = " and ".join(map(str, sorted(shapes)[:2]))
             raise InputError(f"{name}: videos have shapes {several}; sample the same number of frames from each")
