@@ -108,18 +108,17 @@ def _fitting(table: Table, authors: AuthorsWeights) -> Iterator[Found]:
     """The method's weights in a table, for every prefix that their names have, and without wrappers' parts."""
     inner = {".".join(part for part in name.split(".") if part not in WRAPPERS): name for name in table.weights}
     if len(inner) < len(table.weights):
-        return
+        inner = {name: name for name in table.weights}
     for last in inner:
         prefix = last.removesuffix(authors.code_weight)
         if last == f"{prefix}{authors.code_weight}" and f"{prefix}{authors.input_weight}" in inner:
-            weights = {
-                name.removeprefix(prefix) if name.startswith(prefix) else f"{name} (without '{prefix}')": table.weights[
-                    own
-                ]
-                for name, own in inner.items()
-            }
+            weights = {_named(name, prefix): table.weights[own] for name, own in inner.items()}
             if weights[authors.code_weight].ndim == weights[authors.input_weight].ndim == 2:
                 yield Found(f"{table.place or 'the top'}{f', {prefix}…' if prefix else ''}", weights)
+
+
+def _named(name: str, prefix: str) -> str:
+    return name.removeprefix(prefix) if name.startswith(prefix) else f"{name} (without '{prefix}')"
 
 
 def _frames(path: Path, weights: Mapping[str, Tensor], authors: AuthorsWeights, asked: int | None) -> int:

@@ -116,9 +116,7 @@ def as_features(values: object, name: str = "features") -> Features:
         part = "features" if hasattr(values, "features") else "query.features"
         raise InputError(f"{name}: a {type(values).__name__} holds features and more; give its .{part}")
     if isinstance(values, list | tuple):
-        shapes = {
-            getattr(video, "shape", None) or (len(video) if hasattr(video, "__len__") else 0,) for video in values
-        }
+        shapes = {tuple(getattr(row, "shape", (len(row) if hasattr(row, "__len__") else 0,))) for row in values}
         if len(shapes) > 1:
             several = " and ".join(map(str, sorted(shapes)[:2]))
             raise InputError(f"{name}: videos have shapes {several}; sample the same number of frames from each")

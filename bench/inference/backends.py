@@ -60,7 +60,7 @@ class _Eager:
             require_usable()
 
     def __call__(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
             videos = torch.from_numpy(block)
             if self._device.type == "cuda":
                 # Pinned memory, which PyTorch keeps and uses again, is what a GPU copies from by itself, and faster.
