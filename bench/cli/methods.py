@@ -15,7 +15,7 @@ def check_method(
     file: Annotated[Path, typer.Argument(help="Python file or folder with methods of your own.")],
 ) -> int:
     """Check that methods of your own do what every method must, on a small made-up dataset."""
-    from bench.contract import CHECKS, Subject, small_dataset
+    from bench.contract import CHECKS, ContractError, Subject, small_dataset
     from bench.plugin_files import line_of, plugin_of
     from bench.registry import load_registry
     from bench.text import one_line
@@ -31,7 +31,8 @@ def check_method(
                 check(subject)
             except Exception as error:  # a method may fail in any way
                 failed = True
-                reason = one_line(f"{type(error).__name__}: {error}") + line_of(error, str(plugin_of(method)))
+                kind = "" if isinstance(error, ContractError) else f"{type(error).__name__}: "
+                reason = one_line(f"{kind}{error}") + line_of(error, str(plugin_of(method)))
                 print(f"FAILS  {method.name} {check.__doc__}: {reason}")
             else:
                 print(f"fine   {method.name} {check.__doc__}")
