@@ -24,18 +24,6 @@ class FrameCorruption:
     """(R,) the training video that the replacement comes from."""
     source_frame: NDArray[np.int64]
 
-    def part(self, items: slice) -> "FrameCorruption":
-        """What happens to some of the videos of the batch."""
-        start, stop, _ = items.indices(len(self.kept))
-        chosen = (self.item >= start) & (self.item < stop)
-        return FrameCorruption(
-            self.kept[items],
-            self.item[chosen] - start,
-            self.frame[chosen],
-            self.source_video[chosen],
-            self.source_frame[chosen],
-        )
-
     def apply(self, videos: Tensor, replacements: Tensor) -> Tensor:
         """A corrupted copy of `videos` (B, T, D), given the replacement frames (R, D)."""
         kept = torch.from_numpy(self.kept).to(videos)

@@ -22,7 +22,6 @@ from bench.process_state import deterministic, own_process_state
 from bench.registry import find_method
 from bench.spec import check_bits, check_seed
 from bench.text import closest, validation_message
-from bench.training.processes import process_device
 from bench.values import plain, shown
 
 
@@ -63,7 +62,7 @@ def choose_device(device: str | torch.device) -> torch.device:
     name = str(device).lower() if isinstance(device, str | torch.device) else ""
     if name in {"auto", "cpu"}:
         name = "cuda" if name == "auto" and torch.cuda.is_available() else "cpu"
-        return process_device(torch.device(name))
+        return torch.device(name)
     kind, _, number = name.partition(":")
     if kind != "cuda" or (number and not number.isdecimal()) or name.endswith(":"):
         raise InputError(f"unknown device {shown(device)}: known: auto, cpu, cuda, cuda:N")
@@ -71,7 +70,7 @@ def choose_device(device: str | torch.device) -> torch.device:
         raise InputError(f"device '{name}': PyTorch finds no CUDA device here; use auto or cpu")
     if number and int(number) >= torch.cuda.device_count():
         raise InputError(f"device '{name}': there are {torch.cuda.device_count()} CUDA devices, counted from 0")
-    return process_device(torch.device(name))
+    return torch.device(name)
 
 
 def fit_method(method: Method, data: Dataset, context: FitContext) -> Encoder:

@@ -5,17 +5,16 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
 import torch
 
-from bench.context import Progress, SilentProgress, Stopped
+from bench.context import Progress, Stopped
 from bench.data.dataset import Dataset
 from bench.errors import InputError
-from bench.fitting import fit_method
 from bench.leases import Leases
 from bench.profile.measurement import measure_runs
 from bench.record import RunRecord
@@ -27,12 +26,9 @@ from bench.running.single import StorageError, do_run, fit_context, reason_of
 from bench.running.stopping import StopRequest, ended_by_sigterm, listening
 from bench.store import TRACEBACK, Store, StoredRun, write_record
 from bench.sweep import PlannedRun
-from bench.training import DeepMethod, TrainingError
-from bench.training.processes import agreed, join_processes, process_count, process_rank
 
 UNMEASURED = "costs could not be measured"
 Existing = Literal["reuse", "rerun", "retry-failed", "only-cached"]
-END = -1
 
 
 def check_existing(policy: str) -> Existing:
@@ -60,22 +56,12 @@ class Runner:
     def run(self, planned: Sequence[PlannedRun]) -> list[StoredRun]:
         """Do what is not stored yet, as the policy for existing results says; all stored runs, in order.
 
-        Under `torchrun` process 0 does this, and the others take part in its training only: they return nothing.
-
         Raises:
             InputError: a dataset cannot be read, or the results folder not be written (StorageError).
             Stopped: SIGINT or SIGTERM asked to stop; what was being trained goes on next time.
             KeyboardInterrupt: it asked twice.
         """
-        join_processes(self.device)
-        if self.isolation and process_count() > 1:
-            raise InputError("runs that several processes train together (torchrun) cannot be isolated; leave out "
-                             "--isolate, --jobs, --executor and limits")  # fmt: skip
         datasets = _Datasets(self.say)
-        if process_rank():
-            with listening():
-                self._follow(planned, datasets)
-            return []
         leases = Leases(self.store.root / LEASES)
         with listening() as stop:
             queue = RunQueue(self.store, leases, planned, self._again, stop, self.wait, self.say)
@@ -88,7 +74,6 @@ class Runner:
                     for run in queue.left:
                         datasets.get(run)
                     _Sweep(self, queue, stop, datasets, executor).work()
-            agreed(END)
             if stop.asked:
                 raise Stopped("stopped between two runs")
         finished = [queue.finished[run.spec.identity] for run in planned if run.spec.identity in queue.finished]
@@ -128,14 +113,6 @@ class Runner:
         if self.existing == "only-cached" or record.status != "done" or record.costs or record.uses_labels:
             return False
         return self.existing != "reuse" or not (record.reason or "").startswith(UNMEASURED)
-
-    def _follow(self, planned: Sequence[PlannedRun], datasets: "_Datasets") -> None:
-        while (number := agreed(END)) != END:
-            run = planned[number]
-            if issubclass(run.method, DeepMethod):
-                context = fit_context(self.store, run, self.device, SilentProgress(), self.say)
-                with suppress(TrainingError):
-                    fit_method(run.instantiate(), datasets.get(run), context)
 
     def _again(self, stored: StoredRun) -> bool:
         if self.existing == "retry-failed":
@@ -207,7 +184,6 @@ class _Sweep:
             if self._executor:
                 stored = self._executor.do(job, progress, lambda line: runner.say(f"{label}: {line}"))
             else:
-                agreed(job.number)
                 stored = self._here(job, progress)
             self._queue.done(job, stored)
             if stored is None:

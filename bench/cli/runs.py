@@ -80,7 +80,6 @@ def run(
     from bench.running.queue import REPORT as REPORT_LEASE
     from bench.store import Store
     from bench.sweep import SweepFile, plan, read_sweep_file
-    from bench.training.processes import process_rank
 
     file = read_sweep_file(sweep) if sweep else SweepFile()
     wanted = names_of(methods) or file.methods or []
@@ -107,8 +106,6 @@ def run(
     rules = Isolation(tuple(plugin or ()), data_root, jobs or 1, chosen_threads, *limits)
     isolation = OnRay(rules, address, jobs, device) if on_ray else rules if isolate else None
     runs = Runner(store, target, policy, sweep_display(say), say, isolation).run(planned)
-    if process_rank():
-        return 0
     if not runs and planned:
         raise InputError(f"{results}: none of these runs is stored; run without --existing only-cached")
     print(summary(runs))
