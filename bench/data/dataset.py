@@ -65,6 +65,11 @@ class Dataset:
     recommended: Recommended = field(default_factory=dict)
     """Parameter values that suit this dataset better than a method's own defaults, by method name."""
 
+    def __post_init__(self) -> None:
+        # Plain dictionaries, since read-only views such as those of sources cannot be sent to other processes.
+        plain = {method: dict(values) for method, values in self.recommended.items()}
+        object.__setattr__(self, "recommended", plain)
+
 
 class DatasetSource(ABC):
     """A dataset plug-in: it knows its summary at once and makes or reads the data when asked."""
