@@ -59,6 +59,10 @@ class Encoder:
         default_factory=dict, init=False, repr=False, compare=False
     )
 
+    def __getstate__(self) -> dict[str, Any]:
+        # What was compiled or opened for this process is of no use to a copy, which makes its own.
+        return {**vars(self), "_forwards": {}}
+
     @property
     def device(self) -> torch.device:
         """Where the module's weights are."""

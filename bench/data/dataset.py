@@ -67,6 +67,11 @@ class Dataset:
     recommended: Recommended = field(default_factory=dict)
     """Parameter values that suit this dataset better than a method's own defaults, by method name."""
 
+    def __post_init__(self) -> None:
+        # Plain dictionaries, since read-only views such as those of sources cannot be sent to other processes.
+        plain = {method: dict(values) for method, values in self.recommended.items()}
+        object.__setattr__(self, "recommended", plain)
+
     @cached_property
     def neighbours(self) -> NDArray[np.int32]:
         """The exact nearest gallery videos of every query: what counts as relevant where there are no labels."""
