@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.errors import InputError
 from bench.labels import Labels, as_labels, require_alike
 from bench.metrics.arrays import read_array
 from bench.news import say
