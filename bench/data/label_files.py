@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.files import one_line, require_file
+from bench.data.files import one_line
 from bench.data.hdf5 import DAMAGE, hdf5_dataset, is_hdf5, open_hdf5
 from bench.data.headers import npy_header
 from bench.data.mat_files import read_mat
 from bench.errors import InputError
+from bench.input_files import require_file
 
 # No compression that these files know makes zeros more than about a thousand times smaller.
 MOST_LABELS_A_BYTE = 1100

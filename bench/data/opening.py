@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from bench.data.features import Features
-from bench.data.files import require_file
 from bench.data.hdf5 import open_hdf5_features
 from bench.data.headers import open_npy, open_safetensors
+from bench.input_files import require_file
 
 
 def open_features(path: Path, key: str = "feats") -> Features:
