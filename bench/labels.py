@@ -4,6 +4,7 @@ Label files and `bench.evaluate` read labels by the same rules, which docs/featu
 """
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -72,8 +73,7 @@ def require_alike(labels: Mapping[str, Labels]) -> None:
     Raises InputError if some are tables and others are not, some are numbers and others texts, tables differ in width,
     or it is not certain that a square table is (videos, classes), since others were turned.
     """
-    (first_name, first), *others = labels.items()
-    for name, other in others:
+    for (first_name, first), (name, other) in pairwise(labels.items()):
         if first.kind != other.kind:
             raise InputError(f"{first_name} are {first.kind}, but {name} are {other.kind}; give both the same way")
         if first.values.shape[1:] != other.values.shape[1:]:

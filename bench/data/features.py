@@ -102,12 +102,27 @@ class ArrayFeatures(Features):
         return np.array(self._array[start:stop], dtype=np.float32)
 
 
+def concatenated(parts: Sequence[Features], names: Sequence[str]) -> Features:
+    """Several parts, in order, as one. Raises InputError, by their names, if they differ in frames or dimensions."""
+    first, expected = names[0], parts[0].shape[1:]
+    for part, name in zip(parts, names, strict=True):
+        if part.shape[1:] != expected:
+            mend = "all parts must agree"
+            if part.shape[2] == expected[1]:
+                mend = (
+                    "sample as many frames of every video, such as numbers "
+                    "numpy.linspace(0, len(frames) - 1, 25).round().astype(int)"
+                )
+            raise InputError(
+                f"{name} has (frames, dimensions) = {part.shape[1:]}, but the first, {first}, has {expected}; {mend}"
+            )
+    return parts[0] if len(parts) == 1 else ConcatenatedFeatures(parts)
+
+
 class ConcatenatedFeatures(Features):
-    """Several parts, in order, as one array of features."""
+    """Several parts of the same frames and dimensions, in order, as one array of features."""
 
     def __init__(self, parts: Sequence[Features]) -> None:
-        if len({part.shape[1:] for part in parts}) != 1:
-            raise InputError(f"part files differ in frames or dimensions: {[part.shape for part in parts]}")
         self._parts = tuple(parts)
         self._starts = np.cumsum([0, *(len(part) for part in parts)])
 
@@ -142,10 +157,13 @@ class ConcatenatedFeatures(Features):
             yield self._parts[number], chosen, rows[chosen] - self._starts[number]
 
     def read_slice(self, start: int, stop: int) -> NDArray[np.float32]:
+        stop = min(stop, len(self))
+        held = range(np.searchsorted(self._starts, start, side="right") - 1, np.searchsorted(self._starts, stop))
         pieces = [
-            part.read_slice(max(start - first, 0), min(stop - first, len(part)))
-            for part, first in zip(self._parts, self._starts, strict=False)
-            if start < first + len(part) and stop > first
+            self._parts[number].read_slice(
+                max(start - self._starts[number], 0), min(stop, self._starts[number + 1]) - self._starts[number]
+            )
+            for number in held
         ]
         return np.concatenate(pieces) if pieces else np.zeros((0, *self.shape[1:]), dtype=np.float32)
 
