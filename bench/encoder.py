@@ -69,10 +69,6 @@ class Encoder:
         tensors = [*self.module.parameters(), *self.module.buffers()]
         return tensors[0].device if tensors else torch.device("cpu")
 
-    def __getstate__(self) -> dict[str, Any]:
-        # What was made to run the weights here is made again there.
-        return {**self.__dict__, "_forwards": {}}
-
     def encode(
         self, features: Features | ArrayLike, backend: str = "eager", precision: str = "float32"
     ) -> NDArray[np.int8]:
@@ -86,7 +82,7 @@ class Encoder:
         Raises InputError if T or D is not what the encoder was fitted on, a feature is NaN or infinite, or the backend
         cannot run here.
         """
-        videos = as_features(features)
+        videos = as_features(features, "features", pooled=self.description.frames == 1)
         self.require_shape(videos)
         codes = np.empty((len(videos), self.description.bits), dtype=np.int8)
         for start, block in self.encode_blocks(videos, backend, precision):

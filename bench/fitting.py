@@ -107,7 +107,7 @@ def fit(
     """Fit a method: `bench.fit("mcmsh", data, bits=32, seed=0, epochs=5)`.
 
     `method` is a name, or a class of one's own. `data` is a dataset, or training features alone: an array, tensor or
-    list (N, T, D). Equal arguments give equal codes, from any thread: fits in one process take turns, and leave
+    list (N, T, D), or (N, D) of one frame each. Equal arguments give equal codes, from any thread: fits in one process take turns, and leave
     PyTorch's settings and random stream as they were.
 
     Raises InputError for an unknown method, device or parameter, bits outside 1…1024, a seed outside 0…2³²-1, and
@@ -127,7 +127,7 @@ def as_dataset(data: Dataset | Features | ArrayLike) -> Dataset:
     if isinstance(data, Dataset):
         dataset = data
     else:
-        split = Split(as_features(data, "data"))
+        split = Split(as_features(data, "data", pooled=True))
         count, frames, dimensions = split.features.shape
         summary = Summary(
             name="array",

@@ -44,6 +44,7 @@ class Summary(BaseModel):
     frames: int
     dimensions: int
     classes: int
+    """0 without labels."""
     self_search: bool
     """The queries are the gallery (FCVID)."""
     stand_in: bool = False
