@@ -107,8 +107,8 @@ def fit(
     """Fit a method: `bench.fit("mcmsh", data, bits=32, seed=0, epochs=5)`.
 
     `method` is a name, or a class of one's own. `data` is a dataset, or training features alone: an array, tensor or
-    list (N, T, D), or (N, D) of one frame each. Equal arguments give equal codes, from any thread: fits in one process take turns, and leave
-    PyTorch's settings and random stream as they were.
+    list (N, T, D), or (N, D) of one frame each. Equal arguments give equal codes, from any thread: fits in one process
+    take turns, and leave PyTorch's settings and random stream as they were.
 
     Raises InputError for an unknown method, device or parameter, bits outside 1…1024, a seed outside 0…2³²-1, and
     features that are NaN or infinite or from which the method cannot learn.

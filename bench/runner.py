@@ -143,7 +143,7 @@ class _Sweep:
         self._runner, self._queue, self._stop, self._datasets = runner, queue, stop, datasets
         self._estimates = Estimates(_stored_before(runner.store))
         self._kinds = {run.spec.identity: kind_of(run.spec) for run in queue.planned}
-        self._lock = threading.Lock()
+        self._lock, self._residents = threading.Lock(), Residents()
         self._executor, self._jobs = executor, executor.jobs if executor else 1
 
     def work(self) -> None:
@@ -200,6 +200,7 @@ class _Sweep:
     def _here(self, job: Job, progress: Progress) -> StoredRun | None:
         runner = self._runner
         context = fit_context(runner.store, job.run, runner.device, progress, runner.say, self._stop)
+        context.residents = self._residents
         folder = Path.cwd()
         try:
             return do_run(job.run, self._datasets.get(job.run), runner.store, context, lambda: job.lease.held)
