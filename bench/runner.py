@@ -26,6 +26,7 @@ from bench.running.single import StorageError, do_run, fit_context, reason_of
 from bench.running.stopping import StopRequest, ended_by_sigterm, listening
 from bench.store import TRACEBACK, Store, StoredRun, write_record
 from bench.sweep import PlannedRun
+from bench.training.residency import Residents
 
 UNMEASURED = "costs could not be measured"
 Existing = Literal["reuse", "rerun", "retry-failed", "only-cached"]
