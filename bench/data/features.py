@@ -125,10 +125,10 @@ def as_features(values: object, name: str, *, pooled: bool) -> Features:
         raise InputError(f"{name} hold {array.dtype}; give an array (videos, frames, dimensions) of real numbers")
     if array.ndim == 2 and pooled:
         array = array[:, None]
-    if array.ndim == 2:
+    if array.ndim != 3:
+        one = ": give one video as array[None], videos of one feature vector each as array[:, None]"
         raise InputError(
-            f"{name} have shape {array.shape}; expected (videos, frames, dimensions): give one video as array[None], "
-            "videos of one feature vector each as array[:, None]"
+            f"{name} have shape {array.shape}; expected (videos, frames, dimensions){one if array.ndim == 2 else ''}"
         )
     return ArrayFeatures(array)
 

@@ -1,6 +1,7 @@
 """Values as people hold them in Python: taken, or refused in one line that says how to give them."""
 
 import decimal
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +93,7 @@ def test_parameters_of_all_libraries(epochs: Any) -> None:
     assert len(fitted.history) == 2
 
 
-NO_EPOCHS: list[Any] = [np.array([1, 2]), None, "two", 10**5000, float("nan"), Hostile(), {}, np.datetime64("2026")]
+NO_EPOCHS: list[Any] = [np.array([1, 2]), None, "two", float("nan"), Hostile(), {}, np.datetime64("2026")]
 
 
 @pytest.mark.parametrize("value", NO_EPOCHS, ids=shown)
