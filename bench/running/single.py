@@ -20,10 +20,11 @@ from bench.data.dataset import Dataset
 from bench.encoder import Encoder
 from bench.errors import InputError
 from bench.evaluation import diagnose, evaluate_codes, write_per_query
-from bench.fitting import Deterministic, fit_method, inputs
+from bench.fitting import fit_method, inputs
 from bench.inference.stream import OutputError
 from bench.method import Method
 from bench.plugin_files import code_digest, plugin_of
+from bench.process_state import deterministic
 from bench.profile.environment import environment
 from bench.record import RunRecord, Status
 from bench.store import CODES, ENCODER, PER_QUERY, TRACEBACK, Store, StoredRun
@@ -197,7 +198,7 @@ def _computed(
 
 def _load_libraries(method: type[Method]) -> None:
     """Import what takes seconds once a process, and would count as the fitting of its first run."""
-    with Deterministic():  # which brings PyTorch's compiler
+    with deterministic():  # which brings PyTorch's compiler
         pass
     if issubclass(method, DeepMethod):
         importlib.import_module("faiss")
