@@ -68,7 +68,7 @@ def dataset_table(data: Dataset) -> str:
     ]
     found = "complete and well-formed"
     if labels is None:
-        found += "; no labels: for training, encoding and search, but no mAP (labels of test videos: test_labels.mat)"
+        found += "; no labels: quality is recall of exact neighbours, not mAP (labels would be in test_labels.mat)"
     return f"{tabulate(rows, disable_numparse=True)}\n{found}"
 
 
