@@ -32,7 +32,7 @@ def own_process_state() -> Iterator[None]:
     require_usable()
     _follow_forks()
     with _turn, ExitStack() as stack:
-        devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+        devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
         stack.enter_context(torch.random.fork_rng(devices))
         stack.callback(torch.set_default_dtype, torch.get_default_dtype())
         torch.set_default_dtype(torch.float32)

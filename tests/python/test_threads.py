@@ -17,11 +17,11 @@ import bench
 from bench.registry import load_registry
 
 FIRST, SECOND = np.random.default_rng(0).normal(size=(2, 60, 4, 16)).astype(np.float32)
-QUICK = {"epochs": 2, "hidden": 16, "anchors": 4, "batch_size": 16}
+QUICK: dict[str, Any] = {"epochs": 2, "hidden": 16, "anchors": 4, "batch_size": 16}
 
 
 def codes(method: str, features: NDArray[np.float32]) -> NDArray[np.int8]:
-    parameters = QUICK if method in {"bth", "mcmsh", "mlp-mixer"} else {}
+    parameters: dict[str, Any] = QUICK if method in {"bth", "mcmsh", "mlp-mixer"} else {}
     return bench.fit(method, features, bits=8, device="cpu", **parameters).encode(features)
 
 
