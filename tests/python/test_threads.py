@@ -91,6 +91,21 @@ def test_settings_of_others_change_no_codes() -> None:
                 np.testing.assert_array_equal(codes(method, FIRST), wanted, err_msg=f"{method}, {name}")
 
 
+def test_autocast_of_others_keeps_no_old_weights() -> None:
+    def losses() -> list[dict[str, float]]:
+        return bench.fit("mlp-mixer", FIRST, bits=8, precision="bfloat16", **QUICK).history
+
+    usual = losses()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert losses() == usual
+    # What PyTorch keeps of weights within such a context must change nothing.
+    torch.set_autocast_cache_enabled(False)
+    try:
+        assert losses() == usual
+    finally:
+        torch.set_autocast_cache_enabled(True)
+
+
 def test_a_fit_leaves_everything_as_it_was() -> None:
     with ExitStack() as stack:
         stack.callback(torch.set_deterministic_debug_mode, torch.get_deterministic_debug_mode())
