@@ -37,9 +37,12 @@ class FrameCorruption:
 
 
 def draw_corruption(
-    random: np.random.Generator, batch: int, frames: int, training_videos: int, rate: float
+    random: np.random.Generator, batch: int, frames: int, among: NDArray[np.int64], rate: float
 ) -> FrameCorruption:
-    """Each frame is chosen with probability `rate`; of these 80 % are zeroed, 10 % replaced, 10 % kept, as in BTH."""
+    """Each frame is chosen with probability `rate`; of these 80 % are zeroed, 10 % replaced, 10 % kept, as in BTH.
+
+    A replacement is any frame of any of the training videos `among` (M,).
+    """
     chosen = random.random((batch, frames)) < rate
     fate = random.random((batch, frames))
     replaced = chosen & (fate >= ZEROED) & (fate < ZEROED + REPLACED)
@@ -48,6 +51,6 @@ def draw_corruption(
         kept=(~(replaced | (chosen & (fate < ZEROED)))).astype(np.float32),
         item=item,
         frame=frame,
-        source_video=random.integers(0, training_videos, len(item)),
+        source_video=among[random.integers(0, len(among), len(item))],
         source_frame=random.integers(0, frames, len(item)),
     )

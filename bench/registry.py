@@ -52,14 +52,14 @@ class Registry:
         return self.methods[name]
 
     def dataset(self, name: str) -> DatasetSource:
-        """The dataset of this name, or the feature folder or file at this path. Raises InputError if there is neither."""
+        """The dataset of this name, or the feature folder or file at this path. Raises InputError if there is none."""
         if name in self.datasets:
             return self.datasets[name].at(self.data_root)
         path = Path(name)
         if path.exists() or path.name != name:
             return FolderSource(path)
         raise InputError(
-            f"unknown dataset '{name}': {closest(name, self.datasets)}, or a folder with feature files, or one such file"
+            f"unknown dataset '{name}': {closest(name, self.datasets)}, or a folder with feature files, or one file"
             f"{self._broken_hint(name)}"
         )
 

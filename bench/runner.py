@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
 
 import torch
 
@@ -21,6 +20,7 @@ from bench.record import RunRecord
 from bench.running.apart import Elsewhere, Executor
 from bench.running.display import SilentDisplay, SweepDisplay
 from bench.running.estimate import Estimates, kind_of
+from bench.running.existing import Existing, fate
 from bench.running.queue import LEASES, Job, RunQueue, alone, pause
 from bench.running.single import StorageError, do_run, fit_context, reason_of
 from bench.running.stopping import StopRequest, ended_by_sigterm, listening
@@ -29,15 +29,6 @@ from bench.sweep import PlannedRun
 from bench.training.residency import Residents
 
 UNMEASURED = "costs could not be measured"
-Existing = Literal["reuse", "rerun", "retry-failed", "only-cached"]
-
-
-def check_existing(policy: str) -> Existing:
-    """The policy itself; InputError if it is not one."""
-    for known in get_args(Existing):
-        if policy == known:
-            return known
-    raise InputError(f"unknown policy '{policy}' for --existing: known: {', '.join(get_args(Existing))}")
 
 
 @dataclass
@@ -66,7 +57,7 @@ class Runner:
         leases = Leases(self.store.root / LEASES)
         with listening() as stop:
             queue = RunQueue(self.store, leases, planned, self._again, stop, self.wait, self.say)
-            if self.existing == "only-cached":
+            if fate(self.existing, None) == "left out":
                 for run in queue.left:
                     self.say(f"{queue.label(planned.index(run))}: not stored, left out (--existing only-cached)")
             elif queue.left:
@@ -116,9 +107,7 @@ class Runner:
         return self.existing != "reuse" or not (record.reason or "").startswith(UNMEASURED)
 
     def _again(self, stored: StoredRun) -> bool:
-        if self.existing == "retry-failed":
-            return stored.record.status != "done"
-        return self.existing == "rerun"
+        return fate(self.existing, stored) == "done"
 
 
 @dataclass

@@ -71,10 +71,11 @@ def run(
     from bench.news import say
     from bench.registry import load_registry
     from bench.report import require_replaceable, summary, write_report
-    from bench.runner import Runner, check_existing
+    from bench.runner import Runner
     from bench.running.apart import Isolation
     from bench.running.display import sweep_display
     from bench.running.dry_run import dry_run
+    from bench.running.existing import check_existing
     from bench.running.limits import shard_of
     from bench.running.queue import LEASES, exclusive
     from bench.running.queue import REPORT as REPORT_LEASE
@@ -205,8 +206,9 @@ def reproduce(
     from bench.news import say
     from bench.paper import reproduce as make
     from bench.registry import load_registry
-    from bench.runner import Runner, check_existing
+    from bench.runner import Runner
     from bench.running.display import sweep_display
+    from bench.running.existing import check_existing
     from bench.store import Store
 
     store = Store(results)

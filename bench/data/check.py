@@ -76,11 +76,8 @@ def check_files(layout: Layout, sizes: Sizes | None, *, all_values: bool, progre
     if layout.description.stand_in or any(file.stand_in for file in features):
         sizes = None
     _agree(features, (sizes.frames, sizes.dimensions) if sizes else None, "(frames, dimensions)")
-    _agree(
-        [file for file in labels if file.shape and len(file.shape) == 2],
-        (sizes.classes,) if sizes else None,
-        "(classes,)",
-    )
+    tables = [file for file in labels if file.shape and len(file.shape) == 2]
+    _agree(tables, (sizes.classes,) if sizes else None, "(classes,)")
     for split, (parts, label_parts) in files.items():
         _count(parts, label_parts, sizes.videos.get(split) if sizes else None)
     return [*features, *labels]

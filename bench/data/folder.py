@@ -63,9 +63,8 @@ class FolderSource(DatasetSource):
         tables, names = self._tables
         for split, found in self._labels.items():
             if found.turned:
-                say(
-                    f"{self._labels_source(split)}: read as (classes, videos), since there are {len(found.values)} videos"
-                )
+                videos = len(found.values)
+                say(f"{self._labels_source(split)}: read as (classes, videos), since there are {videos} videos")
         if summary.frames == 1:
             say(f"{self.name}: one frame a video")
         for split in layout.splits:
@@ -93,9 +92,7 @@ class FolderSource(DatasetSource):
     def _labels(self) -> dict[SplitName, Labels]:
         """The labels of all splits that have any, checked against each other."""
         layout = self.layout
-        order: list[SplitName] = sorted(
-            layout.splits, key=lambda split: (split != layout.query, split != layout.gallery)
-        )
+        order = dict.fromkeys((layout.query, layout.gallery, *layout.splits))
         found = {split: self._read_labels(split) for split in order if layout.splits[split].labels}
         require_alike({f"the labels in {self._labels_source(split)}": labels for split, labels in found.items()})
         return found
@@ -108,15 +105,13 @@ class FolderSource(DatasetSource):
             for path, count in zip(paths.labels, counts, strict=True)
         }
         require_alike(parts)
-        labels = Labels(
-            np.concatenate([part.values for part in parts.values()]), any(part.turned for part in parts.values())
-        )
-        if len(labels.values) != sum(videos):
+        values = np.concatenate([part.values for part in parts.values()])
+        if len(values) != sum(videos):
             raise InputError(
-                f"{self._labels_source(split)}: {len(labels.values)} rows of labels for the {sum(videos)} videos of "
+                f"{self._labels_source(split)}: {len(values)} rows of labels for the {sum(videos)} videos of "
                 f"{self._source(split)}; they must match row by row"
             )
-        return labels
+        return Labels(values, any(part.turned for part in parts.values()))
 
     @cached_property
     def _tables(self) -> tuple[dict[SplitName, NDArray[np.uint8]], list[str]]:

@@ -49,16 +49,14 @@ def npy_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
     """
     try:
         with path.open("rb") as file:
-            if file.read(len(ARCHIVE)) == ARCHIVE:
-                raise InputError(f"{path}: is an archive of arrays (.npz); save the array by itself, with numpy.save")
-            file.seek(0)
             version = np.lib.format.read_magic(file)
             if version == (1, 0):
                 shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
             offset = file.tell()
-    except InputError:
-        raise
     except Exception as error:  # numpy parses the header as Python, which raises anything from bytes that are none
+        with path.open("rb") as file:
+            if file.read(len(ARCHIVE)) == ARCHIVE:
+                raise InputError(f"{path}: is an archive (.npz); save the array by itself, with numpy.save") from error
         raise InputError(
             f"{path}: not a readable .npy array ({one_line(str(error))[:120]}); download or export it again"
         ) from error

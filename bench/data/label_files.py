@@ -34,8 +34,8 @@ def labels_in(path: Path, key: str, videos: int | None) -> Labels:
 def read_labels(path: Path, key: str = "labels") -> NDArray[Any]:
     """The array of labels in a file: `.npy`, or array `key` of a MATLAB or HDF5 file under any other name.
 
-    MATLAB files may be of version 7.3 (HDF5) or older, dense or sparse; axes are as MATLAB shows them. Raises InputError
-    if there is no such array, it holds no numbers, or its shape is larger than the file can hold or labels can be.
+    MATLAB files may be of version 7.3 (HDF5) or older, dense or sparse; axes are as MATLAB shows them. Raises
+    InputError if there is no such array, it is none of labels, or its shape is larger than the file or labels can be.
     """
     require_file(path)
     if path.suffix == ".npy":
@@ -52,7 +52,7 @@ def _read_hdf5(path: Path, key: str) -> NDArray[Any]:
         try:
             found = hdf5_entry(file, path, key, "labels_key")
             if "MATLAB_sparse" in found.attrs:
-                return _sparse(file, path, key, int(found.attrs["MATLAB_sparse"]))
+                return _sparse(file, path, key, np.asarray(found.attrs["MATLAB_sparse"]))
             array, kind = hdf5_dataset(file, path, key, "labels_key"), matlab_class(found)
             if kind is not None:
                 require_matlab_numbers(kind, f"{path}: '{key}'")
@@ -63,8 +63,10 @@ def _read_hdf5(path: Path, key: str) -> NDArray[Any]:
             raise InputError(f"{path}: '{key}' cannot be read ({one_line(error)}); export it again") from error
 
 
-def _sparse(file: Any, path: Path, key: str, rows: int) -> NDArray[Any]:
+def _sparse(file: Any, path: Path, key: str, rows: NDArray[Any]) -> NDArray[Any]:
     """A sparse matrix of MATLAB 7.3: values `data` in the rows `ir`, those of column c from place `jc[c]` on."""
+    if rows.size != 1 or rows.dtype.kind not in "iu":
+        raise InputError(f"{path}: '{key}' is a damaged sparse matrix of {rows} rows; export it again")
     from scipy.sparse import csc_matrix  # noqa: PLC0415  slow to import, and only labels need it
 
     arrays = []
@@ -72,12 +74,10 @@ def _sparse(file: Any, path: Path, key: str, rows: int) -> NDArray[Any]:
         # Without any value there are neither values nor rows.
         part = hdf5_dataset(file, path, f"{key}/{name}", "labels_key") if name in file[key] else np.zeros(0, np.int64)
         if part.dtype.kind not in kinds or len(part.shape or ()) != 1:
-            raise InputError(
-                f"{path}: '{key}/{name}' holds {part.dtype} of shape {part.shape}: damaged; export it again"
-            )
+            raise InputError(f"{path}: '{key}/{name}' is damaged ({part.dtype} of shape {part.shape}); export it again")
         _require_plausible(path, f"{key}/{name}", part.shape)
         arrays.append(np.asarray(part) if name == "data" else np.asarray(part, dtype=np.int64))
-    shape = rows, len(arrays[2]) - 1
+    shape = int(rows.item()), len(arrays[2]) - 1
     _require_plausible(path, key, shape)
     try:
         return dense(csc_matrix(tuple(arrays), shape=shape))
@@ -88,7 +88,8 @@ def _sparse(file: Any, path: Path, key: str, rows: int) -> NDArray[Any]:
 def _require_numbers(path: Path, dtype: np.dtype[Any]) -> None:
     if dtype.kind not in "biufSU":
         raise InputError(
-            f"{path}: labels of type {dtype}; store numbers: for class names numpy.unique(labels, return_inverse=True)[1]"
+            f"{path}: labels of type {dtype}; store numbers, for class names "
+            "numpy.unique(labels, return_inverse=True)[1]"
         )
 
 

@@ -265,7 +265,10 @@ def _usual(folder: Path, note: Description) -> Description:
 
 
 def usual_file(folder: Path, stem: str, suffixes: tuple[str, ...]) -> str | None:
-    """The name of the one file, or folder, of this stem in a folder, None if there is none. Raises InputError if there are more."""
+    """The name of the one file, or folder, of this stem in a folder, None if there is none.
+
+    Raises InputError if there are more.
+    """
     found = [f"{stem}{suffix}" for suffix in suffixes if (folder / f"{stem}{suffix}").exists()]
     if len(found) > 1:
         raise InputError(f"{folder}: holds {' and '.join(found)}; leave one, or name it in {NOTE}")

@@ -65,13 +65,13 @@ def require_matlab_numbers(kind: str, source: str) -> None:
     """InputError, with `source` in it, if labels of this MATLAB class are no numbers."""
     if kind not in NUMBERS:
         raise InputError(
-            f"{source} is a MATLAB {kind}; store numbers: for class names [~, ~, labels] = unique(labels), for a cell of "
-            "numbers cell2mat(labels), for categories double(labels)"
+            f"{source} is a MATLAB {kind}; store numbers: for class names [~, ~, labels] = unique(labels), for a cell "
+            "of numbers cell2mat(labels), for categories double(labels)"
         )
 
 
 def dense(array: Any) -> NDArray[Any]:
-    """A sparse matrix of SciPy as an array. Raises ValueError if positions lie outside its shape, which SciPy trusts."""
+    """A sparse matrix of SciPy as an array. Raises ValueError for places outside its shape, which SciPy trusts."""
     array.check_format(full_check=True)
     return np.asarray(array.toarray())
 

@@ -43,8 +43,8 @@ class RawFeatures(Features):
         expected = offset + shape[0] * self._frame_bytes * shape[1]
         if self._version.size < expected:
             raise InputError(
-                f"{path}: truncated or damaged: features {shape} of {self._stored} would end at byte {expected}, the file "
-                f"ends at {self._version.size}; download or export it again"
+                f"{path}: truncated or damaged: features {shape} of {self._stored} would end at byte {expected}, the "
+                f"file ends at {self._version.size}; download or export it again"
             )
 
     @property

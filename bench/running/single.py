@@ -171,6 +171,8 @@ def _computed(
     _load_libraries(run.method)
     with _timed(durations, "fit"):
         encoder = fit_method(method, data, context)
+    if context.states:
+        durations["fit"] = round(durations["fit"] + context.states.earlier, 3)
     with _timed(durations, "encode"):
         codes = encode_dataset(encoder, method, data)
     with _timed(durations, "evaluate"):

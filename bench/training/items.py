@@ -41,8 +41,11 @@ class Batch:
 class Objective(Protocol):
     """What a network is trained for."""
 
-    def draw(self, videos: NDArray[np.int64], random: np.random.Generator) -> Draw:
-        """What the training items of these videos (B,) hold. May be called from a thread, ahead of time."""
+    def draw(self, videos: NDArray[np.int64], among: NDArray[np.int64], random: np.random.Generator) -> Draw:
+        """What the training items of these videos (B,) hold; all other videos in them come from `among` (M,).
+
+        May be called from a thread, ahead of time.
+        """
 
     def loss(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
         """The parts of the loss by name, `loss` the total that is minimised; means over the items of the batch.

@@ -91,7 +91,7 @@ class Training:
         order = trained[self._context.random(self._stage, "order", epoch).permutation(len(trained))]
         parts = self._schedule.batches(len(trained))
         return loader.batches(
-            partial(self._draw, order[part], "items", epoch, number) for number, part in enumerate(parts)
+            partial(self._draw, order[part], trained, "items", epoch, number) for number, part in enumerate(parts)
         )
 
     def epoch(self, epoch: int, batches: Iterable[Batch], task: Task) -> dict[str, float]:
@@ -116,12 +116,12 @@ class Training:
         mean = MeanLosses()
         with torch.no_grad():
             for number, part in enumerate(self._schedule.batches(len(held_out))):
-                batch = loader.load(self._draw(held_out[part], "validation items", number))
+                batch = loader.load(self._draw(held_out[part], held_out, "validation items", number))
                 mean.add(self._losses(batch, epoch), len(batch))
         return mean.values()["loss"]
 
-    def _draw(self, videos: NDArray[np.int64], *stream: str | int) -> Draw:
-        return self._objective.draw(videos, self._context.random(self._stage, *stream))
+    def _draw(self, videos: NDArray[np.int64], among: NDArray[np.int64], *stream: str | int) -> Draw:
+        return self._objective.draw(videos, among, self._context.random(self._stage, *stream))
 
     def _losses(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
         rough = self._schedule.precision == "bfloat16"

@@ -19,8 +19,9 @@ class Schedule(Parameters):
     learning_rate_decay_epochs: int = Field(20, ge=1)
     learning_rate_floor: float = Field(1e-4, ge=0)
     validation_share: float = Field(0.0, ge=0, le=0.5)
-    """Share of the training videos that no step starts from; the epoch with the lowest loss on them is kept. 0: the
-    last epoch is. Labels play no part. Held-out videos still count for anchors, and may be drawn as partners."""
+    """Share of the training videos that are held out: no step sees a frame of them. The epoch with the lowest loss on
+    them, with partners drawn among them, is kept. 0: the last epoch is. Labels play no part. Anchors and the anchor
+    graph, which are made once before training, are those of all training videos."""
     precision: Precision = "float32"
     """bfloat16: features are rounded to bfloat16 and matrix products computed in it; weights stay float32."""
 
