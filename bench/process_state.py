@@ -41,8 +41,7 @@ def own_process_state() -> Iterator[None]:
             stack.enter_context(torch.device("cpu"))
         for kind in ("cpu", "cuda"):
             if torch.is_autocast_enabled(kind):
-                # Without its cache, which is emptied only when the outermost context ends: training would see old weights.
-                stack.enter_context(torch.autocast(kind, enabled=False, cache_enabled=False))
+                stack.enter_context(torch.autocast(kind, enabled=False))
         # As within somebody's `torch.no_grad()`: a web server's requests, for instance.
         stack.enter_context(torch.inference_mode(mode=False))
         stack.enter_context(torch.enable_grad())
