@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import SupportsIndex
 
 import numpy as np
 import torch
@@ -29,7 +30,12 @@ FRAMES = 25
 
 
 def load_checkpoint(
-    method: str | type[Method], path: Path | str, bits: int, *, frames: int | None = None, **settings: float
+    method: str | type[Method],
+    path: Path | str,
+    bits: SupportsIndex,
+    *,
+    frames: SupportsIndex | None = None,
+    **settings: float,
 ) -> Encoder:
     """The authors' released weights as an encoder: `bench.load_checkpoint("mcmsh", "authors.pth", bits=16, alpha=1.0)`.
 
@@ -121,7 +127,7 @@ def _named(name: str, prefix: str) -> str:
     return name.removeprefix(prefix) if name.startswith(prefix) else f"{name} (without '{prefix}')"
 
 
-def _frames(path: Path, weights: Mapping[str, Tensor], authors: AuthorsWeights, asked: int | None) -> int:
+def _frames(path: Path, weights: Mapping[str, Tensor], authors: AuthorsWeights, asked: SupportsIndex | None) -> int:
     """The frames that the weights' shapes tell, else those asked for, else those of the paper."""
     given = None if asked is None else whole_number(asked, "frames", 1, 2**31 - 1)
     told = weights.get(authors.frames_weight or "")

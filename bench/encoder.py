@@ -30,6 +30,8 @@ from bench.values import as_path
 DESCRIPTION, WEIGHTS = "encoder.json", "encoder.safetensors"
 LARGE = 2**26
 """Numbers in a matrix of 256 MB."""
+Plugin = Path | str | type[Method]
+"""A file with methods of one's own, or the class of one."""
 LONGEST_HEADER = 2**20
 """Bytes before the weights in their file."""
 
@@ -143,7 +145,7 @@ class Encoder:
         beside.rename(target)
 
 
-def load_encoder(folder: Path | str, plugins: Iterable[Path | str | type[Method]] = ()) -> Encoder:
+def load_encoder(folder: Path | str, plugins: Plugin | Iterable[Plugin] = ()) -> Encoder:
     """The encoder saved in `folder`; `plugins` are the files or classes of methods of one's own.
 
     Raises InputError if it is damaged or its method is not known here.
