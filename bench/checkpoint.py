@@ -12,6 +12,8 @@ from torch import Tensor
 from bench.checkpoint_file import read_weights
 from bench.encoder import Encoder, EncoderDescription
 from bench.errors import InputError
+from bench.input_files import require_file
+from bench.paths import named_path
 from bench.registry import load_registry
 from bench.spec import check_bits
 from bench.text import LONGEST_SHOWN, closest, one_line, validation_message
@@ -31,9 +33,8 @@ def load_checkpoint(method: str, path: Path | str, bits: int, *, frames: int = 2
     if not issubclass(found, DeepMethod) or authors is None:
         raise InputError(f"{method}: does not know how its authors store weights; fit it instead")
     _check_settings(method, authors, settings)
-    file = Path(path)
-    if not file.is_file() or not file.stat().st_size:
-        raise InputError(f"{file}: {'the file is empty' if file.is_file() else 'no such file'}; name a checkpoint file")
+    file = named_path(path)
+    require_file(file, "name a checkpoint file")
     weights = read_weights(file)
     for name in (authors.input_weight, authors.code_weight):
         if name not in weights or weights[name].ndim != 2:

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import InputError
+from bench.input_files import unreadable
 from bench.text import one_line
 
 # All that a state dict is made of.
@@ -31,6 +32,8 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except InputError:
         raise
+    except OSError as error:
+        raise unreadable(path, error) from error
     except Exception as error:  # the readers raise anything from bytes that are no checkpoint
         raise InputError(
             f"{path}: no weights that can be read safely ({one_line(str(error))[:120]}); save its state dict, and "

@@ -11,8 +11,8 @@ from bench.text import one_line
 # Of an empty pointer to a large file, the start of an archive or of a web page.
 HEAD_BYTES = 512
 REASONS = {
-    errno.EACCES: "you have no right to read it; ask its owner for it (chmod a+r)",
-    errno.EPERM: "you have no right to read it; ask its owner for it (chmod a+r)",
+    errno.EACCES: "you lack the right to it; ask its owner for it (chmod), or name another",
+    errno.EPERM: "you lack the right to it; ask its owner for it (chmod), or name another",
     errno.EMFILE: "this process has too many files open; raise its limit (ulimit -n)",
     errno.ENFILE: "the system has too many files open; end other programs, or raise its limit",
     # HDF5 alone locks what it reads.
@@ -76,12 +76,16 @@ def other_content(path: Path) -> str | None:
     return next((what for start, what in OTHER_CONTENTS.items() if begin.startswith(start)), None)
 
 
-def unreadable(path: Path, error: Exception) -> InputError:
+class UnreadableError(InputError):
+    """The system does not let a file be read now, whatever is in it."""
+
+
+def unreadable(path: Path, error: Exception) -> UnreadableError:
     """What to raise where the system does not let a file be read."""
     number = error.errno if isinstance(error, OSError) else None
     said = os.strerror(number) if number else one_line(str(error))[:200]
     reason = REASONS.get(number) if number else None
-    return InputError(f"{path}: cannot be read ({said}){f': {reason}' if reason else ''}")
+    return UnreadableError(f"{path}: cannot be read ({said}){f': {reason}' if reason else ''}")
 
 
 def _target(path: Path) -> str:

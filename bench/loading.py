@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from bench.data.dataset import Dataset
+from bench.paths import named_path
 from bench.registry import load_registry
 
 
@@ -12,4 +13,4 @@ def load_dataset(name: str | Path, root: str | Path | None = None) -> Dataset:
     `root` says where the files of a dataset that is known by name lie: in `<root>/<name>/` or `<root>`; none given, the
     environment variable VHBENCH_DATA does. Raises InputError if there is no such dataset or it is malformed.
     """
-    return load_registry(data_root=None if root is None else Path(root)).dataset(str(name)).load()
+    return load_registry(data_root=None if root is None else named_path(root)).dataset(str(name)).load()

@@ -15,6 +15,7 @@ from bench.data.dataset import DatasetSource
 from bench.data.folder import FolderSource
 from bench.errors import InputError
 from bench.method import Method, Parameters
+from bench.paths import named_path
 from bench.plugin_files import import_file, plugin_files
 from bench.text import closest, one_line, slug
 
@@ -54,7 +55,7 @@ class Registry:
         """The dataset of this name, or the feature folder at this path. Raises InputError if there is neither."""
         if name in self.datasets:
             return self.datasets[name].at(self.data_root)
-        path = Path(name)
+        path = named_path(name)
         if path.exists() or path.name != name:
             return FolderSource(path)
         raise InputError(

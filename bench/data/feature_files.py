@@ -9,6 +9,7 @@ from bench.data.dataset import Summary
 from bench.data.folder import FolderSource
 from bench.data.layout import NOTE, Description, SplitName
 from bench.errors import InputError
+from bench.paths import named_path
 
 VARIABLE = "VHBENCH_DATA"
 
@@ -83,7 +84,7 @@ class FeatureFiles(FolderSource):
                 f"{cls.name}: say where its files lie with --data-root DIR (from Python root=, or the environment "
                 f"variable {VARIABLE}); DIR/{cls.name} or DIR holds {', '.join(cls.file_names())}"
             )
-        given = Path(named)
+        given = named_path(named)
         if not given.is_dir():
             raise InputError(f"--data-root {given}: no such folder; it holds the folder {cls.name}, or its files")
         own = given / cls.name

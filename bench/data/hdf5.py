@@ -28,7 +28,7 @@ RAW_TYPES = (h5py.h5t.IEEE_F16LE, h5py.h5t.IEEE_F32LE, h5py.h5t.IEEE_F64LE)
 # A chunk that two reads share, one after the other, is decompressed once if it fits.
 CHUNK_CACHE_BYTES = 64 * 2**20
 LARGEST_CHUNK_BYTES = 256 * 2**20
-NAMES_SHOWN = 10
+NAMES_SHOWN, NAMES_VISITED = 10, 1000
 # What is wrong and what to do, by what HDF5 says where the system says nothing.
 HDF5_SAYS = {
     "already open for write": (
@@ -91,18 +91,33 @@ def _damaged(path: Path, source: str, error: Exception) -> InputError:
     return InputError(f"{source} cannot be read: damaged ({one_line(error)}); download or export it again")
 
 
-def hdf5_dataset(file: Any, path: Path, key: str, setting: str) -> Any:
+def hdf5_axes(path: Path) -> dict[str, int]:
+    """How many axes every dataset of a file has, by its whole name; of the first 1,000 names in it."""
+    axes: dict[str, int] = {}
+    left = iter(range(NAMES_VISITED))
+
+    def visit(name: str, found: Any) -> bool | None:
+        if isinstance(found, h5py.Dataset):
+            axes[name] = found.ndim
+        return None if next(left, None) is not None else True
+
+    with open_hdf5(path) as file, suppress(*DAMAGE):
+        file.visititems(visit)
+    return axes
+
+
+def hdf5_dataset(file: Any, path: Path, key: str, mend: str) -> Any:
     """Dataset `key` of an open file; InputError if there is none, or its values lie in other files.
 
-    `setting` is what names another key in `dataset.toml`.
+    `mend` says how to name another key.
     """
     try:
-        return _dataset(file, path, key, setting)
+        return _dataset(file, path, key, mend)
     except DAMAGE as error:
         raise _damaged(path, f"{path}: '{key}'", error) from error
 
 
-def _dataset(file: Any, path: Path, key: str, setting: str) -> Any:
+def _dataset(file: Any, path: Path, key: str, mend: str) -> Any:
     parts = key.split("/")
     for length in range(1, len(parts) + 1):
         link = file.get("/".join(parts[:length]) or "/", getlink=True)
@@ -112,8 +127,7 @@ def _dataset(file: Any, path: Path, key: str, setting: str) -> Any:
         names = list(islice(file, NAMES_SHOWN + 1))
         more = ", …" if len(names) > NAMES_SHOWN else ""
         raise InputError(
-            f"{path}: no dataset '{key}'; it holds {', '.join(names[:NAMES_SHOWN]) or 'nothing'}{more}; rename "
-            f"one, or name the right one in dataset.toml ({setting})"
+            f"{path}: no dataset '{key}'; it holds {', '.join(names[:NAMES_SHOWN]) or 'nothing'}{more}; {mend}"
         )
     array = file[key]
     if not isinstance(array, h5py.Dataset):
@@ -145,11 +159,11 @@ def _require_filters(array: Any, source: str) -> None:
             raise InputError(f"{source} is compressed by filter {code} ({named}), which is not installed; {mend}")
 
 
-def open_hdf5_features(path: Path, key: str) -> Features:
+def open_hdf5_features(path: Path, key: str, mend: str) -> Features:
     """The features in dataset `key`; InputError if they are no floats (N, T, D), or were never written whole."""
     version, source = Version.of(require_file(path)), f"{path}: '{key}'"
     with open_hdf5(path) as file:
-        array = hdf5_dataset(file, path, key, "features_key")
+        array = hdf5_dataset(file, path, key, mend)
         try:
             return _features(array, version, key, source)
         except DAMAGE as error:

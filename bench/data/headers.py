@@ -67,16 +67,20 @@ def npy_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
     return shape, fortran, dtype, offset
 
 
-def open_safetensors(path: Path, key: str) -> RawFeatures:
+def safetensors_axes(path: Path) -> dict[str, int]:
+    """How many axes every tensor of a `.safetensors` file has, by name."""
+    header, _ = _safetensors_header(path)
+    shapes = {name: entry.get("shape") for name, entry in header.items() if isinstance(entry, dict)}
+    return {name: len(shape) for name, shape in shapes.items() if isinstance(shape, list)}
+
+
+def open_safetensors(path: Path, key: str, mend: str = "write the file again") -> RawFeatures:
     """The features in tensor `key` of a `.safetensors` file. Raises InputError if it holds no such floats (N, T, D)."""
     header, start = _safetensors_header(path)
     entry = header.get(key)
     if not isinstance(entry, dict):
         names = ", ".join(name for name in header if name != "__metadata__")[:LONGEST_NAMES]
-        raise InputError(
-            f"{path}: no tensor '{key}'; it holds {names or 'nothing'}; rename one, or name the right one in "
-            "dataset.toml (features_key)"
-        )
+        raise InputError(f"{path}: no tensor '{key}'; it holds {names or 'nothing'}; {mend}")
     source = f"{path}: '{key}'"
     kind, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
     if not isinstance(kind, str) or kind not in SAFETENSORS_PRECISIONS:

@@ -38,7 +38,7 @@ def read_labels(path: Path, key: str = "labels") -> NDArray[Any]:
 
 def _read_hdf5(path: Path, key: str) -> NDArray[Any]:
     with open_hdf5(path) as file:
-        array = hdf5_dataset(file, path, key, "labels_key")
+        array = hdf5_dataset(file, path, key, "name the right one in dataset.toml (labels_key)")
         _require_numbers(path, array.dtype)
         _require_plausible(path, key, array.shape or ())
         try:
