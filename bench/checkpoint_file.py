@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from bench.errors import InputError
-from bench.input_files import unreadable
+from bench.input_files import unusable
 from bench.text import one_line
 
 # All that a state dict is made of.
@@ -32,13 +32,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         weights = torch.load(path, map_location="cpu", weights_only=True)
     except InputError:
         raise
-    except OSError as error:
-        raise unreadable(path, error) from error
     except Exception as error:  # the readers raise anything from bytes that are no checkpoint
-        raise InputError(
-            f"{path}: no weights that can be read safely ({one_line(str(error))[:120]}); save its state dict, and "
-            "nothing else, with torch.save"
-        ) from error
+        said = one_line(str(error))[:120]
+        reason = f"no weights that can be read safely ({said}); save its state dict, and nothing else, with torch.save"
+        raise unusable(path, error, reason) from error
     if not isinstance(weights, Mapping) or not all(isinstance(value, Tensor) for value in weights.values()):
         raise InputError(f"{path}: holds no state dict (tensors by name)")
     named = {str(name): value for name, value in weights.items()}

@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -230,7 +231,8 @@ def read_run(folder: Path) -> StoredRun:
         record = unsealed(path.read_bytes(), folder)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    if folder.parts[-3:] != tuple(record.spec.folder.split("/")):
+    # Some file systems give letters with accents back in two parts.
+    if [unicodedata.normalize("NFC", part) for part in folder.parts[-3:]] != record.spec.folder.split("/"):
         raise DamagedError(folder, f"{RECORD} is that of {record.spec.folder}")
     return StoredRun(folder, record)
 

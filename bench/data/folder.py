@@ -29,7 +29,7 @@ class FolderSource(DatasetSource):
     def __init__(self, folder: Path, built_in: Description | None = None) -> None:
         self.layout = layout_of(folder, built_in)
         self.name = self.layout.name
-        self.title = self.layout.description.title or self.name
+        self.title = self.layout.title
         self.recommended = self.layout.description.recommended
 
     def summary(self) -> Summary:
@@ -54,6 +54,7 @@ class FolderSource(DatasetSource):
             classes=self._labels(layout.query).shape[1],
             self_search=layout.query == layout.gallery,
             stand_in=layout.description.stand_in or any(marked),
+            place=str(layout.folder.resolve()),
         )
 
     def load(self) -> Dataset:

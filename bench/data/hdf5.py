@@ -21,7 +21,7 @@ from bench.data.precision import Precision
 from bench.data.raw import RawFeatures
 from bench.data.space import gigabytes
 from bench.errors import InputError
-from bench.input_files import require_file, unreadable
+from bench.input_files import require_file, unreadable, unusable
 
 # Little-endian, as they lie in the file: a plain copy of the bytes gives the array.
 RAW_TYPES = (h5py.h5t.IEEE_F16LE, h5py.h5t.IEEE_F32LE, h5py.h5t.IEEE_F64LE)
@@ -76,19 +76,15 @@ def open_hdf5(path: Path) -> Any:
 
 
 def _not_opened(path: Path, error: OSError) -> InputError:
-    if error.errno:
-        return unreadable(path, error)
     said = one_line(error)
     damage = ("damaged" if is_hdf5(path) else "not an HDF5 file"), "download or export it again"
     what, mend = next((reason for words, reason in HDF5_SAYS.items() if words in said), damage)
-    return InputError(f"{path}: {what} ({said}); {mend}")
+    return unusable(path, error, f"{what} ({said}); {mend}")
 
 
-def _damaged(path: Path, source: str, error: Exception) -> InputError:
-    """What to raise where HDF5 cannot read a file that it could open."""
-    if isinstance(error, OSError) and error.errno:
-        return unreadable(path, error)
-    return InputError(f"{source} cannot be read: damaged ({one_line(error)}); download or export it again")
+def _damaged(path: Path, key: str, error: Exception) -> InputError:
+    """What to raise where HDF5 cannot read a dataset in a file that it could open."""
+    return unusable(path, error, f"'{key}' cannot be read: damaged ({one_line(error)}); download or export it again")
 
 
 def hdf5_axes(path: Path) -> dict[str, int]:
@@ -114,7 +110,7 @@ def hdf5_dataset(file: Any, path: Path, key: str, mend: str) -> Any:
     try:
         return _dataset(file, path, key, mend)
     except DAMAGE as error:
-        raise _damaged(path, f"{path}: '{key}'", error) from error
+        raise _damaged(path, key, error) from error
 
 
 def _dataset(file: Any, path: Path, key: str, mend: str) -> Any:
@@ -167,7 +163,7 @@ def open_hdf5_features(path: Path, key: str, mend: str) -> Features:
         try:
             return _features(array, version, key, source)
         except DAMAGE as error:
-            raise _damaged(path, source, error) from error
+            raise _damaged(path, key, error) from error
 
 
 def _features(array: Any, version: Version, key: str, source: str) -> Features:
@@ -191,7 +187,7 @@ class Hdf5Features(Features):
     def __init__(
         self, version: Version, key: str, dtype: Precision, shape: tuple[int, int, int], videos_a_chunk: int
     ) -> None:
-        self._version, self._source = version, f"{version.path}: '{key}'"
+        self._version, self._key = version, key
         self._dtype, self._shape, self._videos_a_chunk = dtype, shape, videos_a_chunk
         self._array = Kept(partial(_open_again, version, key), _close)
 
@@ -221,7 +217,7 @@ class Hdf5Features(Features):
                 finally:
                     self._version.require_unchanged(os.fstat(array.file.id.get_vfd_handle()))
         except DAMAGE as error:
-            raise _damaged(self._version.path, self._source, error) from error
+            raise _damaged(self._version.path, self._key, error) from error
 
 
 def _open_again(version: Version, key: str) -> Any:

@@ -10,6 +10,7 @@ import numpy as np
 from bench.data.precision import Precision
 from bench.data.raw import RawFeatures
 from bench.errors import InputError
+from bench.input_files import unusable
 from bench.text import one_line
 
 FLOATS = "expected float16, float32 or float64"
@@ -50,9 +51,8 @@ def npy_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
                 shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
             offset = file.tell()
     except Exception as error:  # numpy parses the header as Python, which raises anything from bytes that are none
-        raise InputError(
-            f"{path}: not a readable .npy array ({one_line(str(error))[:120]}); download or export it again"
-        ) from error
+        reason = f"not a readable .npy array ({one_line(str(error))[:120]}); download or export it again"
+        raise unusable(path, error, reason) from error
     if version != (1, 0):
         # Later versions are for arrays with named fields, and may claim headers of gigabytes.
         raise InputError(f"{path}: is a .npy file of version {version[0]}.{version[1]}; save a plain array of numbers")

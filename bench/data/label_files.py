@@ -13,7 +13,7 @@ from bench.data.hdf5 import DAMAGE, hdf5_dataset, is_hdf5, open_hdf5
 from bench.data.headers import npy_header
 from bench.data.mat_files import read_mat
 from bench.errors import InputError
-from bench.input_files import require_file
+from bench.input_files import require_file, unusable
 
 # No compression that these files know makes zeros more than about a thousand times smaller.
 MOST_LABELS_A_BYTE = 1100
@@ -44,7 +44,7 @@ def _read_hdf5(path: Path, key: str) -> NDArray[Any]:
         try:
             return np.asarray(array).T
         except DAMAGE as error:
-            raise InputError(f"{path}: '{key}' cannot be read ({one_line(error)}); export it again") from error
+            raise unusable(path, error, f"'{key}' cannot be read ({one_line(error)}); export it again") from error
 
 
 def _require_numbers(path: Path, dtype: np.dtype[Any]) -> None:

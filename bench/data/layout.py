@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from bench.errors import InputError
+from bench.input_files import unreadable
 from bench.text import one_line, slug, validation_message
 from bench.toml_file import read_toml
 
@@ -105,8 +106,14 @@ class Layout:
 
     @property
     def name(self) -> str:
-        """The dataset's name: the described one, else the folder's."""
+        """The dataset's name, fit for file names: the described one, else the folder's."""
         return slug(self.description.name or self.folder.resolve().name)
+
+    @property
+    def title(self) -> str:
+        """What reports call the dataset: its title, else its name as it was written."""
+        described = self.description.title or self.description.name
+        return described or one_line(self.folder.resolve().name) or self.name
 
     @cached_property
     def query(self) -> SplitName:
@@ -140,8 +147,8 @@ class Layout:
         # Training videos do without labels; those that query or are searched do not.
         needed = split in {self.query, self.gallery}
         return SplitPaths(
-            features=self._inside(files.features or self._usual(f"{split}_feats", FEATURES)),
-            labels=self._inside(files.labels or (self._usual(f"{split}_labels", LABELS) if needed else [])),
+            features=self._paths_of(files.features or self._usual(f"{split}_feats", FEATURES)),
+            labels=self._paths_of(files.labels or (self._usual(f"{split}_labels", LABELS) if needed else [])),
             features_key=files.features_key,
             labels_key=files.labels_key,
         )
@@ -149,19 +156,8 @@ class Layout:
     def _usual(self, stem: str, suffixes: tuple[str, ...]) -> str:
         return usual_file(self.folder, stem, suffixes) or f"{stem}{suffixes[0]}"
 
-    def _inside(self, names: str | list[str]) -> tuple[Path, ...]:
-        listed = [names] if isinstance(names, str) else names
-        folder = self.folder.resolve()
-        for name in listed:
-            try:
-                inside = (folder / name).resolve().is_relative_to(folder)
-            except (OSError, RuntimeError) as error:  # links that lead in circles, names too long
-                raise InputError(f"{folder / name}: cannot be found ({one_line(str(error))}); put it there") from error
-            if not inside:
-                raise InputError(
-                    f"{self.folder / NOTE}: {folder / name} lies outside the folder; move it inside, or link the folder"
-                )
-        return tuple(self.folder / name for name in listed)
+    def _paths_of(self, names: str | list[str]) -> tuple[Path, ...]:
+        return tuple(self.folder / name for name in ([names] if isinstance(names, str) else names))
 
 
 def layout_of(folder: Path, built_in: Description | None = None) -> Layout:
@@ -169,13 +165,38 @@ def layout_of(folder: Path, built_in: Description | None = None) -> Layout:
 
     Raises InputError if there is no such folder, the note is malformed, or it names files outside the folder.
     """
-    if not folder.is_dir():
+    try:
+        missing = not folder.is_dir()
+    except (OSError, ValueError) as error:
+        raise unreadable(folder, error) from error
+    if missing:
         raise InputError(f"{folder}: no such folder; give a folder with train_feats.h5 and test_feats.h5")
     note = _read_note(folder)
-    layout = Layout(folder, note.over(built_in or _usual(folder, note)))
-    # Settled now, so that a name that leads out of the folder is refused at once.
-    assert layout.splits
-    return layout
+    for split in SPLITS:
+        _require_inside(folder, getattr(note.files, split))
+    return Layout(folder, note.over(built_in or _usual(folder, note)))
+
+
+def _require_inside(folder: Path, files: SplitFiles) -> None:
+    """InputError if the note, whoever wrote it, names a file outside the folder.
+
+    The usual names may be links to anywhere, since no file says so: hubs and stores of data lay out folders like that.
+    A note that is such a link itself may name links that lead to where it leads.
+    """
+    homes = folder.resolve(), (folder / NOTE).resolve().parent
+    for given in (files.features or [], files.labels or []):
+        for name in [given] if isinstance(given, str) else given:
+            path = folder / name
+            try:
+                within = Path(os.path.abspath(path)).is_relative_to(os.path.abspath(folder))  # noqa: PTH100  no links
+                inside = within and any(path.resolve().is_relative_to(home) for home in homes)
+            except (OSError, RuntimeError) as error:  # links that lead in circles, names too long
+                raise InputError(f"{path}: cannot be found ({one_line(str(error))}); put it there") from error
+            if not inside:
+                raise InputError(
+                    f"{folder / NOTE}: {path} lies outside the folder; move it inside, or give it its usual name, "
+                    "which may be a link"
+                )
 
 
 def as_toml(description: Description) -> str:

@@ -12,7 +12,7 @@ FEATS = "feats"
 
 
 def open_features(
-    path: Path, key: str = FEATS, mend: str = "name the right one in dataset.toml (features_key)"
+    path: Path, key: str = FEATS, mend: str = "rename one, or name the right one in dataset.toml (features_key)"
 ) -> Features:
     """The features (N, T, D) in a file, left on disk: `.npy`, `.safetensors`, and HDF5 under any other name.
 
