@@ -27,7 +27,8 @@ MARKED = {
 def read_toml(path: Path) -> dict[str, Any]:
     """The content of a TOML file; InputError if it is none, cannot be read, or is larger than 256 KiB."""
     if not path.is_file():
-        raise InputError(f"{path}: cannot be read (no such file); name a TOML file")
+        reason = "is no file" if path.exists() else "no such file"
+        raise InputError(f"{path}: cannot be read ({reason}); name a TOML file")
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)

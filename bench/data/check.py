@@ -1,5 +1,6 @@
 """Is a folder of feature files complete and well-formed? Every file is looked at, and every defect told."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -49,7 +50,7 @@ class CheckedFile:
     @property
     def state(self) -> str:
         """ok, missing or wrong, and what is wrong."""
-        if not self.path.is_file():
+        if not os.path.lexists(self.path) and os.access(self.path.parent, os.X_OK):
             return f"missing: put it at {self.path}"
         if self.problems:
             return "wrong: " + "; ".join(self.problems)

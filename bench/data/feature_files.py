@@ -65,7 +65,7 @@ class FeatureFiles(FolderSource):
 
     def missing(self) -> list[Path]:
         """The files that are not there."""
-        return [path for path in self.layout.data_files() if not path.is_file()]
+        return [path for path in self.layout.data_files() if not os.path.lexists(path)]
 
     def summary(self) -> Summary:
         missing, all_files = self.missing(), self.layout.data_files()

@@ -223,8 +223,11 @@ def _usual(folder: Path, note: Description) -> Description:
 
 
 def usual_file(folder: Path, stem: str, suffixes: tuple[str, ...]) -> str | None:
-    """The name of the one file of this stem in a folder, None if there is none. Raises InputError if there are more."""
-    found = [f"{stem}{suffix}" for suffix in suffixes if (folder / f"{stem}{suffix}").is_file()]
+    """The name of the one file of this stem in a folder, None if there is none. Raises InputError if there are more.
+
+    A link that leads nowhere counts: leaving out what it stands for would change what a dataset is.
+    """
+    found = [f"{stem}{suffix}" for suffix in suffixes if os.path.lexists(folder / f"{stem}{suffix}")]
     if len(found) > 1:
         raise InputError(f"{folder}: holds {' and '.join(found)}; leave one, or name it in {NOTE}")
     return found[0] if found else None
