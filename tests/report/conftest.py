@@ -75,7 +75,7 @@ class Builder:
     store: Store
     queries: int = QUERIES
 
-    def summary(self, name: str, fingerprint: str, title: str, stand_in: bool) -> Summary:
+    def summary(self, name: str, fingerprint: str, title: str, stand_in: bool, place: str = "") -> Summary:
         return Summary(
             name=name,
             title=title,
@@ -88,6 +88,7 @@ class Builder:
             classes=10,
             self_search=False,
             stand_in=stand_in,
+            place=place,
         )
 
     def scores(self, level: float, bits: int, generator: np.random.Generator) -> tuple[Any, dict[str, Any]]:
@@ -140,6 +141,7 @@ class Builder:
         cpu: str = "Synthetic CPU 3000",
         milliseconds: float = 0.05,
         stand_in: bool = False,
+        place: str = "",
     ) -> StoredRun:
         """Store one run; with a `reason` it failed."""
         generator = np.random.default_rng([seed, bits, sum(map(ord, method))])
@@ -162,7 +164,7 @@ class Builder:
             paper=f"A. Author, “The {method} paper”, 2020",
             bound=bound,
             uses_labels=uses_labels,
-            dataset=self.summary(dataset, fingerprint, dataset_title, stand_in),
+            dataset=self.summary(dataset, fingerprint, dataset_title, stand_in, place),
             started="2026-01-01T00:00:00Z",
             durations={"fit": 10.0 + seed, "encode": 0.1} if done else {},
             history=history if done else [],
