@@ -100,7 +100,7 @@ def _require_replaceable(out: Path, encoder: Path, features: Path, bits: int) ->
     """InputError if codes written to `out` would take the place of anything else than codes of as many bits."""
     if any(folder.samefile(encoder) for folder in out.resolve().parents):
         raise InputError(f"--out {out}: lies in the encoder's folder; name a file in another one")
-    if not out.exists():
+    if not out.exists() or (out.is_file() and not out.stat().st_size):
         return
     if out.samefile(features):
         raise InputError(f"--out {out}: is the file of the features, which would be lost; name another file")

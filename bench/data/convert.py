@@ -191,7 +191,7 @@ class Conversion:
             content = json.loads(path.read_text(encoding="utf-8"))
             work, files = content["work"], dict(content["sha256"])
         except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path}: damaged; delete {self.folder} and convert again") from error
+            raise InputError(f"{path}: damaged, or not of a conversion; name another folder in --out") from error
         if work != json.loads(self._work):
             raise InputError(f"--out {self.folder}: holds a conversion of something else; name another folder")
         with progress.task(f"checking {self.folder.name}", len(files)) as task:

@@ -1,6 +1,7 @@
 """Stand-ins of datasets that are not at hand: files with the same names, shapes, keys and parts, made-up contents."""
 
 import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -112,7 +113,7 @@ def plan_stand_in(
         origin=f"bench data fake {dataset.name} --scale {scale:g} --seed {seed}",
         seed=f"{dataset.name}/{scale!r}/{seed}",
     )
-    there = [path for path in (*layout.data_files(), planned.note) if path.exists()]
+    there = [path for path in (*layout.data_files(), planned.note) if os.path.lexists(path)]
     if there:
         raise InputError(f"--out {folder}: {there[0].name} is there already; remove it, or name another folder")
     require_space(

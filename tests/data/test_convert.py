@@ -204,7 +204,7 @@ def test_a_complete_conversion_is_checked(feature_folder: Path, tmp_path: Path) 
     with pytest.raises(InputError, match=r"test_feats\.safetensors: missing, or not as it was written; delete"):
         converted(feature_folder, "float16", out)
     (out / CHECKSUMS).write_text("{")
-    with pytest.raises(InputError, match=r"checksums\.json: damaged"):
+    with pytest.raises(InputError, match=r"checksums\.json: damaged, or not of a conversion; name another"):
         converted(feature_folder, "float16", out)
 
 
