@@ -12,7 +12,7 @@ from bench.context import Progress, SilentProgress
 from bench.data.features import Features
 from bench.data.files import likeness
 from bench.data.opening import only_key, open_features
-from bench.encoder import DESCRIPTION, WEIGHTS, Encoder, load_encoder
+from bench.encoder import DESCRIPTION, WEIGHTS, Encoder, read_encoder
 from bench.errors import InputError
 from bench.inference.backends import BACKENDS, CHUNK, PRECISIONS, check_choice
 from bench.inference.stream import OutputError, block_size
@@ -61,10 +61,10 @@ def encode_file(
         raise InputError(f"--out {out}: is a folder or lies in none; name a file in a folder that is there")
     check_choice("backend", backend, BACKENDS)
     check_choice("precision", precision, PRECISIONS)
-    loaded = load_encoder(encoder, registry)
+    loaded = read_encoder(encoder, registry)
     require_file(features, "name a file with features")
     chosen = key or only_key(features)
-    videos = open_features(features, chosen, "name the right one with --key")
+    videos = open_features(features, chosen, mend="name the right one with --key")
     try:
         loaded.require_shape(videos)
     except InputError as error:

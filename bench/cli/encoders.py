@@ -65,7 +65,7 @@ def encode(
     registry = load_registry(plugin or [])
     encoded = encode_file(encoder, features, out, registry, backend, precision, progress(), key)
     if key is None and encoded.key != "feats":
-        say(f"{features}: no array 'feats'; took '{encoded.key}', the only one with three axes")
+        say(f"{features}: no array 'feats'; took '{encoded.key}', the only array that can be features")
     if encoded.resumed:
         say(f"{out}: went on after {encoded.resumed} videos that were encoded before")
     if encoded.flipped is not None:

@@ -7,15 +7,15 @@ from importlib import import_module
 from itertools import islice
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.features import Features
+from bench.data.features import Features, concatenated
 from bench.data.files import one_line
-from bench.data.headers import FLOATS, feature_shape
+from bench.data.headers import NAME_IT, Rows, feature_shape, precision_of, require_numbers
 from bench.data.open_files import Kept, Version
 from bench.data.precision import Precision
 from bench.data.raw import RawFeatures
@@ -102,32 +102,40 @@ def hdf5_axes(path: Path) -> dict[str, int]:
     return axes
 
 
-def hdf5_dataset(file: Any, path: Path, key: str, mend: str) -> Any:
-    """Dataset `key` of an open file; InputError if there is none, or its values lie in other files.
+def hdf5_entry(file: Any, path: Path, key: str, mend: str) -> Any:
+    """Dataset or group `key` of an open file; InputError if there is none, or its values lie in other files.
 
     `mend` says how to name another key.
     """
     try:
-        return _dataset(file, path, key, mend)
+        return _entry(file, path, key, mend)
     except DAMAGE as error:
         raise _damaged(path, key, error) from error
 
 
-def _dataset(file: Any, path: Path, key: str, mend: str) -> Any:
-    parts = key.split("/")
+def _entry(file: Any, path: Path, key: str, mend: str) -> Any:
+    # Tools write the name of a dataset as a path, /feats.
+    parts = [part for part in key.split("/") if part]
     for length in range(1, len(parts) + 1):
-        link = file.get("/".join(parts[:length]) or "/", getlink=True)
+        link = file.get("/".join(parts[:length]), getlink=True)
         if isinstance(link, h5py.ExternalLink):
             raise InputError(f"{path}: '{key}' is a link into {link.filename}; name that file instead")
-    if key not in file:
+    name = "/".join(parts) or "/"
+    if name not in file:
         names = list(islice(file, NAMES_SHOWN + 1))
         more = ", …" if len(names) > NAMES_SHOWN else ""
         raise InputError(
             f"{path}: no dataset '{key}'; it holds {', '.join(names[:NAMES_SHOWN]) or 'nothing'}{more}; {mend}"
         )
-    array = file[key]
-    if not isinstance(array, h5py.Dataset):
-        raise InputError(f"{path}: '{key}' is a group; expected a dataset")
+    found = file[name]
+    if isinstance(found, h5py.Dataset):
+        _require_plain(found, file, path, key)
+    elif not isinstance(found, h5py.Group):
+        raise InputError(f"{path}: '{key}' is a type; expected a dataset")
+    return found
+
+
+def _require_plain(array: Any, file: Any, path: Path, key: str) -> None:
     # A virtual dataset of this very file can still be of any size, made of a few values.
     if array.is_virtual or array.external or array.file.filename != file.filename:
         raise InputError(f"{path}: the values of '{key}' lie in another file, or dataset; copy them into this one")
@@ -138,7 +146,20 @@ def _dataset(file: Any, path: Path, key: str, mend: str) -> Any:
             "few videos"
         )
     _require_filters(array, f"{path}: '{key}'")
-    return array
+
+
+def hdf5_dataset(file: Any, path: Path, key: str, mend: str) -> Any:
+    """`hdf5_entry`, where InputError is raised for a group as well."""
+    found = hdf5_entry(file, path, key, mend)
+    if not isinstance(found, h5py.Dataset):
+        raise InputError(f"{path}: '{key}' is a group; expected a dataset")
+    return found
+
+
+def matlab_class(entry: Any) -> str | None:
+    """The type of an array that MATLAB wrote, with its axes in reverse order; None if something else wrote it."""
+    found = entry.attrs.get("MATLAB_class")
+    return found.decode(errors="replace") if isinstance(found, bytes) else None if found is None else str(found)
 
 
 def _require_filters(array: Any, source: str) -> None:
@@ -155,39 +176,75 @@ def _require_filters(array: Any, source: str) -> None:
             raise InputError(f"{source} is compressed by filter {code} ({named}), which is not installed; {mend}")
 
 
-def open_hdf5_features(path: Path, key: str, mend: str) -> Features:
-    """The features in dataset `key`; InputError if they are no floats (N, T, D), or were never written whole."""
-    version, source = Version.of(require_file(path)), f"{path}: '{key}'"
+def open_hdf5_features(path: Path, key: str, rows: Rows | None = "videos", mend: str = NAME_IT) -> Features:
+    """The features in dataset `key`, or in all datasets of group `key`, one video each, in the order of their names.
+
+    Raises InputError if they are no numbers (N, T, D), or were never written whole. `rows` is as in `feature_shape`.
+    """
+    version = Version.of(require_file(path))
     with open_hdf5(path) as file:
-        array = hdf5_dataset(file, path, key, mend)
+        found = hdf5_entry(file, path, key, mend)
+        if isinstance(found, h5py.Dataset):
+            return _features(found, version, key, rows)
         try:
-            return _features(array, version, key, source)
+            keys = [f"{key.rstrip('/')}/{name}" for name in sorted(found)]
         except DAMAGE as error:
             raise _damaged(path, key, error) from error
+        if not keys:
+            raise InputError(f"{path}: '{key}' is an empty group; expected a dataset, or a group with one a video")
+        videos = [_features(hdf5_dataset(file, path, name, mend), version, name, "frames") for name in keys]
+    return concatenated(videos, [f"{path}: '{name}'" for name in keys])
 
 
-def _features(array: Any, version: Version, key: str, source: str) -> Features:
-    shape = feature_shape(array.shape or (), source)
-    if array.dtype.kind != "f" or array.dtype.itemsize not in (2, 4, 8):
-        raise InputError(f"{source} holds {array.dtype}; {FLOATS}")
-    _require_written(array, source)
-    precision: Precision = array.dtype.name
-    offset = array.id.get_offset()
-    if offset is not None and array.id.get_type() in RAW_TYPES:
-        return RawFeatures(version.path, offset, precision, shape)
-    return Hdf5Features(version, key, precision, shape, array.chunks[0] if array.chunks else 1)
+def _features(array: Any, version: Version, key: str, rows: Rows | None) -> Features:
+    source = f"{version.path}: '{key}'"
+    try:
+        turned = matlab_class(array) is not None
+        stored = array.shape or ()
+        shape = feature_shape(stored[::-1] if turned else stored, source, rows)
+        require_numbers(array.dtype, source)
+        _require_written(array, source)
+        offset = array.id.get_offset()
+        if offset is not None and array.id.get_type() in RAW_TYPES and not turned:
+            return RawFeatures(version.path, offset, precision_of(array.dtype), shape)
+    except DAMAGE as error:
+        raise _damaged(version.path, key, error) from error
+    axes = Axes(turned, one_video=rows == "frames" and len(stored) < 3)
+    chunk = array.chunks[-1 if turned else 0] if array.chunks and not axes.one_video else 1
+    return Hdf5Features(version, key, precision_of(array.dtype), shape, chunk, axes)
+
+
+class Axes(NamedTuple):
+    """How features lie in an HDF5 dataset."""
+
+    turned: bool
+    """MATLAB wrote them: (D, T, N)."""
+    one_video: bool
+    """There is no axis of videos: (T, D), or (D,)."""
+
+    def read(self, array: Any, start: int, stop: int) -> NDArray[np.float32]:
+        """Videos start…stop-1 as they lie there, but for the order of axes."""
+        chosen: Any = slice(start, stop)
+        values = array[()] if self.one_video else array[..., chosen] if self.turned else array[chosen]
+        return np.ascontiguousarray(values.T if self.turned else values, dtype=np.float32)
 
 
 class Hdf5Features(Features):
-    """Features in a dataset that only HDF5 can read: in chunks, compressed, or not little-endian.
+    """Features in a dataset that only HDF5 can read: in chunks, compressed, by MATLAB, or not little-endian floats.
 
     h5py lets one thread in at a time, so that several may call.
     """
 
     def __init__(
-        self, version: Version, key: str, dtype: Precision, shape: tuple[int, int, int], videos_a_chunk: int
+        self,
+        version: Version,
+        key: str,
+        dtype: Precision,
+        shape: tuple[int, int, int],
+        videos_a_chunk: int,
+        axes: Axes,
     ) -> None:
-        self._version, self._key = version, key
+        self._version, self._key, self._axes = version, key, axes
         self._dtype, self._shape, self._videos_a_chunk = dtype, shape, videos_a_chunk
         self._array = Kept(partial(_open_again, version, key), _close)
 
@@ -213,7 +270,7 @@ class Hdf5Features(Features):
         try:
             with self._array.use() as array:
                 try:
-                    return np.asarray(array[start:stop], dtype=np.float32)
+                    return self._axes.read(array, start, stop).reshape(-1, *self.shape[1:])
                 finally:
                     self._version.require_unchanged(os.fstat(array.file.id.get_vfd_handle()))
         except DAMAGE as error:

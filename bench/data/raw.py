@@ -20,22 +20,31 @@ MOST_BUFFERS = 1024
 
 
 class RawFeatures(Features):
-    """A contiguous little-endian array (N, T, D) that starts at byte `offset` of a file.
+    """A contiguous array (N, T, D) that starts at byte `offset` of a file.
+
+    `stored` is the type of its values where that is not the little-endian `dtype`: integers, big-endian floats.
 
     Read with `preadv`, not through a memory map: mapped pages count as memory of this process, and a file cut short
     under a map kills the process instead of raising. Raises InputError if the file is too short for the shape, and
     when it is read after it was changed.
     """
 
-    def __init__(self, path: Path, offset: int, dtype: Precision, shape: tuple[int, int, int]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        offset: int,
+        dtype: Precision,
+        shape: tuple[int, int, int],
+        stored: np.dtype[Any] | None = None,
+    ) -> None:
         self._version, self._offset, self._dtype, self._shape = Version.of(path), offset, dtype, shape
-        self._stored = stored_dtype(dtype)
+        self._stored = stored_dtype(dtype) if stored is None else stored
         self._file = Kept(self._version.open, os.close)
         expected = offset + shape[0] * self._frame_bytes * shape[1]
         if self._version.size < expected:
             raise InputError(
-                f"{path}: truncated or damaged: features {shape} of {dtype} would end at byte {expected}, the file "
-                f"ends at {self._version.size}; download or export it again"
+                f"{path}: truncated or damaged: features {shape} of {self._stored} would end at byte {expected}, the "
+                f"file ends at {self._version.size}; download or export it again"
             )
 
     @property
@@ -56,7 +65,7 @@ class RawFeatures(Features):
                 self._announce(file, int(rows[run[0]]), len(run))
             for run in runs:
                 first = int(rows[run[0]])
-                if self._dtype == "float32":
+                if self._stored == stored_dtype("float32"):
                     self._fill(file, [out[place] for place in run], first * self._shape[1])
                 else:
                     # Converted while the processor still has them at hand.
