@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from bench.context import Progress
+from bench.data.description import SplitName
 from bench.data.feature_files import Sizes
 from bench.data.features import Features
 from bench.data.finite import blocks_to_check, require_finite
 from bench.data.folder import marks_stand_in, videos_of_labels
 from bench.data.label_files import labels_in
-from bench.data.layout import Layout, SplitName, SplitPaths
+from bench.data.layout import Layout, SplitPaths
 from bench.data.opening import joined, open_parts
 from bench.errors import InputError
 from bench.text import one_line

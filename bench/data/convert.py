@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from bench.context import Progress
 from bench.data.dataset import Dataset, Split
+from bench.data.description import NOTE, Description, Files, SplitFiles, SplitName, as_toml
 from bench.data.features import Features, videos_a_block
 from bench.data.headers import ITEM_BYTES, safetensors_header
 from bench.data.journal import Journal, restore, sha256_of, write_on
-from bench.data.layout import NOTE, Description, Files, SplitFiles, SplitName, as_toml
 from bench.data.precision import Precision, as_stored
 from bench.data.space import require_space
 from bench.errors import InputError

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from bench.data.dataset import Summary
+from bench.data.description import NOTE, Description, SplitName
 from bench.data.folder import FolderSource
-from bench.data.layout import NOTE, Description, SplitName
 from bench.errors import InputError
 from bench.paths import named_path
 

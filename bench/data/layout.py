@@ -1,92 +1,19 @@
 """Where a dataset's feature files lie, how they are called, and which split queries which."""
 
-import json
 import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-
+from bench.data.description import NOTE, Description, Files, SplitFiles, SplitName, read_note
 from bench.data.headers import Rows
 from bench.errors import InputError
 from bench.input_files import unreadable
-from bench.text import one_line, slug, validation_message
-from bench.toml_file import read_toml
+from bench.text import one_line, slug
 
-SplitName = Literal["train", "test", "query"]
-SPLITS: tuple[SplitName, ...] = ("train", "test", "query")
-NOTE = "dataset.toml"
-LONGEST_TEXT = 1000
 FEATURES = (".h5", ".hdf5", ".mat", ".npy", ".safetensors")
 LABELS = (".mat", ".h5", ".hdf5", ".npy")
 """Kinds of files that are looked for under the usual names; features also in a folder of such files."""
-
-
-def _printable(text: str) -> str:
-    strange = next((character for character in text if not character.isprintable()), None)
-    if strange is not None:
-        raise ValueError(f"holds the unprintable character U+{ord(strange):04X}; leave it out")
-    return text
-
-
-# What a terminal would obey, and what no file system takes, is refused where it comes in.
-Text = Annotated[str, Field(max_length=LONGEST_TEXT), AfterValidator(_printable)]
-Name = Annotated[Text, Field(min_length=1)]
-Names = Name | Annotated[list[Name], Field(min_length=1)]
-
-
-class SplitFiles(BaseModel):
-    """Where one split lies: file names relative to the folder, part files in order."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    features: Names | None = None
-    labels: Names | None = None
-    features_key: Name = "feats"
-    labels_key: Name = "labels"
-
-    def over(self, base: Self) -> Self:
-        """This, with what it does not name taken from `base`. Files that it names come with its own key."""
-        named = {name: getattr(self, name) for name in self.model_fields_set}
-        for files in ("features", "labels"):
-            if named.get(files) is not None:
-                named.setdefault(f"{files}_key", getattr(self, f"{files}_key"))
-        return base.model_copy(update=named)
-
-
-class Files(BaseModel):
-    """The tables `[files.train]`, `[files.test]` and `[files.query]`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    train: SplitFiles = SplitFiles()
-    test: SplitFiles = SplitFiles()
-    query: SplitFiles = SplitFiles()
-
-
-class Description(BaseModel):
-    """The content of `dataset.toml`; every part is optional."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: Text | None = None
-    title: Text | None = None
-    query: SplitName | None = None
-    gallery: SplitName | None = None
-    class_names: list[Text] | None = None
-    stand_in: bool = False
-    """Generated in the layout of a real dataset."""
-    files: Files = Files()
-    recommended: dict[str, dict[str, Any]] = {}
-
-    def over(self, base: Self) -> Self:
-        """This, with what it does not say taken from `base`."""
-        said = {name: getattr(self, name) for name in self.model_fields_set}
-        split_files = {split: getattr(self.files, split).over(getattr(base.files, split)) for split in SPLITS}
-        return base.model_copy(update={**said, "files": Files(**split_files)})
 
 
 @dataclass(frozen=True)
@@ -242,20 +169,13 @@ def layout_of(place: Path, built_in: Description | None = None) -> Layout:
     elif not is_folder:
         raise InputError(f"{place}: no such folder; give a folder with train_feats.h5 and test_feats.h5")
     else:
-        said = _read_note(place)
+        said = read_note(place)
         note = place / NOTE
         described = said.over(built_in or _usual(place, said))
-        layout = Layout(place, described, note if note.is_file() else None, frozenset(_names(said.files)))
+        layout = Layout(place, described, note if note.is_file() else None, frozenset(said.files.names()))
     # Settled now, so that a name that leads out of the folder is refused at once.
     assert layout.splits
     return layout
-
-
-def _names(files: Files) -> Iterator[str]:
-    """All names of files that a description gives."""
-    for split in SPLITS:
-        for given in (getattr(files, split).features, getattr(files, split).labels):
-            yield from [given] if isinstance(given, str) else given or []
 
 
 def _of_file(path: Path) -> Layout:
@@ -265,22 +185,6 @@ def _of_file(path: Path) -> Layout:
     files = Files.model_construct(train=train)
     described = Description.model_construct(name=path.stem, query="train", gallery="train", files=files)
     return Layout(path.parent, described)
-
-
-def as_toml(description: Description) -> str:
-    """`description` as the text of a `dataset.toml`, without what it does not say."""
-    said = description.model_dump(exclude_unset=True, exclude_none=True)
-    tables = {f"files.{split}": files for split, files in said.pop("files", {}).items()}
-    tables |= {f"recommended.{method}": values for method, values in said.pop("recommended", {}).items()}
-    lines = [_line(key, value) for key, value in said.items()]
-    for table, values in tables.items():
-        lines += ["", f"[{table}]", *(_line(key, value) for key, value in values.items())]
-    return "\n".join(lines) + "\n"
-
-
-def _line(key: str, value: Any) -> str:
-    # Texts, numbers, booleans and lists of them look the same in JSON and TOML.
-    return f"{key} = {json.dumps(value, ensure_ascii=False)}"
 
 
 def _usual(folder: Path, note: Description) -> Description:
@@ -300,13 +204,3 @@ def usual_file(folder: Path, stem: str, suffixes: tuple[str, ...]) -> str | None
     if len(found) > 1:
         raise InputError(f"{folder}: holds {' and '.join(found)}; leave one, or name it in {NOTE}")
     return found[0] if found else None
-
-
-def _read_note(folder: Path) -> Description:
-    path = folder / NOTE
-    if not os.path.lexists(path):
-        return Description()
-    try:
-        return Description.model_validate(read_toml(path))
-    except ValidationError as error:
-        raise InputError(f"{path}: {validation_message(error, Description)}") from error

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.context import Progress
+from bench.data.description import NOTE, Description, SplitName, as_toml
 from bench.data.feature_files import FeatureFiles, Sizes
 from bench.data.features import videos_a_block
 from bench.data.files import one_line
-from bench.data.layout import NOTE, Description, Layout, SplitName, SplitPaths, as_toml
+from bench.data.layout import Layout, SplitPaths
 from bench.data.space import require_space
 from bench.data.synthetic import Synthetic
 from bench.errors import InputError
