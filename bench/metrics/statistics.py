@@ -7,8 +7,7 @@ the queries alone: what it finds holds for these very weights and says nothing o
 
 A method that does not depend on its seed gives the same values under every seed: repeat its row.
 
-Every function is deterministic for a given seed and needs memory for the queries and the repetitions, not for their
-product.
+Every function is deterministic for a given seed; none needs memory for queries * repetitions.
 """
 
 import math
@@ -105,11 +104,12 @@ def bootstrap_difference(
 ) -> Difference:
     """Two-way bootstrap of mean(first) - mean(second): queries and seeds are drawn together.
 
-    Every resample draws the same queries of both methods, with replacement. Two or three seeds cannot be drawn so: their
-    resamples vary too little, by (S - 1) / S, and never leave the range that was seen. Their mean is moved instead by
-    its standard error times a draw of Student's t, with Welch's degrees of freedom (Biometrika, 1947) since methods
-    differ in how much seeds move them; queries get the same correction, √(Q / χ²) with Q - 1 degrees of freedom. The
-    interval holds the percentiles of the resamples; p is twice the smaller share of resamples on one side of 0.
+    Every resample draws the same queries of both methods, with replacement. Two or three seeds cannot be drawn so:
+    resamples of them vary too little, by (S - 1) / S, and never leave the range that was seen. The difference is moved
+    instead by its standard error over seeds times a draw of Student's t, with Welch's degrees of freedom (Biometrika,
+    1947), since methods differ in how far seeds move them; queries get the same correction, √(Q / χ²) with Q - 1
+    degrees of freedom. The interval holds the percentiles of the resamples; p is twice the smaller share of resamples
+    on one side of 0.
 
     Seeds of the two methods are not paired: seed 0 of one has nothing to do with seed 0 of another. Where runs do share
     something the test errs on the safe side. So it does for what moves a single query in a single run, which enters
@@ -165,7 +165,9 @@ def evidence(pairs: Sequence[Pair], *, repetitions: int = 10_000, seed: int = 0)
     known = [_seeds_known(pair) and pair[0].shape[1] > 1 for pair in pairs]
     several = [pair for pair, seeds in zip(pairs, known, strict=True) if seeds]
     single = [pair for pair, seeds in zip(pairs, known, strict=True) if not seeds]
-    over_both = iter(_two_sided(_drawn_differences(several, repetitions, seed)) if several else ())
+    step = max(1, 8 * CHUNK // repetitions)  # the draws of many pairs do not fit in memory
+    groups = [several[start : start + step] for start in range(0, len(several), step)]
+    over_both = (p for group in groups for p in _two_sided(_drawn_differences(group, repetitions, seed)))
     over_queries = iter(_randomisation(single, repetitions, seed) if single else ())
     return [Evidence(float(next(over_both if seeds else over_queries)), seeds) for seeds in known]
 
@@ -237,9 +239,7 @@ def _against_best(per_query: Mapping[str, ArrayLike]) -> tuple[str, dict[str, Pa
         raise InputError("per_query holds no methods; give at least one")
     values = {name: read_series(array, name) for name, array in per_query.items()}
     best = max(values, key=lambda name: float(values[name].mean()))
-    return best, {
-        name: read_pair(values[best], other, (best, name)) for name, other in values.items() if name != best
-    }  # fmt: skip
+    return best, {name: read_pair(values[best], values[name], (best, name)) for name in values if name != best}
 
 
 def _seeds_known(pair: Pair) -> bool:
@@ -249,18 +249,22 @@ def _seeds_known(pair: Pair) -> bool:
 
 def _drawn_differences(pairs: Sequence[Pair], resamples: int, seed: int) -> Values:
     """Differences of means under resampled queries and seeds, (resamples, pairs); see `bootstrap_difference`."""
+    from scipy.special import stdtrit  # noqa: PLC0415  what compares nothing need not wait for it
+
     differences = np.stack([first.mean(axis=0) - second.mean(axis=0) for first, second in pairs], axis=1)
     queries, means = len(differences), differences.mean(axis=0)
-    spread = np.sqrt(queries / np.random.default_rng([seed, 1]).chisquare(queries - 1, resamples))
+    rng = np.random.default_rng([seed, 1])
+    spread = np.sqrt(queries / rng.chisquare(queries - 1, resamples))
     drawn = means + (resampled_means(differences, resamples, seed) - means) * spread[:, None]
+    # Every quantile once, in random order: free draws would miss the tails of so heavy a distribution.
+    quantiles = (rng.permutation(resamples) + 0.5) / resamples
     for place, pair in enumerate(pairs):
-        variances = [values.mean(axis=1).var(ddof=1) / len(values) for values in pair]
-        # As text books write Welch's formula, but safe from squares that vanish.
-        shares = np.array(variances) / max(sum(variances), np.finfo(float).tiny)
-        if sum(variances) > 0:
+        variances = [float(values.mean(axis=1).var(ddof=1)) / len(values) for values in pair]
+        total = sum(variances)
+        if total > 0:
+            shares = [variance / total for variance in variances]
             degrees = 1 / sum(share**2 / (len(values) - 1) for share, values in zip(shares, pair, strict=True))
-            student = np.random.default_rng([seed, 2]).standard_t(degrees, resamples)
-            drawn[:, place] += math.sqrt(sum(variances)) * student
+            drawn[:, place] += math.sqrt(total) * stdtrit(degrees, quantiles)
     return drawn
 
 

@@ -70,7 +70,7 @@ def main(trials: int = 4000) -> None:
             alike = list(simulated(trials, (seeds, seeds), ratio * seeds / 2))
             steady = list(simulated(trials, (seeds, seeds), ratio * seeds, second=0.0, seed=1))
             rates = [detected(alike), detected(steady), detected_separately(alike)]
-            print(f"| {seeds} | {ratio:g} | {' | '.join(f'{rate:.1%}' for rate in rates)} |", flush=True)
+            print(f"| {seeds} | {ratio:g} | {' | '.join(f'{100 * rate:.1f} %' for rate in rates)} |", flush=True)
 
 
 if __name__ == "__main__":
