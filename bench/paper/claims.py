@@ -100,6 +100,8 @@ def cost_claims(results: Results) -> list[str]:
 
 
 def _matching(what: str, column: str, ours: pd.Series, theirs: pd.Series) -> str:
+    if column == "flops" and (ours["flops_at_least"] or theirs["flops_at_least"]):
+        return f"MCMSH matches BTH's cost in {what}: cannot be said, not all of it is counted."
     ratio = ours[column] / theirs[column]
     verdict = "yes" if abs(ratio - 1) <= MATCHES else "no, it needs fewer" if ratio < 1 else "no, it needs more"
     return f"MCMSH matches BTH's cost in {what} (within {MATCHES:.0%}): {verdict} ({ratio:.2f} times BTH's)."
