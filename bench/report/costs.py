@@ -141,8 +141,8 @@ def significant(mean: float, std: float = float("nan")) -> str:
 
 def _times_note(frame: pd.DataFrame, several_measurements: bool) -> str:
     texts = [
-        "Multiply-adds are those of one video as fvcore counts them, and of recurrent layers; other operations are those "
-        "that it leaves out and that have a known formula. Peak memory at batch 1 / 64."
+        "Multiply-adds are those of one video as fvcore counts them, and of recurrent layers; other operations are "
+        "those that it leaves out and that have a known formula. Peak memory at batch 1 / 64."
     ]
     if frame["flops_at_least"].any():
         texts.append(LOWER_BOUND)

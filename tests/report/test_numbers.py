@@ -187,7 +187,8 @@ def test_methods_that_chance_could_explain_are_marked(builder: Any) -> None:
         assert "†" not in row_of(text, "#### 16 bits", "ORACLE, bound")[column]
     assert "<sup>†</sup>" in text
     assert "†: not significantly worse than the best (two-way bootstrap over seeds and queries;" in text
-    assert "for these weights" not in text
+    assert "†: for these weights" not in text
+    assert "For these weights only" not in text
 
 
 def test_one_seed_is_marked_for_its_weights_only(builder: Any) -> None:
