@@ -103,6 +103,31 @@ def label_lists(query_labels: NDArray[np.generic], gallery_labels: NDArray[np.ge
     return turn(query_labels, gallery_labels)
 
 
+def neighbour_lists(neighbours: ArrayLike, queries: int, gallery: int, is_self: bool) -> LabelLists:
+    """Relevant items as lists: every query is a class of its own, whose items are its neighbours.
+
+    Where the queries are the gallery, an item also belongs to its own class, as it shares its own labels elsewhere.
+
+    Raises InputError unless `neighbours` are (queries, m) gallery items, m >= 1, each once and no query its own.
+    """
+    items = read_array(neighbours, "neighbours")
+    if items.ndim != 2 or len(items) != queries or items.shape[1] < 1 or items.dtype.kind not in "iu":
+        raise InputError(
+            f"neighbours must be integers of shape ({queries}, m), one row for every query, got {items.dtype} "
+            f"{items.shape}"
+        )
+    if items.min() < 0 or items.max() >= gallery:
+        raise InputError(f"neighbours must be gallery items, from 0 to {gallery - 1}; got {items.min()}…{items.max()}")
+    itself = np.arange(queries)
+    if is_self:
+        items = np.column_stack([items, itself])
+    items = np.sort(items.astype(np.int32), axis=1)
+    if (items[:, 1:] == items[:, :-1]).any():
+        raise InputError("neighbours hold a gallery item twice for one query, or the query itself; give others once")
+    starts = items.shape[1] * np.arange(queries + 1, dtype=np.int64)
+    return LabelLists(np.arange(queries + 1, dtype=np.int64), itself.astype(np.int32), starts, items.reshape(-1))
+
+
 def _check(labels: ArrayLike, name: str, codes: int) -> NDArray[np.generic]:
     array = read_array(labels, name)
     if array.ndim not in (1, 2):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bench.data.dataset import Summary
 from bench.metrics import PROTOCOLS
+from bench.metrics.protocols import measure_of
 from bench.record import RunRecord
 from bench.store import StoredRun
 from bench.text import slug
@@ -37,6 +38,12 @@ class ReportRun:
     @property
     def done(self) -> bool:
         return self.record.status == "done"
+
+    def scores(self, protocol: str) -> dict[int, float]:
+        """mAP@k, or recall@k where there are no labels, by ascending k; empty if not evaluated under the protocol."""
+        values = self.record.metrics.get(protocol, {}).get("map" if measure_of(protocol) == "mAP" else "recall", {})
+        # Keys of a stored record are ordered as texts: "100" before "20".
+        return {int(k): values[k] for k in sorted(values, key=int)}
 
     @property
     def row_order(self) -> tuple[bool, str, str]:
