@@ -49,8 +49,9 @@ def reproduce(
     from bench.news import say
     from bench.paper import prepare
     from bench.registry import load_registry
-    from bench.runner import Runner, check_existing
+    from bench.runner import Runner
     from bench.running.display import sweep_display
+    from bench.running.existing import check_existing
     from bench.store import Store
     from bench.sweep import parse_settings
 

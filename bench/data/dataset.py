@@ -44,6 +44,7 @@ class Summary(BaseModel):
     frames: int
     dimensions: int
     classes: int
+    """0 without labels."""
     self_search: bool
     """The queries are the gallery (FCVID)."""
     stand_in: bool = False
@@ -66,6 +67,11 @@ class Dataset:
     class_names: tuple[str, ...]
     recommended: Recommended = field(default_factory=dict)
     """Parameter values that suit this dataset better than a method's own defaults, by method name."""
+
+    def __post_init__(self) -> None:
+        # Plain dictionaries, since read-only views such as those of sources cannot be sent to other processes.
+        plain = {method: dict(values) for method, values in self.recommended.items()}
+        object.__setattr__(self, "recommended", plain)
 
     @cached_property
     def neighbours(self) -> NDArray[np.int32]:

@@ -42,8 +42,9 @@ def evaluate(
 
     Args:
         query_codes: (Q, K) array of ±1 or of 0/1, or `PackedCodes`; K from 1 to 65,535.
-        query_labels: multi-hot (Q, C) of 0/1, or class indices (Q,), integers >= 0. Items that share a label are
-            relevant to each other.
+        query_labels: a table (Q, C) of 0/1 or ±1, 1 where the query belongs to the class; or the class of every query,
+            (Q,) or (Q, 1), as whole numbers from 0 on or as text. A table (C, Q) is turned, which one line on standard
+            error says. Items that share a class are relevant to each other.
         gallery_codes, gallery_labels: the same for the gallery, (n, K) and (n, C) or (n,). Left out, or equal to the
             queries' in number, order, every bit and every label: the queries are the gallery, and query i is its item
             i. A gallery that differs anywhere is apart.

@@ -4,8 +4,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.errors import InputError
-from bench.metrics.arrays import read_array
 from bench.text import one_line
+from bench.values import read_array
 
 
 def read_series(values: ArrayLike, name: str) -> NDArray[np.float64]:
