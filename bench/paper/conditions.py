@@ -23,7 +23,7 @@ def conditions(results: Results, registry: Registry) -> str:
     changed = [text if len(rows) == 1 else f"{', '.join(labels)}: {text}" for text, labels in rows.items()]
     return (
         f"{'Seeds' if len(seeds) > 1 else 'One seed:'} {', '.join(map(str, seeds))}; "
-        f"{', '.join(map(str, results.need.bits))} bits; {one_line(', '.join(sorted({run.machine for run in done})))}; "
+        f"{' and '.join(map(str, results.need.bits))} bits; {one_line(', '.join(sorted({run.machine for run in done})))}; "
         f"parameters, where they are not the methods' defaults: {'; '.join(changed)}."
     )
 

@@ -80,8 +80,8 @@ def prepare(
         parameters: by method, in place of what the dataset recommends.
 
     Raises:
-        InputError: an artefact, a method, a parameter or a dataset is unknown, a method cannot work on a dataset, or a
-            report folder holds anything else.
+        InputError: an artefact, a method, a parameter or a dataset is unknown, a method cannot work on a dataset, a
+            dataset has no labels, or a report folder holds anything else.
     """
     chosen = check_artefacts(names)
     if not datasets:
@@ -90,6 +90,8 @@ def prepare(
     keys = [slug(source.summary().name) for source in sources.values()]
     prepared = []
     for (name, source), key in zip(sources.items(), keys, strict=True):
+        if not source.summary().classes:
+            raise InputError(f"{name}: has no labels, which all that the paper shows needs; name another dataset")
         ending = f"-{source.summary().fingerprint[:8]}" if keys.count(key) > 1 else ""
         place = report_folder / f"{key}{ending}" if len(sources) > 1 else report_folder
         folder.require_replaceable(place, FILE, MARKER)
