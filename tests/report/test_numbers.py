@@ -48,7 +48,7 @@ def test_table_shows_mean_and_standard_deviation(report: Path, runs: list[Stored
     cells = row_of(report.read_text(encoding="utf-8"), "#### 16 bits", "BETA")
     for cell, k in zip(cells[1:7], (5, 20, 40, 60, 80, 100), strict=True):
         values = map_values(runs, "beta", 16, k)
-        assert cell == f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
+        assert cell.removesuffix("<sup>†</sup>") == f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
     assert cells[9] == "2"
 
 
@@ -200,7 +200,7 @@ def test_summary_of_nothing() -> None:
 
 
 def test_methods_that_chance_could_explain_are_marked(builder: Any) -> None:
-    for seed in (0, 1):
+    for seed in (0, 1, 2):
         for method, level in (("alpha", 0.5), ("beta", 0.499), ("gamma", 0.2)):
             builder.add(method, 16, seed, level)
         builder.add("oracle", 16, seed, 0.9, uses_labels=True)
@@ -212,7 +212,24 @@ def test_methods_that_chance_could_explain_are_marked(builder: Any) -> None:
         assert "†" not in row_of(text, "#### 16 bits", "GAMMA")[column]
         assert "†" not in row_of(text, "#### 16 bits", "ORACLE, bound")[column]
     assert "<sup>†</sup>" in text
-    assert "†: not significantly worse than the best" in text
+    assert "†: not significantly worse than the best (two-way bootstrap over seeds and queries;" in text
+    assert "†: for these weights" not in text
+    assert "For these weights only" not in text
+
+
+def test_one_seed_is_marked_for_its_weights_only(builder: Any) -> None:
+    for method, level in (("alpha", 0.5), ("beta", 0.499), ("gamma", 0.2)):
+        builder.add(method, 16, 0, level)
+    builder.add("random", 16, 0, 0.1, bound=True)
+    text = text_of(builder)
+    assert "†: for these weights (one seed), not significantly worse than the best (paired randomisation test" in text
+    assert "two-way" not in text
+    for method, level in (("alpha", 0.5), ("gamma", 0.2)):
+        for seed in (1, 2):
+            builder.add(method, 16, seed, level)
+    mixed = text_of(builder)
+    assert "†: not significantly worse than the best (two-way bootstrap over seeds and queries;" in mixed
+    assert "For these weights only: comparisons with BETA (one seed), by a paired randomisation test" in mixed
 
 
 def test_without_values_per_query_nothing_is_marked(builder: Any) -> None:
