@@ -3,9 +3,11 @@
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 import bench
 from bench.data import files
@@ -29,7 +31,7 @@ def remembered(path: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.exists() else []
 
 
-def change(path: Path, array: np.ndarray) -> None:
+def change(path: Path, array: NDArray[Any]) -> None:
     """Other contents in the same file, under the old date."""
     other = path.with_name("other.npy")
     np.save(other, array)

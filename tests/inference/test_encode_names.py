@@ -8,6 +8,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from bench.cli import main
@@ -20,7 +21,7 @@ VIDEOS = np.random.default_rng(0).normal(size=(9, 4, 3)).astype(np.float32)
 
 
 @pytest.fixture
-def codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> np.ndarray:
+def codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> NDArray[np.int8]:
     """The working folder holds `encoder/` and `x.npy`; the codes of these features."""
     method = load_registry().method("mlp-mixer")
     parameters = method.Parameters.model_validate({"hidden": 16})
@@ -73,7 +74,7 @@ OTHERS: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.mark.parametrize("case", OWN_INPUT)
-def test_its_own_input_is_kept(codes: np.ndarray, case: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_its_own_input_is_kept(codes: NDArray[np.int8], case: str, capsys: pytest.CaptureFixture[str]) -> None:
     out, make = OWN_INPUT[case]
     make(Path(out))
     before = contents()
@@ -84,7 +85,7 @@ def test_its_own_input_is_kept(codes: np.ndarray, case: str, capsys: pytest.Capt
 
 
 @pytest.mark.parametrize("case", OTHERS)
-def test_what_holds_no_codes_is_kept(codes: np.ndarray, case: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_holds_no_codes_is_kept(codes: NDArray[np.int8], case: str, capsys: pytest.CaptureFixture[str]) -> None:
     OTHERS[case](Path("out.npy"))
     before = contents()
     assert encode(out="out.npy") == 2
@@ -93,7 +94,7 @@ def test_what_holds_no_codes_is_kept(codes: np.ndarray, case: str, capsys: pytes
 
 
 @pytest.mark.parametrize("out", ["encoder/codes.npy", "encoder/deeper/codes.npy", "link/codes.npy"])
-def test_the_encoder_s_folder_is_kept(codes: np.ndarray, out: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_encoder_s_folder_is_kept(codes: NDArray[np.int8], out: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("encoder/deeper").mkdir()
     Path("link").symlink_to("encoder")
     assert encode(out=out) == 2
@@ -101,7 +102,7 @@ def test_the_encoder_s_folder_is_kept(codes: np.ndarray, out: str, capsys: pytes
     assert sorted(path.name for path in Path("encoder").iterdir()) == ["deeper", "encoder.json", "encoder.safetensors"]
 
 
-def test_earlier_codes_are_replaced_where_a_link_leads(codes: np.ndarray, tmp_path: Path) -> None:
+def test_earlier_codes_are_replaced_where_a_link_leads(codes: NDArray[np.int8], tmp_path: Path) -> None:
     Path("disk").mkdir()
     np.save("disk/codes.npy", np.ones((3, BITS), np.int8))
     Path("codes.npy").symlink_to("disk/codes.npy")
@@ -112,7 +113,7 @@ def test_earlier_codes_are_replaced_where_a_link_leads(codes: np.ndarray, tmp_pa
     assert sorted(path.name for path in Path("disk").iterdir()) == [".codes.npy.mine.part", "codes.npy"]
 
 
-def test_an_empty_file_has_nothing_to_lose(codes: np.ndarray) -> None:
+def test_an_empty_file_has_nothing_to_lose(codes: NDArray[np.int8]) -> None:
     """As `mktemp` makes it."""
     Path("codes.npy").touch()
     assert encode() == 0
@@ -120,7 +121,7 @@ def test_an_empty_file_has_nothing_to_lose(codes: np.ndarray) -> None:
 
 
 def test_a_disk_that_fails_costs_no_codes(
-    codes: np.ndarray, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    codes: NDArray[np.int8], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     many = np.concatenate([VIDEOS] * 40)
     np.save("x.npy", many)
@@ -143,21 +144,21 @@ def test_a_disk_that_fails_costs_no_codes(
     np.testing.assert_array_equal(np.load("codes.npy"), np.concatenate([codes] * 40))
 
 
-def hdf5(**arrays: np.ndarray) -> str:
+def hdf5(**arrays: NDArray[Any]) -> str:
     with h5py.File("y.h5", "w") as file:
         for name, values in arrays.items():
             file[name.replace("__", "/")] = values
     return "y.h5"
 
 
-def safetensors(**arrays: np.ndarray) -> str:
+def safetensors(**arrays: NDArray[Any]) -> str:
     save_file(arrays, "y.safetensors")
     return "y.safetensors"
 
 
 @pytest.mark.parametrize("write", [hdf5, safetensors])
 def test_the_only_array_that_can_be_features(
-    codes: np.ndarray, write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+    codes: NDArray[np.int8], write: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = write(features=VIDEOS, labels=np.eye(9), ids=np.arange(9))
     assert encode(file) == 0
@@ -165,14 +166,14 @@ def test_the_only_array_that_can_be_features(
     np.testing.assert_array_equal(np.load("codes.npy"), codes)
 
 
-def test_an_array_in_a_group(codes: np.ndarray) -> None:
+def test_an_array_in_a_group(codes: NDArray[np.int8]) -> None:
     assert encode(hdf5(model__layer=VIDEOS, ids=np.arange(9))) == 0
     np.testing.assert_array_equal(np.load("codes.npy"), codes)
 
 
 @pytest.mark.parametrize("write", [hdf5, safetensors])
 def test_the_array_that_is_named(
-    codes: np.ndarray, write: Callable[..., str], capsys: pytest.CaptureFixture[str]
+    codes: NDArray[np.int8], write: Callable[..., str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = write(first=VIDEOS + 1, second=VIDEOS)
     assert encode(file) == 2
@@ -184,13 +185,15 @@ def test_the_array_that_is_named(
     np.testing.assert_array_equal(np.load("codes.npy"), codes)
 
 
-def test_an_array_called_feats_is_never_passed_over(codes: np.ndarray, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_array_called_feats_is_never_passed_over(
+    codes: NDArray[np.int8], capsys: pytest.CaptureFixture[str]
+) -> None:
     assert encode(hdf5(feats=VIDEOS, other=VIDEOS + 1)) == 0
     np.testing.assert_array_equal(np.load("codes.npy"), codes)
     assert "took" not in capsys.readouterr().err
 
 
-def test_other_features_are_not_gone_on_with(codes: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_features_are_not_gone_on_with(codes: NDArray[np.int8], monkeypatch: pytest.MonkeyPatch) -> None:
     """Changed in place, under the old size and date."""
     monkeypatch.setattr("bench.inference.stream.BLOCK_BYTES", 1)
     np.save("x.npy", np.concatenate([VIDEOS] * 40))
