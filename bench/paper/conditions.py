@@ -21,9 +21,10 @@ def conditions(results: Results, registry: Registry) -> str:
         if runs:
             rows[_changed(row, runs[0], registry)].append(row.label)
     changed = [text if len(rows) == 1 else f"{', '.join(labels)}: {text}" for text, labels in rows.items()]
+    lengths = " and ".join(map(str, results.need.bits))
     return (
         f"{'Seeds' if len(seeds) > 1 else 'One seed:'} {', '.join(map(str, seeds))}; "
-        f"{' and '.join(map(str, results.need.bits))} bits; {one_line(', '.join(sorted({run.machine for run in done})))}; "
+        f"{lengths} bits; {one_line(', '.join(sorted({run.machine for run in done})))}; "
         f"parameters, where they are not the methods' defaults: {'; '.join(changed)}."
     )
 
