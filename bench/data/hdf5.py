@@ -113,9 +113,10 @@ def _entry(file: Any, path: Path, key: str, setting: str) -> Any:
     if name not in file:
         names = list(islice(file, NAMES_SHOWN + 1))
         more = ", …" if len(names) > NAMES_SHOWN else ""
+        videos = ', or "/" for one video a dataset' if setting == "features_key" and len(names) > 1 else ""
         raise InputError(
             f"{path}: no dataset '{key}'; it holds {', '.join(names[:NAMES_SHOWN]) or 'nothing'}{more}; rename "
-            f"one, or name the right one in dataset.toml ({setting})"
+            f"one, or name the right one in dataset.toml ({setting}{videos})"
         )
     found = file[name]
     if isinstance(found, h5py.Dataset):

@@ -1,5 +1,6 @@
 """Labels out of `.mat`, HDF5 and `.npy` files, refused before anything large is read if they cannot be true."""
 
+from collections.abc import Sequence
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 
 from bench.data.files import one_line
 from bench.data.hdf5 import DAMAGE, hdf5_dataset, hdf5_entry, is_hdf5, matlab_class, open_hdf5
-from bench.data.headers import npy_header
+from bench.data.headers import MATLAB_AXES, npy_header
+from bench.data.layout import SplitPaths
 from bench.data.mat_files import dense, read_mat, require_matlab_numbers
 from bench.errors import InputError
 from bench.input_files import require_file
@@ -22,13 +24,26 @@ MOST_LABELS_A_BYTE = 1100
 MOST_LABELS = 2**26
 
 
-def labels_in(path: Path, key: str, videos: int | None) -> Labels:
-    """The labels in a file, of so many videos if that is known; turned where only that fits.
+def labels_in(path: Path, key: str, features: tuple[int, ...] | None) -> Labels:
+    """The labels in a file, of features (N, T, D) if these are known; turned where only that fits.
 
     Raises InputError as `read_labels` and `as_labels` do.
     """
     name = f"{path}: the labels" if path.suffix == ".npy" else f"{path}: the labels in '{key}'"
-    return as_labels(read_labels(path, key), videos, name)
+    array = read_labels(path, key)
+    if features and features[0] not in array.shape and features[2] == max(array.shape, default=0):
+        raise InputError(
+            f"{name} have shape {array.shape} for features {features}, whose axes seem to be {MATLAB_AXES}"
+        )
+    return as_labels(array, features[0] if features else None, name)
+
+
+def features_of_labels(paths: SplitPaths, parts: Sequence[tuple[int, ...]]) -> list[tuple[int, ...] | None]:
+    """The shape of the features that each file of labels goes with, from those in each file of features."""
+    if len(paths.labels) == 1:
+        return [(sum(part[0] for part in parts), *parts[0][1:])]
+    # Labels may be cut into parts where features are not.
+    return list(parts) if len(paths.labels) == len(parts) else [None] * len(paths.labels)
 
 
 def read_labels(path: Path, key: str = "labels") -> NDArray[Any]:
