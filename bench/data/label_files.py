@@ -85,13 +85,13 @@ def _sparse(file: Any, path: Path, key: str, rows: NDArray[Any]) -> NDArray[Any]
     from scipy.sparse import csc_matrix  # noqa: PLC0415  slow to import, and only labels need it
 
     arrays = []
-    for name, kinds in (("data", "biuf"), ("ir", "iu"), ("jc", "iu")):
+    for name, kinds, dtype in (("data", "biuf", np.float64), ("ir", "iu", np.int64), ("jc", "iu", np.int64)):
         # Without any value there are neither values nor rows.
-        part = hdf5_dataset(file, path, f"{key}/{name}", "labels_key") if name in file[key] else np.zeros(0, np.int64)
+        part = hdf5_dataset(file, path, f"{key}/{name}", "labels_key") if name in file[key] else np.zeros(0, dtype)
         if part.dtype.kind not in kinds or len(part.shape or ()) != 1:
             raise InputError(f"{path}: '{key}/{name}' is damaged ({part.dtype} of shape {part.shape}); export it again")
         _require_plausible(path, f"{key}/{name}", part.shape)
-        arrays.append(np.asarray(part) if name == "data" else np.asarray(part, dtype=np.int64))
+        arrays.append(np.asarray(part, dtype=dtype))
     shape = int(rows.item()), len(arrays[2]) - 1
     _require_plausible(path, key, shape)
     try:
