@@ -71,7 +71,7 @@ def dataset_table(data: Dataset) -> str:
     ]
     found = "complete and well-formed"
     if labels is None:
-        found += ", without labels: for training, encoding and search, not for mAP"
+        found += "; no labels: quality is recall of exact neighbours, not mAP"
     return f"{tabulate(rows, disable_numparse=True)}\n{found}"
 
 

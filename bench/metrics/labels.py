@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bench.errors import InputError
 from bench.labels import Labels, as_labels, require_alike
-from bench.metrics.arrays import read_array
 from bench.news import say
+from bench.values import read_array
 
 
 class LabelLists(NamedTuple):
@@ -92,6 +93,31 @@ def label_lists(query_labels: NDArray[Any], gallery_labels: NDArray[Any]) -> Lab
     """What `read_labels` returned, as lists; faster where both are one array."""
     turn = _multi_hot_lists if query_labels.ndim == 2 else _class_index_lists
     return turn(query_labels, gallery_labels)
+
+
+def neighbour_lists(neighbours: ArrayLike, queries: int, gallery: int, is_self: bool) -> LabelLists:
+    """Relevant items as lists: every query is a class of its own, whose items are its neighbours.
+
+    Where the queries are the gallery, an item also belongs to its own class, as it shares its own labels elsewhere.
+
+    Raises InputError unless `neighbours` are (queries, m) gallery items, m >= 1, each once and no query its own.
+    """
+    items = read_array(neighbours, "neighbours")
+    if items.ndim != 2 or len(items) != queries or items.shape[1] < 1 or items.dtype.kind not in "iu":
+        raise InputError(
+            f"neighbours must be integers of shape ({queries}, m), one row for every query, got {items.dtype} "
+            f"{items.shape}"
+        )
+    if items.min() < 0 or items.max() >= gallery:
+        raise InputError(f"neighbours must be gallery items, from 0 to {gallery - 1}; got {items.min()}…{items.max()}")
+    itself = np.arange(queries)
+    if is_self:
+        items = np.column_stack([items, itself])
+    items = np.sort(items.astype(np.int32), axis=1)
+    if (items[:, 1:] == items[:, :-1]).any():
+        raise InputError("neighbours hold a gallery item twice for one query, or the query itself; give others once")
+    starts = items.shape[1] * np.arange(queries + 1, dtype=np.int64)
+    return LabelLists(np.arange(queries + 1, dtype=np.int64), itself.astype(np.int32), starts, items.reshape(-1))
 
 
 def _read(labels: Any, name: str, codes: int) -> Labels:

@@ -169,7 +169,7 @@ def test_training_and_encoding_without_labels(folder: Path, capsys: pytest.Captu
     assert (data.summary.classes, data.class_names) == (0, ())
     assert bench.fit("itq", data, bits=8).encode(data.query.features).shape == (30, 8)
     assert main(["data", "check", str(folder)]) == 0
-    assert "complete and well-formed, without labels: for training, encoding" in capsys.readouterr().out
+    assert "complete and well-formed; no labels: quality is recall of exact neighbours" in capsys.readouterr().out
 
 
 def test_labels_of_queries_alone_are_half_of_what_is_needed(folder: Path) -> None:

@@ -63,8 +63,6 @@ def test_labels(labels: np.ndarray, words: list[str]) -> None:
 
 
 NO_ARRAYS: dict[str, Callable[[], Any]] = {
-    "requires grad": lambda: torch.ones(2, 3, requires_grad=True),
-    "BFloat16": lambda: torch.ones(2, 3, dtype=torch.bfloat16),
     "Sparse": lambda: torch.ones(2, 3).to_sparse(),
     "meta": lambda: torch.ones(2, 3, device="meta"),
     "inhomogeneous": lambda: [[1, 1, 1], [1, 1]],
@@ -82,8 +80,12 @@ def test_what_is_no_array(reason: str) -> None:
 
 
 def test_tensors_that_numpy_can_read() -> None:
-    tensors = evaluate(torch.from_numpy(CODES), torch.from_numpy(LABELS))
-    assert tensors.map == evaluate(CODES, LABELS).map
+    expected = evaluate(CODES, LABELS).map
+    codes, labels = torch.from_numpy(CODES), torch.from_numpy(LABELS)
+    assert evaluate(codes, labels).map == expected
+    assert evaluate(codes.float().requires_grad_(), labels).map == expected
+    assert evaluate(codes.bfloat16(), labels).map == expected
+    assert evaluate(list(codes.float().requires_grad_()), list(labels)).map == expected
 
 
 @pytest.mark.parametrize(
