@@ -20,6 +20,7 @@ from bench.cli.options import (
     numbers_of,
 )
 from bench.errors import InputError
+from bench.paths import named_path
 
 # Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
 # ruff: noqa: PLC0415
@@ -29,7 +30,12 @@ if TYPE_CHECKING:
 
 
 def run(
-    sweep: Annotated[Path | None, typer.Argument(help="A sweep file (TOML); options given here go before its.")] = None,
+    sweep: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A sweep file (TOML); options given here go before its.", parser=named_path, metavar="[SWEEP]"
+        ),
+    ] = None,
     methods: Annotated[str | None, typer.Option(help="Methods, such as mcmsh,bth.")] = None,
     bits: Annotated[str | None, typer.Option(help="Code lengths, such as 16,32,64.")] = None,
     datasets: Annotated[str | None, typer.Option(help="Datasets, or folders with feature files.")] = None,

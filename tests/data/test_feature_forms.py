@@ -231,7 +231,7 @@ def named(folder: Path) -> None:
 DEFECTS: list[tuple[Callable[[Path], object], str]] = [
     (unequal, r"v007\.npy has .* = \(3, 16\), but the first, .*v000\.npy, has \(4, 16\); sample as many frames"),
     (listed, r"v000\.npy has shape \(4, 16\), one of several files: .* name a folder or a pattern such as"),
-    (named, r"no dataset 'feats'; it holds v0, v1, .*\(features_key, or \"/\" for one video a dataset\)"),
+    (named, r"no dataset 'feats'; it holds v0, v1, .*\(features_key\); \"/\" is the name of all, one video each"),
     (noted("t/deep"), r"t/deep: holds no \.h5, .* name files, or a pattern such as \"t/deep/\*/\*\.npy\""),
     (noted("u/*.npy"), r"u/\*\.npy: fits no file; name a folder"),
     (noted("../*/*.npy"), r"dataset\.toml: .*\.\./\*/\*\.npy lies outside the folder"),

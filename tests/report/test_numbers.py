@@ -121,6 +121,32 @@ def test_datasets_that_differ_in_content_are_not_merged(builder: Any) -> None:
     assert [run.dataset_title for run in named] == ["Toy videos (data aaaaaaaa)", "Toy videos (data bbbbbbbb)"]
 
 
+@pytest.mark.parametrize(
+    ("places", "marks", "keys"),
+    [
+        (["/data/2023/clips", "/data/2024/clips"], [" (2023)", " (2024)"], ["toy-2023", "toy-2024"]),
+        (
+            ["/d/a/v1/x", "/d/b/v1/x", "/d/b/v2/x"],
+            [" (a/v1)", " (b/v1)", " (b/v2)"],
+            ["toy-a-v1", "toy-b-v1", "toy-b-v2"],
+        ),
+        (["/clips", "/old/clips"], ["", " (old)"], ["toy", "toy-old"]),
+        (["/数据/一/片", "/数据/二/片"], [" (一)", " (二)"], ["toy-一", "toy-二"]),
+        (["/a/clips", "/A/clips"], [" (a)", " (A)"], ["toy-00000000", "toy-11111111"]),
+        (["/clips", "/clips"], [" (data 00000000)", " (data 11111111)"], ["toy-00000000", "toy-11111111"]),
+        (["/clips", ""], [" (data 00000000)", " (data 11111111)"], ["toy-00000000", "toy-11111111"]),
+    ],
+)
+def test_folders_of_one_name_are_told_apart_by_their_paths(
+    builder: Any, places: list[str], marks: list[str], keys: list[str]
+) -> None:
+    for number, place in enumerate(places):
+        builder.add("alpha", 16, fingerprint=str(number) * 64, place=place)
+    named = sorted(name_runs(builder.store.runs()), key=lambda run: run.record.spec.dataset_fingerprint)
+    assert [run.dataset_title for run in named] == [f"Toy videos{mark}" for mark in marks]
+    assert [run.dataset for run in named] == keys
+
+
 def test_equal_titles_are_told_apart(builder: Any) -> None:
     builder.add("alpha", 16, title="Hash")
     builder.add("beta", 16, title="Hash")
