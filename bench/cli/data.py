@@ -38,7 +38,7 @@ def check(
         if wrong:
             origin = f"; the files come from {source.origin}" if isinstance(source, FeatureFiles) else ""
             count = f"{len(wrong)} of {len(files)} files are missing or wrong in {source.layout.folder}"
-            raise InputError(f"{source.name}: {count}, the first: {wrong[0].path.name}: {wrong[0].state}{origin}")
+            raise InputError(f"{source.name}: {count}, the first: {wrong[0].name}: {wrong[0].state}{origin}")
     print(dataset_table(source.load()))
     return 0
 

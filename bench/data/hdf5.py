@@ -183,7 +183,7 @@ def open_hdf5_features(path: Path, key: str, rows: Rows | None = "videos", mend:
     """
     version = Version.of(require_file(path))
     with open_hdf5(path) as file:
-        found = hdf5_entry(file, path, key, mend)
+        found = hdf5_entry(file, path, key, f'{mend}; "/" is the name of all, one video each')
         if isinstance(found, h5py.Dataset):
             return _features(found, version, key, rows)
         try:

@@ -32,6 +32,10 @@ MOST_NUMBERS_A_VIDEO = 2**25
 # What the format allows at most.
 LONGEST_SAFETENSORS_HEADER = 100_000_000
 LONGEST_NAMES = 200
+MATLAB_AXES = (
+    "(dimensions, frames, videos), as MATLAB stores them; save numpy.transpose(features), in MATLAB "
+    "permute(feats, [3 2 1])"
+)
 ARCHIVE = b"PK\x03\x04"
 
 

@@ -1,5 +1,6 @@
 """Labels out of `.mat`, HDF5 and `.npy` files, refused before anything large is read if they cannot be true."""
 
+from collections.abc import Sequence
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -10,7 +11,8 @@ from numpy.typing import NDArray
 
 from bench.data.files import one_line
 from bench.data.hdf5 import DAMAGE, hdf5_dataset, hdf5_entry, is_hdf5, matlab_class, open_hdf5
-from bench.data.headers import npy_header
+from bench.data.headers import MATLAB_AXES, npy_header
+from bench.data.layout import SplitPaths
 from bench.data.mat_files import dense, read_mat, require_matlab_numbers
 from bench.errors import InputError
 from bench.input_files import require_file, unusable
@@ -23,13 +25,26 @@ NAME_IT = "rename one, or name the right one in dataset.toml (labels_key)"
 MOST_LABELS = 2**26
 
 
-def labels_in(path: Path, key: str, videos: int | None) -> Labels:
-    """The labels in a file, of so many videos if that is known; turned where only that fits.
+def labels_in(path: Path, key: str, features: tuple[int, ...] | None) -> Labels:
+    """The labels in a file, of features (N, T, D) if these are known; turned where only that fits.
 
     Raises InputError as `read_labels` and `as_labels` do.
     """
     name = f"{path}: the labels" if path.suffix == ".npy" else f"{path}: the labels in '{key}'"
-    return as_labels(read_labels(path, key), videos, name)
+    array = read_labels(path, key)
+    if features and features[0] not in array.shape and features[2] == max(array.shape, default=0):
+        raise InputError(
+            f"{name} have shape {array.shape} for features {features}, whose axes seem to be {MATLAB_AXES}"
+        )
+    return as_labels(array, features[0] if features else None, name)
+
+
+def features_of_labels(paths: SplitPaths, parts: Sequence[tuple[int, ...]]) -> list[tuple[int, ...] | None]:
+    """The shape of the features that each file of labels goes with, from those in each file of features."""
+    if len(paths.labels) == 1:
+        return [(sum(part[0] for part in parts), *parts[0][1:])]
+    # Labels may be cut into parts where features are not.
+    return list(parts) if len(paths.labels) == len(parts) else [None] * len(paths.labels)
 
 
 def read_labels(path: Path, key: str = "labels") -> NDArray[Any]:
@@ -71,13 +86,13 @@ def _sparse(file: Any, path: Path, key: str, rows: NDArray[Any]) -> NDArray[Any]
     from scipy.sparse import csc_matrix  # noqa: PLC0415  slow to import, and only labels need it
 
     arrays = []
-    for name, kinds in (("data", "biuf"), ("ir", "iu"), ("jc", "iu")):
+    for name, kinds, dtype in (("data", "biuf", np.float64), ("ir", "iu", np.int64), ("jc", "iu", np.int64)):
         # Without any value there are neither values nor rows.
-        part = hdf5_dataset(file, path, f"{key}/{name}", NAME_IT) if name in file[key] else np.zeros(0, np.int64)
+        part = hdf5_dataset(file, path, f"{key}/{name}", NAME_IT) if name in file[key] else np.zeros(0, dtype)
         if part.dtype.kind not in kinds or len(part.shape or ()) != 1:
             raise InputError(f"{path}: '{key}/{name}' is damaged ({part.dtype} of shape {part.shape}); export it again")
         _require_plausible(path, f"{key}/{name}", part.shape)
-        arrays.append(np.asarray(part) if name == "data" else np.asarray(part, dtype=np.int64))
+        arrays.append(np.asarray(part, dtype=dtype))
     shape = int(rows.item()), len(arrays[2]) - 1
     _require_plausible(path, key, shape)
     try:

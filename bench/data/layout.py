@@ -118,17 +118,17 @@ class Layout:
                 self._require_inside(path)
             if path.is_dir():
                 within = [child for child in path.iterdir() if child.suffix in suffixes]
-                fix = f'name the files, or a pattern such as "{name.rstrip("/")}/*/*.npy"'
+                lacks = f'holds no {", ".join(suffixes)}; name files, or a pattern such as "{name.rstrip("/")}/*/*.npy"'
             elif set("*?[") & set(name) and not os.path.lexists(path):
                 within = [child for child in self.folder.glob(name) if child.is_file()]
-                fix = "name a folder, a file, or a pattern that fits some"
+                lacks = "fits no file; name a folder, a file, or a pattern that fits some"
             else:
                 files.append(path)
                 continue
             # What systems leave beside files has hidden names.
             within = sorted(child for child in within if not child.name.startswith("."))
             if not within:
-                raise InputError(f"{path}: no file that ends in {', '.join(suffixes)}; {fix}")
+                raise InputError(f"{path}: {lacks}")
             for child in within if name in self.noted else ():
                 self._require_inside(child)
             files += within

@@ -54,7 +54,7 @@ def open_parts(paths: SplitPaths) -> list[Features]:
 
 def joined(paths: SplitPaths, parts: Sequence[Features]) -> Features:
     """The features of a split, from those in each of its files. Raises InputError as `concatenated` does."""
-    return concatenated(parts, [f"{path}: '{paths.features_key}'" for path in paths.features])
+    return concatenated(parts, list(map(str, paths.features)))
 
 
 def names_of(paths: Sequence[Path]) -> str:
