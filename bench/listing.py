@@ -66,7 +66,10 @@ def dataset_table(data: Dataset) -> str:
         ("queries without a label", str(int((labels.sum(axis=1) == 0).sum())) if labels is not None else "all"),
         ("fingerprint", summary.fingerprint),
     ]
-    return tabulate(rows, disable_numparse=True) + "\ncomplete and well-formed"
+    found = "complete and well-formed"
+    if labels is None:
+        found += "; no labels: quality is recall of exact neighbours, not mAP (labels would be in test_labels.mat)"
+    return f"{tabulate(rows, disable_numparse=True)}\n{found}"
 
 
 def _methods(registry: Registry) -> str:

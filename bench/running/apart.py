@@ -117,7 +117,7 @@ class Apart:
         """What starts processes: copies of one that has imported everything, and has started no thread."""
         context = multiprocessing.get_context("forkserver")
         built_in = {plugin.__module__ for plugin in load_registry().origins if plugin.__module__.startswith("bench.")}
-        loaded = ["bench.running.fork_server", "bench.running.worker", "bench.training.fabric", *sorted(built_in)]
+        loaded = ["bench.running.fork_server", "bench.running.worker", *sorted(built_in)]
         context.set_forkserver_preload(loaded)
         with _environment({name: str(self.rules.threads) for name in VARIABLES} if self.rules.threads else {}):
             forkserver.ensure_running()

@@ -23,8 +23,9 @@ from bench.metrics import evaluate, evaluator
 from bench.registry import load_registry
 from bench.training import DeepMethod, Schedule, train
 from bench.training.loader import VideoLoader
-from tests.benchmarks.test_evaluator_speed import KS, clustered
+from tests.benchmarks.test_evaluator_speed import KS
 from tests.benchmarks.test_training_speed import plain_mcmsh_loss, step, with_torch_dropout
+from tests.metrics.test_golden import clustered
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -89,7 +90,7 @@ def test_a_training_step_of_mcmsh(compare: Compare, features: ArrayFeatures) -> 
     network = method.network(FRAMES, DIMENSIONS).to(CUDA).train()
     objective = method.objective(network, features, context)
     loader = VideoLoader(features, Schedule.model_validate({"batch_size": BATCH}), context)
-    batch = loader.load(objective.draw(np.arange(BATCH), np.random.default_rng(0)))
+    batch = loader.load(objective.draw(np.arange(BATCH), np.arange(len(features)), np.random.default_rng(0)))
     plain = with_torch_dropout(network)
     assert isinstance(plain, McMlp)
     names = ("similar", "dissimilar1", "dissimilar2")

@@ -151,7 +151,7 @@ def shorter_codes(root: Path) -> None:
 
 
 def one_class(own: StoredCodes) -> StoredCodes:
-    return replace(own, query_labels=np.eye(3, dtype=np.uint8)[np.zeros(len(own.query_labels), dtype=int)])
+    return replace(own, query_labels=np.eye(3, dtype=np.uint8)[[0] * len(own.query_codes)])
 
 
 def one_class_everywhere(root: Path) -> None:
@@ -174,7 +174,11 @@ def labels_noted_anew(root: Path) -> None:
 
 
 def fewer_queries(root: Path) -> None:
-    codes(lambda own: replace(own, query_codes=own.query_codes[:20], query_labels=own.query_labels[:20]))(root)
+    def fewer(own: StoredCodes) -> StoredCodes:
+        assert own.query_labels is not None
+        return replace(own, query_codes=own.query_codes[:20], query_labels=own.query_labels[:20])
+
+    codes(fewer)(root)
 
 
 def renamed(old: str, new: str) -> Callable[[dict[str, Any]], object]:
