@@ -164,9 +164,11 @@ def render(results: Results = RESULTS, report: Report = REPORT) -> int:
     from bench.report import summary, write_report
     from bench.store import Store
 
-    runs = list(Store(results).runs())
+    store = Store(results)
+    store.require_runs()
+    runs = list(store.runs())
     if not runs:
-        raise InputError(f"{results}: no stored runs; name another folder with --results, or start with `bench run`")
+        raise InputError(f"{results}: none of the runs can be read; `bench results verify` says why of each")
     print(summary(runs))
     say(f"report: {write_report(runs, report)}")
     return 0
@@ -176,7 +178,7 @@ def evaluate(
     protocol: Annotated[str, typer.Option(help="Protocols: paper, strict.")] = "paper,strict",
     results: Results = RESULTS,
 ) -> int:
-    """Compute the metrics of stored runs again from their codes; trains nothing."""
+    """Compute the metrics of stored runs again from their codes, and name every number that changes; trains nothing."""
     from bench.evaluation import evaluate_again
     from bench.metrics.protocols import choose_protocol
     from bench.report import summary
@@ -187,8 +189,8 @@ def evaluate(
         raise InputError("--protocol: none given; name paper, strict or both")
     for name in names:
         choose_protocol(name)
-    runs = evaluate_again(Store(results), names)
-    if not runs:
-        raise InputError(f"{results}: no stored runs; name another folder with --results, or start with `bench run`")
+    store = Store(results)
+    store.require_runs()
+    runs = evaluate_again(store, names)
     print(summary(runs, names))
-    return 0
+    return 1 if any(run.record.status == "unsound" for run in runs) else 0

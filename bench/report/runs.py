@@ -11,6 +11,7 @@ from bench.data.dataset import Summary
 from bench.metrics import PROTOCOLS
 from bench.metrics.protocols import measure_of
 from bench.record import RunRecord
+from bench.registered import is_seeded
 from bench.store import StoredRun
 from bench.text import one_line, slug
 
@@ -67,9 +68,10 @@ def name_runs(stored: Iterable[StoredRun]) -> list[ReportRun]:
     """The runs with their names, in the order in which a report shows them.
 
     Runs with different parameters or method revisions never share a label, and runs on different data never share a
-    dataset, whatever the names say. Of runs with the same identity (from several stores) the last one counts.
+    dataset, whatever the names say. Of runs with the same identity (from several stores) the last one counts, and of
+    several seeds of a method that does not depend on them the first: equal numbers say nothing of spread.
     """
-    runs = list({run.record.spec.identity: run for run in stored}.values())
+    runs = _one_seed_of_many({run.record.spec.identity: run for run in stored}.values())
     datasets = _dataset_names(runs)
     methods = _method_labels(runs)
     named = [
@@ -122,6 +124,14 @@ def protocols_of(runs: Iterable[ReportRun]) -> list[str]:
     found = {name for run in runs if run.done for name in run.record.metrics}
     known = [name for name in PROTOCOLS if name in found]
     return known + sorted(found - set(known))
+
+
+def _one_seed_of_many(runs: Iterable[StoredRun]) -> list[StoredRun]:
+    kept: dict[str, StoredRun] = {}
+    for run in sorted(runs, key=lambda run: run.record.spec.seed):
+        spec = run.record.spec
+        kept.setdefault(spec.identity if is_seeded(spec.method) else spec.model_copy(update={"seed": 0}).identity, run)
+    return list(kept.values())
 
 
 def _data(run: StoredRun) -> _Data:

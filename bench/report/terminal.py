@@ -57,6 +57,9 @@ def _dataset(runs: Sequence[ReportRun], wanted: Sequence[str]) -> str:
     if why:
         lines += ["", "Without a result:"]
         lines += [f"  {one_line(method)}, {bits} bits: {note}" for (method, bits), note in why.items()]
+    equal = problems.equal_codes(runs)
+    if equal:
+        lines += ["", "Equal codes:", *(f"  {one_line(line)}" for line in equal)]
     return "\n".join(lines)
 
 

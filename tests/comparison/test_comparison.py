@@ -106,15 +106,6 @@ def test_equal_values_are_identical(sides: Sides) -> None:
     assert (difference, noise) == ("+0.000", "identical")
 
 
-def test_without_values_per_query_nothing_is_known(sides: Sides) -> None:
-    for builder, level in zip(sides, (0.3, 0.6), strict=True):
-        for seed in (0, 1, 2):
-            (builder.add("alpha", 16, seed, level).folder / PER_QUERY).unlink()
-    text = text_of(sides)
-    assert rows(text, "mAP@20 under protocol paper")[0][-1] == "unknown"
-    assert "unknown: values per query are not stored" in " ".join(text.split())
-
-
 def test_one_seed_is_never_more_than_noise(sides: Sides) -> None:
     """The same code with other threads gives other weights: however sure the queries are, they are those of one run."""
     for builder, level in zip(sides, (0.2, 0.8), strict=True):
@@ -134,11 +125,11 @@ def test_one_seed_is_never_more_than_noise(sides: Sides) -> None:
 
 def test_rows_stand_in_the_order_of_the_tables(sides: Sides) -> None:
     for builder in sides:
-        for method, bound in (("oracle", True), ("beta", False), ("alpha", False)):
+        for method, bound in (("ideal", True), ("beta", False), ("alpha", False)):
             for bits in (32, 16):
                 builder.add(method, bits, uses_labels=bound)
     shown = [row[:2] for row in rows(text_of(sides), "mAP@100 under protocol strict")]
-    assert shown == [[label, bits] for label in ("ALPHA", "BETA", "ORACLE, bound") for bits in ("16", "32")]
+    assert shown == [[label, bits] for label in ("ALPHA", "BETA", "IDEAL, bound") for bits in ("16", "32")]
 
 
 def costs_of(sides: Sides) -> dict[str, list[str]]:
@@ -268,7 +259,9 @@ def test_other_data_of_the_same_name_is_never_compared(sides: Sides) -> None:
 
 def test_only_protocols_of_both_sides_are_shown(sides: Sides) -> None:
     run = sides[0].add("alpha", 16)
-    change(sides[0], run, metrics={"strict": run.record.metrics["strict"]}, costs=None)
+    strict = {name: values for name, values in np.load(run.folder / PER_QUERY).items() if name.startswith("strict")}
+    record = run.record.model_copy(update={"metrics": {"strict": run.record.metrics["strict"]}, "costs": None})
+    sides[0].store.rewrite(run, record, lambda folder: np.savez(folder / PER_QUERY, allow_pickle=False, **strict))
     sides[1].add("alpha", 16)
     text = text_of(sides)
     assert "under protocol strict" in text
@@ -298,11 +291,10 @@ def test_wrong_folders_are_one_line(
     sides[0].add("alpha", 16)
     (tmp_path / "empty").mkdir()
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(InputError, match="no stored runs"):
+    with pytest.raises(InputError, match=r"no such folder|no runs here"):
         compare_folders(tmp_path / wrong, sides[0].store.root)
     assert main(["compare", str(sides[0].store.root), str(tmp_path / wrong)]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.splitlines() == [
-        f"bench: {tmp_path / wrong}: no stored runs; name a results folder, such as results/runs"
-    ]
+    what = "no runs here" if wrong == "empty" else "no such folder"
+    assert captured.err.splitlines() == [f"bench: {tmp_path / wrong}: {what}; did you mean {tmp_path / 'before'}?"]

@@ -64,13 +64,13 @@ def test_the_front_is_marked_and_bounds_take_no_part(builder: Any) -> None:
     builder.add("alpha", 16, level=0.5, milliseconds=0.05)
     builder.add("beta", 16, level=0.4, milliseconds=0.02)
     builder.add("gamma", 16, level=0.3, milliseconds=0.04)
-    builder.add("oracle", 16, level=0.9, milliseconds=0.01, uses_labels=True)
+    builder.add("ideal", 16, level=0.9, milliseconds=0.01, bound=True)
     plot = next(plot for plot in composed_of(builder).plots if plot.name == "toy-map-by-time")
     assert dict(zip(plot.frame["method"], plot.frame["pareto"], strict=True)) == {
         "ALPHA": True,
         "BETA": True,
         "GAMMA": False,
-        "ORACLE, bound": False,
+        "IDEAL, bound": False,
     }
 
 
@@ -128,10 +128,10 @@ def test_noise_is_said(builder: Any) -> None:
 def test_what_was_not_measured_says_so(builder: Any) -> None:
     builder.add("alpha", 16)
     change_costs(builder.add("beta", 16), costs=None)
-    oracle = builder.add("oracle", 16, uses_labels=True)
-    change_costs(oracle, costs=None)
+    builder.add("oracle", 16, uses_labels=True)
     rows = {row[0]: row for row in texts(table_of(composed_of(builder), "toy-cost"))}
-    assert (rows["BETA"][-1], rows["ORACLE, bound"][-1], rows["ALPHA"][-1]) == ("not measured", "made from labels", "")
+    last = [rows[label][-1] for label in ("BETA", "oracle (labels), bound", "ALPHA")]
+    assert last == ["not measured", "made from labels", ""]
     assert len({len(row) for row in rows.values()}) == 1
 
 

@@ -12,7 +12,7 @@ from bench.report import summary
 from bench.report.document import Document, compose
 from bench.report.plots import settings
 from bench.report.runs import methods_of, name_runs
-from bench.store import PER_QUERY, StoredRun
+from bench.store import StoredRun
 
 
 def read(path: Path) -> list[dict[str, str]]:
@@ -64,7 +64,7 @@ def test_csv_has_full_precision(report: Path, runs: list[StoredRun]) -> None:
 def test_best_is_bold_and_a_bound_is_not(report: Path) -> None:
     text = report.read_text(encoding="utf-8")
     assert row_of(text, "#### 16 bits", "α\\_1")[1].startswith("**")
-    bound = row_of(text, "#### 16 bits", "Oracle, bound")
+    bound = row_of(text, "#### 16 bits", "oracle (labels), bound")
     assert not any("**" in cell for cell in bound)
 
 
@@ -210,7 +210,7 @@ def test_methods_that_chance_could_explain_are_marked(builder: Any) -> None:
         assert all("**" in cell or "†" in cell for cell in close)
         assert any("**" in cell for cell in close)
         assert "†" not in row_of(text, "#### 16 bits", "GAMMA")[column]
-        assert "†" not in row_of(text, "#### 16 bits", "ORACLE, bound")[column]
+        assert "†" not in row_of(text, "#### 16 bits", "oracle (labels), bound")[column]
     assert "<sup>†</sup>" in text
     assert "†: not significantly worse than the best (two-way bootstrap over seeds and queries;" in text
     assert "†: for these weights" not in text
@@ -230,13 +230,6 @@ def test_one_seed_is_marked_for_its_weights_only(builder: Any) -> None:
     mixed = text_of(builder)
     assert "†: not significantly worse than the best (two-way bootstrap over seeds and queries;" in mixed
     assert "For these weights only: comparisons with BETA (one seed), by a paired randomisation test" in mixed
-
-
-def test_without_values_per_query_nothing_is_marked(builder: Any) -> None:
-    for method in ("alpha", "beta"):
-        stored = builder.add(method, 16)
-    (stored.folder / PER_QUERY).unlink()
-    assert "†" not in text_of(builder)
 
 
 def test_earlier_sources_of_a_plug_in_are_named_by_their_date(builder: Any) -> None:
