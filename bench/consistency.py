@@ -17,6 +17,7 @@ import numpy as np
 from bench.codes_file import CodesDigest, digest_of
 from bench.errors import InputError
 from bench.integrity import DamagedError
+from bench.metrics.protocols import measure_of
 from bench.npz_file import UNREADABLE, read_arrays
 from bench.record import RunRecord
 from bench.record_metrics import ROUNDING
@@ -24,6 +25,8 @@ from bench.registered import KnownDataset, is_seeded, known_dataset, known_metho
 from bench.stored_run import CODES, ENCODER, PER_QUERY, StoredRun, state_of
 
 DESCRIPTION, WEIGHTS = f"{ENCODER}/encoder.json", f"{ENCODER}/encoder.safetensors"
+WHERE = {"name", "title", "place"}
+"""What says of a dataset where it lies: the same data may lie elsewhere."""
 FEW_BITS = 8
 """Codes of fewer bits may well agree by themselves."""
 AS_COMPUTED = 1e-12
@@ -74,7 +77,7 @@ def examined(run: StoredRun, root: Path | None = None) -> StoredRun:
 
 def unsound(run: StoredRun, reason: str) -> StoredRun:
     """The run as a row that says why its numbers are not shown."""
-    blank: dict[str, Any] = {"metrics": {}, "costs": None, "history": [], "durations": {}}
+    blank: dict[str, Any] = {"metrics": {}, "diagnostics": None, "costs": None, "history": [], "durations": {}}
     return replace(run, record=run.record.model_copy(update={**blank, "status": "unsound", "reason": reason}))
 
 
@@ -148,7 +151,7 @@ def _require_known_dataset(run: StoredRun, known: KnownDataset | None) -> None:
     if known is None:
         return
     # A folder of one's own is the same data under another name.
-    names = set() if dataset.fingerprint in registered_datasets() else {"name", "title"}
+    names = {"place"} if dataset.fingerprint in registered_datasets() else WHERE
     stored, expected = dataset.model_dump(exclude=names), known.summary.model_dump(exclude=names)
     for name, value in stored.items():
         _require(f"dataset.{name}", value, expected[name], "the dataset has")
@@ -186,7 +189,7 @@ def _require_means(run: StoredRun) -> None:
     path = run.verified(PER_QUERY)
     found = _per_query(path, state_of(path))
     expected = {f"{name}@{k}": (values["queries"], mean) for name, values in run.record.metrics.items()
-                for k, mean in values["map"].items()}  # fmt: skip
+                for k, mean in values["recall" if measure_of(name) == "recall" else "map"].items()}  # fmt: skip
     _require(f"values per query in {PER_QUERY}", sorted(found), sorted(expected), "the record has")
     for name, (queries, mean) in expected.items():
         shape, low, high, computed = found[name]
@@ -194,7 +197,8 @@ def _require_means(run: StoredRun) -> None:
         if not -ROUNDING <= low <= high <= 1 + ROUNDING:
             raise InputError(f"{name} per query is stored from {low} to {high}; expected from 0 to 1")
         if not abs(mean - computed) <= AS_COMPUTED:
-            raise InputError(f"mAP {name} is stored as {mean}; the mean over the queries is {computed}")
+            what = measure_of(name.partition("@")[0])
+            raise InputError(f"{what} {name} is stored as {mean}; the mean over the queries is {computed}")
 
 
 def _require_own_codes(run: StoredRun, codes: CodesDigest, known: KnownDataset | None) -> None:
@@ -213,7 +217,7 @@ def _labels(run: StoredRun) -> str | None:
 
 
 def _sizes(run: StoredRun) -> str:
-    return str(run.record.dataset.model_dump(exclude={"name", "title", "fingerprint"}))
+    return str(run.record.dataset.model_dump(exclude={*WHERE, "fingerprint"}))
 
 
 def _parameters(run: StoredRun) -> str | None:

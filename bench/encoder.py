@@ -1,31 +1,38 @@
 """An encoder: what comes out of fitting, and goes to disk without pickle."""
 
 import json
-import shutil
-from collections.abc import Iterator
+import os
+import uuid
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from bench.data.features import ArrayFeatures, Features
+from bench.data.features import Features, as_features
 from bench.errors import InputError
 from bench.inference.backends import Forward, prepare
 from bench.inference.stream import encoded_blocks
+from bench.input_files import require_file, unreadable
+from bench.method import Method
+from bench.process_state import own_process_state
 from bench.registry import Registry, load_registry
 from bench.store import ENCODER
 from bench.text import one_line, validation_message
+from bench.values import as_path
 
 DESCRIPTION, WEIGHTS = "encoder.json", "encoder.safetensors"
 LARGE = 2**26
 """Numbers in a matrix of 256 MB."""
+Plugin = Path | str | type[Method]
+"""A file with methods of one's own, or the class of one."""
 LONGEST_HEADER = 2**20
 """Bytes before the weights in their file."""
 
@@ -51,7 +58,13 @@ class Encoder:
     module: nn.Module
     history: list[dict[str, float]] = field(default_factory=list)
     """Training losses, a row an epoch; empty for methods that train in one go."""
-    _forwards: dict[tuple[str, str, str], Forward] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _forwards: dict[tuple[str, str, str, int], Forward] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What was compiled or opened for this process is of no use to a copy, which makes its own.
+        return {**vars(self), "_forwards": {}}
 
     @property
     def device(self) -> torch.device:
@@ -60,16 +73,19 @@ class Encoder:
         return tensors[0].device if tensors else torch.device("cpu")
 
     def encode(
-        self, features: Features | NDArray[np.floating[Any]], backend: str = "eager", precision: str = "float32"
+        self, features: Features | ArrayLike, backend: str = "eager", precision: str = "float32"
     ) -> NDArray[np.int8]:
         """Codes (n, K) int8 in {−1, +1} of features (n, T, D); a relaxed output of exactly 0 counts as +1.
+
+        Features are numbers of any real type, in an array, tensor or list, and count as float32. May be called from
+        several threads at once.
 
         `backend` is `eager`, `compiled` (PyTorch's compiler, which needs a C++ compiler) or `onnx` (ONNX Runtime, on
         the CPU); `precision` is `float32` or, faster on processors that have it, `bfloat16`, which flips a few bits.
         Raises InputError if T or D is not what the encoder was fitted on, a feature is NaN or infinite, or the backend
         cannot run here.
         """
-        videos = features if isinstance(features, Features) else ArrayFeatures(np.asarray(features))
+        videos = as_features(features, "features", pooled=self.description.frames == 1)
         self.require_shape(videos)
         codes = np.empty((len(videos), self.description.bits), dtype=np.int8)
         for start, block in self.encode_blocks(videos, backend, precision):
@@ -88,7 +104,8 @@ class Encoder:
 
         Made at the first call from the weights of then, and kept. Raises InputError as `encode` does.
         """
-        key = (backend, precision, str(self.device))
+        # A forked process lacks the threads that a backend has started.
+        key = (backend, precision, str(self.device), os.getpid())
         if key not in self._forwards:
             description = self.description
             shape = (description.frames, description.dimensions)
@@ -108,59 +125,91 @@ class Encoder:
         """Write the encoder as an ONNX file; see `bench.inference.onnx_file.export`."""
         from bench.inference.onnx_file import export  # noqa: PLC0415  needs an optional extra
 
-        export(self.module, self.description, Path(path))
+        export(self.module, self.description, as_path(path, "path"))
 
     def save(self, folder: Path | str) -> None:
-        """Write `encoder.json` and `encoder.safetensors` into `folder`, replacing an encoder that is there."""
-        target = Path(folder)
-        if target.exists() and not target.is_dir():
-            raise InputError(f"{target}: is a file; name a folder")
-        if target.exists() and not {path.name for path in target.iterdir()} <= {DESCRIPTION, WEIGHTS}:
-            raise InputError(f"{target}: holds other files than an encoder's, which would be lost; name another folder")
-        beside = target.with_name(f".{target.name}.saving")
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
+        """Write `encoder.json` and `encoder.safetensors` into `folder`, replacing those of an encoder that is there.
+
+        Other files in the folder stay as they are. Raises InputError if files of those names are no encoder's.
+        """
+        target = as_path(folder, "folder")
+        _require_replaceable(target)
+        target.mkdir(parents=True, exist_ok=True)
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.state_dict().items()}
+        description = json.dumps(self.description.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
         # Not by `save_file`, whose files only their owner may read.
-        (beside / WEIGHTS).write_bytes(save(tensors))
-        description = self.description.model_dump(mode="json")
-        (beside / DESCRIPTION).write_text(json.dumps(description, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        shutil.rmtree(target, ignore_errors=True)
-        beside.rename(target)
+        contents = {WEIGHTS: save(tensors), DESCRIPTION: description.encode()}
+        beside = {name: target / f".{name}.{uuid.uuid4().hex}" for name in contents}
+        try:
+            for name, content in contents.items():
+                beside[name].write_bytes(content)
+            # A process that dies from here on leaves no description, rather than that of other weights.
+            (target / DESCRIPTION).unlink(missing_ok=True)
+            for name in contents:
+                beside[name].replace(target / name)
+        finally:
+            for path in beside.values():
+                path.unlink(missing_ok=True)
 
 
-def load_encoder(folder: Path | str, registry: Registry | None = None) -> Encoder:
-    """The encoder saved in `folder`. Raises InputError if it is damaged or its method is not known here."""
-    source = Path(folder)
+def _require_replaceable(folder: Path) -> None:
+    """InputError if `folder` is a file, or files of the names of an encoder's are none of ours."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; name a folder")
+    for name in (DESCRIPTION, WEIGHTS):
+        if os.path.lexists(folder / name):
+            try:
+                EncoderDescription.model_validate_json((folder / DESCRIPTION).read_bytes())
+            except (OSError, ValidationError) as error:
+                raise InputError(
+                    f"{folder / name}: would be replaced, and is no part of an encoder; name another folder"
+                ) from error
+
+
+def load_encoder(folder: Path | str, plugins: Plugin | Iterable[Plugin] = ()) -> Encoder:
+    """The encoder saved in `folder`; `plugins` are the files or classes of methods of one's own.
+
+    Raises InputError if it is damaged or its method is not known here.
+    """
+    source = as_path(folder, "folder")
+    if isinstance(plugins, str | Path | type):
+        plugins = [plugins]
+    named = [plugin if isinstance(plugin, type) else as_path(plugin, "plugins") for plugin in plugins]
+    return read_encoder(source, load_registry(named))
+
+
+def read_encoder(source: Path, registry: Registry) -> Encoder:
+    """The encoder saved in a folder, of one of the registry's methods. Raises InputError as `load_encoder` does."""
     for path in (source / DESCRIPTION, source / WEIGHTS):
-        if not path.is_file():
+        if not os.path.lexists(path):
             within = source / ENCODER
             named = f"name {within}" if (within / DESCRIPTION).is_file() else "name a folder that has one"
             raise InputError(f"{source}: holds no encoder (no file {path.name}); {named}")
+        require_file(path, "fit or copy the encoder again")
     try:
         description = EncoderDescription.model_validate_json((source / DESCRIPTION).read_bytes())
     except ValidationError as error:
         raise InputError(f"{source / DESCRIPTION}: {validation_message(error)}") from error
-    except OSError as error:
-        raise InputError(
-            f"{source}: holds no encoder ({error.strerror or error}); name a folder that has one"
-        ) from error
-    method_class = (registry or load_registry()).method(description.method)
+    method_class = registry.method(description.method, own="--plugin FILE, from Python plugins=[FILE]")
     try:
         parameters = method_class.Parameters.model_validate(description.parameters)
     except ValidationError as error:
         raise InputError(f"{source / DESCRIPTION}: parameters: {validation_message(error)}") from error
     method, size = method_class(description.bits, parameters), (source / WEIGHTS).stat().st_size
     try:
-        if _may_be_large(description):
-            # Shapes alone, before memory is asked for that only the description speaks of.
-            with torch.device("meta"):
-                _require_size(method.build(description.frames, description.dimensions), size, source)
-        module = method.build(description.frames, description.dimensions)
+        # Building draws weights, which the file's replace.
+        with own_process_state():
+            if _may_be_large(description):
+                # Shapes alone, before memory is asked for that only the description speaks of.
+                with torch.device("meta"):
+                    _require_size(method.build(description.frames, description.dimensions), size, source)
+            module = method.build(description.frames, description.dimensions)
         _require_size(module, size, source)
         tensors = load_file(source / WEIGHTS)
         module.load_state_dict(tensors)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
+        raise unreadable(source / WEIGHTS, error) from error
+    except SafetensorError as error:
         raise InputError(
             f"{source / WEIGHTS}: damaged ({one_line(str(error))}); fit or copy the encoder again"
         ) from error

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,52 @@ from bench.codes_file import StoredCodes, read_codes
 from bench.consistency import AS_COMPUTED, examined, unsound
 from bench.integrity import RECORD, DamagedError, InconsistentError
 from bench.integrity_swap import look_through
-from bench.metrics import PROTOCOLS, Scores, evaluate
+from bench.metrics import PROTOCOLS, Scores, evaluate, evaluate_neighbours, pack_codes
+from bench.metrics.diagnostics import distinct_share, random_codes, useless_bits
+from bench.metrics.protocols import NEIGHBOURS
 from bench.npz_file import UNREADABLE, read_arrays
+from bench.record import Chance, Diagnostics
 from bench.store import Store
 from bench.stored_run import CODES, PER_QUERY, StoredRun, read_run
 
 ABSENT = "nothing"
 
 
-def evaluate_codes(codes: StoredCodes, protocol: str) -> Scores:
-    """All metrics of stored codes under a named protocol."""
-    return evaluate(codes.query_codes, codes.query_labels, codes.gallery_codes, codes.gallery_labels, protocol=protocol)
+def evaluate_codes(codes: StoredCodes, protocols: Iterable[str] = tuple(PROTOCOLS)) -> dict[str, Scores]:
+    """All metrics of stored codes, by protocol; codes without labels have one of their own, `neighbours`."""
+    if codes.query_labels is None:
+        assert codes.neighbours is not None
+        return {NEIGHBOURS.name: evaluate_neighbours(codes.query_codes, codes.neighbours, codes.gallery_codes)}
+    return {
+        name: evaluate(
+            codes.query_codes, codes.query_labels, codes.gallery_codes, codes.gallery_labels, protocol=name
+        )
+        for name in protocols
+    }  # fmt: skip
+
+
+def diagnose(codes: StoredCodes, scores: Mapping[str, Scores]) -> Diagnostics:
+    """What is to be known of codes before their `scores` are believed, among it what random codes score."""
+    queries, gallery = codes.query_codes, codes.gallery_codes
+    every = queries if gallery is None else np.concatenate([queries, gallery])
+    packed = pack_codes(every)
+    constant, copied = useless_bits(packed)
+    drawn = random_codes(*every.shape)
+    at_random = replace(
+        codes, query_codes=drawn[: len(queries)], gallery_codes=None if gallery is None else drawn[len(queries) :]
+    )
+    chance: dict[str, dict[int, Chance]] = {}
+    for name, random in evaluate_codes(at_random, scores).items():
+        ahead = {k: values - random.per_query[k] for k, values in scores[name].per_query.items()}
+        chance[name] = {
+            k: Chance(value=float(random.per_query[k].mean()), error=float(np.std(values) / np.sqrt(len(values))))
+            for k, values in ahead.items()
+        }
+    return Diagnostics(constant_bits=constant, copied_bits=copied, distinct_codes=distinct_share(packed), random=chance)
 
 
 def write_per_query(path: Path, scores: Mapping[str, Scores]) -> None:
-    """Write every query's AP@k, as arrays named `<protocol>@<k>`: what paired tests between methods need."""
+    """Write what every query scores, as arrays named `<protocol>@<k>`: what paired tests between methods need."""
     np.savez_compressed(path, allow_pickle=False, **_per_query(scores))
 
 
@@ -51,7 +83,7 @@ def evaluate_again(store: Store, protocols: Iterable[str]) -> list[StoredRun]:
 
 def recomputed(codes: StoredCodes, protocols: Iterable[str]) -> dict[str, Scores]:
     """Scores by protocol, of those that are known."""
-    return {name: evaluate_codes(codes, name) for name in dict.fromkeys(protocols) if name in PROTOCOLS}
+    return evaluate_codes(codes, [name for name in dict.fromkeys(protocols) if name in PROTOCOLS])
 
 
 def changes(run: StoredRun, scores: Mapping[str, Scores]) -> Iterator[str]:
@@ -66,7 +98,7 @@ def changes(run: StoredRun, scores: Mapping[str, Scores]) -> Iterator[str]:
         kept = {}
     computed = _per_query(scores)
     for name, values in computed.items():
-        yield from _array_differences(f"AP {name}", kept.get(name), values)
+        yield from _array_differences(f"per query {name}", kept.get(name), values)
     for name in kept.keys() - computed.keys():
         yield f"AP {name}: stored {len(kept[name])} numbers, computed {ABSENT}"
 
@@ -82,16 +114,17 @@ def _evaluate_again(store: Store, run: StoredRun, protocols: Iterable[str]) -> N
     if found.record.status == "unsound":
         raise InconsistentError(run.folder, str(found.record.reason), found.record)
     # Those stored before are computed again too: all of a record's numbers come from one version of the evaluator.
-    stored = stored_metrics(run)
-    scores = recomputed(read_codes(run.verified(CODES)), [*stored, *protocols])
+    stored, codes = stored_metrics(run), read_codes(run.verified(CODES))
+    scores = recomputed(codes, [*stored, *protocols])
     for line in changes(run, {name: score for name, score in scores.items() if name in stored}):
         store.say(f"{run.folder}: {line}")
-    record = run.record.model_copy(update={"metrics": {name: score.to_json() for name, score in scores.items()}})
+    metrics = {name: score.to_json() for name, score in scores.items()}
+    record = run.record.model_copy(update={"metrics": metrics, "diagnostics": diagnose(codes, scores)})
     store.rewrite(run, record, lambda folder: write_per_query(folder / PER_QUERY, scores))
 
 
 def _per_query(scores: Mapping[str, Scores]) -> dict[str, NDArray[np.float64]]:
-    return {f"{name}@{k}": values for name, score in scores.items() for k, values in score.average_precision.items()}
+    return {f"{name}@{k}": values for name, score in scores.items() for k, values in score.per_query.items()}
 
 
 def _differences(name: str, stored: Any, computed: Any) -> Iterator[str]:

@@ -19,7 +19,7 @@ SEAL = re.compile(rb'^ "checksum": "([0-9a-f]{64})"', re.MULTILINE)
 BLANK = b'\n "checksum": ""'
 TEXT = {".json", ".txt"}
 """Files that version control may write with other line ends."""
-REFUSED = {"metrics", "costs", "history", "durations", "reason"}
+REFUSED = {"metrics", "diagnostics", "costs", "history", "durations", "reason"}
 """What is left out of a record that contradicts itself."""
 
 

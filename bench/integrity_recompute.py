@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from bench.codes_file import StoredCodes, read_codes
 from bench.data.dataset import Dataset, DatasetSource, Split
 from bench.data.features import Features
-from bench.encoder import Encoder, load_encoder
+from bench.encoder import Encoder, read_encoder
 from bench.errors import InputError
 from bench.evaluation import changes, recomputed, stored_metrics
 from bench.fitting import inputs
@@ -60,7 +60,7 @@ class Recomputation:
             )
             return
         try:
-            encoder = load_encoder(run.folder / ENCODER, self.registry)
+            encoder = read_encoder(run.folder / ENCODER, self.registry)
             method = self.registry.method(run.record.spec.method)
         except InputError as error:
             yield "unproven", f"codes: {error}"

@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from pydantic_core import PydanticCustomError
 
 from bench.data.dataset import Summary
-from bench.metrics.protocols import PROTOCOLS
+from bench.metrics.protocols import NEIGHBOURS, PROTOCOLS
 from bench.text import one_line, validation_message
 
 ROUNDING = 1e-9
@@ -151,7 +151,7 @@ def metrics_of_another(
 
 def _require_protocol(key: str, stored: _Protocol) -> None:
     """A known protocol is described in its own words; one that is unknown has no meaning to compare by."""
-    known = PROTOCOLS.get(key)
+    known = {**PROTOCOLS, NEIGHBOURS.name: NEIGHBOURS}.get(key)
     if known is None:
         raise contradiction("protocol", key, f"one of {', '.join(PROTOCOLS)}")
     descriptions = [replace(known, apart=apart).description for apart in (False, True)]

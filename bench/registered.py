@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from bench.codes_file import labels_digest
+from bench.codes_file import relevance_digest
 from bench.data.dataset import Dataset, Summary
 from bench.stored_run import state_of
 
@@ -32,7 +32,7 @@ class KnownMethod(BaseModel):
 
 
 class KnownDataset(BaseModel):
-    """A dataset's sizes, and the digest of its queries' and gallery's labels (`bench.codes_file.labels_digest`)."""
+    """A dataset's sizes, and the digest of its queries' and gallery's labels (`bench.codes_file.relevance_digest`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -71,7 +71,7 @@ def describe(data: Dataset) -> KnownDataset | None:
     if data.query.labels is None or data.gallery.labels is None:
         return None
     gallery = None if data.gallery is data.query else data.gallery.labels
-    return KnownDataset(summary=data.summary, labels=labels_digest(data.query.labels, gallery))
+    return KnownDataset(summary=data.summary, labels=relevance_digest(data.query.labels, gallery, None))
 
 
 def note_dataset(data: Dataset, root: Path) -> None:

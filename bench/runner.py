@@ -27,6 +27,7 @@ from bench.running.single import StorageError, do_run, fit_context, reason_of
 from bench.running.stopping import StopRequest, ended_by_sigterm, listening
 from bench.store import TRACEBACK, Store, StoredRun, write_record
 from bench.sweep import PlannedRun
+from bench.training.residency import Residents
 
 UNMEASURED = "costs could not be measured"
 
@@ -133,7 +134,7 @@ class _Sweep:
         self._runner, self._queue, self._stop, self._datasets = runner, queue, stop, datasets
         self._estimates = Estimates(_stored_before(runner.store))
         self._kinds = {run.spec.identity: kind_of(run.spec) for run in queue.planned}
-        self._lock = threading.Lock()
+        self._lock, self._residents = threading.Lock(), Residents()
         self._executor, self._jobs = executor, executor.jobs if executor else 1
 
     def work(self) -> None:
@@ -190,6 +191,7 @@ class _Sweep:
     def _here(self, job: Job, progress: Progress) -> StoredRun | None:
         runner = self._runner
         context = fit_context(runner.store, job.run, runner.device, progress, runner.say, self._stop)
+        context.residents = self._residents
         folder = Path.cwd()
         try:
             return do_run(job.run, self._datasets.get(job.run), runner.store, context, lambda: job.lease.held)

@@ -1,5 +1,6 @@
 """A stored run: its record and the files beside it, which are as they were written, or not."""
 
+import unicodedata
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -77,7 +78,8 @@ def read_run(folder: Path, *, metrics: bool = True) -> StoredRun:
 
 
 def _require_place(folder: Path, record: RunRecord) -> None:
-    if folder.parts[-3:] != tuple(record.spec.folder.split("/")):
+    # Some file systems give letters with accents back in two parts.
+    if [unicodedata.normalize("NFC", part) for part in folder.parts[-3:]] != record.spec.folder.split("/"):
         raise DamagedError(folder, f"{RECORD} is that of {record.spec.folder}")
 
 

@@ -1,35 +1,39 @@
 """Is a folder of feature files complete and well-formed? Every file is looked at, and every defect told."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from bench.context import Progress
+from bench.data.description import SplitName
 from bench.data.feature_files import Sizes
 from bench.data.features import Features
 from bench.data.finite import blocks_to_check, require_finite
 from bench.data.folder import marks_stand_in
-from bench.data.label_files import read_labels
-from bench.data.labels import as_multi_hot
-from bench.data.layout import Layout, SplitName
-from bench.data.opening import open_features
+from bench.data.label_files import features_of_labels, labels_in
+from bench.data.layout import Layout, SplitPaths
+from bench.data.opening import joined, open_parts
 from bench.errors import InputError
 from bench.text import one_line
 
 
 @dataclass
 class CheckedFile:
-    """What was found of one file."""
+    """What was found of one file, or of a folder of files with one video each."""
 
     path: Path
+    name: str
+    """The path within the dataset's folder."""
     key: str
     kind: Literal["features", "labels"]
+    files: int = 1
     shape: tuple[int, ...] | None = None
-    """(N, T, D) of features, (N, C) of labels; None where the file cannot be read."""
-    stored: str = ""
-    """How numbers are stored, for features that are not float32."""
+    """(N, T, D) of features, (N, C) or (N,) of labels; None where they cannot be read."""
+    note: str = ""
+    """How they are read, where that is not plain."""
     stand_in: bool = False
     problems: list[str] = field(default_factory=list)
 
@@ -49,11 +53,11 @@ class CheckedFile:
     @property
     def state(self) -> str:
         """ok, missing or wrong, and what is wrong."""
-        if not self.path.is_file():
+        if self.files == 1 and not os.path.lexists(self.path) and os.access(self.path.parent, os.X_OK):
             return f"missing: put it at {self.path}"
         if self.problems:
             return "wrong: " + "; ".join(self.problems)
-        return f"ok ({self.stored}, read as float32)" if self.stored else "ok"
+        return f"ok ({self.note})" if self.note else "ok"
 
 
 def check_files(layout: Layout, sizes: Sizes | None, *, all_values: bool, progress: Progress) -> list[CheckedFile]:
@@ -64,26 +68,50 @@ def check_files(layout: Layout, sizes: Sizes | None, *, all_values: bool, progre
     """
     files: dict[SplitName, tuple[list[CheckedFile], list[CheckedFile]]] = {}
     for split, paths in layout.splits.items():
-        features = [_features(path, paths.features_key, all_values, progress) for path in paths.features]
-        files[split] = features, [_labels(path, paths.labels_key) for path in paths.labels]
+        parts = _features_of(layout, paths, all_values, progress)
+        shapes = [part.shape for part in parts if part.shape]
+        whole = len(shapes) == len(parts)
+        each = features_of_labels(paths, shapes) if whole else [None] * len(paths.labels)
+        files[split] = (
+            parts,
+            [_labels(layout, path, paths.labels_key, shape) for path, shape in zip(paths.labels, each, strict=True)],
+        )
     features = [file for both in files.values() for file in both[0]]
     labels = [file for both in files.values() for file in both[1]]
     if layout.description.stand_in or any(file.stand_in for file in features):
         sizes = None
     _agree(features, (sizes.frames, sizes.dimensions) if sizes else None, "(frames, dimensions)")
-    _agree(labels, (sizes.classes,) if sizes else None, "(classes,)")
+    tables = [file for file in labels if file.shape and len(file.shape) == 2]
+    _agree(tables, (sizes.classes,) if sizes else None, "(classes,)")
     for split, (parts, label_parts) in files.items():
         _count(parts, label_parts, sizes.videos.get(split) if sizes else None)
     return [*features, *labels]
 
 
-def _features(path: Path, key: str, all_values: bool, progress: Progress) -> CheckedFile:
-    found = CheckedFile(path, key, "features")
+def _features_of(layout: Layout, paths: SplitPaths, all_values: bool, progress: Progress) -> list[CheckedFile]:
+    """The files of features of one split; a folder with a file for every video is looked at as one."""
+    if paths.videos:
+        return [_features(layout, paths, paths.videos, all_values, progress)]
+    return [
+        _features(layout, replace(paths, features=(path,), labels=()), path, all_values, progress)
+        for path in paths.features
+    ]
+
+
+def _features(layout: Layout, paths: SplitPaths, path: Path, all_values: bool, progress: Progress) -> CheckedFile:
+    found = CheckedFile(
+        path, path.relative_to(layout.folder).as_posix(), paths.features_key, "features", len(paths.features)
+    )
     try:
-        features = open_features(path, key)
-        found.shape, found.stand_in = features.shape, marks_stand_in(path)
-        found.stored = "" if features.dtype == "float32" else features.dtype
-        _look(features, f"{path}: '{key}'", all_values, progress)
+        features = joined(paths, open_parts(paths))
+        found.shape, found.stand_in = features.shape, any(map(marks_stand_in, paths.features))
+        notes = {
+            f"{found.files:,} files": found.files > 1,
+            f"{features.dtype}, read as float32": features.dtype != "float32",
+            "one frame a video": features.shape[1] == 1,
+        }
+        found.note = "; ".join(note for note, true in notes.items() if true)
+        _look(features, f"{path}: '{found.key}'", all_values, progress)
     except InputError as error:
         found.problems.append(_without(path, error))
     return found
@@ -94,10 +122,13 @@ def _look(features: Features, source: str, all_values: bool, progress: Progress)
         require_finite(features, source, all_values=all_values, step=task.advance)
 
 
-def _labels(path: Path, key: str) -> CheckedFile:
-    found = CheckedFile(path, key, "labels")
+def _labels(layout: Layout, path: Path, key: str, shape: tuple[int, ...] | None) -> CheckedFile:
+    found = CheckedFile(path, path.relative_to(layout.folder).as_posix(), key, "labels")
     try:
-        found.shape = as_multi_hot(read_labels(path, key), f"{path}: '{key}'").shape
+        labels = labels_in(path, key, shape)
+        found.shape = labels.values.shape
+        notes = {labels.kind: labels.values.ndim == 1, "read as (classes, videos)": labels.turned}
+        found.note = "; ".join(note for note, true in notes.items() if true)
     except InputError as error:
         found.problems.append(_without(path, error))
     return found
@@ -120,16 +151,14 @@ def _count(parts: Sequence[CheckedFile], labels: Sequence[CheckedFile], expected
     if any(file.shape is None for file in parts):
         return
     videos = sum(file.shape[0] for file in parts if file.shape)
-    names = parts[0].path.name if len(parts) == 1 else f"{parts[0].path.name} and the {len(parts) - 1} parts after it"
+    names = parts[0].name if len(parts) == 1 else f"{parts[0].name} and the {len(parts) - 1} parts after it"
     if expected is not None and videos != expected:
         parts[0].problems.append(f"{videos:,} videos in {names}; expected {expected:,}")
     if not labels or any(file.shape is None for file in labels):
         return
     rows = sum(file.shape[0] for file in labels if file.shape)
-    if rows == videos:
-        return
-    turned = "; it is transposed: store it as (videos, classes)" if labels[0].shape == (rows, videos) else ""
-    labels[0].problems.append(f"{rows:,} rows of labels for the {videos:,} videos of {names}{turned}")
+    if rows != videos:
+        labels[0].problems.append(f"{rows:,} rows of labels for the {videos:,} videos of {names}")
 
 
 def _without(path: Path, error: InputError) -> str:

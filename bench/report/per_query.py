@@ -1,6 +1,6 @@
 """Values per query beside a record: what tests and intervals start from."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,3 +22,12 @@ def average_precision(
     names = {f"{protocol}@{k}": (protocol, k) for protocol, k in wanted}
     found = read_arrays(run.stored.verified(PER_QUERY), names)
     return {names[name]: values for name, values in found.items()}
+
+
+def of_seeds(runs: Sequence[ReportRun], protocol: str, k: int) -> NDArray[np.float64] | None:
+    """AP@k of the runs of a row, (seeds, queries); None unless every run stores it, for equally many queries."""
+    found = [average_precision(run, [(protocol, k)]).get((protocol, k)) for run in runs]
+    stored = [values for values in found if values is not None]
+    if len(stored) < len(found) or len({len(values) for values in stored}) != 1:
+        return None
+    return np.stack(stored)

@@ -1,17 +1,21 @@
 """Stored runs, named for a report: which runs are one row, which are one dataset."""
 
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import PurePath
 
 from bench.data.dataset import Summary
 from bench.metrics import PROTOCOLS
+from bench.metrics.protocols import measure_of
 from bench.record import RunRecord
 from bench.registered import is_seeded
 from bench.store import StoredRun
-from bench.text import slug
+from bench.text import one_line, slug
 
+_Data = tuple[str, str]
 BOUND = ", bound"
 """How the label of a bound ends."""
 
@@ -38,6 +42,12 @@ class ReportRun:
     @property
     def done(self) -> bool:
         return self.record.status == "done"
+
+    def scores(self, protocol: str) -> dict[int, float]:
+        """mAP@k, or recall@k where there are no labels, by ascending k; empty if not evaluated under the protocol."""
+        values = self.record.metrics.get(protocol, {}).get("map" if measure_of(protocol) == "mAP" else "recall", {})
+        # Keys of a stored record are ordered as texts: "100" before "20".
+        return {int(k): values[k] for k in sorted(values, key=int)}
 
     @property
     def row_order(self) -> tuple[bool, str, str]:
@@ -124,23 +134,56 @@ def _one_seed_of_many(runs: Iterable[StoredRun]) -> list[StoredRun]:
     return list(kept.values())
 
 
-def _data(run: StoredRun) -> tuple[str, str]:
+def _data(run: StoredRun) -> _Data:
+    """What tells datasets apart: name and fingerprint."""
     return run.record.spec.dataset, run.record.spec.dataset_fingerprint
 
 
-def _dataset_names(runs: Sequence[StoredRun]) -> dict[tuple[str, str], tuple[str, str]]:
-    """Key and title of every dataset, told apart by the fingerprint where names alone do not."""
-    titles = {_data(run): _dataset_title(run.record.dataset) for run in runs}
-    keys = {data: slug(data[0]) for data in titles}
-    names = {}
-    for data, title in titles.items():
-        short = data[1][:8]
-        key = keys[data]
-        names[data] = (
-            f"{key}-{short}" if list(keys.values()).count(key) > 1 else key,
-            f"{title} (data {short})" if list(titles.values()).count(title) > 1 else title,
-        )
-    return names
+def _dataset_names(runs: Sequence[StoredRun]) -> dict[_Data, tuple[str, str]]:
+    """Key and title of every dataset; those of one name say what differs in their folders, else in their data."""
+    summaries = {_data(run): run.record.dataset for run in runs}
+    keys = _told_apart(
+        {data: slug(data[0]) for data in summaries},
+        summaries,
+        by_folder=lambda key, mark: slug(f"{key} {mark}"),
+        by_contents=lambda key, mark: f"{key}-{mark}",
+    )
+    titles = _told_apart(
+        {data: _dataset_title(summary) for data, summary in summaries.items()},
+        summaries,
+        by_folder=lambda title, mark: f"{title} ({mark})",
+        by_contents=lambda title, mark: f"{title} (data {mark})",
+    )
+    return {data: (keys[data], titles[data]) for data in summaries}
+
+
+def _told_apart(
+    names: dict[_Data, str],
+    summaries: dict[_Data, Summary],
+    *,
+    by_folder: Callable[[str, str], str],
+    by_contents: Callable[[str, str], str],
+) -> dict[_Data, str]:
+    """The names, no two alike: those that several datasets have get a mark."""
+    told = {}
+    for name in names.values():
+        same = [data for data in names if names[data] == name]
+        marks = _differing_parts([summaries[data].place for data in same])
+        told |= {data: by_folder(name, mark) if mark else name for data, mark in zip(same, marks, strict=True)}
+    counts = Counter(told.values())
+    return {data: name if counts[name] == 1 else by_contents(names[data], data[1][:8]) for data, name in told.items()}
+
+
+def _differing_parts(folders: Sequence[str]) -> list[str]:
+    """The paths of folders without what all begin with and all end with; nothing of them if one is not known."""
+    paths = [PurePath(one_line(folder)).parts for folder in folders]
+    if not all(paths):
+        return [""] * len(paths)
+    for _ in range(2):
+        shared = takewhile(lambda parts: len(set(parts)) == 1, zip(*paths, strict=False))
+        begin = len(list(shared))
+        paths = [path[begin:][::-1] for path in paths]
+    return ["/".join(path) for path in paths]
 
 
 def _dataset_title(data: Summary) -> str:
@@ -157,14 +200,16 @@ def _method_labels(runs: Sequence[StoredRun]) -> dict[str, str]:
         groups[(*_data(run), run.record.spec.method)].append(run)
     labels = {}
     for group in groups.values():
-        differing = _differing([_settings(run) for run in group])
+        differing, sources = _differing([_settings(run) for run in group]), _sources(group)
         for run in group:
             settings = _settings(run)
             title = run.record.method_title
             if len(keys_of_title[title]) > 1:
                 title = f"{title} [{run.record.spec.method}]"
-            if differing:
-                title += f" ({', '.join(f'{name}={settings[name]}' for name in differing if name in settings)})"
+            parts = [f"{name}={settings[name]}" for name in differing if name in settings]
+            parts += filter(None, [sources[run.record.spec.method_revision]])
+            if parts:
+                title += f" ({', '.join(parts)})"
             if run.record.bound:
                 title += BOUND
             labels[run.record.spec.identity] = title
@@ -172,10 +217,26 @@ def _method_labels(runs: Sequence[StoredRun]) -> dict[str, str]:
 
 
 def _settings(run: StoredRun) -> dict[str, str]:
-    """Everything that tells two variants of a method apart, as text."""
-    spec = run.record.spec
-    settings = {name: json.dumps(value, sort_keys=True) for name, value in sorted(spec.parameters.items())}
-    return settings | {"method revision": str(spec.method_revision)}
+    """The parameters, as text."""
+    return {name: json.dumps(value, sort_keys=True) for name, value in sorted(run.record.spec.parameters.items())}
+
+
+def _sources(runs: Sequence[StoredRun]) -> dict[int | str, str]:
+    """What labels say of each revision of a method; of the newest source of a plug-in nothing, of others their date."""
+    last: dict[int | str, str] = {}
+    for run in runs:
+        revision = run.record.spec.method_revision
+        last[revision] = max(last.get(revision, ""), run.record.started)
+    *earlier, newest = sorted(last, key=lambda revision: last[revision])
+    if all(isinstance(revision, int) for revision in last):
+        return {revision: f"method revision={revision}" if earlier else "" for revision in last}
+    for shown in (len("2026-11-28"), len("2026-11-28T06:20:44")):
+        said = {revision: f"earlier source, {last[revision][:shown].replace('T', ' ')}" for revision in earlier}
+        if len(set(said.values())) == len(said):
+            break
+    else:
+        said = {revision: f"earlier source, {revision}" for revision in earlier}
+    return said | {newest: ""}
 
 
 def _differing(settings: Sequence[dict[str, str]]) -> list[str]:

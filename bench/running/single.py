@@ -19,12 +19,12 @@ from bench.context import FitContext, Progress
 from bench.data.dataset import Dataset
 from bench.encoder import Encoder
 from bench.errors import InputError
-from bench.evaluation import evaluate_codes, write_per_query
-from bench.fitting import Deterministic, fit_method, inputs
+from bench.evaluation import diagnose, evaluate_codes, write_per_query
+from bench.fitting import fit_method, inputs
 from bench.inference.stream import OutputError
 from bench.method import Method
-from bench.metrics import PROTOCOLS
 from bench.plugin_files import code_digest, plugin_of
+from bench.process_state import deterministic
 from bench.profile.environment import environment
 from bench.record import RunRecord, Status
 from bench.store import CODES, ENCODER, PER_QUERY, TRACEBACK, Store, StoredRun
@@ -144,18 +144,20 @@ def options_here(run: PlannedRun, record: RunRecord, apart: bool = True) -> str:
 
 
 def encode_dataset(encoder: Encoder, method: Method, data: Dataset) -> StoredCodes:
-    """Codes and labels of queries and gallery, whole: all that evaluation needs.
+    """Codes of queries and gallery, whole, and what says who is relevant: labels or, without any, neighbours.
 
-    Raises OutputError if all videos have the same code, InputError if the dataset has no labels to evaluate with.
+    Raises OutputError if all videos have the same code.
     """
-    if data.query.labels is None or data.gallery.labels is None:
-        raise InputError(f"{data.summary.name}: queries and gallery need labels to be evaluated")
+    labelled = data.query.labels is not None and data.gallery.labels is not None
     query = encoder.encode(inputs(type(method), data.query))
-    if data.gallery is data.query:
-        codes = StoredCodes(query, data.query.labels, None, None)
-    else:
-        gallery = encoder.encode(inputs(type(method), data.gallery))
-        codes = StoredCodes(query, data.query.labels, gallery, data.gallery.labels)
+    apart = data.gallery is not data.query
+    codes = StoredCodes(
+        query,
+        data.query.labels if labelled else None,
+        encoder.encode(inputs(type(method), data.gallery)) if apart else None,
+        data.gallery.labels if labelled and apart else None,
+        None if labelled else data.neighbours,
+    )
     ranked = codes.query_codes if codes.gallery_codes is None else codes.gallery_codes
     if len(ranked) > 1 and (ranked == ranked[0]).all() and (codes.query_codes == ranked[0]).all():
         raise OutputError(f"{method.name} gave all {len(ranked)} videos the same code, which ranks nothing")
@@ -174,7 +176,7 @@ def _computed(
     with _timed(durations, "encode"):
         codes = encode_dataset(encoder, method, data)
     with _timed(durations, "evaluate"):
-        scores = {name: evaluate_codes(codes, name) for name in PROTOCOLS}
+        scores = evaluate_codes(codes)
 
     def fill(folder: Path) -> None:
         write_codes(folder / CODES, codes)
@@ -188,6 +190,7 @@ def _computed(
             "history": encoder.history,
             "checkpoint": context.checkpoint,
             "metrics": {name: score.to_json() for name, score in scores.items()},
+            "diagnostics": diagnose(codes, scores),
         }
     )
     return complete, fill
@@ -195,7 +198,7 @@ def _computed(
 
 def _load_libraries(method: type[Method]) -> None:
     """Import what takes seconds once a process, and would count as the fitting of its first run."""
-    with Deterministic():  # which brings PyTorch's compiler
+    with deterministic():  # which brings PyTorch's compiler
         pass
     if issubclass(method, DeepMethod):
         importlib.import_module("faiss")

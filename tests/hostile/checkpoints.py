@@ -113,7 +113,6 @@ CONTENTS: dict[str, Make] = {
     "a list": lambda path: torch.save([torch.zeros(3)], path),
     "nothing inside": lambda path: torch.save({}, path),
     "numbers for weights": with_weight("binary.weight", 3),
-    "weights under a key": saved(lambda weights: {"state_dict": weights}),
     "names that are numbers": saved(lambda weights: dict(enumerate(weights.values()))),
     "a weight is missing": saved(lambda weights: {n: v for n, v in weights.items() if n != "binary.bias"}),
     "a weight too many": with_weight("\x1b[2Jmore", torch.zeros(3)),

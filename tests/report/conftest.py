@@ -76,7 +76,7 @@ class Builder:
     store: Store
     queries: int = QUERIES
 
-    def summary(self, name: str, fingerprint: str, title: str, stand_in: bool) -> Summary:
+    def summary(self, name: str, fingerprint: str, title: str, stand_in: bool, place: str = "") -> Summary:
         return Summary(
             name=name,
             title=title,
@@ -89,6 +89,7 @@ class Builder:
             classes=10,
             self_search=False,
             stand_in=stand_in,
+            place=place,
         )
 
     def scores(self, level: float, bits: int, generator: np.random.Generator) -> tuple[Any, dict[str, Any]]:
@@ -143,6 +144,9 @@ class Builder:
         cpu: str = "Synthetic CPU 3000",
         milliseconds: float = 0.05,
         stand_in: bool = False,
+        revision: int | str = 1,
+        started: str = "2026-01-01T00:00:00Z",
+        place: str = "",
     ) -> StoredRun:
         """Store one run; with a `reason` it failed."""
         generator = np.random.default_rng([seed, bits, sum(map(ord, method))])
@@ -157,7 +161,7 @@ class Builder:
                 seed=seed,
                 parameters=parameters or {"epochs": epochs, "learning_rate": 1e-3},
                 dataset_fingerprint=fingerprint,
-                method_revision=1,
+                method_revision=revision,
             ),
             status="done" if done else "failed",
             reason=reason,
@@ -165,8 +169,8 @@ class Builder:
             paper=said_of(method, "")[1],
             bound=bound,
             uses_labels=uses_labels,
-            dataset=self.summary(dataset, fingerprint, dataset_title, stand_in),
-            started="2026-01-01T00:00:00Z",
+            dataset=self.summary(dataset, fingerprint, dataset_title, stand_in, place),
+            started=started,
             durations={"fit": 10.0 + seed, "encode": 0.1} if done else {},
             history=history if done else [],
             metrics=metrics if done else {},

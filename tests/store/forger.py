@@ -67,7 +67,7 @@ def with_codes(folder: Path, change: Callable[[StoredCodes], StoredCodes]) -> No
     codes = change(read_codes(folder / CODES))
     write_codes(folder / CODES, codes)
     values = values_of(folder)
-    scores = {name: evaluate_codes(codes, name) for name in values["metrics"]}
+    scores = evaluate_codes(codes, values["metrics"])
     write_per_query(folder / PER_QUERY, scores)
     values["metrics"] = {name: score.to_json() for name, score in scores.items()}
     seal(folder, values)

@@ -7,6 +7,7 @@ import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pytest
 import torch
 
 from bench.cli import main
-from bench.codes_file import StoredCodes
+from bench.codes_file import StoredCodes, read_codes
 from bench.integrity_recompute import Recomputation
 from bench.integrity_verify import verify
 from bench.registered import LABELS
@@ -23,6 +24,7 @@ from bench.registry import load_registry
 from bench.runner import Runner
 from bench.store import Store
 from bench.sweep import plan
+from tests.report.conftest import costs_of
 from tests.store import forger
 from tests.store.conftest import everything
 
@@ -117,7 +119,7 @@ def per_query(change: Callable[[dict[str, np.ndarray]], object]) -> Callable[[Pa
 
 
 def codes_of_another(root: Path) -> None:
-    theirs = forger.read_codes(folder_of(root, ITQ) / forger.CODES)
+    theirs = read_codes(folder_of(root, ITQ) / forger.CODES)
     forger.with_codes(folder_of(root, LSH), lambda own: theirs)
 
 
@@ -149,7 +151,7 @@ def shorter_codes(root: Path) -> None:
 
 
 def one_class(own: StoredCodes) -> StoredCodes:
-    return replace(own, query_labels=np.eye(3, dtype=np.uint8)[np.zeros(len(own.query_labels), dtype=int)])
+    return replace(own, query_labels=np.eye(3, dtype=np.uint8)[[0] * len(own.query_codes)])
 
 
 def one_class_everywhere(root: Path) -> None:
@@ -172,7 +174,11 @@ def labels_noted_anew(root: Path) -> None:
 
 
 def fewer_queries(root: Path) -> None:
-    codes(lambda own: replace(own, query_codes=own.query_codes[:20], query_labels=own.query_labels[:20]))(root)
+    def fewer(own: StoredCodes) -> StoredCodes:
+        assert own.query_labels is not None
+        return replace(own, query_codes=own.query_codes[:20], query_labels=own.query_labels[:20])
+
+    codes(fewer)(root)
 
 
 def renamed(old: str, new: str) -> Callable[[dict[str, Any]], object]:
@@ -182,11 +188,24 @@ def renamed(old: str, new: str) -> Callable[[dict[str, Any]], object]:
     return change
 
 
-def weights_zero(root: Path) -> None:
-    """Another encoder of the right shape, which the codes do not come from."""
-    other = folder_of(root, OTHER) / forger.ENCODER
-    shutil.copy(other / "encoder.safetensors", folder_of(root, LSH) / forger.ENCODER)
-    record(lambda values: None)(root)
+def without(name: str) -> Callable[[Path], object]:
+    def forge(root: Path) -> None:
+        (folder_of(root, LSH) / name).unlink()
+        record(lambda values: None)(root)
+
+    return forge
+
+
+def encoder_of(run: tuple[str, int], name: str = "encoder.safetensors") -> Callable[[Path], object]:
+    """The encoder of another run, or of one of the same shape its weights alone."""
+
+    def forge(root: Path) -> None:
+        theirs, own = (folder_of(root, one) / forger.ENCODER for one in (run, LSH))
+        for path in [theirs / name] if name else theirs.iterdir():
+            shutil.copy(path, own)
+        record(lambda values: None)(root)
+
+    return forge
 
 
 CHEAP: dict[str, Callable[[Path], object]] = {
@@ -209,10 +228,9 @@ CHEAP: dict[str, Callable[[Path], object]] = {
     "a protocol described otherwise": scores(lambda found: found["protocol"].update(description="AP@k of one.")),
     "a k without values per query": per_query(lambda found: found.pop("paper@20")),
     "values per query of fewer queries": per_query(lambda found: found.update({"paper@20": found["paper@20"][:10]})),
-    "no values per query at all": lambda root: ((folder_of(root, LSH) / forger.PER_QUERY).unlink(), record(len)(root)),
-    "no codes": lambda root: ((folder_of(root, LSH) / forger.CODES).unlink(), record(len)(root)),
-    "an encoder of another method": lambda root: (shutil.copytree(folder_of(root, BTH) / forger.ENCODER,
-        folder_of(root, LSH) / forger.ENCODER, dirs_exist_ok=True), record(len)(root)),
+    "no values per query at all": without(forger.PER_QUERY),
+    "no codes": without(forger.CODES),
+    "an encoder of another method": encoder_of(BTH, ""),
     "another gallery": record(lambda values: values["dataset"].update(gallery_videos=3000)),
     "another dataset's name": record(lambda values: values["dataset"].update(name="fcvid")),
     "more training videos": record(lambda values: values["dataset"].update(train_videos=4000)),
@@ -286,7 +304,7 @@ def test_what_the_codes_do_not_say_is_named(forgery: str, root: Path, data: Path
     assert all("stored" in finding.what for finding in verified.findings if finding.state == "not as computed")
 
 
-@pytest.mark.parametrize("forge", [codes_of_another, weights_zero])
+@pytest.mark.parametrize("forge", [codes_of_another, encoder_of(OTHER)])
 def test_codes_that_the_encoder_does_not_give_are_named(
     forge: Callable[[Path], object], root: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -330,16 +348,11 @@ def test_evaluating_again_names_what_it_changes_and_puts_it_right(
 
 
 def test_counts_of_one_encoder_agree_between_seeds(root: Path) -> None:
-    from tests.report.conftest import costs_of
-
     for run in (LSH, OTHER):
-        folder = folder_of(root, run)
-        costs = json.loads(costs_of("lsh", 16, 0, "cpu", 1.0, {}).model_copy(update={
-            "encoder_bytes": (folder / forger.ENCODER / "encoder.safetensors").stat().st_size,
-            "parameters_encode": 1000 + run[1],
-            "search": None,
-        }).model_dump_json())  # fmt: skip
-        forger.edit(folder, lambda values, costs=costs: values.update(costs=costs))
+        size = (folder_of(root, run) / forger.ENCODER / "encoder.safetensors").stat().st_size
+        changed = {"encoder_bytes": size, "parameters_encode": 1000 + run[1], "search": None}
+        costs = costs_of("lsh", 16, 0, "cpu", 1.0, {}).model_copy(update=changed).model_dump(mode="json")
+        record(partial(dict.update, costs=costs), run)(root)
     wrong = {run.record.spec.seed: run.record for run in Store(root).runs() if run.record.status == "unsound"}
     assert set(wrong) == set(SEEDS)
     assert "numbers of parameters" in str(wrong[0].reason)
@@ -349,8 +362,6 @@ def test_counts_of_one_encoder_agree_between_seeds(root: Path) -> None:
     "cost", [{"flops": -1}, {"parameters_encode": 10**9}, {"code_bytes": 1}, {"encoder_bytes": 5}, {"encoding": []}]
 )
 def test_costs_that_cannot_be_are_refused(cost: dict[str, Any], root: Path) -> None:
-    from tests.report.conftest import costs_of
-
     costs = json.loads(costs_of("lsh", 16, 0, "cpu", 1.0, {}).model_dump_json()) | {"search": None} | cost
     record(lambda values: values.update(costs=costs))(root)
     assert [run.record.spec.method for run in Store(root).runs() if run.record.status == "unsound"] == ["lsh"]
