@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bench.methods.itq import Itq, ItqParameters
 from bench.methods.pcah import principal_directions
+from scipy.linalg import orthogonal_procrustes
 
 import bench
 from bench.data.dataset import Dataset
@@ -86,3 +88,17 @@ def test_oracle_is_perfect_on_single_labels(tiny: Dataset) -> None:
     codes = encoder.encode(ArrayFeatures(tiny.gallery.labels[:, None, :].astype(np.float32)))
     same = (tiny.gallery.labels @ tiny.gallery.labels.T) > 0
     np.testing.assert_array_equal((codes.astype(int) @ codes.T.astype(int)) == 16, same)
+
+
+def test_itq_rotates_as_orthogonal_procrustes_says() -> None:
+    """Two rounds beside scipy's solution, from the same random rotation."""
+    random = np.random.default_rng(3)
+    centred = (random.normal(size=(60, 7)) @ random.normal(size=(7, 7))).astype(np.float32)
+    centred -= centred.mean(axis=0)
+    components = principal_directions(centred, 4)
+    projected = centred.astype(np.float64) @ components
+    rotation, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((4, 4)))
+    for _ in range(2):
+        rotation, _ = orthogonal_procrustes(projected, np.where(projected @ rotation >= 0, 1.0, -1.0))
+    found = Itq(4, ItqParameters(iterations=2)).directions(centred, np.random.default_rng(0))
+    np.testing.assert_allclose(found, components @ rotation, atol=1e-9)
