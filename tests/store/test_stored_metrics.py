@@ -74,6 +74,15 @@ def test_a_value_that_is_no_share_is_refused(scores: dict[str, Any], name: str, 
         record(changed)
 
 
+@pytest.mark.parametrize(("name", "by"), [("map_worst", 0.01), ("map_best", -0.01)])
+def test_no_order_of_ties_is_beyond_the_worst_and_the_best(scores: dict[str, Any], name: str, by: float) -> None:
+    """Whatever the spread says: that of the changed values."""
+    moved = scores | {name: {k: value + by for k, value in scores["map"].items()}}
+    moved["tie_spread"] = {k: moved["map_best"][k] - moved["map_worst"][k] for k in moved["map"]}
+    with pytest.raises(ValidationError, match=r"map@2 is stored as .*; expected between .* its worst and best order"):
+        record(moved)
+
+
 @pytest.mark.parametrize("key", ["five", "05", "-5", "5.0", "", "5\n", "9" * 5000])
 @pytest.mark.parametrize("name", BY_K)
 def test_a_key_that_is_no_k_is_refused(scores: dict[str, Any], name: str, key: str) -> None:
