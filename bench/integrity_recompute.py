@@ -37,7 +37,7 @@ class Recomputation:
     def __call__(self, run: StoredRun) -> Iterator[tuple[State, str]]:
         codes, data = read_codes(run.verified(CODES)), self._dataset(run)
         yield from self._labels(run, data)
-        for line in changes(run, recomputed(codes, stored_metrics(run))):
+        for line in changes(run, codes, recomputed(codes, stored_metrics(run))):
             yield "not as computed", line
         if self.reencoded:
             yield from self._codes(run, codes, data)
