@@ -14,6 +14,7 @@ from torch import Tensor
 from bench.checkpoint_file import Table, read_tables, require_sound
 from bench.encoder import Encoder, EncoderDescription
 from bench.errors import InputError
+from bench.input_files import require_file
 from bench.method import Method
 from bench.process_state import own_process_state
 from bench.registry import find_method
@@ -55,8 +56,7 @@ def load_checkpoint(
     given = {name: plain(value) for name, value in settings.items()}
     _check_settings(found.name, authors, given)
     file, length = as_path(path, "path"), check_bits(bits)
-    if not file.is_file() or not file.stat().st_size:
-        raise InputError(f"{file}: {'the file is empty' if file.is_file() else 'no such file'}; name a checkpoint file")
+    require_file(file, "name a checkpoint file")
     weights = _weights(file, found.name, authors)
     if len(weights[authors.code_weight]) != length:
         raise InputError(f"{file}: holds an encoder of {len(weights[authors.code_weight])} bits, not {length}")

@@ -1,7 +1,6 @@
 """Codes and labels, or neighbours, on disk: all that `bench evaluate` needs, without the dataset or the model."""
 
-import zipfile
-import zlib
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import InputError
+from bench.input_files import unreadable
+from bench.npz_file import UNREADABLE, read_arrays
 from bench.spec import MAX_BITS, MIN_BITS
 
 MOST_CLASSES = 2**16
+
+
+@dataclass(frozen=True)
+class CodesDigest:
+    """What tells stored codes from others: sizes, and SHA-256 of codes and of labels, or neighbours."""
+
+    bits: int
+    classes: int
+    queries: int
+    gallery: int | None
+    """None: the queries are the gallery."""
+    codes: str
+    labels: str
 
 
 @dataclass(frozen=True)
@@ -50,33 +64,77 @@ def write_codes(path: Path, codes: StoredCodes) -> None:
 def read_codes(path: Path) -> StoredCodes:
     """The codes and labels, or neighbours, in `path`. Raises InputError if the file is missing or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
-            bits, classes = int(arrays["bits"]), int(arrays["classes"])
-            _require_in_range(bits, classes)
+        arrays = read_arrays(path)
+        bits, classes = int(arrays["bits"]), int(arrays["classes"])
+        _require_in_range(bits, classes)
 
-            def codes(name: str) -> NDArray[np.int8]:
-                return np.unpackbits(arrays[name], axis=1, count=bits).astype(np.int8) * 2 - 1
+        def codes(name: str) -> NDArray[np.int8]:
+            return _unpacked(arrays[name], bits).astype(np.int8) * 2 - 1
 
-            def labels(name: str) -> NDArray[np.uint8]:
-                return np.unpackbits(arrays[name], axis=1, count=classes)
+        def labels(name: str) -> NDArray[np.uint8]:
+            return _unpacked(arrays[name], classes)
 
-            has_gallery = "gallery_codes" in arrays
-            stored = StoredCodes(
-                codes("query_codes"),
-                labels("query_labels") if classes else None,
-                codes("gallery_codes") if has_gallery else None,
-                labels("gallery_labels") if has_gallery and classes else None,
-                None if classes else arrays["neighbours"],
-            )
-            _require_matching(stored)
-            return stored
-    except (OSError, EOFError, TypeError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        has_gallery = "gallery_codes" in arrays
+        stored = StoredCodes(
+            codes("query_codes"),
+            labels("query_labels") if classes else None,
+            codes("gallery_codes") if has_gallery else None,
+            labels("gallery_labels") if has_gallery and classes else None,
+            None if classes else arrays["neighbours"],
+        )
+        _require_matching(stored)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except UNREADABLE as error:
         raise InputError(f"{path}: no readable codes ({error}); run again with --existing rerun") from error
+    return stored
+
+
+def digest_of(path: Path) -> CodesDigest:
+    """Sizes and digests of the codes and labels in `path`. Raises InputError if the file is missing or damaged."""
+    codes = read_codes(path)
+    gallery = codes.gallery_codes
+    return CodesDigest(
+        bits=codes.query_codes.shape[1],
+        classes=0 if codes.query_labels is None else codes.query_labels.shape[1],
+        queries=len(codes.query_codes),
+        gallery=None if gallery is None else len(gallery),
+        codes=_digest(codes.query_codes > 0, None if gallery is None else gallery > 0),
+        labels=relevance_digest(codes.query_labels, codes.gallery_labels, codes.neighbours),
+    )
+
+
+def relevance_digest(
+    query: NDArray[np.uint8] | None, gallery: NDArray[np.uint8] | None, neighbours: NDArray[np.int32] | None
+) -> str:
+    """SHA-256, in hexadecimal, of what says who is relevant.
+
+    Labels (n, C) of 0 and 1, those of a gallery apart from the queries too; without any, neighbours (queries, m).
+    """
+    if query is not None or neighbours is None:
+        return _digest(query, gallery)
+    return hashlib.sha256(f"{neighbours.shape} ".encode() + neighbours.astype("<i4").tobytes()).hexdigest()
+
+
+def _digest(*parts: NDArray[Any] | None) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        if part is not None:
+            digest.update(f"{part.shape[0]} {part.shape[1]} ".encode())
+            digest.update(np.packbits(part, axis=1).tobytes())
+    return digest.hexdigest()
 
 
 def _require_in_range(bits: int, classes: int) -> None:
     if not (MIN_BITS <= bits <= MAX_BITS and 0 <= classes <= MOST_CLASSES):
         raise ValueError(f"bits {bits} or classes {classes} out of range")
+
+
+def _unpacked(packed: NDArray[Any], columns: int) -> NDArray[np.uint8]:
+    bits = np.unpackbits(packed, axis=1)
+    if bits.shape[1] != -(-columns // 8) * 8 or bits[:, columns:].any():
+        raise ValueError(f"not {columns} bits a row")
+    return bits[:, :columns]
 
 
 def _require_matching(codes: StoredCodes) -> None:

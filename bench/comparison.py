@@ -9,7 +9,6 @@ from tabulate import tabulate
 
 from bench.comparison_costs import COST_HEADER, COST_NOTE, cost_rows
 from bench.comparison_quality import QUALITY_HEADER, QUALITY_NOTE, quality_rows, shown_scores
-from bench.errors import InputError
 from bench.metrics.protocols import measure_of
 from bench.report import escape
 from bench.report.problems import why
@@ -162,7 +161,6 @@ def _row_order(run: ReportRun) -> tuple[bool, str, str]:
 
 
 def _runs_in(folder: Path) -> list[StoredRun]:
-    runs = list(Store(folder).runs()) if folder.is_dir() else []
-    if not runs:
-        raise InputError(f"{folder}: no stored runs; name a results folder, such as results/runs")
-    return runs
+    store = Store(folder)
+    store.require_runs()
+    return list(store.runs())

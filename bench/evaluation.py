@@ -1,18 +1,27 @@
 """From stored codes to metrics, and metrics again without training."""
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.codes_file import StoredCodes, read_codes
-from bench.integrity import DamagedError
+from bench.consistency import AS_COMPUTED, examined, unsound
+from bench.integrity import RECORD, DamagedError, InconsistentError
+from bench.integrity_swap import look_through
 from bench.metrics import PROTOCOLS, Scores, evaluate, evaluate_neighbours, pack_codes
 from bench.metrics.diagnostics import distinct_share, random_codes, useless_bits
 from bench.metrics.protocols import NEIGHBOURS
+from bench.npz_file import UNREADABLE, read_arrays
 from bench.record import Chance, Diagnostics
-from bench.store import CODES, PER_QUERY, Store, StoredRun
+from bench.store import Store
+from bench.stored_run import CODES, PER_QUERY, StoredRun, read_run
+
+ABSENT = "nothing"
 
 
 def evaluate_codes(codes: StoredCodes, protocols: Iterable[str] = tuple(PROTOCOLS)) -> dict[str, Scores]:
@@ -50,29 +59,100 @@ def diagnose(codes: StoredCodes, scores: Mapping[str, Scores]) -> Diagnostics:
 
 def write_per_query(path: Path, scores: Mapping[str, Scores]) -> None:
     """Write what every query scores, as arrays named `<protocol>@<k>`: what paired tests between methods need."""
-    arrays = {f"{name}@{k}": values for name, score in scores.items() for k, values in score.per_query.items()}
-    np.savez_compressed(path, allow_pickle=False, **arrays)
+    np.savez_compressed(path, allow_pickle=False, **_per_query(scores))
 
 
 def evaluate_again(store: Store, protocols: Iterable[str]) -> list[StoredRun]:
     """Metrics of all finished runs again from their stored codes, under these protocols; the records are updated.
 
-    A run whose files are damaged is set aside, which the store says.
+    The store says every number that changes. All stored runs are returned; those that cannot be evaluated, since files
+    are damaged or contradict what the record says of them, as rows that say why.
     """
     asked = list(protocols)
-    updated: list[StoredRun] = []
-    for run in store.runs():
+    left_out: dict[Path, str] = {}
+    for folder in look_through(store.root).runs:
         try:
-            updated.append(_evaluated(store, run, asked) if run.record.status == "done" else run)
-        except DamagedError as damage:
-            store.set_aside(run.folder, damage.what)
-    return updated
+            # What is wrong with the metrics themselves is about to be put right.
+            run = read_run(folder, metrics=False)
+            if run.record.status == "done":
+                _evaluate_again(store, run, asked)
+        except (DamagedError, InconsistentError) as error:
+            left_out[folder] = error.what
+    return [unsound(run, left_out[run.folder]) if run.folder in left_out else run for run in store.runs()]
 
 
-def _evaluated(store: Store, run: StoredRun, protocols: Iterable[str]) -> StoredRun:
-    codes = read_codes(run.verified(CODES))
+def recomputed(codes: StoredCodes, protocols: Iterable[str]) -> dict[str, Scores]:
+    """Scores by protocol, of those that are known."""
+    return evaluate_codes(codes, [name for name in dict.fromkeys(protocols) if name in PROTOCOLS])
+
+
+def changes(run: StoredRun, scores: Mapping[str, Scores]) -> Iterator[str]:
+    """Every number of a run's metrics and values per query that is not as computed, a line each: both values.
+
+    Numbers agree to 1e-12. What is stored is read as it is; it need be no metrics at all.
+    """
+    yield from _differences("", stored_metrics(run), {name: score.to_json() for name, score in scores.items()})
+    try:
+        kept: Mapping[str, NDArray[Any]] = read_arrays(run.folder / PER_QUERY)
+    except UNREADABLE:
+        kept = {}
+    computed = _per_query(scores)
+    for name, values in computed.items():
+        yield from _array_differences(f"per query {name}", kept.get(name), values)
+    for name in kept.keys() - computed.keys():
+        yield f"AP {name}: stored {len(kept[name])} numbers, computed {ABSENT}"
+
+
+def stored_metrics(run: StoredRun) -> dict[str, Any]:
+    """The metrics of a run as its record has them, whatever they are."""
+    found = json.loads((run.folder / RECORD).read_bytes()).get("metrics")
+    return found if isinstance(found, dict) else {}
+
+
+def _evaluate_again(store: Store, run: StoredRun, protocols: Iterable[str]) -> None:
+    found = examined(run)
+    if found.record.status == "unsound":
+        raise InconsistentError(run.folder, str(found.record.reason), found.record)
     # Those stored before are computed again too: all of a record's numbers come from one version of the evaluator.
-    scores = evaluate_codes(codes, dict.fromkeys([*run.record.metrics, *protocols]))
+    stored, codes = stored_metrics(run), read_codes(run.verified(CODES))
+    scores = recomputed(codes, [*stored, *protocols])
+    for line in changes(run, {name: score for name, score in scores.items() if name in stored}):
+        store.say(f"{run.folder}: {line}")
     metrics = {name: score.to_json() for name, score in scores.items()}
     record = run.record.model_copy(update={"metrics": metrics, "diagnostics": diagnose(codes, scores)})
-    return store.rewrite(run, record, lambda folder: write_per_query(folder / PER_QUERY, scores))
+    store.rewrite(run, record, lambda folder: write_per_query(folder / PER_QUERY, scores))
+
+
+def _per_query(scores: Mapping[str, Scores]) -> dict[str, NDArray[np.float64]]:
+    return {f"{name}@{k}": values for name, score in scores.items() for k, values in score.per_query.items()}
+
+
+def _differences(name: str, stored: Any, computed: Any) -> Iterator[str]:
+    """Leaves of nested tables that are not equal; lists of numbers are one leaf."""
+    if isinstance(computed, dict):
+        found = stored if isinstance(stored, dict) else {}
+        for key in dict.fromkeys([*computed, *found]):
+            yield from _differences(f"{name} {key}".strip(), found.get(key, ABSENT), computed.get(key, ABSENT))
+    elif isinstance(computed, list) and isinstance(stored, list):
+        yield from _array_differences(name, np.asarray(stored), np.asarray(computed))
+    elif not _agree(stored, computed):
+        yield f"{name}: stored {stored}, computed {computed}"
+
+
+def _agree(stored: Any, computed: Any) -> bool:
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in (stored, computed)):
+        return bool(abs(stored - computed) <= AS_COMPUTED)
+    return bool(stored == computed)
+
+
+def _array_differences(name: str, stored: NDArray[Any] | None, computed: NDArray[Any]) -> Iterator[str]:
+    """One line for all entries of an array that differ."""
+    if stored is None or stored.shape != computed.shape or stored.dtype.kind not in "fiu":
+        shape = ABSENT if stored is None else f"shape {stored.shape}"
+        yield f"{name}: stored {shape}, computed {len(computed)} numbers"
+        return
+    differs = ~(np.abs(stored - computed) <= AS_COMPUTED)
+    if differs.any():
+        first = int(np.argmax(differs))
+        others = f" (and {differs.sum() - 1:,} others of {len(computed):,})" if differs.sum() > 1 else ""
+        yield f"{name} [{first}]: stored {stored[first]}, computed {computed[first]}{others}"

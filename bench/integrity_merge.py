@@ -8,10 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.consistency import examined
 from bench.errors import InputError
-from bench.integrity import RECORD, sync_tree
+from bench.integrity import RECORD, InconsistentError, sealed, sync_tree
 from bench.integrity_swap import hidden_beside, look_through, remove
 from bench.integrity_verify import damages
+from bench.registered import adopt_notes
 from bench.store import CONFLICTS, Store, StoredRun, read_run
 
 MEASURED = {"started", "durations", "environment", "costs", "checksums"}
@@ -32,30 +34,31 @@ def merge(sources: Sequence[Path], store: Store) -> Iterator[Merged]:
     Of two runs with the same identity and other contents the one that is stored here stays, unless only the incoming
     one is finished; the other one goes to `.conflicts/<digest of its record>/`, a results folder of its own. Where
     codes, metrics and encoder are equal, and times, machine or costs alone are not, the incoming one is not copied.
-    Damaged runs are named and not copied. The sources are not changed.
+    Runs that are not sound are named and not copied; one that is not sound here gives way. The sources are not changed.
 
     Raises InputError, before anything is copied, for a source that is no results folder or is the store's own.
     """
     for source in sources:
-        if not source.is_dir():
-            raise InputError(f"{source}: no such folder; name results folders to merge")
         if source.resolve() == store.root.resolve():
             raise InputError(f"{source}: is the folder to merge into; name others, or another with --results")
-        if not look_through(source).runs:
-            raise InputError(f"{source}: holds no runs; name a results folder, which holds <dataset>/<method>/<run>")
+        Store(source).require_runs()
     store.require_writable()
+    for source in sources:
+        adopt_notes(source, store.root)
     return (_merged(folder, store) for source in sources for folder in look_through(source).runs)
 
 
 def _merged(folder: Path, store: Store) -> Merged:
     try:
         incoming = read_run(folder)
+        wrong = _wrong_with(incoming, store.root)
+    except InconsistentError as error:
+        wrong = f"inconsistent ({error.what})"
     except InputError as error:
-        return Merged(folder, f"not copied: {error}")
-    wrong = next(damages(incoming), None)
+        wrong = str(error)
     if wrong is not None:
-        return Merged(folder, f"not copied: damaged ({wrong[0]} {wrong[1]})")
-    here = store.find(incoming.record.spec)
+        return Merged(folder, f"not copied: {wrong}")
+    here = store.find_sound(incoming.record.spec)
     if here is None:
         _copy(incoming, store)
         return Merged(folder, "copied")
@@ -71,6 +74,13 @@ def _merged(folder: Path, store: Store) -> Merged:
     if aside.find(incoming.record.spec) is None:
         _copy(incoming, aside)
     return Merged(folder, f"conflict: differs from the one here, which stays; copied to {aside.root}")
+
+
+def _wrong_with(incoming: StoredRun, root: Path) -> str | None:
+    for name, what in damages(incoming):
+        return f"damaged ({name} {what})"
+    known = examined(incoming, root).record
+    return f"inconsistent ({known.reason})" if known.status == "unsound" else None
 
 
 def _measured_anew(here: StoredRun, incoming: StoredRun) -> bool:
@@ -124,4 +134,4 @@ def _conflicts(store: Store, run: StoredRun) -> Store:
 
 def _digest(run: StoredRun) -> str:
     """Of the record, which holds the checksums of all other files."""
-    return hashlib.sha256((run.folder / RECORD).read_bytes()).hexdigest()
+    return hashlib.sha256(sealed(run.record)).hexdigest()

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.errors import InputError
 from bench.integrity_swap import is_leftover, look_through, remove
 from bench.leases import Leases, leftovers
 from bench.running.queue import LEASES
@@ -27,11 +26,12 @@ class Superfluous:
 def superfluous(store: Store) -> list[Superfluous]:
     """All there is to remove, in order of paths. Runs in conflict are results and not among it.
 
-    Raises InputError if there is no such folder.
+    Raises InputError if the folder holds no runs, nor anything to remove.
     """
-    if not store.root.is_dir():
-        raise InputError(f"{store.root}: no such folder; name another with --results")
-    return [Superfluous(path, why, _size(path)) for path, why in sorted(_candidates(store.root))]
+    found = [Superfluous(path, why, _size(path)) for path, why in sorted(_candidates(store.root))]
+    if not found:
+        store.require_runs()
+    return found
 
 
 def _candidates(root: Path) -> Iterator[tuple[Path, str]]:

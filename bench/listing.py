@@ -63,12 +63,15 @@ def dataset_table(data: Dataset) -> str:
         ("gallery videos", f"{summary.gallery_videos:,}" + (" (the queries)" if summary.self_search else "")),
         ("frames × dimensions", f"{summary.frames} × {summary.dimensions}"),
         ("classes", str(summary.classes)),
-        ("queries without a label", str(int((labels.sum(axis=1) == 0).sum())) if labels is not None else "all"),
+        (
+            "queries without a label",
+            str(int((labels.sum(axis=1) == 0).sum())) if labels is not None else "all: there are none",
+        ),
         ("fingerprint", summary.fingerprint),
     ]
     found = "complete and well-formed"
     if labels is None:
-        found += "; no labels: quality is recall of exact neighbours, not mAP (labels would be in test_labels.mat)"
+        found += "; no labels: quality is recall of exact neighbours, not mAP"
     return f"{tabulate(rows, disable_numparse=True)}\n{found}"
 
 
@@ -103,7 +106,7 @@ def _files(source: type[DatasetSource], data_root: Path | None) -> str:
 
 def files_table(files: Sequence[CheckedFile]) -> str:
     """What was found of every file of a dataset."""
-    rows = [(file.path.name, file.holds, file.state) for file in files]
+    rows = [(file.name, file.holds, file.state) for file in files]
     return tabulate(rows, headers=("file", "holds", "state"), maxcolwidths=[None, None, 100])
 
 

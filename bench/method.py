@@ -54,7 +54,14 @@ class Method(ABC):
     """Shown beside the methods as a mark of what is possible; ranked with none."""
     uses_labels: ClassVar[bool] = False
     """The method is shown the labels, which makes it a bound. Its encoder takes labels (n, C) for features."""
+    seeded: ClassVar[bool] = True
+    """The seed changes what is learned. Where a class itself says that it does not, one run stands for all seeds."""
     Parameters: ClassVar[type[Parameters]] = Parameters
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # What extends a method that draws nothing may draw.
+        cls.seeded = vars(cls).get("seeded", True)
 
     def __init__(self, bits: int, parameters: Any) -> None:
         self.bits = bits

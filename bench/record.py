@@ -1,14 +1,21 @@
 """The record of a run, as `record.json` keeps it."""
 
-from typing import Annotated, Any, Literal
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from bench.data.dataset import Summary
-from bench.record_metrics import check_metrics
+from bench.record_metrics import check_metrics, contradiction, metrics_of_another
 from bench.spec import RunSpec
 
-Status = Literal["done", "failed", "timeout", "skipped"]
+Status = Literal["done", "failed", "timeout", "skipped", "unsound"]
+"""`unsound` is what readers make of a stored run that is damaged or contradicts itself: its numbers are not shown."""
+Count = Annotated[int, Field(ge=0)]
+Number = Annotated[int, Field(ge=1)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Timing(BaseModel):
@@ -16,17 +23,24 @@ class Timing(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    batch: int
-    repeats: int
-    median_ms: float
-    lower_ms: float
-    upper_ms: float
+    batch: Number
+    repeats: Number
+    median_ms: Positive
+    lower_ms: Positive
+    upper_ms: Positive
     """Quartiles."""
-    low_ms: float
-    high_ms: float
+    low_ms: Positive
+    high_ms: Positive
     """The 95 % confidence interval of the median, by order statistics."""
     noisy: bool
     """Half of that interval is more than a tenth of the median."""
+
+    @model_validator(mode="after")
+    def _around_the_median(self) -> Self:
+        for low, high in ((self.lower_ms, self.upper_ms), (self.low_ms, self.high_ms)):
+            if not low <= self.median_ms <= high:
+                raise contradiction("median_ms", self.median_ms, f"between {low} and {high}")
+        return self
 
 
 class Rates(BaseModel):
@@ -34,9 +48,9 @@ class Rates(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    float32: float
-    bfloat16: float
-    copy_bytes: float
+    float32: Positive
+    bfloat16: Positive
+    copy_bytes: Positive
 
 
 class EncodingTimes(BaseModel):
@@ -46,16 +60,24 @@ class EncodingTimes(BaseModel):
 
     device: str
     """`cpu`, or the name of the GPU."""
-    threads: int
+    threads: Number
     rates: Rates
-    others: float | None = None
+    others: Annotated[Seconds, Field(le=1)] | None = None
     """Share of the machine's processor time, from 0 to 1, that other programs took meanwhile; None: not measured."""
-    sweep: list[Timing]
+    sweep: Annotated[list[Timing], Field(min_length=1)]
     """By batch size, from 1 on; features lie in the device's memory."""
     with_transfer: list[Timing] = []
     """The same with the copy of the features to the GPU; empty on the CPU."""
-    modules: dict[str, float] = {}
+    modules: dict[str, Seconds] = {}
     """Milliseconds a video in each part of the encoding network at the best batch size; `rest`: between the parts."""
+
+    @model_validator(mode="after")
+    def _from_batch_one_on(self) -> Self:
+        for timings in filter(None, (self.sweep, self.with_transfer)):
+            batches = [timing.batch for timing in timings]
+            if batches[0] != 1 or any(one >= other for one, other in pairwise(batches)):
+                raise contradiction("batch sizes", batches, "ascending from 1")
+        return self
 
     @property
     def single(self) -> Timing:
@@ -73,9 +95,9 @@ class SearchTime(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    gallery: int
-    nearest: int
-    threads: int
+    gallery: Number
+    nearest: Number
+    threads: Number
     timing: Timing
 
 
@@ -84,23 +106,23 @@ class Costs(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    parameters_instantiated: int
-    parameters_trained: int
-    parameters_encode: int
-    flops: int
+    parameters_instantiated: Count
+    parameters_trained: Count
+    parameters_encode: Count
+    flops: Count
     """Multiply-adds of one video, as fvcore counts them."""
-    flops_by_module: dict[str, int]
+    flops_by_module: dict[str, Count]
     """The same by submodule, those of a submodule's own parts included."""
-    uncounted_operators: dict[str, int]
+    uncounted_operators: dict[str, Count]
     """Operators that fvcore has no count for, with their number of calls in one encoding."""
-    other_operations: dict[str, int]
+    other_operations: dict[str, Count]
     """Operations, by operator, of those that fvcore leaves out and whose formula is known."""
-    encoder_bytes: int
+    encoder_bytes: Count
     """The weights on disk."""
-    code_bytes: int
-    peak_bytes: dict[int, int]
+    code_bytes: Number
+    peak_bytes: dict[Number, Count]
     """Peak memory of encoding, by batch size."""
-    encoding: list[EncodingTimes]
+    encoding: Annotated[list[EncodingTimes], Field(min_length=1)]
     """The CPU with one thread, with all, and the GPU if there is one."""
     search: SearchTime | None = None
     loading: Timing | None = None
@@ -109,6 +131,16 @@ class Costs(BaseModel):
     measured_on: str
     """The run whose encoder was measured: encoders that are alike share their figures."""
     measured_at: str
+
+    @model_validator(mode="after")
+    def _parts_within_the_whole(self) -> Self:
+        for name in ("parameters_trained", "parameters_encode"):
+            if getattr(self, name) > self.parameters_instantiated:
+                raise contradiction(name, getattr(self, name), f"at most {self.parameters_instantiated}")
+        for name, flops in self.flops_by_module.items():
+            if flops > self.flops:
+                raise contradiction(f"flops of {name}", flops, f"at most {self.flops}")
+        return self
 
     @property
     def main(self) -> EncodingTimes:
@@ -177,11 +209,11 @@ class RunRecord(BaseModel):
     """Shown beside the methods, ranked with none. What was shown the labels always is one."""
     dataset: Summary
     started: str
-    durations: dict[str, float]
+    durations: dict[str, Seconds]
     """Seconds of each phase: fit, encode, evaluate."""
     checkpoint: str = "last epoch"
     """How the evaluated weights were chosen; never by test labels."""
-    history: list[dict[str, float]] = []
+    history: list[dict[str, Finite]] = []
     """Training losses, one row an epoch, with `epoch`, `loss` and the parts of the loss."""
     metrics: Annotated[dict[str, dict[str, Any]], AfterValidator(check_metrics)] = {}
     """By protocol name: `bench.metrics.Scores.to_json()`."""
@@ -198,3 +230,29 @@ class RunRecord(BaseModel):
     def _labels_make_a_bound(cls, bound: bool, fields: ValidationInfo) -> bool:
         # Records of versions that kept no bounds say so by their labels alone.
         return bound or fields.data.get("uses_labels", False)
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        """All that this record says of one thing is the same. What is known to contradict itself keeps its place."""
+        if self.status == "unsound":
+            return self
+        spec, dataset = self.spec, self.dataset
+        if (dataset.name, dataset.fingerprint) != (spec.dataset, spec.dataset_fingerprint):
+            raise contradiction("dataset", f"{dataset.name} ({dataset.fingerprint})", f"{spec.dataset} "
+                                f"({spec.dataset_fingerprint}) as in spec")  # fmt: skip
+        if self.status != "done" and (self.metrics or self.costs):
+            raise contradiction("status", self.status, "done, since there are metrics or costs")
+        wrong = metrics_of_another(self.metrics, spec.bits, dataset)
+        if wrong is not None:
+            raise wrong
+        if self.costs is not None:
+            self._require_own_costs(self.costs)
+        return self
+
+    def _require_own_costs(self, costs: Costs) -> None:
+        if self.uses_labels:
+            raise contradiction("costs", "measured", "none of a method that was shown the labels")
+        if costs.code_bytes != -(-self.spec.bits // 8):
+            raise contradiction("code_bytes", costs.code_bytes, f"{-(-self.spec.bits // 8)} of {self.spec.bits} bits")
+        if costs.search is not None and costs.search.gallery != self.dataset.gallery_videos:
+            raise contradiction("search.gallery", costs.search.gallery, f"{self.dataset.gallery_videos} videos")

@@ -17,6 +17,7 @@ from bench.errors import InputError
 from bench.leases import Leases
 from bench.profile.measurement import measure_runs
 from bench.record import RunRecord
+from bench.registered import note_dataset
 from bench.running.apart import Elsewhere, Executor
 from bench.running.display import SilentDisplay, SweepDisplay
 from bench.running.estimate import Estimates, kind_of
@@ -64,7 +65,7 @@ class Runner:
                 with self._executor(stop, queue.left) as executor:
                     # Read and checked before the first is done.
                     for run in queue.left:
-                        datasets.get(run)
+                        note_dataset(datasets.get(run), self.store.root)
                     _Sweep(self, queue, stop, datasets, executor).work()
             if stop.asked:
                 raise Stopped("stopped between two runs")

@@ -3,16 +3,16 @@
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from bench import news
+from bench.consistency import agreeing, examined, unsound
 from bench.errors import InputError
-from bench.integrity import RECORD, DamagedError, sealed, sha256, sync_folder, sync_tree, unsealed, write_durably
+from bench.integrity import RECORD, DamagedError, InconsistentError, sealed, sha256, sync_tree, unsealed
 from bench.integrity_swap import hidden_beside, is_leftover, look_through, put_back, put_in_place, remove, replaced_by
 from bench.record import RunRecord
 from bench.spec import RunSpec
+from bench.stored_run import CODES, ENCODER, PER_QUERY, TRACEBACK, StoredRun, read_run, strays, write_record
 
 __all__ = [
     "BEGUN",
@@ -31,10 +31,6 @@ __all__ = [
     "write_record",
 ]
 
-CODES = "codes.npz"
-PER_QUERY = "average_precision.npz"
-ENCODER = "encoder"
-TRACEBACK = "traceback.txt"
 TRAINING = ".training"
 BEGUN = "run.json"
 """Beside a training's state: the spec of the run, which its folder's name alone would not tell."""
@@ -43,38 +39,18 @@ CONFLICTS = ".conflicts"
 FOREIGN_SHOWN = 3
 
 
-@dataclass(frozen=True)
-class StoredRun:
-    """A run's record and the folder it lies in."""
-
-    folder: Path
-    record: RunRecord
-
-    def verified(self, name: str) -> Path:
-        """The path of a file of the run, such as `codes.npz`, that is as it was written. Raises DamagedError."""
-        path = self.folder / name
-        found = _sha256_of(path, path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else None
-        expected = self.record.checksums.get(name)
-        # The run may have been evaluated again since its record was read.
-        if found != expected and found != read_run(self.folder).record.checksums.get(name):
-            raise DamagedError(self.folder, f"checksum of {name}" if found else f"{name} is missing")
-        return path
-
-    def set_aside(self, name: str, mend: str) -> None:
-        """Move one damaged file of the run out of the way, and say so with the `mend`."""
-        Store(self.folder.parents[2]).set_aside(self.folder / name, f"checksum of {name}", mend)
-
-
 class Store:
     """A results folder: `<dataset>/<method>/<bits>-<identity>/`.
 
-    A run that is damaged is moved to `.damaged/` below the folder, with a line to `say`, and counts as not stored.
+    A run that is damaged or contradicts itself counts as not stored, with a line to `say`. It stays where it is until
+    it is done again, and is then kept in `.damaged/`.
     """
 
     def __init__(self, root: Path, say: Callable[[str], None] = news.say) -> None:
         # Absolute, since methods may change the working directory.
         self.root = root.absolute()
         self.say = say
+        self._said: set[str] = set()
 
     def require_writable(self) -> None:
         """InputError unless runs can be stored here. Removes what killed processes left half-written."""
@@ -91,12 +67,31 @@ class Store:
         for path in filter(is_leftover, found.hidden):
             self._discard(path)
 
+    def require_runs(self) -> None:
+        """InputError unless the folder holds runs, sound or not."""
+        if not look_through(self.root).runs:
+            what = "no runs here" if self.root.is_dir() else "no such folder"
+            near = [
+                self.root / "runs",
+                *(entry for entry in _folders(self.root)),
+                self.root.parent,
+                Path("results/runs"),
+            ]
+            meant = next((folder for folder in near if look_through(folder).runs), None)
+            hint = f"did you mean {meant}?" if meant else "name a folder of results, or start with `bench run`"
+            raise InputError(f"{self.root}: {what}; {hint}")
+
     def find(self, spec: RunSpec) -> StoredRun | None:
-        """The stored run of this spec, whatever its status."""
-        return self._read(self.root / spec.folder)
+        """The stored run of this spec, whatever its status; its record alone is looked at."""
+        folder = self.root / spec.folder
+        try:
+            return read_run(folder) if self._complete(folder) else None
+        except (DamagedError, InconsistentError) as error:
+            self._say_once(folder, error)
+            return None
 
     def find_sound(self, spec: RunSpec) -> StoredRun | None:
-        """The same, if all its files are as they were written; else it is set aside."""
+        """The same, if all its files are as they were written and agree with each other."""
         run = self.find(spec)
         if run is None:
             return None
@@ -104,9 +99,13 @@ class Store:
             for name in run.record.checksums:
                 run.verified(name)
         except DamagedError as damage:
-            self.set_aside(damage.folder, damage.what)
+            self._say_once(run.folder, damage)
             return None
-        return run
+        found = examined(run)
+        if found.record.status == "unsound":
+            self._say_once(run.folder, InconsistentError(run.folder, str(found.record.reason), found.record))
+            return None
+        return found
 
     def training_folder(self, spec: RunSpec) -> Path:
         """Where the training of this spec keeps its state until the run is stored."""
@@ -119,18 +118,22 @@ class Store:
         (folder / BEGUN).write_text(spec.model_dump_json(), encoding="utf-8")
 
     def runs(self) -> Iterator[StoredRun]:
-        """All stored runs, in order of their folders' names. Foreign files are named and left alone."""
+        """All stored runs, in order of their folders' names; those that are not sound as rows that say why.
+
+        What says of no run what it is is named and left out. Foreign files are named and left alone.
+        """
         found = look_through(self.root)
+        read = []
         for folder in found.runs:
-            run = self._read(folder)
-            if run is not None:
-                yield run
-            elif folder.exists() and not (folder / RECORD).exists():
+            if self._complete(folder):
+                read.append(self._row(folder))
+            elif folder.exists():
                 found.foreign.append(folder)
         if found.foreign:
             names = [path.relative_to(self.root).as_posix() for path in sorted(found.foreign)]
             more = f" and {len(names) - FOREIGN_SHOWN} more" if len(names) > FOREIGN_SHOWN else ""
             self.say(f"{self.root}: not runs, left alone: {', '.join(names[:FOREIGN_SHOWN])}{more}")
+        yield from agreeing(run for run in read if run is not None)
 
     def write(self, record: RunRecord, fill: Callable[[Path], None]) -> StoredRun:
         """Store a run: `fill` writes its files into a folder beside, which then takes the run's place by renaming."""
@@ -176,37 +179,34 @@ class Store:
         if old is not None:
             self._discard(old)
 
-    def set_aside(self, path: Path, what: str, mend: str = "run again to make it anew") -> None:
-        """Move a damaged run, or a damaged file of one, to `.damaged/`, and say so."""
+    def _row(self, folder: Path) -> StoredRun | None:
         try:
-            target = self._move(path, self.root / DAMAGED / path.relative_to(self.root))
-        except FileNotFoundError:  # another process was faster
-            return
-        except OSError as error:
-            self.say(f"{path}: damaged ({what}); left out; cannot be set aside ({error.strerror})")
-            return
-        self.say(f"{path}: damaged ({what}); set aside as {target}; {mend}")
-
-    def _read(self, folder: Path) -> StoredRun | None:
-        if not self._complete(folder):
-            return None
-        try:
-            return read_run(folder)
+            return examined(read_run(folder))
+        except InconsistentError as error:
+            return unsound(StoredRun(folder, error.record), error.what)
         except DamagedError as damage:
-            self.set_aside(folder, damage.what)
+            self._say_once(folder, damage)
             return None
+
+    def _say_once(self, folder: Path, error: DamagedError | InconsistentError) -> None:
+        """Runs are looked up again and again while others are waited for."""
+        if str(error) not in self._said:
+            self._said.add(str(error))
+            kind = "damaged" if isinstance(error, DamagedError) else "inconsistent"
+            self.say(f"{folder}: {kind} ({error.what}); left out; `bench run` does it again and keeps this one")
 
     def _complete(self, folder: Path) -> bool:
         """Is there a run? One that was being replaced when its process died is put back."""
         return (folder / RECORD).is_file() or (put_back(folder) and (folder / RECORD).is_file())
 
     def _discard(self, hidden: Path) -> None:
-        """Remove what a newer run took the place of, or what was never finished; keep what is no run of ours."""
+        """Remove what a newer run took the place of, or what was never finished; keep what is no sound run of ours."""
         final = replaced_by(hidden)
-        if final is None or _ordinary(hidden):
+        if final is None or _sound(hidden):
             remove(hidden)
         else:
-            self._move(hidden, self.root / DAMAGED / final.relative_to(self.root))
+            target = self._move(hidden, self.root / DAMAGED / final.relative_to(self.root))
+            self.say(f"{final}: was not sound; kept as {target}")
 
     def _move(self, path: Path, target: Path) -> Path:
         number, free = 1, target
@@ -218,52 +218,18 @@ class Store:
         return free
 
 
-def read_run(folder: Path) -> StoredRun:
-    """The run in `folder`.
-
-    Raises:
-        DamagedError: its record is not as it was written, or is that of another run.
-        InputError: its record cannot be read, or another version of this package wrote it.
-    """
-    path = folder / RECORD
+def _sound(folder: Path) -> bool:
+    """Is this a run as it was written, and nothing more?"""
     try:
-        record = unsealed(path.read_bytes(), folder)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    if folder.parts[-3:] != tuple(record.spec.folder.split("/")):
-        raise DamagedError(folder, f"{RECORD} is that of {record.spec.folder}")
-    return StoredRun(folder, record)
-
-
-def write_record(folder: Path, record: RunRecord) -> None:
-    """Write `record.json` atomically."""
-    beside = hidden_beside(folder, ".record")
-    try:
-        write_durably(beside, sealed(record))
-        beside.replace(folder / RECORD)
-    finally:
-        beside.unlink(missing_ok=True)
-    sync_folder(folder)
-
-
-def strays(run: StoredRun) -> list[Path]:
-    """Files in a run's folder that its record knows nothing of."""
-    known = {RECORD, *run.record.checksums}
-    files = sorted(path for path in run.folder.rglob("*") if not path.is_dir())
-    return [path for path in files if path.relative_to(run.folder).as_posix() not in known]
-
-
-@lru_cache(maxsize=4096)
-def _sha256_of(path: Path, changed: int, size: int) -> str:
-    return sha256(path)
-
-
-def _ordinary(folder: Path) -> bool:
-    """Is this a run and nothing more?"""
-    try:
-        return not strays(StoredRun(folder, unsealed((folder / RECORD).read_bytes(), folder)))
+        run = StoredRun(folder, unsealed((folder / RECORD).read_bytes(), folder))
+        whole = all(sha256(folder / name) == digest for name, digest in run.record.checksums.items())
+        return whole and not strays(run) and examined(run).record.status == run.record.status
     except (InputError, OSError):
         return False
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
 
 
 def _link(source: Path, target: Path) -> None:

@@ -11,11 +11,15 @@ from bench.data.dataset import DatasetSource, Summary
 from bench.errors import InputError
 from bench.fitting import resolve_parameters
 from bench.method import Method
+from bench.news import say
 from bench.plugin_files import code_digest, plugin_of
 from bench.registry import Registry
 from bench.spec import RunSpec, Seed, check_bits
 from bench.text import closest, validation_message
 from bench.toml_file import parse_toml, read_toml
+
+UNSEEDED = 0
+"""The seed of a method that does not depend on it."""
 
 
 class SweepFile(BaseModel):
@@ -100,13 +104,17 @@ def plan(
     seeds: Sequence[int],
     parameters: Mapping[str, Mapping[str, Any]],
 ) -> list[PlannedRun]:
-    """All runs, in order: dataset, method, bits, seed. Raises InputError for anything that cannot work."""
+    """All runs, in order: dataset, method, bits, seed; one where the seed changes nothing.
+
+    Raises InputError for anything that cannot work.
+    """
     for what, given in (("methods", methods), ("datasets", datasets), ("bits", bits), ("seeds", seeds)):
         if not given:
             raise InputError(f"{what}: none given; name at least one")
     require_among(methods, parameters, "--set ")
     found = [registry.method(name) for name in dict.fromkeys(methods)]
     lengths = [check_bits(length) for length in dict.fromkeys(bits)]
+    chosen_seeds = {method.name: _seeds(method, seeds) for method in found}
     planned: list[PlannedRun] = []
     for name in dict.fromkeys(datasets):
         source = registry.dataset(name)
@@ -126,9 +134,18 @@ def plan(
                         dataset=name,
                         data_root=registry.data_root,
                     )
-                    for seed in dict.fromkeys(seeds)
+                    for seed in chosen_seeds[method.name]
                 ]
     return planned
+
+
+def _seeds(method: type[Method], seeds: Sequence[int]) -> list[int]:
+    """The seeds to run a method with: one, which is said, where they change nothing."""
+    chosen = list(dict.fromkeys(seeds))
+    if method.seeded or chosen == [UNSEEDED]:
+        return chosen
+    say(f"{method.name}: the seed changes nothing there; run once, as seed {UNSEEDED}")
+    return [UNSEEDED]
 
 
 def revision_of(method: type[Method]) -> int | str:

@@ -15,6 +15,7 @@ class Pcah(ShallowMethod):
     name = "pcah"
     title = "PCAH"
     paper = "Wang et al., Semi-Supervised Hashing for Scalable Image Retrieval (its PCA baseline), CVPR 2010"
+    seeded = False
 
     def check(self, shape: Shape) -> None:
         videos, _, dimensions = shape

@@ -12,8 +12,9 @@ from bench.cli.data import check, fake
 from bench.cli.encoders import encode, profile
 from bench.cli.listing import show
 from bench.cli.methods import check_method
+from bench.cli.reproduce import reproduce
 from bench.cli.results import results_app
-from bench.cli.runs import evaluate, render, reproduce, run
+from bench.cli.runs import evaluate, render, run
 from bench.errors import InputError
 
 app = typer.Typer(
@@ -62,7 +63,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # What the system refuses is named with the path that was given: no right to it, too long, no disk.
         if debug or error.filename is None:
             raise
-        return _wrong(f"{error.filename}: {error.strerror}; name another, or see to your rights to it")
+        from bench.input_files import REASONS  # noqa: PLC0415  slower to import than `bench --help` should be
+
+        reason = REASONS.get(error.errno or 0, "name another")
+        return _wrong(f"{error.filename}: {error.strerror}; {reason}")
     except Exception as error:
         # The parser's own errors; the class moved between typer's versions, its interface did not.
         message = getattr(error, "format_message", None)

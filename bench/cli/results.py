@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import RESULTS, Results
+from bench.cli.options import RESULTS, DataRoot, Plugins, Results, names_of
+from bench.paths import named_path
 
 # Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
 # ruff: noqa: PLC0415
@@ -14,31 +15,56 @@ results_app = typer.Typer(help="Look after results folders.", no_args_is_help=Tr
 
 
 @results_app.command()
-def verify(results: Results = RESULTS) -> int:
-    """Compare all files of all stored runs with their checksums; changes nothing. Exit status 1 if any is damaged."""
+def verify(
+    results: Results = RESULTS,
+    recompute: Annotated[
+        bool, typer.Option("--recompute", help="Compute every metric again from the codes, with labels from elsewhere.")
+    ] = False,
+    reencode: Annotated[
+        int, typer.Option(min=0, help="Encode so many videos of every run again with its encoder. Recomputes.")
+    ] = 0,
+    datasets: Annotated[
+        str | None, typer.Option(help="Folders with feature files that runs used; datasets known by name are found.")
+    ] = None,
+    data_root: DataRoot = None,
+    plugin: Plugins = None,
+) -> int:
+    """Compare stored runs with their checksums, themselves and each other; changes nothing. 1 if any is not sound."""
     from tabulate import tabulate
 
     from bench.integrity_verify import verify as look
     from bench.store import Store
     from bench.text import one_line
 
-    store = Store(results)
-    verified = look(store)
+    store, proof = Store(results), None
+    store.require_runs()
+    if recompute or reencode:
+        from bench.integrity_recompute import Recomputation
+        from bench.registry import load_registry
+
+        registry = load_registry(plugin or [], data_root)
+        given = [registry.dataset(name) for name in names_of(datasets)]
+        proof = Recomputation(registry, {source.summary().fingerprint: source for source in given}, reencode)
+    verified = look(store, proof)
     rows = [
         (one_line(finding.path.relative_to(store.root).as_posix()), finding.state, one_line(finding.what))
         for finding in verified.findings
     ]
     if rows:
         print(tabulate(rows, headers=("path", "state", "what"), disable_numparse=True), end="\n\n")
-    damaged = "damage is listed above; `bench run` sets such runs aside and does them again"
-    outcome = damaged if verified.damaged else "all sound"
-    print(f"{verified.runs:,} runs, {verified.files:,} files: {outcome}")
-    return 1 if verified.damaged else 0
+    wrong = "what is wrong is listed above; `bench run` does damaged and inconsistent runs again and keeps the old ones"
+    print(f"{verified.runs:,} runs, {verified.files:,} files: {'all sound' if verified.sound else wrong}")
+    return 0 if verified.sound else 1
 
 
 @results_app.command()
 def merge(
-    sources: Annotated[list[Path], typer.Argument(help="Results folders to copy runs from; they are not changed.")],
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Results folders to copy runs from; they are not changed.", parser=named_path, metavar="SOURCES..."
+        ),
+    ],
     results: Results = RESULTS,
 ) -> int:
     """Copy runs of other machines into one results folder; of runs in conflict both are kept."""

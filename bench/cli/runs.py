@@ -1,4 +1,4 @@
-"""Verbs that do runs or read stored ones: run, report, evaluate, reproduce."""
+"""Verbs that do runs or read stored ones: run, report, evaluate."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -7,7 +7,6 @@ import typer
 
 from bench.cli.options import (
     DEFAULT_DATASET,
-    PAPER,
     REPORT,
     RESULTS,
     DataRoot,
@@ -16,10 +15,12 @@ from bench.cli.options import (
     Plugins,
     Report,
     Results,
+    Settings,
     names_of,
     numbers_of,
 )
 from bench.errors import InputError
+from bench.paths import named_path
 
 # Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
 # ruff: noqa: PLC0415
@@ -29,14 +30,17 @@ if TYPE_CHECKING:
 
 
 def run(
-    sweep: Annotated[Path | None, typer.Argument(help="A sweep file (TOML); options given here go before its.")] = None,
+    sweep: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A sweep file (TOML); options given here go before its.", parser=named_path, metavar="[SWEEP]"
+        ),
+    ] = None,
     methods: Annotated[str | None, typer.Option(help="Methods, such as mcmsh,bth.")] = None,
     bits: Annotated[str | None, typer.Option(help="Code lengths, such as 16,32,64.")] = None,
     datasets: Annotated[str | None, typer.Option(help="Datasets, or folders with feature files.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds, such as 0,1,2.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="A parameter, such as mcmsh.epochs=5; repeatable.")
-    ] = None,
+    settings: Settings = None,
     data_root: DataRoot = None,
     results: Results = RESULTS,
     report: Report = REPORT,
@@ -160,9 +164,11 @@ def render(results: Results = RESULTS, report: Report = REPORT) -> int:
     from bench.report import summary, write_report
     from bench.store import Store
 
-    runs = list(Store(results).runs())
+    store = Store(results)
+    store.require_runs()
+    runs = list(store.runs())
     if not runs:
-        raise InputError(f"{results}: no stored runs; name another folder with --results, or start with `bench run`")
+        raise InputError(f"{results}: none of the runs can be read; `bench results verify` says why of each")
     print(summary(runs))
     say(f"report: {write_report(runs, report)}")
     return 0
@@ -172,7 +178,7 @@ def evaluate(
     protocol: Annotated[str, typer.Option(help="Protocols: paper, strict.")] = "paper,strict",
     results: Results = RESULTS,
 ) -> int:
-    """Compute the metrics of stored runs again from their codes; trains nothing."""
+    """Compute the metrics of stored runs again from their codes, and name every number that changes; trains nothing."""
     from bench.evaluation import evaluate_again
     from bench.metrics.protocols import choose_protocol
     from bench.report import summary
@@ -183,39 +189,8 @@ def evaluate(
         raise InputError("--protocol: none given; name paper, strict or both")
     for name in names:
         choose_protocol(name)
-    runs = evaluate_again(Store(results), names)
-    if not runs:
-        raise InputError(f"{results}: no stored runs; name another folder with --results, or start with `bench run`")
-    print(summary(runs, names))
-    return 0
-
-
-def reproduce(
-    artefacts: Annotated[str, typer.Argument(help="table1, table2, table3, figures; several with commas.")],
-    dataset: Annotated[str, typer.Option(help="A dataset's name, or a folder with feature files.")] = DEFAULT_DATASET,
-    seeds: Annotated[str, typer.Option(help="Seeds, such as 0,1,2.")] = "0",
-    data_root: DataRoot = None,
-    results: Results = RESULTS,
-    report: Report = PAPER,
-    existing: Existing = "reuse",
-    device: Device = "auto",
-    plugin: Plugins = None,
-) -> int:
-    """Regenerate the MCMSH paper's tables and figures, measured beside published."""
-    from bench.fitting import choose_device
-    from bench.news import say
-    from bench.paper import reproduce as make
-    from bench.registry import load_registry
-    from bench.runner import Runner
-    from bench.running.display import sweep_display
-    from bench.running.existing import check_existing
-    from bench.store import Store
-
     store = Store(results)
-    store.require_writable()
-    runner = Runner(store, choose_device(device), check_existing(existing), sweep_display(say), say)
-    registry = load_registry(plugin or [], data_root)
-    numbers = numbers_of("--seeds", seeds)
-    made = make(names_of(artefacts), dataset, runner=runner, registry=registry, report_folder=report, seeds=numbers)
-    say(f"paper: {made.path}")
-    return 1 if any(run.record.status != "done" for run in made.runs) else 0
+    store.require_runs()
+    runs = evaluate_again(store, names)
+    print(summary(runs, names))
+    return 1 if any(run.record.status == "unsound" for run in runs) else 0

@@ -1,5 +1,6 @@
 """Is a folder of feature files complete and well-formed? Every file is looked at, and every defect told."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -7,12 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from bench.context import Progress
+from bench.data.description import SplitName
 from bench.data.feature_files import Sizes
 from bench.data.features import Features
 from bench.data.finite import blocks_to_check, require_finite
-from bench.data.folder import marks_stand_in, videos_of_labels
-from bench.data.label_files import labels_in
-from bench.data.layout import Layout, SplitName, SplitPaths
+from bench.data.folder import marks_stand_in
+from bench.data.label_files import features_of_labels, labels_in
+from bench.data.layout import Layout, SplitPaths
 from bench.data.opening import joined, open_parts
 from bench.errors import InputError
 from bench.text import one_line
@@ -23,6 +25,8 @@ class CheckedFile:
     """What was found of one file, or of a folder of files with one video each."""
 
     path: Path
+    name: str
+    """The path within the dataset's folder."""
     key: str
     kind: Literal["features", "labels"]
     files: int = 1
@@ -49,7 +53,7 @@ class CheckedFile:
     @property
     def state(self) -> str:
         """ok, missing or wrong, and what is wrong."""
-        if self.files == 1 and not self.path.is_file():
+        if self.files == 1 and not os.path.lexists(self.path) and os.access(self.path.parent, os.X_OK):
             return f"missing: put it at {self.path}"
         if self.problems:
             return "wrong: " + "; ".join(self.problems)
@@ -64,12 +68,13 @@ def check_files(layout: Layout, sizes: Sizes | None, *, all_values: bool, progre
     """
     files: dict[SplitName, tuple[list[CheckedFile], list[CheckedFile]]] = {}
     for split, paths in layout.splits.items():
-        parts = _features_of(paths, all_values, progress)
-        videos = [part.shape[0] for part in parts if part.shape]
-        known = videos_of_labels(paths, videos) if len(videos) == len(parts) else [None] * len(paths.labels)
+        parts = _features_of(layout, paths, all_values, progress)
+        shapes = [part.shape for part in parts if part.shape]
+        whole = len(shapes) == len(parts)
+        each = features_of_labels(paths, shapes) if whole else [None] * len(paths.labels)
         files[split] = (
             parts,
-            [_labels(path, paths.labels_key, count) for path, count in zip(paths.labels, known, strict=True)],
+            [_labels(layout, path, paths.labels_key, shape) for path, shape in zip(paths.labels, each, strict=True)],
         )
     features = [file for both in files.values() for file in both[0]]
     labels = [file for both in files.values() for file in both[1]]
@@ -83,17 +88,20 @@ def check_files(layout: Layout, sizes: Sizes | None, *, all_values: bool, progre
     return [*features, *labels]
 
 
-def _features_of(paths: SplitPaths, all_values: bool, progress: Progress) -> list[CheckedFile]:
+def _features_of(layout: Layout, paths: SplitPaths, all_values: bool, progress: Progress) -> list[CheckedFile]:
     """The files of features of one split; a folder with a file for every video is looked at as one."""
     if paths.videos:
-        return [_features(paths, paths.videos, all_values, progress)]
+        return [_features(layout, paths, paths.videos, all_values, progress)]
     return [
-        _features(replace(paths, features=(path,), labels=()), path, all_values, progress) for path in paths.features
+        _features(layout, replace(paths, features=(path,), labels=()), path, all_values, progress)
+        for path in paths.features
     ]
 
 
-def _features(paths: SplitPaths, path: Path, all_values: bool, progress: Progress) -> CheckedFile:
-    found = CheckedFile(path, paths.features_key, "features", len(paths.features))
+def _features(layout: Layout, paths: SplitPaths, path: Path, all_values: bool, progress: Progress) -> CheckedFile:
+    found = CheckedFile(
+        path, path.relative_to(layout.folder).as_posix(), paths.features_key, "features", len(paths.features)
+    )
     try:
         features = joined(paths, open_parts(paths))
         found.shape, found.stand_in = features.shape, any(map(marks_stand_in, paths.features))
@@ -114,10 +122,10 @@ def _look(features: Features, source: str, all_values: bool, progress: Progress)
         require_finite(features, source, all_values=all_values, step=task.advance)
 
 
-def _labels(path: Path, key: str, videos: int | None) -> CheckedFile:
-    found = CheckedFile(path, key, "labels")
+def _labels(layout: Layout, path: Path, key: str, shape: tuple[int, ...] | None) -> CheckedFile:
+    found = CheckedFile(path, path.relative_to(layout.folder).as_posix(), key, "labels")
     try:
-        labels = labels_in(path, key, videos)
+        labels = labels_in(path, key, shape)
         found.shape = labels.values.shape
         notes = {labels.kind: labels.values.ndim == 1, "read as (classes, videos)": labels.turned}
         found.note = "; ".join(note for note, true in notes.items() if true)
@@ -143,7 +151,7 @@ def _count(parts: Sequence[CheckedFile], labels: Sequence[CheckedFile], expected
     if any(file.shape is None for file in parts):
         return
     videos = sum(file.shape[0] for file in parts if file.shape)
-    names = parts[0].path.name if len(parts) == 1 else f"{parts[0].path.name} and the {len(parts) - 1} parts after it"
+    names = parts[0].name if len(parts) == 1 else f"{parts[0].name} and the {len(parts) - 1} parts after it"
     if expected is not None and videos != expected:
         parts[0].problems.append(f"{videos:,} videos in {names}; expected {expected:,}")
     if not labels or any(file.shape is None for file in labels):

@@ -5,7 +5,6 @@
 labels in `.npy`. An optional `dataset.toml` names other files, keys and parts.
 """
 
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -13,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.dataset import Dataset, DatasetSource, Split, Summary
+from bench.data.description import Description, SplitName
 from bench.data.features import Features
 from bench.data.files import content_hash
 from bench.data.finite import require_finite
 from bench.data.hdf5 import DAMAGE, is_hdf5, open_hdf5
-from bench.data.label_files import labels_in
-from bench.data.layout import Description, SplitName, SplitPaths, layout_of
+from bench.data.headers import MATLAB_AXES
+from bench.data.label_files import features_of_labels, labels_in
+from bench.data.layout import layout_of
 from bench.data.opening import joined, names_of, open_parts
 from bench.errors import InputError
 from bench.labels import Labels, as_tables, require_alike
@@ -31,7 +32,7 @@ class FolderSource(DatasetSource):
     def __init__(self, folder: Path, built_in: Description | None = None) -> None:
         self.layout = layout_of(folder, built_in)
         self.name = self.layout.name
-        self.title = self.layout.description.title or self.name
+        self.title = self.layout.title
         self.recommended = self.layout.description.recommended
 
     def summary(self) -> Summary:
@@ -39,9 +40,10 @@ class FolderSource(DatasetSource):
         train, query, gallery = (self._features[split] for split in ("train", layout.query, layout.gallery))
         for split, features in ((layout.query, query), (layout.gallery, gallery)):
             if features.shape[1:] != train.shape[1:]:
+                turned = f"; or the axes are {MATLAB_AXES}" if features.shape[:2] == train.shape[:2] else ""
                 raise InputError(
                     f"{self._source(split)}: (frames, dimensions) = {features.shape[1:]}, but "
-                    f"{self._source('train')} has {train.shape[1:]}; they must agree"
+                    f"{self._source('train')} has {train.shape[1:]}; they must agree{turned}"
                 )
         marked = (marks_stand_in(path) for split in layout.splits.values() for path in split.features)
         return Summary(
@@ -56,6 +58,7 @@ class FolderSource(DatasetSource):
             classes=len(self._tables[1]),
             self_search=layout.query == layout.gallery,
             stand_in=layout.description.stand_in or any(marked),
+            place=str(layout.folder.resolve()),
         )
 
     def load(self) -> Dataset:
@@ -98,17 +101,18 @@ class FolderSource(DatasetSource):
         return found
 
     def _read_labels(self, split: SplitName) -> Labels:
-        paths, videos = self.layout.splits[split], [len(part) for part in self._parts[split]]
-        counts = videos_of_labels(paths, videos)
+        paths, shapes = self.layout.splits[split], [part.shape for part in self._parts[split]]
+        each = features_of_labels(paths, shapes)
         parts = {
-            f"the labels in {path}": labels_in(path, paths.labels_key, count)
-            for path, count in zip(paths.labels, counts, strict=True)
+            f"the labels in {path}": labels_in(path, paths.labels_key, shape)
+            for path, shape in zip(paths.labels, each, strict=True)
         }
         require_alike(parts)
         values = np.concatenate([part.values for part in parts.values()])
-        if len(values) != sum(videos):
+        videos = len(self._features[split])
+        if len(values) != videos:
             raise InputError(
-                f"{self._labels_source(split)}: {len(values)} rows of labels for the {sum(videos)} videos of "
+                f"{self._labels_source(split)}: {len(values)} rows of labels for the {videos} videos of "
                 f"{self._source(split)}; they must match row by row"
             )
         return Labels(values, any(part.turned for part in parts.values()))
@@ -125,14 +129,6 @@ class FolderSource(DatasetSource):
             source = self.layout.note if names else self._labels_source(self.layout.query)
             raise InputError(f"{source}: {error}") from error
         return dict(zip(self._labels, tables, strict=True)), names
-
-
-def videos_of_labels(paths: SplitPaths, videos: Sequence[int]) -> list[int | None]:
-    """How many videos each file of labels has, as far as that is known from those of each file of features."""
-    if len(paths.labels) == 1:
-        return [sum(videos)]
-    # Labels may be cut into parts where features are not.
-    return list(videos) if len(paths.labels) == len(videos) else [None] * len(paths.labels)
 
 
 def marks_stand_in(path: Path) -> bool:

@@ -1,5 +1,6 @@
 """Labels out of `.mat`, HDF5 and `.npy` files, refused before anything large is read if they cannot be true."""
 
+from collections.abc import Sequence
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -10,25 +11,40 @@ from numpy.typing import NDArray
 
 from bench.data.files import one_line
 from bench.data.hdf5 import DAMAGE, hdf5_dataset, hdf5_entry, is_hdf5, matlab_class, open_hdf5
-from bench.data.headers import npy_header
+from bench.data.headers import MATLAB_AXES, npy_header
+from bench.data.layout import SplitPaths
 from bench.data.mat_files import dense, read_mat, require_matlab_numbers
 from bench.errors import InputError
-from bench.input_files import require_file
+from bench.input_files import require_file, unusable
 from bench.labels import Labels, as_labels
 
 # No compression that these files know makes zeros more than about a thousand times smaller.
 MOST_LABELS_A_BYTE = 1100
+NAME_IT = "rename one, or name the right one in dataset.toml (labels_key)"
 # Twice as many as YFCC has, and half a gigabyte where they are stored as float64.
 MOST_LABELS = 2**26
 
 
-def labels_in(path: Path, key: str, videos: int | None) -> Labels:
-    """The labels in a file, of so many videos if that is known; turned where only that fits.
+def labels_in(path: Path, key: str, features: tuple[int, ...] | None) -> Labels:
+    """The labels in a file, of features (N, T, D) if these are known; turned where only that fits.
 
     Raises InputError as `read_labels` and `as_labels` do.
     """
     name = f"{path}: the labels" if path.suffix == ".npy" else f"{path}: the labels in '{key}'"
-    return as_labels(read_labels(path, key), videos, name)
+    array = read_labels(path, key)
+    if features and features[0] not in array.shape and features[2] == max(array.shape, default=0):
+        raise InputError(
+            f"{name} have shape {array.shape} for features {features}, whose axes seem to be {MATLAB_AXES}"
+        )
+    return as_labels(array, features[0] if features else None, name)
+
+
+def features_of_labels(paths: SplitPaths, parts: Sequence[tuple[int, ...]]) -> list[tuple[int, ...] | None]:
+    """The shape of the features that each file of labels goes with, from those in each file of features."""
+    if len(paths.labels) == 1:
+        return [(sum(part[0] for part in parts), *parts[0][1:])]
+    # Labels may be cut into parts where features are not.
+    return list(parts) if len(paths.labels) == len(parts) else [None] * len(paths.labels)
 
 
 def read_labels(path: Path, key: str = "labels") -> NDArray[Any]:
@@ -50,17 +66,17 @@ def read_labels(path: Path, key: str = "labels") -> NDArray[Any]:
 def _read_hdf5(path: Path, key: str) -> NDArray[Any]:
     with open_hdf5(path) as file:
         try:
-            found = hdf5_entry(file, path, key, "labels_key")
+            found = hdf5_entry(file, path, key, NAME_IT)
             if "MATLAB_sparse" in found.attrs:
                 return _sparse(file, path, key, np.asarray(found.attrs["MATLAB_sparse"]))
-            array, kind = hdf5_dataset(file, path, key, "labels_key"), matlab_class(found)
+            array, kind = hdf5_dataset(file, path, key, NAME_IT), matlab_class(found)
             if kind is not None:
                 require_matlab_numbers(kind, f"{path}: '{key}'")
             _require_numbers(path, array.dtype)
             _require_plausible(path, key, array.shape or ())
             return np.asarray(array) if kind is None else np.asarray(array).T
         except DAMAGE as error:
-            raise InputError(f"{path}: '{key}' cannot be read ({one_line(error)}); export it again") from error
+            raise unusable(path, error, f"'{key}' cannot be read ({one_line(error)}); export it again") from error
 
 
 def _sparse(file: Any, path: Path, key: str, rows: NDArray[Any]) -> NDArray[Any]:
@@ -70,13 +86,13 @@ def _sparse(file: Any, path: Path, key: str, rows: NDArray[Any]) -> NDArray[Any]
     from scipy.sparse import csc_matrix  # noqa: PLC0415  slow to import, and only labels need it
 
     arrays = []
-    for name, kinds in (("data", "biuf"), ("ir", "iu"), ("jc", "iu")):
+    for name, kinds, dtype in (("data", "biuf", np.float64), ("ir", "iu", np.int64), ("jc", "iu", np.int64)):
         # Without any value there are neither values nor rows.
-        part = hdf5_dataset(file, path, f"{key}/{name}", "labels_key") if name in file[key] else np.zeros(0, np.int64)
+        part = hdf5_dataset(file, path, f"{key}/{name}", NAME_IT) if name in file[key] else np.zeros(0, dtype)
         if part.dtype.kind not in kinds or len(part.shape or ()) != 1:
             raise InputError(f"{path}: '{key}/{name}' is damaged ({part.dtype} of shape {part.shape}); export it again")
         _require_plausible(path, f"{key}/{name}", part.shape)
-        arrays.append(np.asarray(part) if name == "data" else np.asarray(part, dtype=np.int64))
+        arrays.append(np.asarray(part, dtype=dtype))
     shape = int(rows.item()), len(arrays[2]) - 1
     _require_plausible(path, key, shape)
     try:

@@ -105,6 +105,9 @@ def compose(runs: Sequence[ReportRun]) -> Document:
     if missing is not None:
         document.add("## Runs without a result")
         document.add_table(missing)
+    equal = problems.equal_codes(runs)
+    if equal:
+        document.add("## Equal codes", "\n".join(f"- {markdown(line)}" for line in equal))
     document.add("## Parameters", *appendix.parameters(datasets))
     document.add("## Environment", "<details><summary>Software and hardware of the runs</summary>")
     document.add_table(appendix.environment_table(runs))

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from bench.consistency import twins
 from bench.report import escape
 from bench.report.render import NOTHING, Cell, Table
 from bench.report.runs import ReportRun
@@ -62,3 +63,8 @@ def why(run: ReportRun, width: int) -> str:
     """The status and, in at most `width` characters, the reason."""
     reason = escape.shorten(run.record.reason or "", width)
     return f"{run.record.status}: {reason}" if reason else run.record.status
+
+
+def equal_codes(runs: Sequence[ReportRun]) -> list[str]:
+    """A line for every run whose codes are those of another one, which a reader must not take for two results."""
+    return [f"{pair.second.record.spec.folder}: {pair.sentence}" for pair in twins(run.stored for run in runs)]

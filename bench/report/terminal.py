@@ -57,6 +57,9 @@ def _dataset(runs: Sequence[ReportRun], wanted: Sequence[str]) -> str:
     if why:
         lines += ["", "Without a result:"]
         lines += [f"  {one_line(method)}, {bits} bits: {note}" for (method, bits), note in why.items()]
+    equal = problems.equal_codes(runs)
+    if equal:
+        lines += ["", "Equal codes:", *(f"  {one_line(line)}" for line in equal)]
     return "\n".join(lines)
 
 
@@ -121,7 +124,7 @@ def _costs(runs: Sequence[ReportRun], with_time: bool) -> list[str]:
     row = frame.iloc[0]
     return [
         number(row["parameters_encode"], decimals=0),
-        costs.significant(row["flops"] / 1e6),
+        costs.multiply_adds(row),
         costs.significant(row["batched_ms"]) + (ROUGH if row["batched_noisy"] else "") if with_time else NOTHING,
     ]
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from bench.integrity import sha256
-from bench.report.per_query import values_of
 from bench.report.runs import ReportRun
 
 NOTE = ".rendered.json"
@@ -18,14 +17,10 @@ LIBRARIES = ("matplotlib", "numpy", "pandas", "tabulate")
 
 
 def ingredients(runs: Iterable[ReportRun]) -> str:
-    """A digest of all that a report is made of: records, which hold their files' checksums, code and libraries.
-
-    Values per query that are damaged are set aside, as when they are read.
-    """
+    """A digest of all that a report is made of: records, which hold their files' checksums, code and libraries."""
     digest = hashlib.sha256()
     for run in runs:
         digest.update(run.record.model_dump_json().encode())
-        digest.update(b"+" if values_of(run) else b"-")
     for name in LIBRARIES:
         digest.update(f"{name} {version(name)}\n".encode())
     digest.update(_code())

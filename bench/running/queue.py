@@ -53,12 +53,17 @@ class RunQueue:
     """What is done, by identity."""
     _todo: deque[int] = field(default_factory=deque)
     _before: dict[str, StoredRun] = field(default_factory=dict)
+    _unsound: set[str] = field(default_factory=set)
+    """Runs whose files are damaged or contradict the record; done again whatever the policy."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _waiting: int = 0
 
     def __post_init__(self) -> None:
         for number, run in enumerate(self.planned):
             stored = self.store.find_sound(run.spec)
+            if stored is None:
+                stored = self.store.find(run.spec)
+                self._unsound.add(run.spec.identity)
             if stored is not None:
                 self._before[run.spec.identity] = stored
             if not self._settled(number, stored):
@@ -123,7 +128,8 @@ class RunQueue:
             return False
         identity = self.planned[number].spec.identity
         before = self._before.get(identity)
-        if self.again(stored) and before is not None and _making(stored) == _making(before):
+        again = identity in self._unsound or self.again(stored)
+        if again and before is not None and _making(stored) == _making(before):
             return False
         self.say(f"{self.label(number)}: {stored.record.status}, stored")
         self.finished[identity] = stored

@@ -92,7 +92,7 @@ DEFECTS: dict[str, tuple[str, str, Damage, str]] = {
         "yfcc",
         "yfcc_train_feats_4.h5",
         lambda path: features(path, lambda array: array[:, :, :5]),
-        r"'feats' has \(frames, dimensions\) = \(25, 5\).*\(25, 8\)",
+        r"has \(frames, dimensions\) = \(25, 5\).*\(25, 8\)",
     ),
     "truncated": ("yfcc", "yfcc_test_feats_2.h5", truncate, "truncated"),
     "complex": (

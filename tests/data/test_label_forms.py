@@ -67,10 +67,10 @@ FILES: dict[str, tuple[str, Write]] = {
 TYPES = ["bool", "uint8", "int8", "int16", "uint32", "int64", "uint64", "float16", "float32", "float64"]
 
 
-def read(folder: Path, form: str, array: NDArray[Any], videos: int | None) -> Labels:
+def read(folder: Path, form: str, array: NDArray[Any], videos: int) -> Labels:
     name, write = FILES[form]
     write(folder / name, array)
-    return labels_in(folder / name, "/labels", videos)
+    return labels_in(folder / name, "/labels", (videos, 4, 999))
 
 
 @pytest.mark.parametrize("form", FILES)

@@ -17,6 +17,7 @@ from bench.registry import Registry, load_registry
 from bench.runner import Runner
 from bench.store import PER_QUERY, Store, StoredRun
 from bench.sweep import PlannedRun
+from tests.stored_files import write_files
 
 KS = (5, 20, 40, 60, 80, 100)
 QUERIES = 50
@@ -75,7 +76,7 @@ def timing(batch: int, milliseconds: float) -> Timing:
     )
 
 
-def costs_of(method: str, folder: str) -> Costs:
+def costs_of(method: str, bits: int, folder: str) -> Costs:
     """What specifications and the paper say of BTH's and MCMSH's counts, with made-up times on two settings."""
     bth = method == "bth"
     single, batched = (2.0, 0.10) if bth else (1.5, 0.099)
@@ -88,7 +89,7 @@ def costs_of(method: str, folder: str) -> Costs:
         uncounted_operators={"softmax": 1},
         other_operations={"softmax": 3125},
         encoder_bytes=7_000_000,
-        code_bytes=8,
+        code_bytes=bits // 8,
         peak_bytes={1: 8_000_000, 64: 60_000_000},
         encoding=[
             EncodingTimes(
@@ -113,6 +114,7 @@ def fill(store: Store, planned: Iterable[PlannedRun], level: Level, failing: Ite
     stored = []
     for run in planned:
         done = run.spec.method not in failing
+        summary = run.summary.model_copy(update={"query_videos": QUERIES})
         noise = np.random.default_rng(0).uniform(-0.05, 0.05, QUERIES)
         means = {k: level(run, k) for k in KS}
         arrays = {f"paper@{k}": mean + noise - noise.mean() for k, mean in means.items()}
@@ -128,8 +130,11 @@ def fill(store: Store, planned: Iterable[PlannedRun], level: Level, failing: Ite
             "recall": by_k,
             "ndcg": by_k,
             "map_full": 0.3,
-            "precision_recall": {"recall": [0.0, 1.0], "precision": [0.5, 0.3]},
-            "precision_radius2": 0.1,
+            "precision_recall": {
+                "recall": np.linspace(0, 1, run.spec.bits + 1).tolist(),
+                "precision": [0.3] * (run.spec.bits + 1),
+            },
+            "precision_radius2": 0.3,
             "queries_without_relevant": 0,
         }
         record = RunRecord(
@@ -139,19 +144,21 @@ def fill(store: Store, planned: Iterable[PlannedRun], level: Level, failing: Ite
             method_title=run.method.title,
             paper=run.method.paper,
             uses_labels=False,
-            dataset=run.summary,
+            dataset=summary,
             started="2026-01-01T00:00:00+00:00",
             durations={"fit": 1.0},
+            history=[{"epoch": epoch, "loss": 1.0} for epoch in range(run.spec.parameters.get("epochs", 0))],
             metrics={"paper": metrics} if done else {},
-            costs=costs_of(run.spec.method, run.spec.folder) if done else None,
+            costs=costs_of(run.spec.method, run.spec.bits, run.spec.folder) if done else None,
             environment={"cpu": "Synthetic CPU 3000", "device": "cpu", "threads": 2},
         )
-        stored.append(store.write(record, partial(_write_per_query, arrays)))
+        stored.append(store.write(record, partial(_fill, arrays, record)))
     return stored
 
 
-def _write_per_query(arrays: dict[str, Any], folder: Path) -> None:
+def _fill(arrays: dict[str, Any], record: RunRecord, folder: Path) -> None:
     np.savez(folder / PER_QUERY, **arrays)
+    write_files(folder, record)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from bench.report.plots import settings
 from bench.report.runs import name_runs
 from bench.spec import RunSpec
 from bench.store import PER_QUERY, Store, StoredRun
+from tests.stored_files import said_of, write_files
 
 KS = (5, 20, 40, 60, 80, 100)
 QUERIES = 40
@@ -75,7 +76,7 @@ class Builder:
     store: Store
     queries: int = QUERIES
 
-    def summary(self, name: str, fingerprint: str, title: str, stand_in: bool) -> Summary:
+    def summary(self, name: str, fingerprint: str, title: str, stand_in: bool, place: str = "") -> Summary:
         return Summary(
             name=name,
             title=title,
@@ -88,6 +89,7 @@ class Builder:
             classes=10,
             self_search=False,
             stand_in=stand_in,
+            place=place,
         )
 
     def scores(self, level: float, bits: int, generator: np.random.Generator) -> tuple[Any, dict[str, Any]]:
@@ -99,6 +101,8 @@ class Builder:
             per_query = dict(zip(KS, np.clip(falling + noise, 0, 1), strict=True))
             arrays |= {f"{name}@{k}": values for k, values in per_query.items()}
             means = {str(k): float(values.mean()) for k, values in per_query.items()}
+            without = min(2, self.queries - 1)
+            precision = np.linspace(level, 0.1, bits + 1).tolist()
             metrics[name] = {
                 "protocol": {"name": name, "description": protocol.description},
                 "bits": bits,
@@ -113,11 +117,11 @@ class Builder:
                 "ndcg": {k: value * 0.8 for k, value in means.items()},
                 "map_full": level / 3,
                 "precision_recall": {
-                    "recall": np.linspace(0, 1, bits + 1).tolist(),
-                    "precision": np.linspace(level, 0.1, bits + 1).tolist(),
+                    "recall": np.linspace(0, 1 - without / self.queries, bits + 1).tolist(),
+                    "precision": precision,
                 },
-                "precision_radius2": level / 4,
-                "queries_without_relevant": 2,
+                "precision_radius2": precision[min(2, bits)],
+                "queries_without_relevant": without,
             }
         return metrics, arrays
 
@@ -142,11 +146,12 @@ class Builder:
         stand_in: bool = False,
         revision: int | str = 1,
         started: str = "2026-01-01T00:00:00Z",
+        place: str = "",
     ) -> StoredRun:
         """Store one run; with a `reason` it failed."""
         generator = np.random.default_rng([seed, bits, sum(map(ord, method))])
         metrics, arrays = self.scores(level, bits, generator)
-        history = [{"epoch": epoch, "loss": level + 2 / (epoch + seed)} for epoch in range(1, epochs + 1)]
+        history = [{"epoch": epoch - 1, "loss": level + 2 / (epoch + seed)} for epoch in range(1, epochs + 1)]
         done = reason is None
         record = RunRecord(
             spec=RunSpec(
@@ -160,21 +165,26 @@ class Builder:
             ),
             status="done" if done else "failed",
             reason=reason,
-            method_title=title or method.upper(),
-            paper=f"A. Author, “The {method} paper”, 2020",
+            method_title=said_of(method, title or method.upper())[0],
+            paper=said_of(method, "")[1],
             bound=bound,
             uses_labels=uses_labels,
-            dataset=self.summary(dataset, fingerprint, dataset_title, stand_in),
+            dataset=self.summary(dataset, fingerprint, dataset_title, stand_in, place),
             started=started,
             durations={"fit": 10.0 + seed, "encode": 0.1} if done else {},
             history=history if done else [],
             metrics=metrics if done else {},
             costs=costs_of(method, bits, seed, cpu, milliseconds, {"softmax": 3, "lift_fresh": 1} if epochs else {})
-            if done
+            if done and not uses_labels
             else None,
             environment={"cpu": cpu, "device": "cpu", "threads": 2, "libraries": {"torch": "2.4.0"}},
         )
-        return self.store.write(record, lambda folder: np.savez(folder / PER_QUERY, **arrays))
+
+        def fill(folder: Path) -> None:
+            np.savez(folder / PER_QUERY, **arrays)
+            write_files(folder, record)
+
+        return self.store.write(record, fill)
 
 
 @pytest.fixture
@@ -193,7 +203,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[StoredRun]:
             builder.add("beta", bits, seed, 0.4 + gain)
             failed = "out of memory | $2$\n\\end{tabular} <script>" if (bits, seed) == (32, 1) else None
             builder.add("gamma", bits, seed, 0.3 + gain, reason=failed)
-            builder.add("oracle", bits, seed, 0.9, title="Oracle", uses_labels=True, epochs=0)
+            builder.add("oracle", bits, seed, 0.9, uses_labels=True, epochs=0)
     return list(builder.store.runs())
 
 

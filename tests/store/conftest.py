@@ -15,6 +15,7 @@ from bench.evaluation import evaluate_codes, write_per_query
 from bench.record import RunRecord, Status
 from bench.spec import RunSpec
 from bench.store import CODES, PER_QUERY, Store, StoredRun
+from tests.stored_files import write_description
 
 STEPS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "shutil.rmtree"}
 
@@ -37,7 +38,7 @@ def record_of(spec: RunSpec, status: Status = "done", reason: str | None = None,
         status=status,
         reason=reason,
         method_title="LSH",
-        paper="",
+        paper="Charikar, Similarity Estimation Techniques from Rounding Algorithms, STOC 2002",
         uses_labels=False,
         dataset=Summary(
             name="toy",
@@ -70,7 +71,7 @@ def add(store: Store, spec: RunSpec, status: Status = "done", codes_of: int = 0,
     def fill(folder: Path) -> None:
         write_codes(folder / CODES, codes)
         write_per_query(folder / PER_QUERY, scores)
-        (folder / "encoder").mkdir()
+        write_description(folder, record)
         (folder / "encoder/weights").write_bytes(bytes(100))
 
     metrics = {name: score.to_json() for name, score in scores.items()}

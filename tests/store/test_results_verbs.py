@@ -26,7 +26,7 @@ from tests.store.conftest import add, everything, spec_of
 def test_verify_finds_nothing_in_sound_results(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     add(store, spec_of(0)), add(store, spec_of(1), "failed", reason="too bad")
     assert main(["results", "verify", "--results", str(store.root)]) == 0
-    assert capsys.readouterr().out == "2 runs, 5 files: all sound\n"
+    assert capsys.readouterr().out == "2 runs, 6 files: all sound\n"
 
 
 def test_verify_names_everything_and_changes_nothing(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
@@ -53,7 +53,7 @@ def test_verify_names_everything_and_changes_nothing(store: Store, capsys: pytes
         f"toy/lsh/.{folders[4].name}.other-host-1.1": "being written",
         "toy/lsh/ [31mred": "foreign",
     }
-    assert "5 runs, 17 files: damage is listed above" in out
+    assert "5 runs, 21 files: what is wrong is listed above" in out
 
 
 @pytest.mark.parametrize("name", [CODES, RECORD, "encoder"])
@@ -179,7 +179,7 @@ def test_merge_checks_its_folders_first(store: Store, theirs: Store, capsys: pyt
     add(theirs, spec_of())
     for wrong, message in (
         (store.root / "nowhere", "no such folder"),
-        (store.root.parent, "holds no runs"),
+        (store.root.parent, "no runs here; did you mean"),
         (store.root, "is the folder to merge into"),
     ):
         store.root.mkdir(exist_ok=True)
@@ -196,7 +196,7 @@ def test_prune_lists_and_removes_only_when_told(store: Store, capsys: pytest.Cap
         state.write_bytes(bytes(1000))
         assert (store.root / spec_of(seed).folder).exists() is there
     (add(store, spec_of(2)).folder / RECORD).write_bytes(b"damaged")
-    assert store.find(spec_of(2)) is None
+    again = add(store, spec_of(2))
     before = everything(store.root)
     assert main(["results", "prune", "--results", str(store.root)]) == 0
     assert everything(store.root) == before
@@ -211,7 +211,7 @@ def test_prune_lists_and_removes_only_when_told(store: Store, capsys: pytest.Cap
     assert not store.training_folder(spec_of(0)).exists()
     assert store.training_folder(spec_of(1)).exists()
     assert store.training_folder(spec_of(3)).exists()
-    assert sorted(stored.folder for stored in store.runs()) == sorted([run.folder, late.folder])
+    assert sorted(stored.folder for stored in store.runs()) == sorted([run.folder, late.folder, again.folder])
     capsys.readouterr()
     assert main(["results", "prune", "--results", str(store.root)]) == 0
     assert "nothing to remove" in capsys.readouterr().out
@@ -260,4 +260,4 @@ def test_list_runs_shows_states_durations_and_reasons(store: Store, capsys: pyte
     assert timeout.split()[:5] == ["timeout", "toy", "lsh", "8", "1"]
     assert "long …" in timeout
     assert "end" not in timeout
-    assert captured.err.count("damaged (no checksum in record.json); set aside") == 1
+    assert captured.err.count("damaged (no checksum in record.json); left out") == 1

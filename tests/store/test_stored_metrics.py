@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from bench.errors import InputError
-from bench.integrity import sealed, unsealed
+from bench.integrity import InconsistentError, sealed, unsealed
 from bench.metrics import evaluate
 from bench.record import RunRecord
 from bench.store import Store, read_run
@@ -100,14 +99,13 @@ def test_tables_that_do_not_fit_are_refused(scores: dict[str, Any], changed: dic
         record(scores | changed)
 
 
-def test_a_crafted_record_is_refused_in_one_line_that_names_it(store: Store) -> None:
+def test_a_crafted_record_is_a_row_that_says_why(store: Store) -> None:
     run = add(store, spec_of())
     assert unsealed(sealed(run.record), run.folder) == run.record
     crafted = run.record.model_copy(update={"metrics": {"strict": {}}})
     (run.folder / "record.json").write_bytes(sealed(crafted))
-    with pytest.raises(InputError) as refused:
+    with pytest.raises(InconsistentError) as refused:
         read_run(run.folder)
-    assert str(refused.value) == (
-        f"{run.folder}/record.json: not a record of this version (metrics: of protocol strict: protocol: field "
-        "required); move the folder away and run again"
-    )
+    assert refused.value.what == "metrics: of protocol strict: protocol: field required"
+    (row,) = store.runs()
+    assert (row.record.status, row.record.reason, row.record.metrics) == ("unsound", refused.value.what, {})
