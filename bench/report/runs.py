@@ -40,6 +40,11 @@ class ReportRun:
         return self.record.spec.bits
 
     @property
+    def seeded(self) -> bool:
+        """Whether another seed would give other codes."""
+        return is_seeded(self.record.spec.method)
+
+    @property
     def done(self) -> bool:
         return self.record.status == "done"
 
