@@ -209,7 +209,7 @@ ANY: dict[str, Make] = {
     "a device": lambda path: path.symlink_to("/dev/zero"),
 }
 HDF5: dict[str, Make] = {
-    "other key": hdf5(key="features"),
+    "other key": hdf5(GOOD[0, 0], key="features"),
     "texts": hdf5(np.array([[[b"text"]]])),
     "compound": hdf5(np.zeros((3, 4, 8), [("a", "f4"), ("b", "f4")])),
     "complex": hdf5(GOOD.astype("c8")),
@@ -276,7 +276,7 @@ NPY: dict[str, Make] = {
     "a header that is a list": header((), text="[1, 2]"),
 }
 SAFETENSORS: dict[str, Make] = {
-    "other name": table({"x": {"dtype": "F32", "shape": [12, 4, 8], "data_offsets": [0, GOOD.nbytes]}}),
+    "other name": table({"x": {"dtype": "F32", "shape": [384], "data_offsets": [0, GOOD.nbytes]}}),
     "integers that take more bytes": tensor(dtype="I64"),
     "an unknown type": tensor(dtype="\x1b[2J"),
     "a type that is a list": tensor(dtype=["F32"]),
