@@ -16,15 +16,15 @@ from bench.context import Progress, SilentProgress, Stopped
 from bench.data.dataset import Dataset
 from bench.errors import InputError
 from bench.fitting import fit_method
-from bench.leases import Leases
+from bench.leases import Leases, pause
 from bench.profile.measurement import measure_runs
 from bench.record import RunRecord
 from bench.running.apart import Elsewhere, Executor
 from bench.running.display import SilentDisplay, SweepDisplay
 from bench.running.estimate import Estimates, kind_of
-from bench.running.queue import LEASES, Job, RunQueue, alone, pause
+from bench.running.queue import LEASES, Job, RunQueue, alone
 from bench.running.single import StorageError, do_run, fit_context, reason_of
-from bench.running.stopping import StopRequest, ended_by_sigterm, listening
+from bench.running.stopping import StopRequest, ended_by_signals, listening
 from bench.store import TRACEBACK, Store, StoredRun, write_record
 from bench.sweep import PlannedRun
 from bench.training import DeepMethod, TrainingError
@@ -64,7 +64,7 @@ class Runner:
 
         Raises:
             InputError: a dataset cannot be read, or the results folder not be written (StorageError).
-            Stopped: SIGINT or SIGTERM asked to stop; what was being trained goes on next time.
+            Stopped: SIGINT, SIGTERM or SIGHUP asked to stop; what was being trained goes on next time.
             KeyboardInterrupt: it asked twice.
         """
         join_processes(self.device)
@@ -83,6 +83,7 @@ class Runner:
                 for run in queue.left:
                     self.say(f"{queue.label(planned.index(run))}: not stored, left out (--existing only-cached)")
             elif queue.left:
+                self.store.require_writable()
                 with self._executor(stop, queue.left) as executor:
                     # Read and checked before the first is done.
                     for run in queue.left:
@@ -92,7 +93,7 @@ class Runner:
             if stop.asked:
                 raise Stopped("stopped between two runs")
         finished = [queue.finished[run.spec.identity] for run in planned if run.spec.identity in queue.finished]
-        with ended_by_sigterm():
+        with ended_by_signals():
             return self._measure(planned, finished, datasets, leases)
 
     def _executor(self, stop: StopRequest, runs: Sequence[PlannedRun]) -> AbstractContextManager[Executor | None]:
@@ -104,6 +105,11 @@ class Runner:
         """The runs with their costs: those that lack them are measured together, and their records written again."""
         by_identity = {run.spec.identity: run for run in planned}
         if not any(map(self._unmeasured, finished)):
+            return list(finished)
+        try:
+            self.store.require_writable()
+        except InputError as error:  # nothing had to be done, and the results are somebody else's, or on a medium
+            self.say(f"costs that were not measured stay so: {error}")
             return list(finished)
         with alone(leases, self.wait, self.say):
             # Another process may have measured them while this one waited.

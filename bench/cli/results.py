@@ -10,7 +10,7 @@ from bench.cli.options import RESULTS, Results
 # Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
 # ruff: noqa: PLC0415
 
-results_app = typer.Typer(help="Look after results folders.", no_args_is_help=True, rich_markup_mode=None)
+results_app = typer.Typer(help="Look after results folders.", rich_markup_mode=None)
 
 
 @results_app.command()

@@ -3,6 +3,6 @@
 The one place above the registry that knows a paper and names methods.
 """
 
-from bench.paper.reproduction import Reproduction, reproduce, require_replaceable
+from bench.paper.reproduction import Reproduction, reproduce
 
-__all__ = ["Reproduction", "reproduce", "require_replaceable"]
+__all__ = ["Reproduction", "reproduce"]

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from bench.errors import InputError
 from bench.paper.artefacts import check_artefacts, collect, distinct, needs, plan_need
-from bench.paper.document import FILE, MARKER, Paper
+from bench.paper.document import FILE, Paper
 from bench.registry import Registry
 from bench.report import folder
 from bench.runner import Runner
@@ -18,11 +18,6 @@ class Reproduction(NamedTuple):
 
     path: Path
     runs: list[StoredRun]
-
-
-def require_replaceable(report_folder: Path) -> None:
-    """InputError unless the folder is absent, empty, or holds artefacts made by `reproduce` and nothing else."""
-    folder.require_replaceable(report_folder, FILE, MARKER)
 
 
 def reproduce(
@@ -39,17 +34,16 @@ def reproduce(
     Runs that are stored are taken as the runner's policy says. Equal results give equal bytes.
 
     Raises:
-        InputError: an artefact or the dataset is unknown, a method cannot work on the dataset, the report folder holds
-            anything else, or the runner's policy is `only-cached` and nothing is stored.
+        InputError: an artefact or the dataset is unknown, a method cannot work on the dataset, the report folder
+            cannot be written, or the runner's policy is `only-cached` and nothing is stored.
     """
     chosen = check_artefacts(names)
-    require_replaceable(report_folder)
+    folder.require_writable(report_folder, FILE)
     planned = [plan_need(need, dataset, registry, seeds) for name in chosen for need in needs(name, registry)]
-    runner.store.require_writable()
     stored = runner.run(distinct(planned))
     if not stored:
         raise InputError(f"{runner.store.root}: none of these runs is stored; run without --existing only-cached")
     results = {need.need.name: collect(need, stored) for need in planned}
     source = registry.dataset(dataset)
-    path = folder.write_document(Paper(results, source, registry).compose, report_folder, FILE, MARKER)
+    path = folder.write_document(Paper(results, source, registry).compose, report_folder, FILE)
     return Reproduction(path, stored)

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing import connection as connections
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
@@ -20,6 +20,7 @@ import psutil
 import torch
 
 from bench.context import Progress, Stopped
+from bench.errors import InputError
 from bench.leases import Claim
 from bench.record import Status
 from bench.registry import load_registry
@@ -119,8 +120,16 @@ class Apart:
         built_in = {plugin.__module__ for plugin in load_registry().origins if plugin.__module__.startswith("bench.")}
         loaded = ["bench.running.fork_server", "bench.running.worker", "bench.training.fabric", *sorted(built_in)]
         context.set_forkserver_preload(loaded)
-        with _environment({name: str(self.rules.threads) for name in VARIABLES} if self.rules.threads else {}):
-            forkserver.ensure_running()
+        changes = {name: str(self.rules.threads) for name in VARIABLES} if self.rules.threads else {}
+        # Else the working folder comes first there, with somebody's random.py in place of Python's.
+        changes |= {} if "PYTHONSAFEPATH" in os.environ else {"PYTHONSAFEPATH": "fork server"}
+        resource_tracker.ensure_running()  # which unblocks signals
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            with _environment(changes):
+                forkserver.ensure_running()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         return context
 
     def do(self, job: Job, progress: Progress, say: Callable[[str], None]) -> StoredRun | None:
@@ -173,9 +182,16 @@ class Apart:
             claim=Claim(job.lease.claim.path, job.lease.claim.inode),
             placed=self.rules.placed,
         )
-        ours, theirs = self.context.Pipe()
-        process = self.context.Process(target=work, args=(theirs, task.model_dump_json(), output), name=run.spec.folder)
-        process.start()
+        try:
+            ours, theirs = self.context.Pipe()
+            arguments = (theirs, task.model_dump_json(), output)
+            process = self.context.Process(target=work, args=arguments, name=run.spec.folder)
+            process.start()
+        except (OSError, EOFError) as error:
+            raise InputError(
+                f"runs cannot be given processes of their own ({error or 'the first one ended at once'}); raise the limits "
+                "on processes and open files (ulimit -u, -n), or leave out --isolate, --jobs and limits"
+            ) from error
         theirs.close()
         try:
             yield process, ours

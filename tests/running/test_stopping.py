@@ -15,7 +15,7 @@ import pytest
 from bench.context import Stopped
 from bench.running.apart import Isolation
 from bench.running.parent import end_with_parent
-from bench.running.stopping import ended_by_sigterm, listening
+from bench.running.stopping import ended_by_signals, listening
 from bench.store import Store
 from tests.conftest import survived
 from tests.running.conftest import PLUGIN, Bench, Start, planned, records, runner
@@ -146,7 +146,7 @@ def test_a_signal_to_more_than_the_command_fails_no_run(everybody: bool, start: 
 
 def test_sigterm_ends_measuring_as_sigint_does() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), ended_by_sigterm():
+    with pytest.raises(KeyboardInterrupt), ended_by_signals():
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is before
 
