@@ -16,9 +16,7 @@ LONGEST_LINE = 2000
 INTERRUPTED = "bench: interrupted; finished runs are stored, the same command goes on from there"
 OUTPUT_CLOSED = 128 + 13
 """The status of programs whose reader has gone: 128 and the number of SIGPIPE."""
-NO_MORE = (
-    "the system starts no more processes or threads; raise the limit (ulimit -u), or ask for fewer jobs and threads"
-)
+NO_MORE = "the system starts no more processes or threads; raise the limit (ulimit -u), or ask for fewer of them"
 NO_THREAD = "can't start new thread"
 
 

@@ -20,7 +20,7 @@ def drawn(plots: Sequence[Plot]) -> list[tuple[str, bytes]]:
     processes = min(len(plots), usable_cores()) if sys.platform == "linux" else 1
     if processes > 1:
         try:
-            # Forked, they have the figures and the settings already; nothing that they call uses this process's threads.
+            # Forked, they have figures and settings already; nothing that they call uses this process's threads.
             fork = multiprocessing.get_context("fork")
             with ProcessPoolExecutor(processes, fork, _begin, (plots,)) as pool:
                 return list(pool.map(_draw_number, range(len(plots))))

@@ -83,11 +83,10 @@ def require_writable(folder: Path, file: str = REPORT) -> None:
         except OSError as error:
             raise _unwritable(folder, error) from error
     document = final / file
-    if document.exists() and file not in written(final, file):
-        if document.is_dir() or not document.read_bytes().startswith(GENERATED):
-            raise InputError(
-                f"{folder / file}: was not written by vhbench, and would be replaced; move it, or {ELSEWHERE}"
-            )
+    if not document.exists() or file in written(final, file):
+        return
+    if document.is_dir() or not document.read_bytes().startswith(GENERATED):
+        raise InputError(f"{folder / file}: was not written by vhbench, and would be replaced; move it, or {ELSEWHERE}")
 
 
 def _unwritable(folder: Path, error: OSError) -> InputError:

@@ -189,8 +189,8 @@ class Apart:
             process.start()
         except (OSError, EOFError) as error:
             raise InputError(
-                f"runs cannot be given processes of their own ({error or 'the first one ended at once'}); raise the limits "
-                "on processes and open files (ulimit -u, -n), or leave out --isolate, --jobs and limits"
+                f"runs get no processes of their own ({error or 'the first one ended at once'}); raise the limits on "
+                "processes and open files (ulimit -u, -n), or leave out --isolate, --jobs and limits"
             ) from error
         theirs.close()
         try:

@@ -3,8 +3,8 @@
 import os
 import signal
 
-# What goes to the whole group of the command, as Ctrl-C or from `timeout`, does not come here; what goes to all of a job
-# does.
+# What goes to the whole group of the command, as Ctrl-C or from `timeout`, does not come here; what goes to all
+# processes of a job does.
 os.setsid()
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)

@@ -34,7 +34,7 @@ def ended_by_signals() -> Iterator[None]:
 
 @contextmanager
 def listening() -> Iterator[StopRequest]:
-    """While open, a first SIGINT, SIGTERM or SIGHUP asks to stop, and another SIGINT or SIGTERM raises KeyboardInterrupt.
+    """While open, a first signal asks to stop, and a second SIGINT or SIGTERM raises KeyboardInterrupt.
 
     Only the main thread can listen; in another one nothing is ever asked for.
     """
