@@ -25,11 +25,14 @@ def write_per_query(path: Path, scores: Mapping[str, Scores]) -> None:
 def evaluate_again(store: Store, protocols: Iterable[str]) -> list[StoredRun]:
     """Metrics of all finished runs again from their stored codes, under these protocols; the records are updated.
 
-    A run whose files are damaged is set aside, which the store says.
+    A run whose files are damaged is set aside, which the store says. Raises InputError if the store cannot be written.
     """
     asked = list(protocols)
     updated: list[StoredRun] = []
-    for run in store.runs():
+    found = list(store.runs())
+    if found:
+        store.require_writable()
+    for run in found:
         try:
             updated.append(_evaluated(store, run, asked) if run.record.status == "done" else run)
         except DamagedError as damage:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.integrity import sync_folder
+from bench.litter import is_litter
 from bench.processes import exists, machine_name
 
 OLD = ".old"
@@ -141,6 +142,6 @@ def _visible(folder: Path, found: Found) -> Iterator[Path]:
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
+            return sorted((entry for entry in entries if not is_litter(entry.name)), key=lambda entry: entry.name)
     except (FileNotFoundError, NotADirectoryError):
         return []

@@ -11,6 +11,7 @@ from bench import news
 from bench.errors import InputError
 from bench.integrity import RECORD, DamagedError, sealed, sha256, sync_folder, sync_tree, unsealed, write_durably
 from bench.integrity_swap import hidden_beside, is_leftover, look_through, put_back, put_in_place, remove, replaced_by
+from bench.litter import is_litter
 from bench.record import RunRecord
 from bench.spec import RunSpec
 
@@ -141,7 +142,7 @@ class Store:
         beside.mkdir()
         try:
             fill(beside)
-            files = sorted(path for path in beside.rglob("*") if path.is_file())
+            files = sorted(path for path in beside.rglob("*") if path.is_file() and not is_litter(path.name))
             checksums = {path.relative_to(beside).as_posix(): sha256(path) for path in files}
             complete = record.model_copy(update={"checksums": checksums})
             (beside / RECORD).write_bytes(sealed(complete))
@@ -250,7 +251,12 @@ def strays(run: StoredRun) -> list[Path]:
     """Files in a run's folder that its record knows nothing of."""
     known = {RECORD, *run.record.checksums}
     files = sorted(path for path in run.folder.rglob("*") if not path.is_dir())
-    return [path for path in files if path.relative_to(run.folder).as_posix() not in known]
+    return [
+        path
+        for path in files
+        if path.relative_to(run.folder).as_posix() not in known
+        and not any(map(is_litter, path.relative_to(run.folder).parts))
+    ]
 
 
 @lru_cache(maxsize=4096)

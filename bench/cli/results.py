@@ -16,11 +16,10 @@ results_app = typer.Typer(help="Look after results folders.", rich_markup_mode=N
 @results_app.command()
 def verify(results: Results = RESULTS) -> int:
     """Compare all files of all stored runs with their checksums; changes nothing. Exit status 1 if any is damaged."""
-    from tabulate import tabulate
-
     from bench.integrity_verify import verify as look
     from bench.store import Store
     from bench.text import one_line
+    from bench.text_table import text_table
 
     store = Store(results)
     verified = look(store)
@@ -29,7 +28,7 @@ def verify(results: Results = RESULTS) -> int:
         for finding in verified.findings
     ]
     if rows:
-        print(tabulate(rows, headers=("path", "state", "what"), disable_numparse=True), end="\n\n")
+        print(text_table(rows, headers=("path", "state", "what")), end="\n\n")
     damaged = "damage is listed above; `bench run` sets such runs aside and does them again"
     outcome = damaged if verified.damaged else "all sound"
     print(f"{verified.runs:,} runs, {verified.files:,} files: {outcome}")
@@ -65,11 +64,10 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", help="Remove what is listed.")] = False,
 ) -> int:
     """List what no run needs: damaged files set aside, leftovers, states of finished runs; --yes removes it."""
-    from tabulate import tabulate
-
     from bench.integrity_prune import superfluous
     from bench.store import Store
     from bench.text import one_line
+    from bench.text_table import text_table
 
     store = Store(results)
     found = superfluous(store)
@@ -80,7 +78,7 @@ def prune(
         (one_line(entry.path.relative_to(store.root).as_posix()), entry.why, f"{entry.size / 1e6:,.2f} MB")
         for entry in found
     ]
-    print(tabulate(rows, headers=("path", "why", "size"), disable_numparse=True), end="\n\n")
+    print(text_table(rows, headers=("path", "why", "size")), end="\n\n")
     if yes:
         for entry in found:
             entry.remove()

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
-from tabulate import tabulate
 
 from bench.report import cost_frames, costs, escape, problems, quality
 from bench.report.render import NOTHING, number
 from bench.report.runs import ReportRun, bits_of, datasets_of, methods_of, name_runs, protocols_of, seeds_of
 from bench.store import StoredRun
 from bench.text import one_line
+from bench.text_table import text_table
 
 LABEL_WIDTH = 40
 ROUGH = " ≈"
@@ -72,13 +72,7 @@ def _table(runs: Sequence[ReportRun], scores: pd.DataFrame, k: int, with_costs: 
             here = [run for run in runs if run.method == method and run.bits == longest]
             row += _costs(here, with_time=not _several_machines(runs))
         rows.append(row)
-    return tabulate(
-        rows,
-        headers=header,
-        tablefmt="simple",
-        disable_numparse=True,
-        colalign=["left"] + ["right"] * (len(header) - 1),
-    )
+    return text_table(rows, header, colalign=["left"] + ["right"] * (len(header) - 1))
 
 
 def _costs(runs: Sequence[ReportRun], with_time: bool) -> list[str]:
