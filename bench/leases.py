@@ -55,14 +55,17 @@ class Lease:
         self._thread = threading.Thread(target=self._keep_alive, name="lease", daemon=True)
 
     def __enter__(self) -> "Lease":
-        self._thread.start()
+        # Where the system starts no more threads, others may take it for abandoned; without others nothing is lost.
+        with suppress(RuntimeError):
+            self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         self.release()
 
     @property

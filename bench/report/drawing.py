@@ -19,13 +19,16 @@ def drawn(plots: Sequence[Plot]) -> list[tuple[str, bytes]]:
     """SVG and PNG of every plot, in order; to be called within `plots.settings()`. Equal plots give equal bytes."""
     processes = min(len(plots), usable_cores()) if sys.platform == "linux" else 1
     if processes > 1:
+        others = set(multiprocessing.active_children())
         try:
             # Forked, they have figures and settings already; nothing that they call uses this process's threads.
             fork = multiprocessing.get_context("fork")
             with ProcessPoolExecutor(processes, fork, _begin, (plots,)) as pool:
                 return list(pool.map(_draw_number, range(len(plots))))
-        except (OSError, ImportError, NotImplementedError, RuntimeError):
-            pass  # no semaphores (/dev/shm), no more processes or threads, one that was killed: it goes without them
+        except Exception:
+            # No semaphores (/dev/shm), no more processes, or one was killed. A figure's own fault is found below, too.
+            for process in set(multiprocessing.active_children()) - others:
+                process.kill()
     return [_draw(plot) for plot in plots]
 
 
