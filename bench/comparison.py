@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.comparison_costs import COST_HEADER, COST_NOTE, cost_rows
 from bench.comparison_quality import QUALITY_HEADER, QUALITY_NOTE, quality_rows, shown_scores
 from bench.errors import InputError
+from bench.metrics.protocols import measure_of
 from bench.report import escape
 from bench.report.problems import why
 from bench.report.runs import ReportRun, datasets_of, name_runs, seeds_of
@@ -109,7 +110,9 @@ def _dataset(first: Sequence[ReportRun], second: Sequence[ReportRun]) -> list[st
     for protocol, k in shown_scores(both):
         scored = quality_rows(both, protocol, k)
         if scored:
-            parts.append(f"mAP@{k} under protocol {one_line(protocol)}\n\n{_table(QUALITY_HEADER, scored)}")
+            parts.append(
+                f"{measure_of(protocol)}@{k} under protocol {one_line(protocol)}\n\n{_table(QUALITY_HEADER, scored)}"
+            )
     costs = cost_rows(both)
     if costs:
         parts.append(f"Cost of encoding one video\n\n{_table(COST_HEADER, costs)}")

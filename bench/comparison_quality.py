@@ -48,7 +48,7 @@ def shown_scores(rows: Sequence[Row]) -> list[tuple[str, int]]:
     sides = [[run for row in rows for run in row.done[side]] for side in (0, 1)]
     shown = []
     for protocol in (name for name in protocols_of(sides[0]) if name in protocols_of(sides[1])):
-        known = [{k for run in side for k in _map_of(run, protocol)} for side in sides]
+        known = [{k for run in side for k in run.scores(protocol)} for side in sides]
         common = sorted(known[0] & known[1])
         shown += [(protocol, k) for k in (headline_ks(common) if common else [])]
     return shown
@@ -66,7 +66,7 @@ def quality_rows(rows: Sequence[Row], protocol: str, k: int) -> list[list[str]]:
     adjusted = iter(holm([p for p, _ in evidence if p is not None]))
     cells = []
     for (row, one, other), (p, basis) in zip(found, evidence, strict=True):
-        maps = [np.array([_map_of(run, protocol)[k] for run in side]) for side in (one, other)]
+        maps = [np.array([run.scores(protocol)[k] for run in side]) for side in (one, other)]
         means = [float(values.mean()) for values in maps]
         cells.append([
             row.label, str(row.bits), f"{len(one)} / {len(other)}",
@@ -91,7 +91,7 @@ def _evidence(
         if one.shape == other.shape and np.array_equal(one, other):
             return Evidence(None, "identical")
         return Evidence(randomisation_test(one, other, permutations=permutations), "queries")
-    maps = [[_map_of(run, protocol)[k] for run in side] for side in (first, second)]
+    maps = [[run.scores(protocol)[k] for run in side] for side in (first, second)]
     if min(map(len, maps)) < 2:
         return Evidence(None, "unknown")
     return Evidence(welch(*maps), "seeds")
@@ -110,12 +110,7 @@ def welch(first: Sequence[float], second: Sequence[float]) -> float:
 
 
 def _evaluated(runs: Sequence[ReportRun], protocol: str, k: int) -> list[ReportRun]:
-    return [run for run in runs if k in _map_of(run, protocol)]
-
-
-def _map_of(run: ReportRun, protocol: str) -> dict[int, float]:
-    """mAP by k; empty where the run was not evaluated under the protocol."""
-    return {int(k): value for k, value in run.record.metrics.get(protocol, {}).get("map", {}).items()}
+    return [run for run in runs if k in run.scores(protocol)]
 
 
 def _per_query(runs: Sequence[ReportRun], protocol: str, k: int) -> NDArray[np.float64] | None:

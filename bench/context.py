@@ -14,6 +14,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
+    from bench.training.residency import Residents
     from bench.training.states import TrainingStates
 
 
@@ -53,6 +54,12 @@ def _processor() -> "torch.device":
     return torch.device("cpu")
 
 
+def _residents() -> "Residents":
+    from bench.training.residency import Residents
+
+    return Residents()
+
+
 @dataclass
 class FitContext:
     """Seed, device and progress of one fit. Random numbers come from named, counter-based streams of the seed.
@@ -70,6 +77,8 @@ class FitContext:
     """Which weights were kept, in words for the report."""
     states: "TrainingStates | None" = None
     """Where training keeps its state, so that it can go on after an interruption; None: nowhere."""
+    residents: "Residents" = field(default_factory=_residents)
+    """Where the training features live; shared by the runs of a sweep, which load them once."""
     say: Callable[[str], None] = lambda line: None
     """News in a line, such as where the features live."""
     stop: Callable[[], bool] = lambda: False

@@ -24,18 +24,6 @@ class FrameCorruption:
     """(R,) the training video that the replacement comes from."""
     source_frame: NDArray[np.int64]
 
-    def part(self, items: slice) -> "FrameCorruption":
-        """What happens to some of the videos of the batch."""
-        start, stop, _ = items.indices(len(self.kept))
-        chosen = (self.item >= start) & (self.item < stop)
-        return FrameCorruption(
-            self.kept[items],
-            self.item[chosen] - start,
-            self.frame[chosen],
-            self.source_video[chosen],
-            self.source_frame[chosen],
-        )
-
     def apply(self, videos: Tensor, replacements: Tensor) -> Tensor:
         """A corrupted copy of `videos` (B, T, D), given the replacement frames (R, D)."""
         kept = torch.from_numpy(self.kept).to(videos)
@@ -49,9 +37,12 @@ class FrameCorruption:
 
 
 def draw_corruption(
-    random: np.random.Generator, batch: int, frames: int, training_videos: int, rate: float
+    random: np.random.Generator, batch: int, frames: int, among: NDArray[np.int64], rate: float
 ) -> FrameCorruption:
-    """Each frame is chosen with probability `rate`; of these 80 % are zeroed, 10 % replaced, 10 % kept, as in BTH."""
+    """Each frame is chosen with probability `rate`; of these 80 % are zeroed, 10 % replaced, 10 % kept, as in BTH.
+
+    A replacement is any frame of any of the training videos `among` (M,).
+    """
     chosen = random.random((batch, frames)) < rate
     fate = random.random((batch, frames))
     replaced = chosen & (fate >= ZEROED) & (fate < ZEROED + REPLACED)
@@ -60,6 +51,6 @@ def draw_corruption(
         kept=(~(replaced | (chosen & (fate < ZEROED)))).astype(np.float32),
         item=item,
         frame=frame,
-        source_video=random.integers(0, training_videos, len(item)),
+        source_video=among[random.integers(0, len(among), len(item))],
         source_frame=random.integers(0, frames, len(item)),
     )

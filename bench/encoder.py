@@ -1,27 +1,31 @@
 """An encoder: what comes out of fitting, and goes to disk without pickle."""
 
 import json
+import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
-from bench.data.features import ArrayFeatures, Features
+from bench.data.features import Features, as_features
 from bench.errors import InputError
 from bench.inference.backends import Forward, prepare
 from bench.inference.stream import encoded_blocks
+from bench.method import Method
+from bench.process_state import own_process_state
 from bench.registry import Registry, load_registry
 from bench.store import ENCODER
 from bench.text import one_line, validation_message
+from bench.values import as_path
 
 DESCRIPTION, WEIGHTS = "encoder.json", "encoder.safetensors"
 LARGE = 2**26
@@ -51,7 +55,13 @@ class Encoder:
     module: nn.Module
     history: list[dict[str, float]] = field(default_factory=list)
     """Training losses, a row an epoch; empty for methods that train in one go."""
-    _forwards: dict[tuple[str, str, str], Forward] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _forwards: dict[tuple[str, str, str, int], Forward] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def __getstate__(self) -> dict[str, Any]:
+        # What was compiled or opened for this process is of no use to a copy, which makes its own.
+        return {**vars(self), "_forwards": {}}
 
     @property
     def device(self) -> torch.device:
@@ -60,16 +70,19 @@ class Encoder:
         return tensors[0].device if tensors else torch.device("cpu")
 
     def encode(
-        self, features: Features | NDArray[np.floating[Any]], backend: str = "eager", precision: str = "float32"
+        self, features: Features | ArrayLike, backend: str = "eager", precision: str = "float32"
     ) -> NDArray[np.int8]:
         """Codes (n, K) int8 in {−1, +1} of features (n, T, D); a relaxed output of exactly 0 counts as +1.
+
+        Features are numbers of any real type, in an array, tensor or list, and count as float32. May be called from
+        several threads at once.
 
         `backend` is `eager`, `compiled` (PyTorch's compiler, which needs a C++ compiler) or `onnx` (ONNX Runtime, on
         the CPU); `precision` is `float32` or, faster on processors that have it, `bfloat16`, which flips a few bits.
         Raises InputError if T or D is not what the encoder was fitted on, a feature is NaN or infinite, or the backend
         cannot run here.
         """
-        videos = features if isinstance(features, Features) else ArrayFeatures(np.asarray(features))
+        videos = as_features(features, "features", pooled=self.description.frames == 1)
         self.require_shape(videos)
         codes = np.empty((len(videos), self.description.bits), dtype=np.int8)
         for start, block in self.encode_blocks(videos, backend, precision):
@@ -88,7 +101,8 @@ class Encoder:
 
         Made at the first call from the weights of then, and kept. Raises InputError as `encode` does.
         """
-        key = (backend, precision, str(self.device))
+        # A forked process lacks the threads that a backend has started.
+        key = (backend, precision, str(self.device), os.getpid())
         if key not in self._forwards:
             description = self.description
             shape = (description.frames, description.dimensions)
@@ -108,11 +122,11 @@ class Encoder:
         """Write the encoder as an ONNX file; see `bench.inference.onnx_file.export`."""
         from bench.inference.onnx_file import export  # noqa: PLC0415  needs an optional extra
 
-        export(self.module, self.description, Path(path))
+        export(self.module, self.description, as_path(path, "path"))
 
     def save(self, folder: Path | str) -> None:
         """Write `encoder.json` and `encoder.safetensors` into `folder`, replacing an encoder that is there."""
-        target = Path(folder)
+        target = as_path(folder, "folder")
         if target.exists() and not target.is_dir():
             raise InputError(f"{target}: is a file; name a folder")
         if target.exists() and not {path.name for path in target.iterdir()} <= {DESCRIPTION, WEIGHTS}:
@@ -129,9 +143,20 @@ class Encoder:
         beside.rename(target)
 
 
-def load_encoder(folder: Path | str, registry: Registry | None = None) -> Encoder:
-    """The encoder saved in `folder`. Raises InputError if it is damaged or its method is not known here."""
-    source = Path(folder)
+def load_encoder(folder: Path | str, plugins: Iterable[Path | str | type[Method]] = ()) -> Encoder:
+    """The encoder saved in `folder`; `plugins` are the files or classes of methods of one's own.
+
+    Raises InputError if it is damaged or its method is not known here.
+    """
+    source = as_path(folder, "folder")
+    if isinstance(plugins, str | Path | type):
+        plugins = [plugins]
+    named = [plugin if isinstance(plugin, type) else as_path(plugin, "plugins") for plugin in plugins]
+    return read_encoder(source, load_registry(named))
+
+
+def read_encoder(source: Path, registry: Registry) -> Encoder:
+    """The encoder saved in a folder, of one of the registry's methods. Raises InputError as `load_encoder` does."""
     for path in (source / DESCRIPTION, source / WEIGHTS):
         if not path.is_file():
             within = source / ENCODER
@@ -145,18 +170,20 @@ def load_encoder(folder: Path | str, registry: Registry | None = None) -> Encode
         raise InputError(
             f"{source}: holds no encoder ({error.strerror or error}); name a folder that has one"
         ) from error
-    method_class = (registry or load_registry()).method(description.method)
+    method_class = registry.method(description.method, own="--plugin FILE, from Python plugins=[FILE]")
     try:
         parameters = method_class.Parameters.model_validate(description.parameters)
     except ValidationError as error:
         raise InputError(f"{source / DESCRIPTION}: parameters: {validation_message(error)}") from error
     method, size = method_class(description.bits, parameters), (source / WEIGHTS).stat().st_size
     try:
-        if _may_be_large(description):
-            # Shapes alone, before memory is asked for that only the description speaks of.
-            with torch.device("meta"):
-                _require_size(method.build(description.frames, description.dimensions), size, source)
-        module = method.build(description.frames, description.dimensions)
+        # Building draws weights, which the file's replace.
+        with own_process_state():
+            if _may_be_large(description):
+                # Shapes alone, before memory is asked for that only the description speaks of.
+                with torch.device("meta"):
+                    _require_size(method.build(description.frames, description.dimensions), size, source)
+            module = method.build(description.frames, description.dimensions)
         _require_size(module, size, source)
         tensors = load_file(source / WEIGHTS)
         module.load_state_dict(tensors)

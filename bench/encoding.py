@@ -11,7 +11,7 @@ import numpy as np
 from bench.context import Progress, SilentProgress
 from bench.data.features import Features
 from bench.data.opening import open_features
-from bench.encoder import DESCRIPTION, WEIGHTS, Encoder, load_encoder
+from bench.encoder import DESCRIPTION, WEIGHTS, Encoder, read_encoder
 from bench.errors import InputError
 from bench.inference.backends import BACKENDS, CHUNK, PRECISIONS, check_choice
 from bench.inference.stream import OutputError, block_size
@@ -53,7 +53,7 @@ def encode_file(
         raise InputError(f"--out {out}: is a folder or lies in none; name a file in a folder that is there")
     check_choice("backend", backend, BACKENDS)
     check_choice("precision", precision, PRECISIONS)
-    loaded = load_encoder(encoder, registry)
+    loaded = read_encoder(encoder, registry)
     videos = open_features(features)
     try:
         loaded.require_shape(videos)

@@ -1,25 +1,28 @@
 """From a method's name, parameters and a dataset to an encoder."""
 
-import os
 from collections.abc import Mapping
+from os import PathLike
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from pydantic import ValidationError
 from torch import nn
 
 from bench.context import FitContext
 from bench.data.dataset import Dataset, Recommended, Split, Summary
-from bench.data.features import ArrayFeatures, Features
+from bench.data.features import ArrayFeatures, Features, as_features
+from bench.data.finite import require_finite
 from bench.encoder import Encoder, EncoderDescription
 from bench.errors import InputError
 from bench.inference.stream import OutputError
 from bench.method import Method, Parameters
-from bench.registry import load_registry
-from bench.spec import check_bits
+from bench.process_state import deterministic, own_process_state
+from bench.registry import find_method
+from bench.spec import check_bits, check_seed
 from bench.text import closest, validation_message
-from bench.training.processes import process_device
+from bench.values import plain, shown
 
 
 def resolve_parameters(
@@ -34,7 +37,8 @@ def resolve_parameters(
         if name not in known:
             raise InputError(f"{method.name} has no parameter '{name}': {closest(name, known)}")
     # A recommendation speaks of parameters by name to methods that share them, such as a paper's ablations.
-    merged = {**method.defaults(summary.train_shape), **recommended.get(method.name, {}), **chosen}
+    given = {name: plain(value) for name, value in chosen.items()}
+    merged = {**method.defaults(summary.train_shape), **recommended.get(method.name, {}), **given}
     try:
         return method.Parameters.model_validate(merged)
     except ValidationError as error:
@@ -50,13 +54,23 @@ def inputs(method: type[Method], split: Split) -> Features:
     return ArrayFeatures(split.labels[:, None, :].astype(np.float32))
 
 
-def choose_device(name: str) -> torch.device:
-    """The device for `auto`, `cpu` or `cuda`. Raises InputError if it is unknown or not there."""
-    if name not in {"auto", "cpu", "cuda"}:
-        raise InputError(f"unknown device '{name}': known: auto, cpu, cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise InputError("device 'cuda': PyTorch finds no CUDA device here; use auto or cpu")
-    return process_device(torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu"))
+def choose_device(device: str | torch.device) -> torch.device:
+    """The device for `auto`, `cpu`, `cuda` or `cuda:N`, as text or torch.device.
+
+    Raises InputError if it is unknown or not there.
+    """
+    name = str(device).lower() if isinstance(device, str | torch.device) else ""
+    if name in {"auto", "cpu"}:
+        name = "cuda" if name == "auto" and torch.cuda.is_available() else "cpu"
+        return torch.device(name)
+    kind, _, number = name.partition(":")
+    if kind != "cuda" or (number and not number.isdecimal()) or name.endswith(":"):
+        raise InputError(f"unknown device {shown(device)}: known: auto, cpu, cuda, cuda:N")
+    if not torch.cuda.is_available():
+        raise InputError(f"device '{name}': PyTorch finds no CUDA device here; use auto or cpu")
+    if number and int(number) >= torch.cuda.device_count():
+        raise InputError(f"device '{name}': there are {torch.cuda.device_count()} CUDA devices, counted from 0")
+    return torch.device(name)
 
 
 def fit_method(method: Method, data: Dataset, context: FitContext) -> Encoder:
@@ -67,7 +81,7 @@ def fit_method(method: Method, data: Dataset, context: FitContext) -> Encoder:
     # A bound needs to see labels only; which split they come from does not matter to it.
     features = inputs(type(method), data.gallery if method.uses_labels else data.train)
     method.check(features.shape)
-    with Deterministic():
+    with own_process_state(), deterministic():
         fitted: Any = method.fit(features, context)
     if not isinstance(fitted, nn.Module):
         raise OutputError(f"fit of {method.name} returned {type(fitted).__name__}; expected an nn.Module")
@@ -81,24 +95,55 @@ def fit_method(method: Method, data: Dataset, context: FitContext) -> Encoder:
     return Encoder(description, fitted.eval(), context.history)
 
 
-class Deterministic:
-    """While open, torch uses deterministic algorithms only: the same seed gives the same codes, to the bit."""
+def fit(
+    method: str | type[Method],
+    data: Dataset | Features | ArrayLike,
+    bits: int,
+    *,
+    seed: int = 0,
+    device: str | torch.device = "auto",
+    **parameters: Any,
+) -> Encoder:
+    """Fit a method: `bench.fit("mcmsh", data, bits=32, seed=0, epochs=5)`.
 
-    def __enter__(self) -> None:
-        # cuBLAS is deterministic only with a fixed workspace; it reads this when the device is first used.
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        self._before = torch.are_deterministic_algorithms_enabled()
-        torch.use_deterministic_algorithms(True)
+    `method` is a name, or a class of one's own. `data` is a dataset, or training features alone: an array, tensor or
+    list (N, T, D), or (N, D) of one frame each. Equal arguments give equal codes, from any thread: fits in one process
+    take turns, and leave PyTorch's settings and random stream as they were.
 
-    def __exit__(self, *error: object) -> None:
-        torch.use_deterministic_algorithms(self._before)
-
-
-def fit(method: str, data: Dataset, bits: int, *, seed: int = 0, device: str = "auto", **parameters: Any) -> Encoder:
-    """Fit a method by name: `bench.fit("mcmsh", data, bits=32, seed=0, epochs=5)`.
-
-    Raises InputError for an unknown method, device or parameter, or bits outside 1…1024.
+    Raises InputError for an unknown method, device or parameter, bits outside 1…1024, a seed outside 0…2³²-1, and
+    features that are NaN or infinite or from which the method cannot learn.
     """
-    found = load_registry().method(method)
-    resolved = resolve_parameters(found, data.summary, data.recommended, parameters)
-    return fit_method(found(check_bits(bits), resolved), data, FitContext(seed, choose_device(device)))
+    found = find_method(method)
+    context = FitContext(check_seed(seed), choose_device(device))
+    length, dataset = check_bits(bits), as_dataset(data)
+    resolved = resolve_parameters(found, dataset.summary, dataset.recommended, parameters)
+    return fit_method(found(length, resolved), dataset, context)
+
+
+def as_dataset(data: Dataset | Features | ArrayLike) -> Dataset:
+    """A dataset to fit on: `data` itself, or training features without labels as one. Their values are finite."""
+    if isinstance(data, str | PathLike):
+        raise InputError(f"data: {shown(data)} is a name or path; give bench.load_dataset({shown(str(data))})")
+    if isinstance(data, Dataset):
+        dataset = data
+    else:
+        split = Split(as_features(data, "data", pooled=True))
+        count, frames, dimensions = split.features.shape
+        summary = Summary(
+            name="array",
+            title="array",
+            fingerprint="",
+            train_videos=count,
+            query_videos=count,
+            gallery_videos=count,
+            frames=frames,
+            dimensions=dimensions,
+            classes=0,
+            self_search=True,
+        )
+        dataset = Dataset(summary, split, split, split, ())
+    features = dataset.train.features
+    if not all(features.shape):
+        raise InputError(f"data: training features have shape {features.shape}; there is nothing to learn from")
+    require_finite(features, "data: training features")
+    return dataset

@@ -65,7 +65,10 @@ def dataset_table(data: Dataset) -> str:
         ("queries without a label", str(int((labels.sum(axis=1) == 0).sum())) if labels is not None else "all"),
         ("fingerprint", summary.fingerprint),
     ]
-    return text_table(rows) + "\ncomplete and well-formed"
+    found = "complete and well-formed"
+    if labels is None:
+        found += "; no labels: quality is recall of exact neighbours, not mAP (labels would be in test_labels.mat)"
+    return f"{text_table(rows)}\n{found}"
 
 
 def _methods(registry: Registry) -> str:

@@ -1,9 +1,12 @@
 """Where classes come from: files that `--plugin` names are imported by path, and known again by their source."""
 
+import ast
 import hashlib
 import importlib.util
 import inspect
 import sys
+import threading
+import traceback
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +16,9 @@ from bench.text import slug
 
 PREFIX = "bench_plugin_"
 """Of the names that modules imported by path have."""
+DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+# A second thread would find a module whose import has only begun.
+_importing = threading.RLock()
 
 
 def plugin_files(path: Path) -> list[Path]:
@@ -32,6 +38,11 @@ def import_file(file: Path) -> ModuleType:
 
     Raises whatever it raises.
     """
+    with _importing:
+        return _import(file)
+
+
+def _import(file: Path) -> ModuleType:
     package = file.name == "__init__.py"
     home = file.parent if package else file
     # The digest goes along in the name: of the source that is loaded, whatever becomes of the file.
@@ -72,12 +83,38 @@ def code_digest(found: type) -> str:
     return digest(sorted(file.parent.glob("*.py")) if file.name == "__init__.py" else [file])
 
 
+def line_of(error: BaseException, origin: str) -> str:
+    """Where a plug-in raised an error, such as ` (mine.py, line 3)`; nothing where that is not known."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return ""  # it says so itself
+    home = Path(origin).parent if origin.endswith("__init__.py") else Path(origin)
+    frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)[1:]]
+    if home.exists():
+        frames = [(file, line) for file, line in frames[::-1] if file == home or file.is_relative_to(home)]
+    else:
+        # Of an installed one the first that is no part of Python's own importing.
+        frames = [(file, line) for file, line in frames if file.exists() and "importlib" not in file.parts]
+    return f" ({frames[0][0].name}, line {frames[0][1]})" if frames else ""
+
+
 def digest(files: Iterable[Path]) -> str:
-    """12 hexadecimal digits of a hash of the contents of files, in this order."""
+    """12 hexadecimal digits of a hash of what files of Python say, in this order: not of comments and layout."""
     summed = hashlib.blake2b(digest_size=6)
     for file in files:
-        summed.update(file.read_bytes())
+        summed.update(_statements(file.read_bytes()))
     return summed.hexdigest()
+
+
+def _statements(source: bytes) -> bytes:
+    """Python's own writing of a source, without comments and docstrings; the source itself if it is not Python."""
+    try:
+        tree = ast.parse(source)
+        for node in ast.walk(tree):
+            if isinstance(node, DOCUMENTED) and ast.get_docstring(node, clean=False) is not None:
+                node.body[0] = ast.Pass()
+        return ast.unparse(tree).encode()
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return source
 
 
 def _module_of(found: type) -> str:

@@ -124,6 +124,32 @@ class Costs(BaseModel):
         return self.main.threads
 
 
+class Chance(BaseModel):
+    """What random codes score in a run's place, and how sure it is that the run scores more."""
+
+    model_config = ConfigDict(frozen=True)
+
+    value: float = Field(ge=0, le=1)
+    """The mean over the queries, of what the protocol compares: AP@k, or recall@k."""
+    error: float = Field(ge=0, le=1)
+    """Standard error, over the queries, of the run's mean minus this one."""
+
+
+class Diagnostics(BaseModel):
+    """What the codes of queries and gallery look like, whatever they retrieve."""
+
+    model_config = ConfigDict(frozen=True)
+
+    constant_bits: int = Field(ge=0)
+    """Bits that are the same for every video."""
+    copied_bits: int = Field(ge=0)
+    """Of the others those that copy an earlier bit, or its inverse."""
+    distinct_codes: float = Field(gt=0, le=1)
+    """The number of different codes over the number of videos."""
+    random: dict[str, dict[int, Chance]]
+    """By protocol and k."""
+
+
 def _check_names(checksums: dict[str, str]) -> dict[str, str]:
     """A record may come from anybody: what it names must lie in its own folder."""
     for name in checksums:
@@ -159,6 +185,8 @@ class RunRecord(BaseModel):
     """Training losses, one row an epoch, with `epoch`, `loss` and the parts of the loss."""
     metrics: Annotated[dict[str, dict[str, Any]], AfterValidator(check_metrics)] = {}
     """By protocol name: `bench.metrics.Scores.to_json()`."""
+    diagnostics: Diagnostics | None = None
+    """None in records of versions that did not look."""
     costs: Costs | None = None
     """None until measured; a method that was shown the labels never is."""
     environment: dict[str, Any]

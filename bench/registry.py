@@ -15,8 +15,9 @@ from bench.data.dataset import DatasetSource
 from bench.data.folder import FolderSource
 from bench.errors import InputError
 from bench.method import Method, Parameters
-from bench.plugin_files import import_file, plugin_files
+from bench.plugin_files import import_file, line_of, plugin_files
 from bench.text import closest, one_line, slug
+from bench.values import shown
 
 METHODS_GROUP, DATASETS_GROUP = "vhbench.methods", "vhbench.datasets"
 BUILT_IN = ("bench.methods", "bench.datasets")
@@ -41,24 +42,24 @@ class Registry:
     data_root: Path | None = None
     """Where the files of datasets lie that are known by name; None: where the environment says."""
 
-    def method(self, name: str) -> type[Method]:
-        """The method of this name. Raises InputError with the closest known names."""
+    def method(self, name: str, own: str = "--plugin FILE") -> type[Method]:
+        """The method of this name. Raises InputError with the closest known names, and how to give one's `own`."""
         if name not in self.methods:
             raise InputError(
                 f"unknown method '{name}': {closest(name, self.methods)} (a method in a file of your own: "
-                f"--plugin FILE){self._broken_hint(name)}"
+                f"{own}){self._broken_hint(name)}"
             )
         return self.methods[name]
 
     def dataset(self, name: str) -> DatasetSource:
-        """The dataset of this name, or the feature folder at this path. Raises InputError if there is neither."""
+        """The dataset of this name, or the feature folder or file at this path. Raises InputError if there is none."""
         if name in self.datasets:
             return self.datasets[name].at(self.data_root)
         path = Path(name)
         if path.exists() or path.name != name:
             return FolderSource(path)
         raise InputError(
-            f"unknown dataset '{name}': {closest(name, self.datasets)}, or a folder with feature files"
+            f"unknown dataset '{name}': {closest(name, self.datasets)}, or a folder with feature files, or one file"
             f"{self._broken_hint(name)}"
         )
 
@@ -95,15 +96,15 @@ class Registry:
         try:
             module = module_of()
         except (Exception, SystemExit) as error:  # a plug-in may raise anything, and must not take the program down
-            self.broken.append(Broken(origin, one_line(f"{type(error).__name__}: {error}")))
+            self.broken.append(Broken(origin, one_line(f"{type(error).__name__}: {error}") + line_of(error, origin)))
             return True
         found = [module] if inspect.isclass(module) else list(_plugins_of(module))
         self.add(origin, found)
         return bool(found)
 
 
-def load_registry(plugin_paths: Iterable[Path] = (), data_root: Path | None = None) -> Registry:
-    """The registry of everything found, with the plug-ins of the given files or folders.
+def load_registry(plugins: Iterable[Path | type[Any]] = (), data_root: Path | None = None) -> Registry:
+    """The registry of everything found, with the given plug-ins: files, folders or classes.
 
     Raises InputError if one of those is broken, or has a name that is taken: who names a file means to use it.
     """
@@ -111,13 +112,25 @@ def load_registry(plugin_paths: Iterable[Path] = (), data_root: Path | None = No
     extended = Registry(
         dict(registry.methods), dict(registry.datasets), dict(registry.origins), list(registry.broken), data_root
     )
-    for path in plugin_paths:
-        held = [extended.load(str(file), lambda file=file: import_file(file)) for file in plugin_files(path)]
+    for plugin in plugins:
+        if isinstance(plugin, type):
+            extended.add(f"{plugin.__module__}.{plugin.__qualname__}", [plugin])
+        else:
+            held = [extended.load(str(file), lambda file=file: import_file(file)) for file in plugin_files(plugin)]
+            if not any(held):
+                raise InputError(f"--plugin {plugin}: defines no method and no dataset")
         for entry in extended.broken[len(registry.broken) :]:
             raise InputError(f"--plugin {entry.origin}: {entry.error}")
-        if not any(held):
-            raise InputError(f"--plugin {path}: defines no method and no dataset")
     return extended
+
+
+def find_method(method: str | type[Method]) -> type[Method]:
+    """A method by its name, or a class of one's own. Raises InputError for what is neither."""
+    if isinstance(method, str):
+        return load_registry().method(method, own="from Python give its class")
+    if not (isinstance(method, type) and issubclass(method, Method)):
+        raise InputError(f"method: {shown(method)} is neither a name, such as 'itq', nor a class derived from Method")
+    return load_registry([method]).method(method.name)
 
 
 @cache

@@ -5,42 +5,30 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
 
 import torch
 
-from bench.context import Progress, SilentProgress, Stopped
+from bench.context import Progress, Stopped
 from bench.data.dataset import Dataset
 from bench.errors import InputError
-from bench.fitting import fit_method
 from bench.leases import Leases, pause
 from bench.profile.measurement import measure_runs
 from bench.record import RunRecord
 from bench.running.apart import Elsewhere, Executor
 from bench.running.display import SilentDisplay, SweepDisplay
 from bench.running.estimate import Estimates, kind_of
+from bench.running.existing import Existing, fate
 from bench.running.queue import LEASES, Job, RunQueue, alone
 from bench.running.single import StorageError, do_run, fit_context, reason_of
 from bench.running.stopping import StopRequest, ended_by_signals, listening
 from bench.store import TRACEBACK, Store, StoredRun, write_record
 from bench.sweep import PlannedRun
-from bench.training import DeepMethod, TrainingError
-from bench.training.processes import agreed, join_processes, process_count, process_rank
+from bench.training.residency import Residents
 
 UNMEASURED = "costs could not be measured"
-Existing = Literal["reuse", "rerun", "retry-failed", "only-cached"]
-END = -1
-
-
-def check_existing(policy: str) -> Existing:
-    """The policy itself; InputError if it is not one."""
-    for known in get_args(Existing):
-        if policy == known:
-            return known
-    raise InputError(f"unknown policy '{policy}' for --existing: known: {', '.join(get_args(Existing))}")
 
 
 @dataclass
@@ -60,26 +48,16 @@ class Runner:
     def run(self, planned: Sequence[PlannedRun]) -> list[StoredRun]:
         """Do what is not stored yet, as the policy for existing results says; all stored runs, in order.
 
-        Under `torchrun` process 0 does this, and the others take part in its training only: they return nothing.
-
         Raises:
             InputError: a dataset cannot be read, or the results folder not be written (StorageError).
             Stopped: SIGINT, SIGTERM or SIGHUP asked to stop; what was being trained goes on next time.
             KeyboardInterrupt: it asked twice.
         """
-        join_processes(self.device)
-        if self.isolation and process_count() > 1:
-            raise InputError("runs that several processes train together (torchrun) cannot be isolated; leave out "
-                             "--isolate, --jobs, --executor and limits")  # fmt: skip
         datasets = _Datasets(self.say)
-        if process_rank():
-            with listening():
-                self._follow(planned, datasets)
-            return []
         leases = Leases(self.store.root / LEASES)
         with listening() as stop:
             queue = RunQueue(self.store, leases, planned, self._again, stop, self.wait, self.say)
-            if self.existing == "only-cached":
+            if fate(self.existing, None) == "left out":
                 for run in queue.left:
                     self.say(f"{queue.label(planned.index(run))}: not stored, left out (--existing only-cached)")
             elif queue.left:
@@ -89,7 +67,6 @@ class Runner:
                     for run in queue.left:
                         datasets.get(run)
                     _Sweep(self, queue, stop, datasets, executor).work()
-            agreed(END)
             if stop.asked:
                 raise Stopped("stopped between two runs")
         finished = [queue.finished[run.spec.identity] for run in planned if run.spec.identity in queue.finished]
@@ -135,18 +112,8 @@ class Runner:
             return False
         return self.existing != "reuse" or not (record.reason or "").startswith(UNMEASURED)
 
-    def _follow(self, planned: Sequence[PlannedRun], datasets: "_Datasets") -> None:
-        while (number := agreed(END)) != END:
-            run = planned[number]
-            if issubclass(run.method, DeepMethod):
-                context = fit_context(self.store, run, self.device, SilentProgress(), self.say)
-                with suppress(TrainingError):
-                    fit_method(run.instantiate(), datasets.get(run), context)
-
     def _again(self, stored: StoredRun) -> bool:
-        if self.existing == "retry-failed":
-            return stored.record.status != "done"
-        return self.existing == "rerun"
+        return fate(self.existing, stored) == "done"
 
 
 @dataclass
@@ -172,7 +139,7 @@ class _Sweep:
         self._runner, self._queue, self._stop, self._datasets = runner, queue, stop, datasets
         self._estimates = Estimates(_stored_before(runner.store))
         self._kinds = {run.spec.identity: kind_of(run.spec) for run in queue.planned}
-        self._lock = threading.Lock()
+        self._lock, self._residents = threading.Lock(), Residents()
         self._executor, self._jobs = executor, executor.jobs if executor else 1
 
     def work(self) -> None:
@@ -213,7 +180,6 @@ class _Sweep:
             if self._executor:
                 stored = self._executor.do(job, progress, lambda line: runner.say(f"{label}: {line}"))
             else:
-                agreed(job.number)
                 stored = self._here(job, progress)
             self._queue.done(job, stored)
             if stored is None:
@@ -230,6 +196,7 @@ class _Sweep:
     def _here(self, job: Job, progress: Progress) -> StoredRun | None:
         runner = self._runner
         context = fit_context(runner.store, job.run, runner.device, progress, runner.say, self._stop)
+        context.residents = self._residents
         folder = Path.cwd()
         try:
             return do_run(job.run, self._datasets.get(job.run), runner.store, context, lambda: job.lease.held)

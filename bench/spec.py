@@ -6,10 +6,11 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from bench.errors import InputError
+from bench.values import whole_number
 
 MIN_BITS, MAX_BITS = 1, 1024
-Seed = Annotated[int, Field(ge=0, lt=2**32)]
+MAX_SEED = 2**32 - 1
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 
 
 class RunSpec(BaseModel):
@@ -41,10 +42,11 @@ class RunSpec(BaseModel):
         return f"{self.dataset}/{self.method}/{self.bits}-{self.identity}"
 
 
-def check_bits(bits: int) -> int:
-    """`bits` itself; InputError unless it is a whole number of 1…1024."""
-    if not isinstance(bits, int) or isinstance(bits, bool):
-        raise InputError(f"bits: {bits!r} is no whole number")
-    if not MIN_BITS <= bits <= MAX_BITS:
-        raise InputError(f"bits: {bits} is not between {MIN_BITS} and {MAX_BITS}")
-    return bits
+def check_bits(bits: object) -> int:
+    """`bits` as an int; InputError unless it is a whole number of 1…1024."""
+    return whole_number(bits, "bits", MIN_BITS, MAX_BITS)
+
+
+def check_seed(seed: object) -> int:
+    """`seed` as an int; InputError unless it is a whole number of 0…2³²-1."""
+    return whole_number(seed, "seed", 0, MAX_SEED)

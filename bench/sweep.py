@@ -112,6 +112,8 @@ def plan(
         source = registry.dataset(name)
         summary = source.summary()
         for method in found:
+            if method.uses_labels and not summary.classes:
+                raise InputError(f"{method.name} is made from labels, and {name} has none; leave it out of --methods")
             resolved = resolve_parameters(method, summary, source.recommended, parameters.get(method.name, {}))
             for length in lengths:
                 method(length, resolved).check(summary.train_shape)

@@ -55,5 +55,8 @@ def _is_model(found: Any) -> bool:
 
 
 def _shown(value: str | float) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # a number of thousands of digits
+        return "a number too long to show"
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"

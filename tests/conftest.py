@@ -58,13 +58,40 @@ def pytest_testnodedown(node: Any) -> None:
     FAULTS.update(getattr(node, "workeroutput", {}).get("faults", {}))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """The counts."""
+HOW_TO_RUN = {
+    "CUDA": "on a machine with a GPU: pytest tests/gpu tests/metrics/test_cuda.py",
+    "benchmark": "tox -e perf, or pytest tests/benchmarks --benchmark-only",
+    "onnx": "pip install -e '.[onnx]'",
+    "mounted": "as root",
+    "Linux": "on Linux",
+}
+"""By a word of the reason for which a test is skipped."""
+
+
+def skipped_line(reasons: Counter[str]) -> str:
+    """What was not tested, why, and how to test it."""
+    parts = []
+    for reason, count in sorted(reasons.items()):
+        how = next((how for word, how in HOW_TO_RUN.items() if word in reason), None)
+        parts.append(f"{count} ({reason}{f'; to run them: {how}' if how else ''})")
+    return f"NOT TESTED HERE: {sum(reasons.values())} tests were skipped: {', '.join(parts)}"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    """The counts, and last of all, below pytest's own summary, what was skipped."""
     if FAULTS:
         terminalreporter.section("faults injected and survived")
         for kind, count in sorted(FAULTS.items()):
             terminalreporter.write_line(f"{count:5}  {kind}")
         terminalreporter.write_line(f"{sum(FAULTS.values()):5}  in all")
+    yield
+    skipped = terminalreporter.stats.get("skipped", [])
+    if skipped:
+        # Of a skipped report the text is (file, line, "Skipped: reason").
+        reasons = Counter(str(report.longrepr[2]).removeprefix("Skipped: ").rstrip(".") for report in skipped)
+        terminalreporter.write_line("")
+        terminalreporter.write_line(skipped_line(reasons), red=True, bold=True)
 
 
 @pytest.fixture(autouse=True, scope="session")

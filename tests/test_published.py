@@ -1,12 +1,15 @@
 """The literature's numbers: all there, sources kept, suspect rows out."""
 
 import csv
+import hashlib
+from collections import Counter
 from importlib.resources import files
 
 import pytest
 
 from bench.errors import InputError
 from bench.published import (
+    PAPER,
     dataset_title,
     paper_costs,
     paper_scores,
@@ -21,6 +24,52 @@ from bench.published import (
 def shipped(name: str) -> list[dict[str, str]]:
     text = (files("bench.results") / "published" / f"{name}.csv").read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))
+
+
+DIGESTS = {
+    "efficiency.csv": "11298df691e42324d5d37726401efdaaff586af3cf13a78b3813adfcac62d41d",
+    "map.csv": "2e0365ea1dda5afcdaf883163f132243a15a7c753fc9aff89505f8c035f386de",
+    "map_suspect.csv": "2c7d04b8e63470a8e27cd0fd7588b30959271bd4e64040e16a3936d83c426dea",
+    "paper_table1.csv": "8a41bbf530af0680c2aaa45a4ea300577adfb7fc9e5ff792a8ac3ec28243cb2b",
+    "paper_table2.csv": "9a1797c619bea26c1fa6cd130ea804d3de1898f9eac7023d6eba7c6d79322bd1",
+    "paper_table3.csv": "891d50db907914e204e43c309b98d8076e848e68de92945e55642d2971cb5dcd",
+    "test_set_use.csv": "079fedf5895987349461c214672dbada246999a0f17c34459ffc9a4003c4943e",
+}
+"""SHA-256. A figure that somebody corrects changes the digest here, in the same commit, with its source."""
+
+
+def test_not_a_figure_has_changed() -> None:
+    folder = files("bench.results") / "published"
+    found = {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in folder.iterdir()
+        if path.name.endswith(".csv")
+    }
+    assert found == DIGESTS
+
+
+@pytest.mark.parametrize(("name", "column"), [("map", "source"), ("map_suspect", "source"), ("efficiency", "source"),
+                                              ("test_set_use", "evidence")])  # fmt: skip
+def test_every_row_names_its_source(name: str, column: str) -> None:
+    rows = shipped(name)
+    assert rows
+    assert all(row[column].strip() for row in rows)
+
+
+def test_loaded_rows_keep_the_source_of_their_row() -> None:
+    """The papers' own tables have one source each; every other row has its own."""
+    shipped_rows = Counter(
+        (row["paper_method"], row["dataset"], int(row["bits"]), int(row["k"]), float(row["map"]), row["source"])
+        for row in shipped("map")
+        if "doubtful" not in row["source"]
+    )
+    loaded = Counter(
+        (row.method, row.dataset, row.bits, row.k, row.map, row.source) for row in published(other_protocols=True)
+    )
+    assert not shipped_rows - loaded
+    assert {source for *_, source in loaded - shipped_rows} == {f"{PAPER}, Table {number}" for number in (1, 2)}
+    costs = {(row["method"], row["source"]) for row in shipped("efficiency") if row["platform"] != "computed"}
+    assert {(row.method, row.source) for row in published_costs()} == costs
 
 
 def test_counts() -> None:

@@ -10,6 +10,7 @@ from bench.cli.convert import convert
 from bench.cli.data import check, fake
 from bench.cli.encoders import encode, profile
 from bench.cli.listing import show
+from bench.cli.methods import check_method
 from bench.cli.results import results_app
 from bench.cli.runs import evaluate, render, reproduce, run
 
@@ -27,6 +28,7 @@ app.command()(profile)
 app.command("list")(show)
 app.command()(reproduce)
 app.command()(encode)
+app.command("check-method")(check_method)
 data_app = typer.Typer(help="Look after datasets.", rich_markup_mode=None)
 data_app.command()(check)
 data_app.command()(fake)

@@ -72,14 +72,14 @@ def run(
     from bench.news import say
     from bench.registry import load_registry
     from bench.report import require_writable
-    from bench.runner import Runner, check_existing
+    from bench.runner import Runner
     from bench.running.apart import Isolation
     from bench.running.display import sweep_display
     from bench.running.dry_run import dry_run
+    from bench.running.existing import check_existing
     from bench.running.limits import shard_of
     from bench.store import Store
     from bench.sweep import SweepFile, plan, read_sweep_file
-    from bench.training.processes import process_rank
 
     file = read_sweep_file(sweep) if sweep else SweepFile()
     wanted = names_of(methods) or file.methods or []
@@ -104,8 +104,6 @@ def run(
     rules = Isolation(tuple(plugin or ()), data_root, jobs or 1, chosen_threads, *limits)
     isolation = OnRay(rules, address, jobs, device) if on_ray else rules if isolate else None
     runs = Runner(store, target, policy, sweep_display(say), say, isolation).run(planned)
-    if process_rank():
-        return 0
     if not runs and planned:
         raise InputError(f"{results}: none of these runs is stored; run without --existing only-cached")
     if shard:
@@ -221,8 +219,9 @@ def reproduce(
     from bench.news import say
     from bench.paper import reproduce as make
     from bench.registry import load_registry
-    from bench.runner import Runner, check_existing
+    from bench.runner import Runner
     from bench.running.display import sweep_display
+    from bench.running.existing import check_existing
     from bench.store import Store
 
     runner = Runner(Store(results), choose_device(device), check_existing(existing), sweep_display(say), say)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -10,26 +10,26 @@ from bench.context import Progress
 from bench.data.feature_files import Sizes
 from bench.data.features import Features
 from bench.data.finite import blocks_to_check, require_finite
-from bench.data.folder import marks_stand_in
-from bench.data.label_files import read_labels
-from bench.data.labels import as_multi_hot
-from bench.data.layout import Layout, SplitName
-from bench.data.opening import open_features
+from bench.data.folder import marks_stand_in, videos_of_labels
+from bench.data.label_files import labels_in
+from bench.data.layout import Layout, SplitName, SplitPaths
+from bench.data.opening import joined, open_parts
 from bench.errors import InputError
 from bench.text import one_line
 
 
 @dataclass
 class CheckedFile:
-    """What was found of one file."""
+    """What was found of one file, or of a folder of files with one video each."""
 
     path: Path
     key: str
     kind: Literal["features", "labels"]
+    files: int = 1
     shape: tuple[int, ...] | None = None
-    """(N, T, D) of features, (N, C) of labels; None where the file cannot be read."""
-    stored: str = ""
-    """How numbers are stored, for features that are not float32."""
+    """(N, T, D) of features, (N, C) or (N,) of labels; None where they cannot be read."""
+    note: str = ""
+    """How they are read, where that is not plain."""
     stand_in: bool = False
     problems: list[str] = field(default_factory=list)
 
@@ -49,11 +49,11 @@ class CheckedFile:
     @property
     def state(self) -> str:
         """ok, missing or wrong, and what is wrong."""
-        if not self.path.is_file():
+        if self.files == 1 and not self.path.is_file():
             return f"missing: put it at {self.path}"
         if self.problems:
             return "wrong: " + "; ".join(self.problems)
-        return f"ok ({self.stored}, read as float32)" if self.stored else "ok"
+        return f"ok ({self.note})" if self.note else "ok"
 
 
 def check_files(layout: Layout, sizes: Sizes | None, *, all_values: bool, progress: Progress) -> list[CheckedFile]:
@@ -64,26 +64,46 @@ def check_files(layout: Layout, sizes: Sizes | None, *, all_values: bool, progre
     """
     files: dict[SplitName, tuple[list[CheckedFile], list[CheckedFile]]] = {}
     for split, paths in layout.splits.items():
-        features = [_features(path, paths.features_key, all_values, progress) for path in paths.features]
-        files[split] = features, [_labels(path, paths.labels_key) for path in paths.labels]
+        parts = _features_of(paths, all_values, progress)
+        videos = [part.shape[0] for part in parts if part.shape]
+        known = videos_of_labels(paths, videos) if len(videos) == len(parts) else [None] * len(paths.labels)
+        files[split] = (
+            parts,
+            [_labels(path, paths.labels_key, count) for path, count in zip(paths.labels, known, strict=True)],
+        )
     features = [file for both in files.values() for file in both[0]]
     labels = [file for both in files.values() for file in both[1]]
     if layout.description.stand_in or any(file.stand_in for file in features):
         sizes = None
     _agree(features, (sizes.frames, sizes.dimensions) if sizes else None, "(frames, dimensions)")
-    _agree(labels, (sizes.classes,) if sizes else None, "(classes,)")
+    tables = [file for file in labels if file.shape and len(file.shape) == 2]
+    _agree(tables, (sizes.classes,) if sizes else None, "(classes,)")
     for split, (parts, label_parts) in files.items():
         _count(parts, label_parts, sizes.videos.get(split) if sizes else None)
     return [*features, *labels]
 
 
-def _features(path: Path, key: str, all_values: bool, progress: Progress) -> CheckedFile:
-    found = CheckedFile(path, key, "features")
+def _features_of(paths: SplitPaths, all_values: bool, progress: Progress) -> list[CheckedFile]:
+    """The files of features of one split; a folder with a file for every video is looked at as one."""
+    if paths.videos:
+        return [_features(paths, paths.videos, all_values, progress)]
+    return [
+        _features(replace(paths, features=(path,), labels=()), path, all_values, progress) for path in paths.features
+    ]
+
+
+def _features(paths: SplitPaths, path: Path, all_values: bool, progress: Progress) -> CheckedFile:
+    found = CheckedFile(path, paths.features_key, "features", len(paths.features))
     try:
-        features = open_features(path, key)
-        found.shape, found.stand_in = features.shape, marks_stand_in(path)
-        found.stored = "" if features.dtype == "float32" else features.dtype
-        _look(features, f"{path}: '{key}'", all_values, progress)
+        features = joined(paths, open_parts(paths))
+        found.shape, found.stand_in = features.shape, any(map(marks_stand_in, paths.features))
+        notes = {
+            f"{found.files:,} files": found.files > 1,
+            f"{features.dtype}, read as float32": features.dtype != "float32",
+            "one frame a video": features.shape[1] == 1,
+        }
+        found.note = "; ".join(note for note, true in notes.items() if true)
+        _look(features, f"{path}: '{found.key}'", all_values, progress)
     except InputError as error:
         found.problems.append(_without(path, error))
     return found
@@ -94,10 +114,13 @@ def _look(features: Features, source: str, all_values: bool, progress: Progress)
         require_finite(features, source, all_values=all_values, step=task.advance)
 
 
-def _labels(path: Path, key: str) -> CheckedFile:
+def _labels(path: Path, key: str, videos: int | None) -> CheckedFile:
     found = CheckedFile(path, key, "labels")
     try:
-        found.shape = as_multi_hot(read_labels(path, key), f"{path}: '{key}'").shape
+        labels = labels_in(path, key, videos)
+        found.shape = labels.values.shape
+        notes = {labels.kind: labels.values.ndim == 1, "read as (classes, videos)": labels.turned}
+        found.note = "; ".join(note for note, true in notes.items() if true)
     except InputError as error:
         found.problems.append(_without(path, error))
     return found
@@ -126,10 +149,8 @@ def _count(parts: Sequence[CheckedFile], labels: Sequence[CheckedFile], expected
     if not labels or any(file.shape is None for file in labels):
         return
     rows = sum(file.shape[0] for file in labels if file.shape)
-    if rows == videos:
-        return
-    turned = "; it is transposed: store it as (videos, classes)" if labels[0].shape == (rows, videos) else ""
-    labels[0].problems.append(f"{rows:,} rows of labels for the {videos:,} videos of {names}{turned}")
+    if rows != videos:
+        labels[0].problems.append(f"{rows:,} rows of labels for the {videos:,} videos of {names}")
 
 
 def _without(path: Path, error: InputError) -> str:

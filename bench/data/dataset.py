@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Self
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from bench.data.features import Features
+from bench.data.neighbours import exact_neighbours
 
 Recommended = Mapping[str, Mapping[str, Any]]
 
@@ -42,6 +44,7 @@ class Summary(BaseModel):
     frames: int
     dimensions: int
     classes: int
+    """0 without labels."""
     self_search: bool
     """The queries are the gallery (FCVID)."""
     stand_in: bool = False
@@ -64,6 +67,16 @@ class Dataset:
     class_names: tuple[str, ...]
     recommended: Recommended = field(default_factory=dict)
     """Parameter values that suit this dataset better than a method's own defaults, by method name."""
+
+    def __post_init__(self) -> None:
+        # Plain dictionaries, since read-only views such as those of sources cannot be sent to other processes.
+        plain = {method: dict(values) for method, values in self.recommended.items()}
+        object.__setattr__(self, "recommended", plain)
+
+    @cached_property
+    def neighbours(self) -> NDArray[np.int32]:
+        """The exact nearest gallery videos of every query: what counts as relevant where there are no labels."""
+        return exact_neighbours(self.query.features, None if self.gallery is self.query else self.gallery.features)
 
 
 class DatasetSource(ABC):

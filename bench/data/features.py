@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bench.data.precision import PRECISIONS, Precision
 from bench.data.space import require_space
 from bench.errors import InputError
+from bench.values import read_array
 
 Index = slice | NDArray[np.integer[Any]] | Sequence[int]
 # Larger blocks come from and go back to the system each time, which costs more than reading them.
@@ -93,21 +94,66 @@ class ArrayFeatures(Features):
         return name if name in PRECISIONS else "float32"
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        return np.asarray(self._array[rows], dtype=np.float32)
+        # In C order, whatever the array's own is: a network may round otherwise where numbers lie otherwise.
+        return np.ascontiguousarray(self._array[rows], dtype=np.float32)
 
     def read_frames(self, rows: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.float32]:
         return np.asarray(self._array[rows, numbers], dtype=np.float32)
 
     def read_slice(self, start: int, stop: int) -> NDArray[np.float32]:
-        return np.array(self._array[start:stop], dtype=np.float32)
+        return np.array(self._array[start:stop], dtype=np.float32, order="C")
+
+
+def as_features(values: object, name: str, *, pooled: bool) -> Features:
+    """Features from `Features`, or from an array, tensor or list (N, T, D) of real numbers, which count as float32.
+
+    With `pooled` two axes (N, D) are videos of one frame each. Raises InputError, with `name`, for anything else, and
+    says how to give one video, or videos of different lengths.
+    """
+    if isinstance(values, Features):
+        return values
+    if hasattr(values, "features") or hasattr(values, "gallery"):
+        part = "features" if hasattr(values, "features") else "query.features"
+        raise InputError(f"{name}: a {type(values).__name__} holds features and more; give its .{part}")
+    if isinstance(values, list | tuple):
+        shapes = {tuple(getattr(row, "shape", (len(row) if hasattr(row, "__len__") else 0,))) for row in values}
+        if len(shapes) > 1:
+            several = " and ".join(map(str, sorted(shapes)[:2]))
+            raise InputError(f"{name}: videos have shapes {several}; sample the same number of frames from each")
+    array = read_array(values, name)  # type: ignore[arg-type]
+    if array.dtype.kind not in "biuf":
+        raise InputError(f"{name} hold {array.dtype}; give an array (videos, frames, dimensions) of real numbers")
+    if array.ndim == 2 and pooled:
+        array = array[:, None]
+    if array.ndim != 3:
+        one = ": give one video as array[None], videos of one feature vector each as array[:, None]"
+        raise InputError(
+            f"{name} have shape {array.shape}; expected (videos, frames, dimensions){one if array.ndim == 2 else ''}"
+        )
+    return ArrayFeatures(array)
+
+
+def concatenated(parts: Sequence[Features], names: Sequence[str]) -> Features:
+    """Several parts, in order, as one. Raises InputError, by their names, if they differ in frames or dimensions."""
+    first, expected = names[0], parts[0].shape[1:]
+    for part, name in zip(parts, names, strict=True):
+        if part.shape[1:] != expected:
+            mend = "all parts must agree"
+            if part.shape[2] == expected[1]:
+                mend = (
+                    "sample as many frames of every video, such as numbers "
+                    "numpy.linspace(0, len(frames) - 1, 25).round().astype(int)"
+                )
+            raise InputError(
+                f"{name} has (frames, dimensions) = {part.shape[1:]}, but the first, {first}, has {expected}; {mend}"
+            )
+    return parts[0] if len(parts) == 1 else ConcatenatedFeatures(parts)
 
 
 class ConcatenatedFeatures(Features):
-    """Several parts, in order, as one array of features."""
+    """Several parts of the same frames and dimensions, in order, as one array of features."""
 
     def __init__(self, parts: Sequence[Features]) -> None:
-        if len({part.shape[1:] for part in parts}) != 1:
-            raise InputError(f"part files differ in frames or dimensions: {[part.shape for part in parts]}")
         self._parts = tuple(parts)
         self._starts = np.cumsum([0, *(len(part) for part in parts)])
 
@@ -142,10 +188,13 @@ class ConcatenatedFeatures(Features):
             yield self._parts[number], chosen, rows[chosen] - self._starts[number]
 
     def read_slice(self, start: int, stop: int) -> NDArray[np.float32]:
+        stop = min(stop, len(self))
+        held = range(np.searchsorted(self._starts, start, side="right") - 1, np.searchsorted(self._starts, stop))
         pieces = [
-            part.read_slice(max(start - first, 0), min(stop - first, len(part)))
-            for part, first in zip(self._parts, self._starts, strict=False)
-            if start < first + len(part) and stop > first
+            self._parts[number].read_slice(
+                max(start - self._starts[number], 0), min(stop, self._starts[number + 1]) - self._starts[number]
+            )
+            for number in held
         ]
         return np.concatenate(pieces) if pieces else np.zeros((0, *self.shape[1:]), dtype=np.float32)
 

@@ -1,4 +1,4 @@
-"""The files that people bring: that they are there, and their fingerprints."""
+"""Fingerprints of the files that people bring."""
 
 import hashlib
 import json
@@ -8,20 +8,11 @@ from pathlib import Path
 from bench import text
 from bench.cache import cache_folder
 from bench.data.space import gigabytes
-from bench.errors import InputError
+from bench.input_files import require_file
 from bench.news import say
 
 # A fingerprint of a larger file takes more than a second or two, and is announced.
 ANNOUNCED_BYTES = 10**9
-
-
-def require_file(path: Path) -> Path:
-    """The path itself; InputError if there is no readable, non-empty file."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; put it there, or name another one in dataset.toml")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path}: the file is empty; download or export it again")
-    return path
 
 
 def content_hash(paths: list[Path]) -> str:

@@ -5,6 +5,7 @@
 labels in `.npy`. An optional `dataset.toml` names other files, keys and parts.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -12,15 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.dataset import Dataset, DatasetSource, Split, Summary
-from bench.data.features import ConcatenatedFeatures, Features
+from bench.data.features import Features
 from bench.data.files import content_hash
 from bench.data.finite import require_finite
 from bench.data.hdf5 import DAMAGE, is_hdf5, open_hdf5
-from bench.data.label_files import read_labels
-from bench.data.labels import as_multi_hot, require_length
-from bench.data.layout import NOTE, Description, SplitName, layout_of
-from bench.data.opening import open_features
+from bench.data.label_files import labels_in
+from bench.data.layout import Description, SplitName, SplitPaths, layout_of
+from bench.data.opening import joined, names_of, open_parts
 from bench.errors import InputError
+from bench.labels import Labels, as_tables, require_alike
+from bench.news import say
 
 
 class FolderSource(DatasetSource):
@@ -34,7 +36,7 @@ class FolderSource(DatasetSource):
 
     def summary(self) -> Summary:
         layout = self.layout
-        train, query, gallery = (self._features(split) for split in ("train", layout.query, layout.gallery))
+        train, query, gallery = (self._features[split] for split in ("train", layout.query, layout.gallery))
         for split, features in ((layout.query, query), (layout.gallery, gallery)):
             if features.shape[1:] != train.shape[1:]:
                 raise InputError(
@@ -51,65 +53,86 @@ class FolderSource(DatasetSource):
             gallery_videos=len(gallery),
             frames=train.shape[1],
             dimensions=train.shape[2],
-            classes=self._labels(layout.query).shape[1],
+            classes=len(self._tables[1]),
             self_search=layout.query == layout.gallery,
             stand_in=layout.description.stand_in or any(marked),
         )
 
     def load(self) -> Dataset:
         summary, layout = self.summary(), self.layout
-        labels = {split: self._labels(split) for split, paths in layout.splits.items() if paths.labels}
-        widths = {split: labels[split].shape[1] for split in (layout.query, layout.gallery)}
-        if widths[layout.query] != widths[layout.gallery]:
-            raise InputError(
-                f"{self._labels_source(layout.query)}: {widths[layout.query]} classes, but "
-                f"{self._labels_source(layout.gallery)} has {widths[layout.gallery]}; they must agree"
-            )
-        names = layout.description.class_names or [str(number) for number in range(summary.classes)]
-        if len(names) != summary.classes:
-            raise InputError(
-                f"{layout.folder / NOTE}: {len(names)} class_names for {summary.classes} columns of labels"
-            )
+        tables, names = self._tables
+        for split, found in self._labels.items():
+            if found.turned:
+                videos = len(found.values)
+                say(f"{self._labels_source(split)}: read as (classes, videos), since there are {videos} videos")
+        if summary.frames == 1:
+            say(f"{self.name}: one frame a video")
         for split in layout.splits:
-            require_finite(self._features(split), self._source(split))
-        splits = {split: Split(self._features(split), labels.get(split)) for split in layout.splits}
+            require_finite(self._features[split], self._source(split))
+        splits = {split: Split(self._features[split], tables.get(split)) for split in layout.splits}
         return Dataset(
             summary, splits["train"], splits[layout.query], splits[layout.gallery], tuple(names), self.recommended
         )
 
     def _source(self, split: SplitName) -> str:
-        return ", ".join(str(path) for path in self.layout.splits[split].features)
+        return names_of(self.layout.splits[split].features)
 
     def _labels_source(self, split: SplitName) -> str:
-        return ", ".join(str(path) for path in self.layout.splits[split].labels)
+        return names_of(self.layout.splits[split].labels)
 
     @cached_property
-    def _opened(self) -> dict[SplitName, Features]:
-        return {}
+    def _parts(self) -> dict[SplitName, list[Features]]:
+        return {split: open_parts(paths) for split, paths in self.layout.splits.items()}
 
-    def _features(self, split: SplitName) -> Features:
-        if split not in self._opened:
-            paths = self.layout.splits[split]
-            parts = [open_features(path, paths.features_key) for path in paths.features]
-            for path, part in zip(paths.features, parts, strict=True):
-                if part.shape[1:] != parts[0].shape[1:]:
-                    raise InputError(
-                        f"{path}: '{paths.features_key}' has (frames, dimensions) = {part.shape[1:]}, but the first "
-                        f"part {paths.features[0]} has {parts[0].shape[1:]}; parts must agree"
-                    )
-            self._opened[split] = parts[0] if len(parts) == 1 else ConcatenatedFeatures(parts)
-        return self._opened[split]
+    @cached_property
+    def _features(self) -> dict[SplitName, Features]:
+        return {split: joined(paths, self._parts[split]) for split, paths in self.layout.splits.items()}
 
-    def _labels(self, split: SplitName) -> NDArray[np.uint8]:
-        paths = self.layout.splits[split]
-        parts = [
-            as_multi_hot(read_labels(path, paths.labels_key), f"{path} '{paths.labels_key}'") for path in paths.labels
-        ]
-        if len({part.shape[1] for part in parts}) != 1:
-            raise InputError(f"{self._labels_source(split)}: parts differ in the number of classes")
-        labels = np.concatenate(parts)
-        require_length(labels, len(self._features(split)), self._labels_source(split), self._source(split))
-        return labels
+    @cached_property
+    def _labels(self) -> dict[SplitName, Labels]:
+        """The labels of all splits that have any, checked against each other."""
+        layout = self.layout
+        order = dict.fromkeys((layout.query, layout.gallery, *layout.splits))
+        found = {split: self._read_labels(split) for split in order if layout.splits[split].labels}
+        require_alike({f"the labels in {self._labels_source(split)}": labels for split, labels in found.items()})
+        return found
+
+    def _read_labels(self, split: SplitName) -> Labels:
+        paths, videos = self.layout.splits[split], [len(part) for part in self._parts[split]]
+        counts = videos_of_labels(paths, videos)
+        parts = {
+            f"the labels in {path}": labels_in(path, paths.labels_key, count)
+            for path, count in zip(paths.labels, counts, strict=True)
+        }
+        require_alike(parts)
+        values = np.concatenate([part.values for part in parts.values()])
+        if len(values) != sum(videos):
+            raise InputError(
+                f"{self._labels_source(split)}: {len(values)} rows of labels for the {sum(videos)} videos of "
+                f"{self._source(split)}; they must match row by row"
+            )
+        return Labels(values, any(part.turned for part in parts.values()))
+
+    @cached_property
+    def _tables(self) -> tuple[dict[SplitName, NDArray[np.uint8]], list[str]]:
+        """The labels of every split that has any as (N, C), and the names of the classes."""
+        if not self._labels:
+            return {}, []
+        names = self.layout.description.class_names
+        try:
+            tables, names = as_tables([found.values for found in self._labels.values()], names)
+        except InputError as error:
+            source = self.layout.note if names else self._labels_source(self.layout.query)
+            raise InputError(f"{source}: {error}") from error
+        return dict(zip(self._labels, tables, strict=True)), names
+
+
+def videos_of_labels(paths: SplitPaths, videos: Sequence[int]) -> list[int | None]:
+    """How many videos each file of labels has, as far as that is known from those of each file of features."""
+    if len(paths.labels) == 1:
+        return [sum(videos)]
+    # Labels may be cut into parts where features are not.
+    return list(videos) if len(paths.labels) == len(videos) else [None] * len(paths.labels)
 
 
 def marks_stand_in(path: Path) -> bool:

@@ -1,21 +1,27 @@
 """HDF5 files: opened with care, and features read out of their chunks."""
 
+import os
+from contextlib import suppress
+from functools import partial
+from importlib import import_module
 from itertools import islice
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.data.features import Features
-from bench.data.files import one_line, require_file
-from bench.data.headers import FLOATS, feature_shape
+from bench.data.features import Features, concatenated
+from bench.data.files import one_line
+from bench.data.headers import Rows, feature_shape, precision_of, require_numbers
+from bench.data.open_files import Kept, Version
 from bench.data.precision import Precision
 from bench.data.raw import RawFeatures
 from bench.data.space import gigabytes
 from bench.errors import InputError
+from bench.input_files import require_file, unreadable
 
 # Little-endian, as they lie in the file: a plain copy of the bytes gives the array.
 RAW_TYPES = (h5py.h5t.IEEE_F16LE, h5py.h5t.IEEE_F32LE, h5py.h5t.IEEE_F64LE)
@@ -23,54 +29,103 @@ RAW_TYPES = (h5py.h5t.IEEE_F16LE, h5py.h5t.IEEE_F32LE, h5py.h5t.IEEE_F64LE)
 CHUNK_CACHE_BYTES = 64 * 2**20
 LARGEST_CHUNK_BYTES = 256 * 2**20
 NAMES_SHOWN = 10
+# What is wrong and what to do, by what HDF5 says where the system says nothing.
+HDF5_SAYS = {
+    "already open for write": (
+        "is marked as open for writing by another program",
+        "wait until it is closed; if that program was killed, run `h5clear -s` on the file",
+    ),
+    "truncated file": (
+        "truncated, or still being written",
+        "wait for its writer to end, or download or export it again",
+    ),
+    "superblock version": (
+        f"of a newer HDF5 than {h5py.version.hdf5_version}, or damaged",
+        "upgrade h5py, or download or export it again",
+    ),
+}
+# What the package hdf5plugin brings, by the numbers that the HDF Group registered.
+FILTERS = {
+    307: "bzip2",
+    32001: "Blosc",
+    32004: "LZ4",
+    32008: "Bitshuffle",
+    32013: "ZFP",
+    32015: "Zstandard",
+    32026: "Blosc2",
+}
 # What h5py raises from files whose structure is damaged.
 DAMAGE = (OSError, RuntimeError, KeyError, TypeError, OverflowError)
 
 
 def is_hdf5(path: Path) -> bool:
-    """Whether the file is HDF5, whatever its name is."""
-    return bool(h5py.is_hdf5(path))
+    """Whether the file is HDF5, whatever its name is. Raises InputError if it cannot be read."""
+    try:
+        return bool(h5py.is_hdf5(path))
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def open_hdf5(path: Path) -> Any:
-    """The file opened for reading; InputError if it is missing, empty, truncated or not HDF5."""
+    """The file opened for reading; InputError if it is missing, empty, in use, damaged or not HDF5."""
     require_file(path)
     try:
         return h5py.File(path, "r", rdcc_nbytes=CHUNK_CACHE_BYTES)
     except OSError as error:
-        reason = "truncated" if is_hdf5(path) else "not an HDF5 file"
-        raise InputError(f"{path}: {reason} ({one_line(error)}); download or export it again") from error
+        raise _not_opened(path, error) from error
 
 
-def hdf5_dataset(file: Any, path: Path, key: str, setting: str) -> Any:
-    """Dataset `key` of an open file; InputError if there is none, or its values lie in other files.
+def _not_opened(path: Path, error: OSError) -> InputError:
+    if error.errno:
+        return unreadable(path, error)
+    said = one_line(error)
+    damage = ("damaged" if is_hdf5(path) else "not an HDF5 file"), "download or export it again"
+    what, mend = next((reason for words, reason in HDF5_SAYS.items() if words in said), damage)
+    return InputError(f"{path}: {what} ({said}); {mend}")
+
+
+def _damaged(path: Path, source: str, error: Exception) -> InputError:
+    """What to raise where HDF5 cannot read a file that it could open."""
+    if isinstance(error, OSError) and error.errno:
+        return unreadable(path, error)
+    return InputError(f"{source} cannot be read: damaged ({one_line(error)}); download or export it again")
+
+
+def hdf5_entry(file: Any, path: Path, key: str, setting: str) -> Any:
+    """Dataset or group `key` of an open file; InputError if there is none, or its values lie in other files.
 
     `setting` is what names another key in `dataset.toml`.
     """
     try:
-        return _dataset(file, path, key, setting)
+        return _entry(file, path, key, setting)
     except DAMAGE as error:
-        raise InputError(
-            f"{path}: '{key}' cannot be opened ({one_line(error)}); download or export it again"
-        ) from error
+        raise _damaged(path, f"{path}: '{key}'", error) from error
 
 
-def _dataset(file: Any, path: Path, key: str, setting: str) -> Any:
-    parts = key.split("/")
+def _entry(file: Any, path: Path, key: str, setting: str) -> Any:
+    # Tools write the name of a dataset as a path, /feats.
+    parts = [part for part in key.split("/") if part]
     for length in range(1, len(parts) + 1):
-        link = file.get("/".join(parts[:length]) or "/", getlink=True)
+        link = file.get("/".join(parts[:length]), getlink=True)
         if isinstance(link, h5py.ExternalLink):
             raise InputError(f"{path}: '{key}' is a link into {link.filename}; name that file instead")
-    if key not in file:
+    name = "/".join(parts) or "/"
+    if name not in file:
         names = list(islice(file, NAMES_SHOWN + 1))
         more = ", …" if len(names) > NAMES_SHOWN else ""
         raise InputError(
             f"{path}: no dataset '{key}'; it holds {', '.join(names[:NAMES_SHOWN]) or 'nothing'}{more}; rename "
             f"one, or name the right one in dataset.toml ({setting})"
         )
-    array = file[key]
-    if not isinstance(array, h5py.Dataset):
-        raise InputError(f"{path}: '{key}' is a group; expected a dataset")
+    found = file[name]
+    if isinstance(found, h5py.Dataset):
+        _require_plain(found, file, path, key)
+    elif not isinstance(found, h5py.Group):
+        raise InputError(f"{path}: '{key}' is a type; expected a dataset")
+    return found
+
+
+def _require_plain(array: Any, file: Any, path: Path, key: str) -> None:
     # A virtual dataset of this very file can still be of any size, made of a few values.
     if array.is_virtual or array.external or array.file.filename != file.filename:
         raise InputError(f"{path}: the values of '{key}' lie in another file, or dataset; copy them into this one")
@@ -80,48 +135,116 @@ def _dataset(file: Any, path: Path, key: str, setting: str) -> Any:
             f"{path}: '{key}' has chunks of {gigabytes(chunk)}, each of which is read whole; write it in chunks of a "
             "few videos"
         )
-    return array
+    _require_filters(array, f"{path}: '{key}'")
 
 
-def open_hdf5_features(path: Path, key: str) -> Features:
-    """The features in dataset `key`; InputError if they are no floats (N, T, D), or were never written whole."""
-    array, source = hdf5_dataset(open_hdf5(path), path, key, "features_key"), f"{path}: '{key}'"
+def hdf5_dataset(file: Any, path: Path, key: str, setting: str) -> Any:
+    """`hdf5_entry`, where InputError is raised for a group as well."""
+    found = hdf5_entry(file, path, key, setting)
+    if not isinstance(found, h5py.Dataset):
+        raise InputError(f"{path}: '{key}' is a group; expected a dataset")
+    return found
+
+
+def matlab_class(entry: Any) -> str | None:
+    """The type of an array that MATLAB wrote, with its axes in reverse order; None if something else wrote it."""
+    found = entry.attrs.get("MATLAB_class")
+    return found.decode(errors="replace") if isinstance(found, bytes) else None if found is None else str(found)
+
+
+def _require_filters(array: Any, source: str) -> None:
+    """InputError if the array was packed by something that this HDF5 lacks, and no installed hdf5plugin brings."""
+    plan = array.id.get_create_plist()
+    for number in range(plan.get_nfilters()):
+        code, _, _, name = plan.get_filter(number)
+        if not h5py.h5z.filter_avail(code):
+            with suppress(ImportError):
+                import_module("hdf5plugin")
+        if not h5py.h5z.filter_avail(code):
+            named = FILTERS.get(code) or one_line(name.decode(errors="replace")) or "of unknown name"
+            mend = "pip install hdf5plugin, or write it with gzip" if code in FILTERS else "write it with gzip"
+            raise InputError(f"{source} is compressed by filter {code} ({named}), which is not installed; {mend}")
+
+
+def open_hdf5_features(path: Path, key: str, rows: Rows | None = "videos") -> Features:
+    """The features in dataset `key`, or in all datasets of group `key`, one video each, in the order of their names.
+
+    Raises InputError if they are no numbers (N, T, D), or were never written whole. `rows` is as in `feature_shape`.
+    """
+    version = Version.of(require_file(path))
+    with open_hdf5(path) as file:
+        found = hdf5_entry(file, path, key, "features_key")
+        if isinstance(found, h5py.Dataset):
+            return _features(found, version, key, rows)
+        try:
+            keys = [f"{key.rstrip('/')}/{name}" for name in sorted(found)]
+        except DAMAGE as error:
+            raise _damaged(path, f"{path}: '{key}'", error) from error
+        if not keys:
+            raise InputError(f"{path}: '{key}' is an empty group; expected a dataset, or a group with one a video")
+        videos = [_features(hdf5_dataset(file, path, name, "features_key"), version, name, "frames") for name in keys]
+    return concatenated(videos, [f"{path}: '{name}'" for name in keys])
+
+
+def _features(array: Any, version: Version, key: str, rows: Rows | None) -> Features:
+    source = f"{version.path}: '{key}'"
     try:
-        return _features(array, path, key, source)
+        turned = matlab_class(array) is not None
+        stored = array.shape or ()
+        shape = feature_shape(stored[::-1] if turned else stored, source, rows)
+        require_numbers(array.dtype, source)
+        _require_written(array, source)
+        offset = array.id.get_offset()
+        if offset is not None and array.id.get_type() in RAW_TYPES and not turned:
+            return RawFeatures(version.path, offset, precision_of(array.dtype), shape)
     except DAMAGE as error:
-        raise InputError(f"{source} cannot be read ({one_line(error)}); download or export it again") from error
+        raise _damaged(version.path, source, error) from error
+    axes = Axes(turned, one_video=rows == "frames" and len(stored) < 3)
+    chunk = array.chunks[-1 if turned else 0] if array.chunks and not axes.one_video else 1
+    return Hdf5Features(version, key, precision_of(array.dtype), shape, chunk, axes)
 
 
-def _features(array: Any, path: Path, key: str, source: str) -> Features:
-    shape = feature_shape(array.shape or (), source)
-    if array.dtype.kind != "f" or array.dtype.itemsize not in (2, 4, 8):
-        raise InputError(f"{source} holds {array.dtype}; {FLOATS}")
-    _require_written(array, source)
-    precision: Precision = array.dtype.name
-    offset = array.id.get_offset()
-    if offset is not None and array.id.get_type() in RAW_TYPES and not array.external:
-        return RawFeatures(path, offset, precision, shape)
-    return Hdf5Features(array, path, key)
+class Axes(NamedTuple):
+    """How features lie in an HDF5 dataset."""
+
+    turned: bool
+    """MATLAB wrote them: (D, T, N)."""
+    one_video: bool
+    """There is no axis of videos: (T, D), or (D,)."""
+
+    def read(self, array: Any, start: int, stop: int) -> NDArray[np.float32]:
+        """Videos start…stop-1 as they lie there, but for the order of axes."""
+        chosen: Any = slice(start, stop)
+        values = array[()] if self.one_video else array[..., chosen] if self.turned else array[chosen]
+        return np.ascontiguousarray(values.T if self.turned else values, dtype=np.float32)
 
 
 class Hdf5Features(Features):
-    """Features in a dataset that only HDF5 can read: in chunks, compressed, or not little-endian.
+    """Features in a dataset that only HDF5 can read: in chunks, compressed, by MATLAB, or not little-endian floats.
 
     h5py lets one thread in at a time, so that several may call.
     """
 
-    def __init__(self, array: Any, path: Path, key: str) -> None:
-        self._array, self._source = array, f"{path}: '{key}'"
-        self._videos_a_chunk = array.chunks[0] if array.chunks else 1
+    def __init__(
+        self,
+        version: Version,
+        key: str,
+        dtype: Precision,
+        shape: tuple[int, int, int],
+        videos_a_chunk: int,
+        axes: Axes,
+    ) -> None:
+        self._version, self._source, self._axes = version, f"{version.path}: '{key}'", axes
+        self._dtype, self._shape, self._videos_a_chunk = dtype, shape, videos_a_chunk
+        self._array = Kept(partial(_open_again, version, key), _close)
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        count, frames, dimensions = self._array.shape
-        return count, frames, dimensions
+        return self._shape
 
     @property
     def dtype(self) -> Precision:
-        return self._array.dtype.name
+        return self._dtype
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         out = np.empty((len(rows), *self.shape[1:]), dtype=np.float32)
@@ -135,9 +258,24 @@ class Hdf5Features(Features):
 
     def read_slice(self, start: int, stop: int) -> NDArray[np.float32]:
         try:
-            return np.asarray(self._array[start:stop], dtype=np.float32)
+            with self._array.use() as array:
+                try:
+                    return self._axes.read(array, start, stop).reshape(-1, *self.shape[1:])
+                finally:
+                    self._version.require_unchanged(os.fstat(array.file.id.get_vfd_handle()))
         except DAMAGE as error:
-            raise InputError(f"{self._source} cannot be read ({one_line(error)}); download it again") from error
+            raise _damaged(self._version.path, self._source, error) from error
+
+
+def _open_again(version: Version, key: str) -> Any:
+    """The dataset in a file of its own. Raises OSError, and InputError if it is no longer this version of it."""
+    file = h5py.File(version.place, "r", rdcc_nbytes=CHUNK_CACHE_BYTES)
+    version.require_same(os.fstat(file.id.get_vfd_handle()))
+    return file[key]
+
+
+def _close(array: Any) -> None:
+    array.file.close()
 
 
 def _require_written(array: Any, source: str) -> None:

@@ -3,39 +3,43 @@
 import json
 from math import prod
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, Literal, TypeGuard
 
 import numpy as np
 
-from bench.data.precision import Precision
+from bench.data.precision import PRECISIONS, Precision, stored_dtype
 from bench.data.raw import RawFeatures
 from bench.errors import InputError
 from bench.text import one_line
 
-FLOATS = "expected float16, float32 or float64"
+NUMBERS = "expected floats, integers or truth values of at most 64 bits"
 SAFETENSORS_PRECISIONS: dict[str, Precision] = {
     "F16": "float16",
     "BF16": "bfloat16",
     "F32": "float32",
     "F64": "float64",
 }
+SAFETENSORS_INTEGERS = {"BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2"} | {
+    f"{name}{size * 8}": f"<{kind}{size}" for name, kind in (("U", "u"), ("I", "i")) for size in (4, 8)
+}
+Rows = Literal["videos", "frames"]
+"""What the first of two axes counts: pooled videos (N, D), or the frames of one video (T, D)."""
 ITEM_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
 # Three hundred times as many as the papers' features have; videos are read whole.
 MOST_NUMBERS_A_VIDEO = 2**25
 # What the format allows at most.
 LONGEST_SAFETENSORS_HEADER = 100_000_000
 LONGEST_NAMES = 200
+ARCHIVE = b"PK\x03\x04"
 
 
-def open_npy(path: Path) -> RawFeatures:
-    """The features in a `.npy` file. Raises InputError if it holds anything but floats (N, T, D), row by row."""
+def open_npy(path: Path, rows: Rows | None = "videos") -> RawFeatures:
+    """The features in a `.npy` file. Raises InputError if it holds anything but numbers (N, T, D), row by row."""
     shape, fortran, dtype, offset = npy_header(path)
     if fortran:
         raise InputError(f"{path}: is stored column by column (Fortran order); save np.ascontiguousarray(array)")
-    if dtype.kind != "f" or dtype.itemsize not in (2, 4, 8) or dtype != dtype.newbyteorder("<"):
-        raise InputError(f"{path}: holds {dtype}; {FLOATS}")
-    precision: Precision = dtype.name  # type: ignore[assignment]
-    return RawFeatures(path, offset, precision, feature_shape(shape, str(path)))
+    require_numbers(dtype, str(path))
+    return RawFeatures(path, offset, precision_of(dtype), feature_shape(shape, str(path), rows), dtype)
 
 
 def npy_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
@@ -50,6 +54,9 @@ def npy_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
                 shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
             offset = file.tell()
     except Exception as error:  # numpy parses the header as Python, which raises anything from bytes that are none
+        with path.open("rb") as file:
+            if file.read(len(ARCHIVE)) == ARCHIVE:
+                raise InputError(f"{path}: is an archive (.npz); save the array by itself, with numpy.save") from error
         raise InputError(
             f"{path}: not a readable .npy array ({one_line(str(error))[:120]}); download or export it again"
         ) from error
@@ -67,8 +74,8 @@ def npy_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
     return shape, fortran, dtype, offset
 
 
-def open_safetensors(path: Path, key: str) -> RawFeatures:
-    """The features in tensor `key` of a `.safetensors` file. Raises InputError if it holds no such floats (N, T, D)."""
+def open_safetensors(path: Path, key: str, rows: Rows | None = "videos") -> RawFeatures:
+    """The features in tensor `key` of a `.safetensors` file. Raises InputError if it holds no numbers (N, T, D)."""
     header, start = _safetensors_header(path)
     entry = header.get(key)
     if not isinstance(entry, dict):
@@ -79,18 +86,19 @@ def open_safetensors(path: Path, key: str) -> RawFeatures:
         )
     source = f"{path}: '{key}'"
     kind, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
-    if not isinstance(kind, str) or kind not in SAFETENSORS_PRECISIONS:
-        raise InputError(f"{source} holds {kind}; expected F16, BF16, F32 or F64")
+    if not isinstance(kind, str) or kind not in SAFETENSORS_PRECISIONS | SAFETENSORS_INTEGERS:
+        raise InputError(f"{source} holds {kind}; {NUMBERS}")
     if not (_natural_numbers(shape) and _natural_numbers(offsets) and len(offsets) == 2):
         raise InputError(f"{source} has a damaged header (shape {shape}, offsets {offsets}); write the file again")
-    precision = SAFETENSORS_PRECISIONS[kind]
-    axes = feature_shape(tuple(shape), source)
-    if offsets[1] - offsets[0] != prod(axes) * ITEM_BYTES[precision]:
+    precision = SAFETENSORS_PRECISIONS.get(kind, "float32")
+    stored = np.dtype(SAFETENSORS_INTEGERS[kind]) if kind in SAFETENSORS_INTEGERS else stored_dtype(precision)
+    axes = feature_shape(tuple(shape), source, rows)
+    if offsets[1] - offsets[0] != prod(axes) * stored.itemsize:
         raise InputError(
             f"{source} has a damaged header: {kind} of shape {axes} does not take the bytes {offsets[0]} to "
             f"{offsets[1]}; write the file again"
         )
-    return RawFeatures(path, start + offsets[0], precision, axes)
+    return RawFeatures(path, start + offsets[0], precision, axes, stored)
 
 
 def safetensors_header(key: str, precision: Precision, shape: tuple[int, int, int]) -> bytes:
@@ -103,18 +111,49 @@ def safetensors_header(key: str, precision: Precision, shape: tuple[int, int, in
     return len(text).to_bytes(8, "little") + text
 
 
-def feature_shape(shape: tuple[int, ...], source: str) -> tuple[int, int, int]:
-    """`shape` as (N, T, D). Raises InputError, with `source` in it, if it has other axes or holds no video."""
-    if len(shape) != 3:
-        raise InputError(f"{source} has shape {shape}; expected (videos, frames, dimensions)")
+def require_numbers(dtype: np.dtype[Any], source: str) -> None:
+    """InputError, with `source` in it, unless values of this type can be read as float32."""
+    if dtype.kind not in "biuf" or dtype.itemsize > 8:
+        raise InputError(f"{source} holds {dtype}; {NUMBERS}")
+
+
+def precision_of(dtype: np.dtype[Any]) -> Precision:
+    """What keeps all that is read of values of this type: float32 for integers, which are read as such."""
+    return next((name for name in PRECISIONS if name == dtype.name), "float32")
+
+
+def feature_shape(shape: tuple[int, ...], source: str, rows: Rows | None = "videos") -> tuple[int, int, int]:
+    """`shape` as (N, T, D): pooled videos have one frame, and of more than three axes those of length 1 at the end go.
+
+    `rows` says what the first of two axes counts, None that nothing does. Raises InputError, with `source` in it, if
+    there are other axes, or no video.
+    """
+    axes = list(shape)
+    while len(shape) > 3 and axes and axes[-1] == 1:
+        axes.pop()
+    if rows == "frames" and len(axes) in (1, 2):
+        axes = [1] * (3 - len(axes)) + axes
+    elif rows == "videos" and len(axes) == 2:
+        axes.insert(1, 1)
+    if len(axes) == 2:
+        raise InputError(
+            f"{source} has shape {shape}, one of several files: (frames, dimensions) of one video each, or pooled "
+            '(videos, dimensions)? name a folder or a pattern such as "frames/*.npy" in dataset.toml for one video a '
+            "file, or store pooled features as (videos, 1, dimensions)"
+        )
+    if len(axes) != 3:
+        raise InputError(
+            f"{source} has shape {shape}; expected (videos, frames, dimensions), or (videos, dimensions) if pooled"
+        )
     if min(shape) < 1:
         raise InputError(f"{source} is empty (shape {shape}); write at least one video to it")
-    if shape[1] * shape[2] > MOST_NUMBERS_A_VIDEO:
+    count, frames, dimensions = axes
+    if frames * dimensions > MOST_NUMBERS_A_VIDEO:
         raise InputError(
-            f"{source} has shape {shape}, {shape[1] * shape[2]:,} numbers a video; {MOST_NUMBERS_A_VIDEO:,} are read "
+            f"{source} has shape {shape}, {frames * dimensions:,} numbers a video; {MOST_NUMBERS_A_VIDEO:,} are read "
             "at most: sample fewer frames"
         )
-    return shape[0], shape[1], shape[2]
+    return count, frames, dimensions
 
 
 def _safetensors_header(path: Path) -> tuple[dict[str, Any], int]:

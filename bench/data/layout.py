@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from bench.data.headers import Rows
 from bench.errors import InputError
 from bench.text import one_line, slug, validation_message
 from bench.toml_file import read_toml
@@ -17,8 +18,9 @@ SplitName = Literal["train", "test", "query"]
 SPLITS: tuple[SplitName, ...] = ("train", "test", "query")
 NOTE = "dataset.toml"
 LONGEST_TEXT = 1000
-FEATURES, LABELS = (".h5", ".npy", ".safetensors"), (".mat", ".npy")
-"""Kinds of files that are looked for under the usual names."""
+FEATURES = (".h5", ".hdf5", ".mat", ".npy", ".safetensors")
+LABELS = (".mat", ".h5", ".hdf5", ".npy")
+"""Kinds of files that are looked for under the usual names; features also in a folder of such files."""
 
 
 def _printable(text: str) -> str:
@@ -94,6 +96,10 @@ class SplitPaths:
     """Empty where the split has none."""
     features_key: str
     labels_key: str
+    videos: Path | None
+    """The folder or pattern that names a file for every video; None where files are named one by one."""
+    rows: Rows | None
+    """What the first of two axes counts in a file of features; None where that is not clear, in one of several."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +108,8 @@ class Layout:
 
     folder: Path
     description: Description
+    note: Path | None = None
+    """The `dataset.toml` that says some of it, if there is one."""
 
     @property
     def name(self) -> str:
@@ -132,50 +140,105 @@ class Layout:
 
     def files(self) -> list[Path]:
         """All files that make the dataset, in a fixed order: those with data, and the note if there is one."""
-        note = self.folder / NOTE
-        return [*self.data_files(), note] if note.is_file() else self.data_files()
+        return [*self.data_files(), *([self.note] if self.note else [])]
 
     def _paths(self, split: SplitName) -> SplitPaths:
-        files: SplitFiles = getattr(self.description.files, split)
-        # Training videos do without labels; those that query or are searched do not.
-        needed = split in {self.query, self.gallery}
+        files = self._named(split)
+        features = files.features or usual_file(self.folder, f"{split}_feats", (*FEATURES, ""))
+        found = self._found(features or f"{split}_feats{FEATURES[0]}", FEATURES)
+        several = isinstance(features, str) and found != (self.folder / features,)
         return SplitPaths(
-            features=self._inside(files.features or self._usual(f"{split}_feats", FEATURES)),
-            labels=self._inside(files.labels or (self._usual(f"{split}_labels", LABELS) if needed else [])),
+            features=found,
+            labels=self._found(self._labels(split), LABELS),
             features_key=files.features_key,
             labels_key=files.labels_key,
+            videos=self.folder / str(features) if several else None,
+            rows="frames" if several else "videos" if len(found) == 1 else None,
         )
 
-    def _usual(self, stem: str, suffixes: tuple[str, ...]) -> str:
-        return usual_file(self.folder, stem, suffixes) or f"{stem}{suffixes[0]}"
+    def _named(self, split: SplitName) -> SplitFiles:
+        files: SplitFiles = getattr(self.description.files, split)
+        return files
 
-    def _inside(self, names: str | list[str]) -> tuple[Path, ...]:
-        listed = [names] if isinstance(names, str) else names
-        folder = self.folder.resolve()
-        for name in listed:
-            try:
-                inside = (folder / name).resolve().is_relative_to(folder)
-            except (OSError, RuntimeError) as error:  # links that lead in circles, names too long
-                raise InputError(f"{folder / name}: cannot be found ({one_line(str(error))}); put it there") from error
-            if not inside:
-                raise InputError(
-                    f"{self.folder / NOTE}: {folder / name} lies outside the folder; move it inside, or link the folder"
-                )
-        return tuple(self.folder / name for name in listed)
+    def _labels(self, split: SplitName) -> str | list[str]:
+        """The files of labels; training videos do without, and those that query and are searched may, both of them."""
+
+        def there(split: SplitName) -> str | list[str] | None:
+            return self._named(split).labels or usual_file(self.folder, f"{split}_labels", LABELS)
+
+        compared = {self.query, self.gallery}
+        if split not in compared:
+            return self._named(split).labels or []
+        needed = any(there(other) for other in compared)
+        return there(split) or (f"{split}_labels{LABELS[0]}" if needed else [])
+
+    def _found(self, names: str | list[str], suffixes: tuple[str, ...]) -> tuple[Path, ...]:
+        """The files of these names; those in a folder and those that fit a pattern in the order of their names."""
+        files: list[Path] = []
+        for name in [names] if isinstance(names, str) else names:
+            path = self.folder / name
+            self._require_inside(path)
+            if path.is_dir():
+                within = [child for child in path.iterdir() if child.suffix in suffixes]
+                fix = f'name the files, or a pattern such as "{name.rstrip("/")}/*/*.npy"'
+            elif set("*?[") & set(name) and not os.path.lexists(path):
+                within = [child for child in self.folder.glob(name) if child.is_file()]
+                fix = "name a folder, a file, or a pattern that fits some"
+            else:
+                files.append(path)
+                continue
+            # What systems leave beside files has hidden names.
+            within = sorted(child for child in within if not child.name.startswith("."))
+            if not within:
+                raise InputError(f"{path}: no file that ends in {', '.join(suffixes)}; {fix}")
+            for child in within:
+                self._require_inside(child)
+            files += within
+        return tuple(files)
+
+    def _require_inside(self, path: Path) -> None:
+        try:
+            inside = path.resolve().is_relative_to(self._root)
+        except (OSError, RuntimeError) as error:  # links that lead in circles, names too long
+            raise InputError(f"{path}: cannot be found ({one_line(str(error))}); put it there") from error
+        if not inside:
+            raise InputError(
+                f"{self.folder / NOTE}: {path} lies outside the folder; move it inside, or link the folder"
+            )
+
+    @cached_property
+    def _root(self) -> Path:
+        return self.folder.resolve()
 
 
-def layout_of(folder: Path, built_in: Description | None = None) -> Layout:
+def layout_of(place: Path, built_in: Description | None = None) -> Layout:
     """The layout of a folder: as its `dataset.toml` says, else as `built_in` says, else by the usual names.
 
-    Raises InputError if there is no such folder, the note is malformed, or it names files outside the folder.
+    A single feature file is a dataset too: learned from, and searched against itself. Its labels, if there are any, lie
+    beside it: `mine_labels.npy` for `mine.npy` or `mine_feats.npy`. Raises InputError if there is no such folder, the
+    note is malformed, or it names files outside the folder.
     """
-    if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder; give a folder with train_feats.h5 and test_feats.h5")
-    note = _read_note(folder)
-    layout = Layout(folder, note.over(built_in or _usual(folder, note)))
+    if place.is_file():
+        layout = _of_file(place)
+    elif not place.is_dir():
+        raise InputError(f"{place}: no such folder; give a folder with train_feats.h5 and test_feats.h5")
+    else:
+        said = _read_note(place)
+        note = place / NOTE
+        described = said.over(built_in or _usual(place, said))
+        layout = Layout(place, described, note if note.is_file() else None)
     # Settled now, so that a name that leads out of the folder is refused at once.
     assert layout.splits
     return layout
+
+
+def _of_file(path: Path) -> Layout:
+    labels = usual_file(path.parent, f"{path.stem.removesuffix('_feats')}_labels", LABELS)
+    # Not validated: what the file system takes as a name is a name.
+    train = SplitFiles.model_construct(features=path.name, labels=labels)
+    files = Files.model_construct(train=train)
+    described = Description.model_construct(name=path.stem, query="train", gallery="train", files=files)
+    return Layout(path.parent, described)
 
 
 def as_toml(description: Description) -> str:
@@ -197,13 +260,16 @@ def _line(key: str, value: Any) -> str:
 def _usual(folder: Path, note: Description) -> Description:
     """What the usual names of files say where they alone can: are there labels of training videos, or queries apart?"""
     train = SplitFiles(labels=note.files.train.labels or usual_file(folder, "train_labels", LABELS))
-    query = SplitFiles(features=note.files.query.features or usual_file(folder, "query_feats", FEATURES))
+    query = SplitFiles(features=note.files.query.features or usual_file(folder, "query_feats", (*FEATURES, "")))
     return Description(files=Files(train=train, query=query))
 
 
 def usual_file(folder: Path, stem: str, suffixes: tuple[str, ...]) -> str | None:
-    """The name of the one file of this stem in a folder, None if there is none. Raises InputError if there are more."""
-    found = [f"{stem}{suffix}" for suffix in suffixes if (folder / f"{stem}{suffix}").is_file()]
+    """The name of the one file, or folder, of this stem in a folder, None if there is none.
+
+    Raises InputError if there are more.
+    """
+    found = [f"{stem}{suffix}" for suffix in suffixes if (folder / f"{stem}{suffix}").exists()]
     if len(found) > 1:
         raise InputError(f"{folder}: holds {' and '.join(found)}; leave one, or name it in {NOTE}")
     return found[0] if found else None

@@ -51,19 +51,27 @@ def _read(path: Path, key: str, require_plausible: Callable[[tuple[int, ...]], N
     # Of several arrays with one name the first is the one that is read.
     number = names.index(key)
     _, shape, kind = found[number]
-    if kind not in NUMBERS:
-        # The reader follows cells and structures into each other until its stack ends.
-        raise InputError(f"{path}: '{key}' is a MATLAB {kind}; store it as a matrix of 0 and 1")
+    # The reader follows cells and structures into each other until its stack ends.
+    require_matlab_numbers(kind, f"{path}: '{key}'")
     require_plausible(shape)
     _require_honest(path, key, number, shape)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         array = loadmat(path, variable_names=[key])[key]
-    return _dense(array) if hasattr(array, "toarray") else np.asarray(array)
+    return dense(array) if hasattr(array, "toarray") else np.asarray(array)
 
 
-def _dense(array: Any) -> NDArray[Any]:
-    """MATLAB keeps sparse label matrices as such; their positions are checked, since writing them is not."""
+def require_matlab_numbers(kind: str, source: str) -> None:
+    """InputError, with `source` in it, if labels of this MATLAB class are no numbers."""
+    if kind not in NUMBERS:
+        raise InputError(
+            f"{source} is a MATLAB {kind}; store numbers: for class names [~, ~, labels] = unique(labels), for a cell "
+            "of numbers cell2mat(labels), for categories double(labels)"
+        )
+
+
+def dense(array: Any) -> NDArray[Any]:
+    """A sparse matrix of SciPy as an array. Raises ValueError for places outside its shape, which SciPy trusts."""
     array.check_format(full_check=True)
     return np.asarray(array.toarray())
 

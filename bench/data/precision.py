@@ -21,8 +21,8 @@ def stored_dtype(precision: Precision) -> np.dtype[Any]:
 
 
 def as_float32(stored: NDArray[Any], precision: Precision) -> NDArray[np.float32]:
-    """Stored values as float32; float32 itself is not copied."""
-    if precision in ("float32", "float64"):
+    """Stored values as float32, integers and big-endian ones too; float32 itself is not copied."""
+    if precision in ("float32", "float64") or stored.dtype != stored_dtype(precision):
         return stored.astype(np.float32, copy=False)
     values = np.empty(stored.shape, dtype=np.float32)
     _copy(_tensor(stored, precision), _tensor(values, "float32"))

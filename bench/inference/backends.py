@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from bench.errors import InputError
 from bench.inference.modules import HasInferenceModule, inference_module
+from bench.process_state import own_process_state, require_usable
 from bench.text import closest
 
 Forward = Callable[[NDArray[np.float32]], NDArray[np.float32]]
@@ -35,7 +36,8 @@ def prepare(module: nn.Module, method: str, shape: tuple[int, int], backend: str
     if backend == "onnx":
         from bench.inference.onnx_file import onnx_bytes, onnx_session  # noqa: PLC0415  an optional extra
 
-        return onnx_session(onnx_bytes(module, method, shape))
+        with own_process_state():
+            return onnx_session(onnx_bytes(module, method, shape))
     dtype = getattr(torch, precision)
     network = inference_module(module).to(dtype) if precision == "bfloat16" else inference_module(module)
     if backend == "compiled":
@@ -46,7 +48,7 @@ def prepare(module: nn.Module, method: str, shape: tuple[int, int], backend: str
 def check_choice(what: str, given: str, known: tuple[str, ...]) -> None:
     """InputError if `given` is not one of the known words."""
     if given not in known:
-        raise InputError(f"unknown {what} '{given}': {closest(given, known)}")
+        raise InputError(f"unknown {what} '{given}': {closest(str(given), known)}")
 
 
 class _Eager:
@@ -54,9 +56,11 @@ class _Eager:
         self._network, self._dtype = network, dtype
         tensors = [*network.parameters(), *network.buffers()]
         self._device = tensors[0].device if tensors else torch.device("cpu")
+        if self._device.type == "cuda":
+            require_usable()
 
     def __call__(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
             videos = torch.from_numpy(block)
             if self._device.type == "cuda":
                 # Pinned memory, which PyTorch keeps and uses again, is what a GPU copies from by itself, and faster.
@@ -85,7 +89,9 @@ class _Compiled(_Eager):
         if 1 < count < CHUNK:
             videos = torch.cat([videos, videos.new_zeros(CHUNK - count, *self._shape)])
         try:
-            relaxed: Tensor = self._compiled(videos)
+            # It may compile, which resets PyTorch's random stream, and does so anew where its settings have changed.
+            with own_process_state(), torch.inference_mode():
+                relaxed: Tensor = self._compiled(videos)
         except Exception as error:
             if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
                 raise

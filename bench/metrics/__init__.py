@@ -1,6 +1,6 @@
 """Exact, tie-aware ranking metrics of binary codes, and the statistics of comparing methods by them.
 
-`evaluate` is loaded at its first use: it brings numba, which the rest does not need.
+The evaluator is loaded at its first use: it brings numba, which the rest does not need.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -10,14 +10,23 @@ from bench.metrics.protocols import PROTOCOLS, Protocol
 from bench.metrics.scores import Scores
 
 if TYPE_CHECKING:
-    from bench.metrics.evaluator import evaluate
+    from bench.metrics.evaluator import evaluate, evaluate_neighbours
 
-__all__ = ["PROTOCOLS", "PackedCodes", "Protocol", "Scores", "evaluate", "pack_codes", "unpack_codes"]
+__all__ = [
+    "PROTOCOLS",
+    "PackedCodes",
+    "Protocol",
+    "Scores",
+    "evaluate",
+    "evaluate_neighbours",
+    "pack_codes",
+    "unpack_codes",
+]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "evaluate":
-        from bench.metrics.evaluator import evaluate  # noqa: PLC0415
+    if name in {"evaluate", "evaluate_neighbours"}:
+        from bench.metrics import evaluator  # noqa: PLC0415
 
-        return evaluate
+        return getattr(evaluator, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

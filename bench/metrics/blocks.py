@@ -29,13 +29,13 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class BlockScores:
-    """The part that b queries have in the final scores: AP of each, and sums over them of the rest."""
+    """The part that b queries have in the final scores: AP and recall of each, and sums over them of the rest."""
 
     average_precision: NDArray[np.float64]  # (k's, b), under the protocol's ties
     best: NDArray[np.float64]  # (k's, b), AP with relevant items first among equals
     worst: NDArray[np.float64]  # (k's, b), and last
     precision: NDArray[np.float64]  # (k's,)
-    recall: NDArray[np.float64]  # (k's,)
+    recall: NDArray[np.float64]  # (k's, b), of each query
     ndcg: NDArray[np.float64]  # (k's,)
     whole: float  # AP over the whole ranking
     radius_recall: NDArray[np.float64]  # (K + 1,)
@@ -75,7 +75,7 @@ def score_block(task: Task, start: int, stop: int) -> BlockScores:
         best=best,
         worst=worst,
         precision=(sums.hits[rule] / ks).sum(axis=1),
-        recall=(sums.hits[rule] / relevant_or_one).sum(axis=1),
+        recall=sums.hits[rule] / relevant_or_one,
         ndcg=(sums.gains[rule] / ideal).sum(axis=1),
         whole=float((sums.whole[rule] / relevant_or_one).sum()),
         radius_recall=(found / relevant_or_one[:, None]).sum(axis=0),

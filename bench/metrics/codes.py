@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.errors import InputError
-from bench.metrics.arrays import read_array
+from bench.values import read_array, whole_number
 
 # Distances are held in 16 bits.
 MAX_BITS = 65_535
@@ -29,8 +29,7 @@ class PackedCodes:
     bits: int
 
     def __post_init__(self) -> None:
-        if isinstance(self.bits, bool) or not isinstance(self.bits, int) or not 1 <= self.bits <= MAX_BITS:
-            raise InputError(f"packed codes: bits must be an integer from 1 to {MAX_BITS}, got {self.bits!r}")
+        object.__setattr__(self, "bits", whole_number(self.bits, "packed codes: bits", 1, MAX_BITS))
         width = -(-self.bits // 64)
         words = self.words
         plain = isinstance(words, np.ndarray) and not isinstance(words, np.ma.MaskedArray)

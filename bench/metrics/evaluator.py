@@ -13,13 +13,13 @@ from bench.metrics.blocks import BlockScores, Counter, Task, score_block
 from bench.metrics.codes import PackedCodes, read_codes
 from bench.metrics.counting import count_block, distance_array
 from bench.metrics.cuda import DeviceCounter, find_device
-from bench.metrics.labels import label_lists, label_planes, read_labels
+from bench.metrics.labels import LabelLists, label_lists, label_planes, neighbour_lists, read_labels
 from bench.metrics.problem import Problem, byte_planes
-from bench.metrics.protocols import Normalise, Ties, choose_protocol
+from bench.metrics.protocols import NEIGHBOURS, Normalise, Protocol, Ties, choose_protocol
 from bench.metrics.scores import Scores
 from bench.metrics.tie_sums import Counts, rank_tables
-from bench.threads import threads
 from bench.text import one_line
+from bench.threads import threads
 
 
 def evaluate(
@@ -42,8 +42,9 @@ def evaluate(
 
     Args:
         query_codes: (Q, K) array of ±1 or of 0/1, or `PackedCodes`; K from 1 to 65,535.
-        query_labels: multi-hot (Q, C) of 0/1, or class indices (Q,), integers >= 0. Items that share a label are
-            relevant to each other.
+        query_labels: a table (Q, C) of 0/1 or ±1, 1 where the query belongs to the class; or the class of every query,
+            (Q,) or (Q, 1), as whole numbers from 0 on or as text. A table (C, Q) is turned, which one line on standard
+            error says. Items that share a class are relevant to each other.
         gallery_codes, gallery_labels: the same for the gallery, (n, K) and (n, C) or (n,). Left out, or equal to the
             queries' in number, order, every bit and every label: the queries are the gallery, and query i is its item
             i. A gallery that differs anywhere is apart.
@@ -64,30 +65,58 @@ def evaluate(
         given, missing = ("labels", "codes") if gallery_codes is None else ("codes", "labels")
         raise InputError(f"gallery_{given} without gallery_{missing}; give both, or neither to search the queries")
 
-    queries = _read_filled(query_codes, "query_codes")
-    gallery = queries if gallery_codes is None else _read_filled(gallery_codes, "gallery_codes")
-    if queries.bits != gallery.bits:
-        raise InputError(
-            f"query_codes have {queries.bits} bits but gallery_codes have {gallery.bits}; encode both alike"
-        )
+    queries, gallery = _read_pair(query_codes, gallery_codes)
     labels_of_queries, labels_of_gallery = read_labels(query_labels, gallery_labels, len(queries), len(gallery))
     # Not by identity: whoever encodes one set twice holds two equal arrays.
     is_self = _equal(queries.words, gallery.words) and _equal(labels_of_queries, labels_of_gallery)
 
     labels = label_lists(labels_of_queries, labels_of_queries if is_self else labels_of_gallery)
+    return _score(queries, gallery, labels, is_self, chosen, cutoffs)
+
+
+def evaluate_neighbours(
+    query_codes: ArrayLike | PackedCodes,
+    neighbours: ArrayLike,
+    gallery_codes: ArrayLike | PackedCodes | None = None,
+    *,
+    ks: Iterable[int] = (5, 20, 40, 60, 80, 100),
+) -> Scores:
+    """Score rankings without labels: relevant to a query are its exact neighbours. `recall` is what to look at.
+
+    Args:
+        query_codes, gallery_codes: as in `evaluate`; without a gallery the queries search each other, and a query is
+            left out of its own ranking.
+        neighbours: (Q, m) integers: the gallery items that are relevant to each query, such as those that
+            `bench.data.neighbours.exact_neighbours` finds; each once, and no query its own.
+        ks: cut-offs, as in `evaluate`.
+
+    Raises:
+        InputError: the input cannot be used; the message names what is wrong and what to do.
+    """
+    cutoffs = _read_ks(ks)
+    queries, gallery = _read_pair(query_codes, gallery_codes)
+    is_self = gallery_codes is None
+    labels = neighbour_lists(neighbours, len(queries), len(gallery), is_self)
+    return _score(queries, gallery, labels, is_self, NEIGHBOURS, cutoffs)
+
+
+def _score(
+    queries: PackedCodes, gallery: PackedCodes, labels: LabelLists, is_self: bool, protocol: Protocol,
+    ks: tuple[int, ...],
+) -> Scores:  # fmt: skip
     planes = byte_planes(gallery)
     rows = np.ascontiguousarray((planes if is_self else byte_planes(queries)).T)
     problem = Problem(rows, planes, labels, label_planes(labels, len(gallery)))
-    excludes_self = is_self and chosen.exclude_self
+    excludes_self = is_self and protocol.exclude_self
     ranked = len(gallery) - excludes_self
     processor = _processor_counter(problem, queries.bits)
     device = find_device(len(queries) * len(gallery))
     task = Task(
         problem=problem,
         excludes_self=excludes_self,
-        protocol=replace(chosen, apart=not is_self),
-        ks=cutoffs,
-        tables=rank_tables(len(gallery), [min(k, ranked) for k in cutoffs]),
+        protocol=replace(protocol, apart=not is_self),
+        ks=ks,
+        tables=rank_tables(len(gallery), [min(k, ranked) for k in ks]),
         count=DeviceCounter(problem, queries.bits, device, processor) if device else processor,
     )
     return _gather(task, _score_blocks(task), queries.bits)
@@ -136,7 +165,8 @@ def _gather(task: Task, blocks: list[BlockScores], bits: int) -> Scores:
         map_worst=by_k(row.mean() for row in worst),
         average_precision=dict(zip(task.ks, average_precision, strict=True)),
         precision=by_k(mean("precision")),
-        recall=by_k(mean("recall")),
+        recall=by_k(np.asarray(sum(block.recall.sum(axis=1) for block in blocks) / queries)),
+        recall_per_query=dict(zip(task.ks, np.concatenate([block.recall for block in blocks], axis=1), strict=True)),
         ndcg=by_k(mean("ndcg")),
         map_full=float(mean("whole")),
         precision_recall=(mean("radius_recall"), radius_precision),
@@ -144,6 +174,18 @@ def _gather(task: Task, blocks: list[BlockScores], bits: int) -> Scores:
         queries_empty_radius2=sum(block.empty_radius2 for block in blocks),
         queries_without_relevant=sum(block.without_relevant for block in blocks),
     )
+
+
+def _read_pair(
+    query_codes: ArrayLike | PackedCodes, gallery_codes: ArrayLike | PackedCodes | None
+) -> tuple[PackedCodes, PackedCodes]:
+    queries = _read_filled(query_codes, "query_codes")
+    gallery = queries if gallery_codes is None else _read_filled(gallery_codes, "gallery_codes")
+    if queries.bits != gallery.bits:
+        raise InputError(
+            f"query_codes have {queries.bits} bits but gallery_codes have {gallery.bits}; encode both alike"
+        )
+    return queries, gallery
 
 
 def _equal(first: NDArray[np.generic], second: NDArray[np.generic]) -> bool:

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.errors import InputError
-from bench.metrics.arrays import read_array
+from bench.labels import Labels, as_labels, require_alike
+from bench.news import say
+from bench.values import read_array
 
 
 class LabelLists(NamedTuple):
@@ -68,66 +70,62 @@ def _set_bits(planes: NDArray[np.uint8], classes: NDArray[np.integer[Any]], item
 
 def read_labels(
     query_labels: ArrayLike, gallery_labels: ArrayLike | None, queries: int, gallery: int
-) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
-    """Check what the user gave as labels of queries and gallery: both multi-hot, or both class indices as int64.
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Labels of queries and gallery as the user gave them: both a table (n, C) of 0 and 1, or both classes (n,).
 
     Args:
-        query_labels: multi-hot (queries, C) of 0/1 in any numeric type, or class indices (queries,), integers >= 0.
+        query_labels: any form that `bench.labels.as_labels` reads; sparse matrices of SciPy too.
         gallery_labels: the same kind for the gallery; None if the queries are the gallery.
         queries, gallery: how many codes there are of each.
 
     Raises:
-        InputError: labels and codes differ in number; labels differ in kind or in width; a value is neither 0 nor 1; a
-            class index is negative or no integer.
+        InputError: labels cannot be read, or those of queries and gallery differ in kind or in width.
     """
-    first = _check(query_labels, "query_labels", queries)
+    first = _read(query_labels, "query_labels", queries)
     if gallery_labels is None:
-        return first, first
-    second = _check(gallery_labels, "gallery_labels", gallery)
-    if first.ndim != second.ndim:
-        kinds = {1: "class indices", 2: "multi-hot"}
-        raise InputError(
-            f"query_labels are {kinds[first.ndim]} but gallery_labels are {kinds[second.ndim]}; give both the same way"
-        )
-    if first.shape[1:] != second.shape[1:]:
-        raise InputError(
-            f"query_labels have {first.shape[1]} classes but gallery_labels have {second.shape[1]}; "
-            "give both the same columns"
-        )
-    return first, second
+        return first.values, first.values
+    second = _read(gallery_labels, "gallery_labels", gallery)
+    require_alike({"query_labels": first, "gallery_labels": second})
+    return first.values, second.values
 
 
-def label_lists(query_labels: NDArray[np.generic], gallery_labels: NDArray[np.generic]) -> LabelLists:
+def label_lists(query_labels: NDArray[Any], gallery_labels: NDArray[Any]) -> LabelLists:
     """What `read_labels` returned, as lists; faster where both are one array."""
     turn = _multi_hot_lists if query_labels.ndim == 2 else _class_index_lists
     return turn(query_labels, gallery_labels)
 
 
-def _check(labels: ArrayLike, name: str, codes: int) -> NDArray[np.generic]:
-    array = read_array(labels, name)
-    if array.ndim not in (1, 2):
-        raise InputError(f"{name} must be multi-hot (n, classes) or class indices (n,), got shape {array.shape}")
-    if len(array) != codes:
-        raise InputError(f"{name} hold {len(array)} rows for {codes} codes; give one row of labels for every code")
-    if array.ndim == 1:
-        if array.dtype.kind not in "iu":
-            raise InputError(f"{name} of one dimension are class indices and must be integers, got type {array.dtype}")
-        if array.dtype.kind == "i" and np.any(array < 0):
-            row = int(np.argmax(array < 0))
-            raise InputError(f"{name} hold the negative class index {array[row]} at row {row}; count classes from 0")
-        if np.any(array > np.iinfo(np.int64).max):
-            raise InputError(f"{name} hold the class index {array.max()}, too large for a signed 64-bit integer")
-        return array.astype(np.int64)
-    if array.dtype.kind not in "biuf":
-        raise InputError(f"{name} must hold numbers 0 and 1, got type {array.dtype}")
-    wrong = (array != 0) & (array != 1)  # also true for NaN
-    if wrong.any():
-        row, column = (int(i) for i in np.argwhere(wrong)[0])
+def neighbour_lists(neighbours: ArrayLike, queries: int, gallery: int, is_self: bool) -> LabelLists:
+    """Relevant items as lists: every query is a class of its own, whose items are its neighbours.
+
+    Where the queries are the gallery, an item also belongs to its own class, as it shares its own labels elsewhere.
+
+    Raises InputError unless `neighbours` are (queries, m) gallery items, m >= 1, each once and no query its own.
+    """
+    items = read_array(neighbours, "neighbours")
+    if items.ndim != 2 or len(items) != queries or items.shape[1] < 1 or items.dtype.kind not in "iu":
         raise InputError(
-            f"{name} hold {array[row, column]} at row {row}, column {column}; multi-hot labels are 0 or 1 "
-            "(class indices are one-dimensional)"
+            f"neighbours must be integers of shape ({queries}, m), one row for every query, got {items.dtype} "
+            f"{items.shape}"
         )
-    return array
+    if items.min() < 0 or items.max() >= gallery:
+        raise InputError(f"neighbours must be gallery items, from 0 to {gallery - 1}; got {items.min()}…{items.max()}")
+    itself = np.arange(queries)
+    if is_self:
+        items = np.column_stack([items, itself])
+    items = np.sort(items.astype(np.int32), axis=1)
+    if (items[:, 1:] == items[:, :-1]).any():
+        raise InputError("neighbours hold a gallery item twice for one query, or the query itself; give others once")
+    starts = items.shape[1] * np.arange(queries + 1, dtype=np.int64)
+    return LabelLists(np.arange(queries + 1, dtype=np.int64), itself.astype(np.int32), starts, items.reshape(-1))
+
+
+def _read(labels: Any, name: str, codes: int) -> Labels:
+    array = read_array(labels.toarray() if hasattr(labels, "toarray") else labels, name)
+    found = as_labels(array, codes, name)
+    if found.turned:
+        say(f"{name} of shape {array.shape} are read as (classes, videos), since there are {codes} videos")
+    return found
 
 
 def _multi_hot_lists(query_labels: NDArray[np.generic], gallery_labels: NDArray[np.generic]) -> LabelLists:

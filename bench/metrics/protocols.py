@@ -10,6 +10,7 @@ from bench.text import LONGEST_SHOWN, one_line
 
 Normalise = Literal["k", "relevant"]
 Ties = Literal["expected", "index", "best", "worst"]
+Measure = Literal["mAP", "recall"]
 PARTS = ("normalise", "exclude_self", "ties")
 """What may be changed in a protocol, by the names of arguments."""
 
@@ -39,6 +40,7 @@ class Protocol:
         exclude_self: a query is left out of its own ranking; matters only where the queries are the gallery.
         ties: how items at the same distance are ordered: `expected` is the mean over all orders, `index` the order of
             the gallery, `best` and `worst` put relevant items first and last.
+        measure: what is shown first and compared: `mAP`, or `recall` where no labels say what is relevant.
         apart: the gallery is known to be apart from the queries, so that `exclude_self` had nothing to leave out; set
             by `evaluate` in what it returns.
     """
@@ -47,11 +49,18 @@ class Protocol:
     normalise: Normalise
     exclude_self: bool
     ties: Ties
+    measure: Measure = "mAP"
     apart: bool = False
 
     @property
     def description(self) -> str:
         """One sentence for the foot of a table."""
+        if self.measure == "recall":
+            left_out = "" if self.apart else "; a query is left out of its own ranking"
+            return (
+                "no labels: relevant are the gallery videos nearest to the query by the cosine of their mean features, "
+                f"found exactly; recall@k is the share of them among the first k{left_out}; {_TIES[self.ties]}."
+            )
         of_self = "the gallery is apart from the queries" if self.apart else _EXCLUDE_SELF[self.exclude_self]
         return f"{_NORMALISE[self.normalise]}; {of_self}; {_TIES[self.ties]}."
 
@@ -63,6 +72,14 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
         "strict": Protocol("strict", normalise="relevant", exclude_self=True, ties="expected"),
     }
 )
+
+# Kept out of the table: it needs neighbours in place of labels, and `evaluate_neighbours` takes these.
+NEIGHBOURS = Protocol("neighbours", normalise="relevant", exclude_self=True, ties="expected", measure="recall")
+
+
+def measure_of(protocol: str) -> Measure:
+    """What is shown first, and compared, under the protocol of this name."""
+    return "recall" if protocol == NEIGHBOURS.name else "mAP"
 
 
 def choose_protocol(

@@ -32,6 +32,7 @@ class Scores:
         average_precision: AP@k of every query, float64 (Q,), in the order of the queries; `map` is its mean.
         precision: precision@k = (1/k) * sum_{r<=k} rel(r).
         recall: recall@k = (1/R) * sum_{r<=k} rel(r).
+        recall_per_query: recall@k of every query, float64 (Q,), in the order of the queries.
         ndcg: NDCG@k with binary gains = DCG@k / IDCG@k, DCG@k = sum_{r<=k} rel(r) / log2(r + 1) (Järvelin and
             Kekäläinen, "Cumulated gain-based evaluation of IR techniques", TOIS 2002; discount of Burges et al., ICML
             2005), IDCG@k = sum_{r<=min(k,R)} 1 / log2(r + 1).
@@ -56,6 +57,7 @@ class Scores:
     average_precision: dict[int, NDArray[np.float64]] = field(repr=False)
     precision: dict[int, float]
     recall: dict[int, float]
+    recall_per_query: dict[int, NDArray[np.float64]] = field(repr=False)
     ndcg: dict[int, float]
     map_full: float
     precision_recall: tuple[NDArray[np.float64], NDArray[np.float64]] = field(repr=False)
@@ -67,6 +69,11 @@ class Scores:
     def tie_spread(self) -> dict[int, float]:
         """How far the order of ties alone can move mAP@k: best minus worst."""
         return {k: self.map_best[k] - self.map_worst[k] for k in self.ks}
+
+    @property
+    def per_query(self) -> dict[int, NDArray[np.float64]]:
+        """What tests between methods start from: AP@k of every query, or its recall@k where there are no labels."""
+        return self.recall_per_query if self.protocol.measure == "recall" else self.average_precision
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the per-query values, in types that `json` writes as they are; every k is a string key."""

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.errors import InputError
-from bench.metrics.arrays import read_array
 from bench.text import one_line
+from bench.values import read_array
 
 # Numbers drawn at a time: bounds the scratch memory to some tens of megabytes.
 CHUNK = 1 << 21

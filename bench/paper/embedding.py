@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bench.data.dataset import Dataset
-from bench.encoder import Encoder, load_encoder
+from bench.encoder import Encoder, read_encoder
 from bench.methods.mcmsh.mixer import McMlp
 from bench.paper.artefacts import EMBEDDING, Results
 from bench.registry import Registry
@@ -97,7 +97,7 @@ def embedding_plot(results: Results, data: Dataset, registry: Registry) -> Plot 
         for name in run.record.checksums:
             if name.startswith(f"{ENCODER}/"):
                 run.stored.verified(name)
-        features = video_features(load_encoder(run.stored.folder / ENCODER, registry), videos)
+        features = video_features(read_encoder(run.stored.folder / ENCODER, registry), videos)
         points = project(features)
         parts.append(
             pd.DataFrame(

@@ -40,6 +40,7 @@ def retrieve(codes: StoredCodes, queries: Sequence[int]) -> pd.DataFrame:
     """
     itself = codes.gallery_codes is None
     gallery = codes.query_codes if codes.gallery_codes is None else codes.gallery_codes
+    assert codes.query_labels is not None  # reproduce refuses data without labels
     labels = codes.query_labels if codes.gallery_labels is None else codes.gallery_labels
     rows = []
     for query in queries:
@@ -61,6 +62,7 @@ def retrieval_plot(results: Results, data: Dataset) -> Plot | None:
     parts = []
     for label, run in runs.items():
         codes = read_codes(run.stored.verified(CODES))
+        assert codes.query_labels is not None  # reproduce refuses data without labels
         parts.append(retrieve(codes, choose_queries(codes.query_labels)).assign(method=label))
     frame = pd.concat(parts, ignore_index=True)
     frame["query_classes"] = [_classes(data, data.query, query) for query in frame["query"]]

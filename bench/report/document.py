@@ -7,6 +7,7 @@ import pandas as pd
 
 from bench.report import (
     appendix,
+    cautions,
     cost_section,
     frames,
     other_metrics,
@@ -39,6 +40,8 @@ MARKER = "<!-- rendered by vhbench from stored results; `bench report` writes it
 HOW_TO_READ = """\
 - **mAP@k**: every query video ranks the gallery by the Hamming distance between codes; mAP@k is the average precision
   of the first *k* results, averaged over all queries. From 0 to 1, higher is better.
+- **recall@k** stands in its place where a dataset has no labels: the share of a query's exact neighbours, by the cosine
+  of the mean features, among its first *k* results. It tells how well codes keep the features, not what they mean.
 - **Protocol**: mAP@k of two sources compare only if both divide AP by the same number, treat a query's own copy alike,
   and treat ties alike. Every table says what it does. `paper` follows the papers' released code; `strict` leaves the
   query itself out and divides AP by what can be found.
@@ -138,7 +141,9 @@ def _overview(runs: Sequence[ReportRun], datasets: Mapping[str, Sequence[ReportR
     names = f"Methods: {', '.join(map(markdown, competing))}." if competing else ""
     if bounds:
         names += f" Bounds: {', '.join(markdown(bound.removesuffix(BOUND)) for bound in sorted(bounds))}."
-    return [sentence, names.strip(), *(_dataset_sentence(group) for group in datasets.values())]
+    doubts = [doubt for group in datasets.values() for doubt in cautions.cautions(group)]
+    warned = ["**Be careful with**", "\n".join(f"- {markdown(doubt)}" for doubt in doubts)] if doubts else []
+    return [sentence, names.strip(), *warned, *(_dataset_sentence(group) for group in datasets.values())]
 
 
 def _dataset_sentence(runs: Sequence[ReportRun]) -> str:
@@ -149,7 +154,8 @@ def _dataset_sentence(runs: Sequence[ReportRun]) -> str:
         search = f"{data.query_videos:,} queries against a gallery of {data.gallery_videos:,}"
     return (
         f"**{markdown(runs[0].dataset_title)}** (`{runs[0].dataset}`): {data.train_videos:,} training videos, "
-        f"{search}; {data.frames} frames × {data.dimensions:,} dimensions per video; {data.classes:,} classes. "
+        f"{search}; {data.frames} frames × {data.dimensions:,} dimensions per video; "
+        f"{f'{data.classes:,} classes' if data.classes else 'no labels'}. "
         f"Data fingerprint `{runs[0].record.spec.dataset_fingerprint[:12]}`."
     )
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import pandas as pd
 
+from bench.metrics.protocols import measure_of
 from bench.report.runs import ReportRun
 
 SCORES = ["dataset", "protocol", "method", "bound", "bits", "seed", "k", "map", "map_best", "map_worst"]
@@ -29,23 +30,26 @@ def identify(run: ReportRun) -> dict[str, object]:
 
 
 def scores(runs: Iterable[ReportRun]) -> pd.DataFrame:
-    """mAP@k of every finished run under every protocol, with the values that the best and worst order of ties gives."""
+    """mAP@k of every finished run under every protocol, with the values that the best and worst order of ties gives.
+
+    Where there are no labels the column `map` holds recall@k, and there are no such values.
+    """
     rows = [
         {
             **identify(run),
             "protocol": protocol,
-            "k": int(k),
+            "k": k,
             "map": value,
-            "map_best": values["map_best"][k],
-            "map_worst": values["map_worst"][k],
+            **{
+                end: values[end][str(k)] if measure_of(protocol) == "mAP" else None for end in ("map_best", "map_worst")
+            },
         }
         for run in runs
         if run.done
         for protocol, values in run.record.metrics.items()
-        # Keys of a stored record are ordered as texts: "100" before "20".
-        for k, value in sorted(values["map"].items(), key=lambda item: int(item[0]))
+        for k, value in run.scores(protocol).items()
     ]
-    return pd.DataFrame(rows, columns=SCORES)
+    return pd.DataFrame(rows, columns=SCORES).astype({"map_best": float, "map_worst": float})
 
 
 def other_metrics(runs: Iterable[ReportRun], k: int) -> pd.DataFrame:

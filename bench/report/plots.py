@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
+from bench.metrics.protocols import measure_of
 from bench.report import escape
 from bench.report.quality import headline_ks, select
 from bench.report.style import FULL_WIDTH, LINES, SETTINGS, Style
@@ -63,10 +64,12 @@ def map_at_k(name: str, title: str, scores: pd.DataFrame, styles: dict[str, Styl
         _exact_ticks(axes, ks, log=_crowded(ks))
 
     def make() -> Figure:
-        figure = panels(sorted(scores["bits"].unique()), draw, "retrieved videos k", "mAP@k", share_y=True)
+        figure = panels(
+            sorted(scores["bits"].unique()), draw, "retrieved videos k", f"{measure_in(scores)}@k", share_y=True
+        )
         return with_methods(figure, scores, styles)
 
-    return finished(name, f"mAP@k on {title}, by code length", make, scores)
+    return finished(name, f"{measure_in(scores)}@k on {title}, by code length", make, scores)
 
 
 def map_by_bits(name: str, title: str, scores: pd.DataFrame, styles: dict[str, Style]) -> Plot:
@@ -83,10 +86,10 @@ def map_by_bits(name: str, title: str, scores: pd.DataFrame, styles: dict[str, S
         _exact_ticks(axes, lengths, log=True)
 
     def make() -> Figure:
-        figure = panels(ks, draw, "code length (bits)", "mAP@k", share_y=True)
+        figure = panels(ks, draw, "code length (bits)", f"{measure_in(scores)}@k", share_y=True)
         return with_methods(figure, shown, styles)
 
-    return finished(name, f"mAP@k on {title}, against code length", make, shown)
+    return finished(name, f"{measure_in(scores)}@k on {title}, against code length", make, shown)
 
 
 def precision_recall(name: str, title: str, curves: pd.DataFrame, styles: dict[str, Style]) -> Plot:
@@ -204,6 +207,11 @@ def _exact_ticks(axes: Axes, values: Sequence[int], log: bool) -> None:
 def _crowded(values: Sequence[int]) -> bool:
     """Would labels at these values touch on a linear axis?"""
     return len(values) > 1 and float(np.diff(values).min()) < 0.1 * (values[-1] - values[0])
+
+
+def measure_in(scores: pd.DataFrame) -> str:
+    """What the column `map` holds: mAP, or recall where there are no labels."""
+    return measure_of(str(scores["protocol"].iloc[0]))
 
 
 def methods_in(frame: pd.DataFrame) -> list[str]:

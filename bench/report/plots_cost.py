@@ -12,7 +12,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from bench.profile.roofline import attainable_rate
 from bench.report import escape
 from bench.report.pareto import pareto_front
-from bench.report.plots import NEUTRAL, PLAIN, Plot, finished, look, methods_in, panels, with_methods
+from bench.report.plots import NEUTRAL, PLAIN, Plot, finished, look, measure_in, methods_in, panels, with_methods
 from bench.report.quality import select
 from bench.report.style import Style
 
@@ -162,10 +162,12 @@ def _quality_by(
     k = int(shown["k"].iloc[0])
 
     def make() -> Figure:
-        figure = panels(sorted(shown["bits"].unique()), draw, label, f"mAP@{k}", share_y=True, share_x=True)
+        figure = panels(
+            sorted(shown["bits"].unique()), draw, label, f"{measure_in(shown)}@{k}", share_y=True, share_x=True
+        )
         return with_methods(figure, shown, styles, lines=False)
 
-    return finished(name, f"mAP@{k} {caption}; {FRONT}", make, shown)
+    return finished(name, f"{measure_in(shown)}@{k} {caption}; {FRONT}", make, shown)
 
 
 def _cost_ticks(axes: Axes, decades: float) -> None:

@@ -1,10 +1,14 @@
-"""Tables of retrieval quality: methods in rows, mAP@k in columns, one table per code length."""
+"""Tables of retrieval quality: methods in rows, mAP@k in columns, one table per code length.
+
+Where there are no labels, recall@k of the exact neighbours stands in place of mAP@k.
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
 
 import pandas as pd
 
+from bench.metrics.protocols import measure_of
 from bench.report import frames, problems
 from bench.report.render import NOTHING, Cell, Table, number
 from bench.report.runs import ReportRun, bounds_of, methods_of, seeds_of
@@ -70,13 +74,13 @@ def table(runs: Sequence[ReportRun], scores: pd.DataFrame, protocol: str, bits: 
             why[method, bits] = "not evaluated under this protocol"
         row.append(Cell(why.get((method, bits), "")))
         rows.append(row)
-    header = ["method", *(f"mAP@{k}" for k in ks)]
+    header = ["method", *(f"{measure_of(protocol)}@{k}" for k in ks)]
     header += [f"ties @{k}" for k in tie_ks] + ["seeds"] * show_seeds + ["note"]
     if not why:
         header, rows = header[:-1], [row[:-1] for row in rows]
     return Table(
         name=f"{here[0].dataset}-{slug(protocol)}-{bits}-bits",
-        caption=f"mAP@k on {here[0].dataset_title} at {bits} bits, protocol {protocol}.",
+        caption=f"{measure_of(protocol)}@k on {here[0].dataset_title} at {bits} bits, protocol {protocol}.",
         header=header,
         rows=rows,
         frame=chosen.assign(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from bench.data.dataset import Summary
 from bench.metrics import PROTOCOLS
+from bench.metrics.protocols import measure_of
 from bench.record import RunRecord
 from bench.store import StoredRun
 from bench.text import slug
@@ -37,6 +38,12 @@ class ReportRun:
     @property
     def done(self) -> bool:
         return self.record.status == "done"
+
+    def scores(self, protocol: str) -> dict[int, float]:
+        """mAP@k, or recall@k where there are no labels, by ascending k; empty if not evaluated under the protocol."""
+        values = self.record.metrics.get(protocol, {}).get("map" if measure_of(protocol) == "mAP" else "recall", {})
+        # Keys of a stored record are ordered as texts: "100" before "20".
+        return {int(k): values[k] for k in sorted(values, key=int)}
 
     @property
     def row_order(self) -> tuple[bool, str, str]:
@@ -147,14 +154,16 @@ def _method_labels(runs: Sequence[StoredRun]) -> dict[str, str]:
         groups[(*_data(run), run.record.spec.method)].append(run)
     labels = {}
     for group in groups.values():
-        differing = _differing([_settings(run) for run in group])
+        differing, sources = _differing([_settings(run) for run in group]), _sources(group)
         for run in group:
             settings = _settings(run)
             title = run.record.method_title
             if len(keys_of_title[title]) > 1:
                 title = f"{title} [{run.record.spec.method}]"
-            if differing:
-                title += f" ({', '.join(f'{name}={settings[name]}' for name in differing if name in settings)})"
+            parts = [f"{name}={settings[name]}" for name in differing if name in settings]
+            parts += filter(None, [sources[run.record.spec.method_revision]])
+            if parts:
+                title += f" ({', '.join(parts)})"
             if run.record.bound:
                 title += BOUND
             labels[run.record.spec.identity] = title
@@ -162,10 +171,26 @@ def _method_labels(runs: Sequence[StoredRun]) -> dict[str, str]:
 
 
 def _settings(run: StoredRun) -> dict[str, str]:
-    """Everything that tells two variants of a method apart, as text."""
-    spec = run.record.spec
-    settings = {name: json.dumps(value, sort_keys=True) for name, value in sorted(spec.parameters.items())}
-    return settings | {"method revision": str(spec.method_revision)}
+    """The parameters, as text."""
+    return {name: json.dumps(value, sort_keys=True) for name, value in sorted(run.record.spec.parameters.items())}
+
+
+def _sources(runs: Sequence[StoredRun]) -> dict[int | str, str]:
+    """What labels say of each revision of a method; of the newest source of a plug-in nothing, of others their date."""
+    last: dict[int | str, str] = {}
+    for run in runs:
+        revision = run.record.spec.method_revision
+        last[revision] = max(last.get(revision, ""), run.record.started)
+    *earlier, newest = sorted(last, key=lambda revision: last[revision])
+    if all(isinstance(revision, int) for revision in last):
+        return {revision: f"method revision={revision}" if earlier else "" for revision in last}
+    for shown in (len("2026-11-28"), len("2026-11-28T06:20:44")):
+        said = {revision: f"earlier source, {last[revision][:shown].replace('T', ' ')}" for revision in earlier}
+        if len(set(said.values())) == len(said):
+            break
+    else:
+        said = {revision: f"earlier source, {revision}" for revision in earlier}
+    return said | {newest: ""}
 
 
 def _differing(settings: Sequence[dict[str, str]]) -> list[str]:

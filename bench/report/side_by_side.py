@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from bench.metrics.protocols import measure_of
 from bench.report import problems, quality
 from bench.report.confidence import EXPLANATION, LEVEL, map_intervals
 from bench.report.render import NOTHING, Cell, Table, number
@@ -17,6 +18,7 @@ def table(runs: Sequence[ReportRun], scores: pd.DataFrame) -> Table:
     """
     k = quality.headline_ks([int(k) for k in scores["k"].unique()])[0]
     protocols = protocols_of(runs)
+    measure = measure_of(protocols[0])  # a dataset has labels, or it has none
     frame = _with_intervals(runs, quality.select(scores, k=k), protocols, k)
     several_seeds = bool((frame["seeds"] > 1).any())
     why = problems.notes(runs)
@@ -29,7 +31,7 @@ def table(runs: Sequence[ReportRun], scores: pd.DataFrame) -> Table:
         cells += [Cell(number(found["seeds"].max(), decimals=0))] * several_seeds
         rows.append([*cells, Cell(why.get((method, bits), ""))])
     header = ["method", "bits"]
-    header += [f"{protocol} {what}" for protocol in protocols for what in (f"mAP@{k}", f"{LEVEL:.0%} CI")]
+    header += [f"{protocol} {what}" for protocol in protocols for what in (f"{measure}@{k}", f"{LEVEL:.0%} CI")]
     header += ["seeds"] * several_seeds + ["note"]
     if not why:
         header, rows = header[:-1], [row[:-1] for row in rows]
@@ -38,7 +40,7 @@ def table(runs: Sequence[ReportRun], scores: pd.DataFrame) -> Table:
         texts.append(quality.seeds_sentence(seeds_of(runs)))
     return Table(
         name=f"{runs[0].dataset}-protocols",
-        caption=f"mAP@{k} on {runs[0].dataset_title} under {' and '.join(protocols)}.",
+        caption=f"{measure}@{k} on {runs[0].dataset_title} under {' and '.join(protocols)}.",
         header=header,
         rows=rows,
         frame=frame,

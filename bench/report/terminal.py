@@ -1,10 +1,13 @@
 """The short summary that ends a run, for the terminal."""
 
 from collections.abc import Iterable, Sequence
+from textwrap import wrap
+from typing import Any
 
 import pandas as pd
 
-from bench.report import cost_frames, costs, escape, problems, quality
+from bench.metrics.protocols import measure_of
+from bench.report import cautions, cost_frames, costs, escape, problems, quality
 from bench.report.render import NOTHING, number
 from bench.report.runs import ReportRun, bits_of, datasets_of, methods_of, name_runs, protocols_of, seeds_of
 from bench.store import StoredRun
@@ -13,12 +16,15 @@ from bench.text_table import text_table
 
 LABEL_WIDTH = 40
 ROUGH = " ≈"
+WIDTH = 110
+HANGING: dict[str, Any] = {"initial_indent": "  ", "subsequent_indent": "    "}
 
 
 def summary(runs: Iterable[StoredRun], protocols: Sequence[str] = ()) -> str:
-    """Per dataset: methods with their mAP and what encoding with them costs; then the runs without a result.
+    """Per dataset: methods with their mAP and what encoding with them costs; then what is doubtful or has no result.
 
-    Under each of the `protocols`; none named: under the first that the runs have.
+    Under each of the `protocols`. None named: under the first that the runs have, and where the queries are the gallery
+    under all, since finding oneself counts under some.
     """
     named = name_runs(runs)
     if not named:
@@ -28,16 +34,14 @@ def summary(runs: Iterable[StoredRun], protocols: Sequence[str] = ()) -> str:
 
 def _dataset(runs: Sequence[ReportRun], wanted: Sequence[str]) -> str:
     scores = quality.aggregate(runs)
-    protocols = protocols_of(runs)
+    known = protocols_of(runs)
+    self_search = runs[0].record.dataset.self_search
+    protocols = [name for name in wanted if name in known] or known[: None if self_search else 1]
     heading = one_line(runs[0].dataset_title)
-    lines = [heading, "=" * len(heading)]
-    for number_of, protocol in enumerate(wanted or protocols[:1]):
-        shown = quality.select(scores, protocol=protocol)
-        seeds = seeds_of(runs)
-        over = f", mean ± standard deviation over {len(seeds)} seeds" if len(seeds) > 1 else ""
-        lines += ([""] if number_of else []) + [f"mAP under protocol {protocol}{over}"]
-        for index, k in enumerate(quality.headline_ks([int(k) for k in shown["k"].unique()])):
-            lines += ["", _table(runs, quality.select(shown, k=k), k, with_costs=number_of + index == 0)]
+    lines = [heading, "=" * len(heading), *_how(runs, protocols)]
+    shown = scores[scores["protocol"].isin(protocols)]
+    for index, k in enumerate(quality.headline_ks([int(k) for k in shown["k"].unique()]) if protocols else []):
+        lines += ["", _table(runs, quality.select(shown, k=k), k, protocols, with_costs=index == 0)]
     if any(ROUGH in line for line in lines):
         lines += ["", f"{ROUGH.strip()} too noisy: an order of magnitude."]
     disturbed = costs.disturbed(runs)
@@ -45,6 +49,10 @@ def _dataset(runs: Sequence[ReportRun], wanted: Sequence[str]) -> str:
         lines += ["", disturbed]
     if _several_machines(runs):
         lines += ["", "Times come from different machines, which do not compare: the report shows them apart."]
+    doubts = cautions.cautions(runs)
+    if doubts:
+        lines += ["", "Be careful with:"]
+        lines += [line for doubt in doubts for line in wrap(one_line(doubt), WIDTH, **HANGING)]
     why = problems.notes(runs)
     if why:
         lines += ["", "Without a result:"]
@@ -52,10 +60,34 @@ def _dataset(runs: Sequence[ReportRun], wanted: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def _table(runs: Sequence[ReportRun], scores: pd.DataFrame, k: int, with_costs: bool) -> str:
+def _how(runs: Sequence[ReportRun], protocols: Sequence[str]) -> list[str]:
+    """What the numbers below are."""
+    if not protocols:
+        return []
+    seeds = seeds_of(runs)
+    over = f", mean ± standard deviation over {len(seeds)} seeds" if len(seeds) > 1 else ""
+    lines = [f"{measure_of(protocols[0])} under protocol {' and '.join(protocols)}{over}"]
+    chance = next((run.record.diagnostics.random for run in reversed(runs) if run.record.diagnostics), {})
+    if runs[0].record.dataset.self_search and {"paper", "strict"} <= chance.keys():
+        k = quality.headline_ks(list(chance["paper"]))[0]
+        paper, strict = (number(chance[name][k].value) for name in ("paper", "strict"))
+        lines.append(
+            "The queries are the gallery. Under paper each finds itself, which alone gives random codes "
+            f"mAP@{k} {paper}; strict leaves it out ({strict})."
+        )
+    if measure_of(protocols[0]) == "recall":
+        lines.append("No labels: recall of the exact nearest neighbours by the cosine of mean features.")
+    return lines
+
+
+def _table(
+    runs: Sequence[ReportRun], scores: pd.DataFrame, k: int, protocols: Sequence[str], with_costs: bool
+) -> str:  # fmt: skip
     lengths = bits_of(runs)
     longest = lengths[-1]
-    header = ["method", *(f"mAP@{k}\n{bits} bits" for bits in lengths)]
+    several = len(protocols) > 1
+    header = ["method"]
+    header += [f"{measure_of(name)}@{k}\n{bits} bits" + f"\n{name}" * several for bits in lengths for name in protocols]
     if with_costs:
         header += [f"parameters\nat {longest} bits", "multiply-\nadds (M)", "ms/video,\nbest batch"]
     missing = {(run.method, run.bits): run.record.status for run in runs if not run.done}
@@ -63,11 +95,12 @@ def _table(runs: Sequence[ReportRun], scores: pd.DataFrame, k: int, with_costs: 
     for method in methods_of(runs):
         row = [escape.shorten(method, LABEL_WIDTH)]
         for bits in lengths:
-            found = quality.select(scores, method=method, bits=bits)
-            if found.empty:
-                row.append(missing.get((method, bits), NOTHING))
-            else:
-                row.append(number(found["map"].iloc[0], found["map_std"].iloc[0]))
+            for name in protocols:
+                found = quality.select(scores, method=method, bits=bits, protocol=name)
+                if found.empty:
+                    row.append(missing.get((method, bits), NOTHING))
+                else:
+                    row.append(number(found["map"].iloc[0], found["map_std"].iloc[0]))
         if with_costs:
             here = [run for run in runs if run.method == method and run.bits == longest]
             row += _costs(here, with_time=not _several_machines(runs))

@@ -19,19 +19,18 @@ from bench.context import FitContext, Progress
 from bench.data.dataset import Dataset
 from bench.encoder import Encoder
 from bench.errors import InputError
-from bench.evaluation import evaluate_codes, write_per_query
-from bench.fitting import Deterministic, fit_method, inputs
+from bench.evaluation import diagnose, evaluate_codes, write_per_query
+from bench.fitting import fit_method, inputs
 from bench.inference.stream import OutputError
 from bench.method import Method
-from bench.metrics import PROTOCOLS
 from bench.plugin_files import code_digest, plugin_of
+from bench.process_state import deterministic
 from bench.profile.environment import environment
 from bench.record import RunRecord, Status
 from bench.store import CODES, ENCODER, PER_QUERY, TRACEBACK, Store, StoredRun
 from bench.sweep import PlannedRun
 from bench.text import one_line
-from bench.training import DeepMethod, TrainingError
-from bench.training.processes import process_count, process_rank
+from bench.training import DeepMethod
 from bench.training.states import TrainingStates
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
@@ -54,8 +53,7 @@ def fit_context(
 ) -> FitContext:  # fmt: skip
     """What a run's method is handed; its training goes on from the last state in the results folder."""
     states = TrainingStates(store.training_folder(run.spec) / code_digest(run.method))
-    heard = say if process_rank() == 0 else lambda line: None
-    return FitContext(run.spec.seed, device, progress, states=states, say=heard, stop=stop)
+    return FitContext(run.spec.seed, device, progress, states=states, say=say, stop=stop)
 
 
 def do_run(
@@ -80,12 +78,7 @@ def do_run(
         if _cannot_be_written(store.root, error):
             raise StorageError(store.root, _why(error)) from error
         failed = record.model_copy(update={"reason": reason_of(error), "durations": durations})
-        stored = store_failed(store, run, failed, traceback.format_exc(), entitled, apart)
-        if process_count() > 1 and not isinstance(error, TrainingError):
-            # The other processes wait within a training that this one has left; only ending can free them.
-            context.say(f"{failed.reason}; stored; the processes end, since they cannot go on together")
-            raise SystemExit(1) from error
-        return stored
+        return store_failed(store, run, failed, traceback.format_exc(), entitled, apart)
 
 
 def begun(run: PlannedRun, device: torch.device, status: Status = "failed") -> RunRecord:
@@ -151,18 +144,20 @@ def options_here(run: PlannedRun, record: RunRecord, apart: bool = True) -> str:
 
 
 def encode_dataset(encoder: Encoder, method: Method, data: Dataset) -> StoredCodes:
-    """Codes and labels of queries and gallery, whole: all that evaluation needs.
+    """Codes of queries and gallery, whole, and what says who is relevant: labels or, without any, neighbours.
 
-    Raises OutputError if all videos have the same code, InputError if the dataset has no labels to evaluate with.
+    Raises OutputError if all videos have the same code.
     """
-    if data.query.labels is None or data.gallery.labels is None:
-        raise InputError(f"{data.summary.name}: queries and gallery need labels to be evaluated")
+    labelled = data.query.labels is not None and data.gallery.labels is not None
     query = encoder.encode(inputs(type(method), data.query))
-    if data.gallery is data.query:
-        codes = StoredCodes(query, data.query.labels, None, None)
-    else:
-        gallery = encoder.encode(inputs(type(method), data.gallery))
-        codes = StoredCodes(query, data.query.labels, gallery, data.gallery.labels)
+    apart = data.gallery is not data.query
+    codes = StoredCodes(
+        query,
+        data.query.labels if labelled else None,
+        encoder.encode(inputs(type(method), data.gallery)) if apart else None,
+        data.gallery.labels if labelled and apart else None,
+        None if labelled else data.neighbours,
+    )
     ranked = codes.query_codes if codes.gallery_codes is None else codes.gallery_codes
     if len(ranked) > 1 and (ranked == ranked[0]).all() and (codes.query_codes == ranked[0]).all():
         raise OutputError(f"{method.name} gave all {len(ranked)} videos the same code, which ranks nothing")
@@ -176,10 +171,12 @@ def _computed(
     _load_libraries(run.method)
     with _timed(durations, "fit"):
         encoder = fit_method(method, data, context)
+    if context.states:
+        durations["fit"] = round(durations["fit"] + context.states.earlier, 3)
     with _timed(durations, "encode"):
         codes = encode_dataset(encoder, method, data)
     with _timed(durations, "evaluate"):
-        scores = {name: evaluate_codes(codes, name) for name in PROTOCOLS}
+        scores = evaluate_codes(codes)
 
     def fill(folder: Path) -> None:
         write_codes(folder / CODES, codes)
@@ -193,6 +190,7 @@ def _computed(
             "history": encoder.history,
             "checkpoint": context.checkpoint,
             "metrics": {name: score.to_json() for name, score in scores.items()},
+            "diagnostics": diagnose(codes, scores),
         }
     )
     return complete, fill
@@ -200,11 +198,10 @@ def _computed(
 
 def _load_libraries(method: type[Method]) -> None:
     """Import what takes seconds once a process, and would count as the fitting of its first run."""
-    with Deterministic():  # which brings PyTorch's compiler
+    with deterministic():  # which brings PyTorch's compiler
         pass
     if issubclass(method, DeepMethod):
-        for name in ("bench.training.fabric", "faiss"):
-            importlib.import_module(name)
+        importlib.import_module("faiss")
 
 
 def _write(

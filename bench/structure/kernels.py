@@ -71,6 +71,7 @@ def pair_tag(first: int, second: int, anchors: NDArray[np.int32], weights: NDArr
 @numba.njit(cache=True, nogil=True)
 def draw(
     videos: NDArray[np.int64],
+    allowed: NDArray[np.bool_],
     uniform: NDArray[np.float64],
     anchors: NDArray[np.int32],
     weights: NDArray[np.float64],
@@ -78,7 +79,7 @@ def draw(
     members: NDArray[np.int32],
     member_weights: NDArray[np.float64],
 ) -> NDArray[np.int64]:
-    total = len(anchors)
+    total, possible = len(anchors), allowed.sum()
     links = np.zeros((total, 3))
     touched = np.empty(total, dtype=np.int64)
     similar = np.empty(total, dtype=np.int64)
@@ -93,6 +94,8 @@ def draw(
             other = touched[number]
             kind = tag(links[other, 0], links[other, 1], links[other, 2])
             links[other, 0] = links[other, 1] = links[other, 2] = 0.0
+            if not allowed[other]:
+                continue
             if kind == SIMILAR:
                 similar[near] = other
                 near += 1
@@ -107,7 +110,7 @@ def draw(
             for number in range(near):
                 marked[similar[number]] = True
             for other in range(total):
-                if not marked[other] or near == total:
+                if allowed[other] and (not marked[other] or near == possible):
                     dissimilar[far] = other
                     far += 1
             for number in range(near):

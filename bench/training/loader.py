@@ -13,7 +13,6 @@ from bench.context import FitContext
 from bench.data.features import Features
 from bench.threads import threads
 from bench.training.items import Batch, Draw
-from bench.training.residency import RESIDENTS
 from bench.training.schedule import Schedule
 
 READERS = 2
@@ -24,7 +23,7 @@ class VideoLoader:
 
     def __init__(self, features: Features, schedule: Schedule, context: FitContext) -> None:
         self._features, self._device = features, context.device
-        residency, self._resident = RESIDENTS.choose(features, context.device, schedule.precision, context.say)
+        residency, self._resident = context.residents.choose(features, context.device, schedule.precision, context.say)
         # bfloat16 is kept, since training computes in it; float16 is only how features are stored.
         self._dtype = torch.bfloat16 if residency.dtype == torch.bfloat16 else torch.float32
 

@@ -1,6 +1,6 @@
 """Means of losses over an epoch, and the weights with the lowest of them."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
@@ -16,14 +16,13 @@ class MeanLosses:
     def add(self, losses: Mapping[str, Tensor], items: int) -> None:
         """Losses that are means over so many items."""
         for name, value in losses.items():
-            summed = value.detach() * items
+            summed = value.detach().float() * items
             self._sums[name] = self._sums[name] + summed if name in self._sums else summed
         self._items += items
 
-    def values(self, total: Callable[[Tensor], Tensor] = lambda value: value) -> dict[str, float]:
-        """The mean of every loss; `total` adds up what several processes summed."""
-        items = total(next(iter(self._sums.values())).new_tensor(float(self._items)))
-        return {name: float(total(value) / items) for name, value in self._sums.items()}
+    def values(self) -> dict[str, float]:
+        """The mean of every loss."""
+        return {name: float(value / self._items) for name, value in self._sums.items()}
 
 
 @dataclass

@@ -14,7 +14,6 @@ from bench.method import Method, Resources, Shape
 from bench.training.authors import AuthorsWeights
 from bench.training.items import Objective
 from bench.training.loop import train
-from bench.training.processes import require_processes
 from bench.training.schedule import Schedule
 
 
@@ -44,11 +43,8 @@ class DeepMethod(Method):
 
     def check(self, shape: Shape) -> None:
         left = shape[0] - self.parameters.held_out(shape[0])
-        needed = 2 * self.parameters.processes
-        if left < needed:
-            raise InputError(f"{self.name} needs {needed} training videos or more; {left} of {shape[0]} are left to "
-                             "train on")  # fmt: skip
-        require_processes(self.name, self.parameters.processes)
+        if left < 2:
+            raise InputError(f"{self.name} needs 2 training videos or more; {left} of {shape[0]} are left to train on")
 
     def build(self, frames: int, dimensions: int) -> nn.Module:
         return self.encoder(self.network(frames, dimensions))

@@ -104,6 +104,3 @@ def load_whole(features: Features, device: torch.device, dtype: torch.dtype) -> 
     for start, block in features.blocks():
         tensor[start : start + len(block)] = torch.from_numpy(block)
     return tensor
-
-
-RESIDENTS = Residents()

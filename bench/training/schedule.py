@@ -1,8 +1,8 @@
 """Epochs, batches, learning rate, precision: the parameters that all deep methods share."""
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from bench.method import Parameters
 
@@ -19,13 +19,17 @@ class Schedule(Parameters):
     learning_rate_decay_epochs: int = Field(20, ge=1)
     learning_rate_floor: float = Field(1e-4, ge=0)
     validation_share: float = Field(0.0, ge=0, le=0.5)
-    """Share of the training videos that no step starts from; the epoch with the lowest loss on them is kept. 0: the
-    last epoch is. Labels play no part. Held-out videos still count for anchors, and may be drawn as partners."""
+    """Share of the training videos that are held out: no step sees a frame of them. The epoch with the lowest loss on
+    them, with partners drawn among them, is kept. 0: the last epoch is. Labels play no part. Anchors and the anchor
+    graph, which are made once before training, are those of all training videos."""
     precision: Precision = "float32"
     """bfloat16: features are rounded to bfloat16 and matrix products computed in it; weights stay float32."""
-    processes: int = Field(1, ge=1)
-    """Processes (and devices) that share each batch; more than one are started by `torchrun`. Batch statistics and
-    dropout are then each process's own, which is why their number is a parameter."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_processes(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Encoders that were stored when several processes could share a training name their number."""
+        return {name: value for name, value in values.items() if name != "processes"}
 
     def held_out(self, videos: int) -> int:
         """How many of the training videos are held out."""
@@ -37,7 +41,6 @@ class Schedule(Parameters):
         return max(decayed, min(self.learning_rate_floor, self.learning_rate))
 
     def batches(self, videos: int) -> list[slice]:
-        """Slices of 0…videos-1; a last batch with fewer than two items a process is left out, since batch statistics
-        of one do not exist."""
+        """Slices of 0…videos-1; a last batch of one item is left out, since batch statistics of one do not exist."""
         slices = [slice(start, min(start + self.batch_size, videos)) for start in range(0, videos, self.batch_size)]
-        return [part for part in slices if part.stop - part.start >= 2 * self.processes]
+        return [part for part in slices if part.stop - part.start >= 2]

@@ -27,6 +27,9 @@ class TrainingStates:
     folder: Path
     seconds: float = SECONDS
     """At most so much training is lost."""
+    earlier: float = 0.0
+    """Seconds that the run had been fitted for, in other processes, when the last restored state was saved."""
+    _begun: float = field(default_factory=time.monotonic)
     _saved: float = field(default_factory=time.monotonic)
 
     def due(self) -> bool:
@@ -43,6 +46,7 @@ class TrainingStates:
             tensors |= {f"optimiser.{number}.{name}": torch.as_tensor(value) for name, value in values.items()}
         copies = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
         note = {"epoch": epoch, "history": history, "lowest_loss": lowest.loss, "lowest_epoch": lowest.epoch}
+        note["fit_seconds"] = self.earlier + time.monotonic() - self._begun
         note["checksum"] = _checksum(note, copies)
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self._path(stage)
@@ -75,7 +79,7 @@ class TrainingStates:
             weights, lowest_weights = _part(tensors, "network."), _part(tensors, "lowest.")
             state = optimiser.state_dict()
             state["state"] = _nested(_part(tensors, "optimiser."))
-            epoch, rows = int(note["epoch"]), list(note["history"])
+            epoch, rows, earlier = int(note["epoch"]), list(note["history"]), float(note["fit_seconds"])
             found = Lowest(float(note["lowest_loss"]), int(note["lowest_epoch"]), lowest_weights)
             expected = _kinds(network.state_dict())
             if (
@@ -91,6 +95,8 @@ class TrainingStates:
             # None there, or a damaged one: it only saves time, and the run can be done without.
             return 0
         network.load_state_dict(weights)
+        # Of a method's stages the last one counts those before it.
+        self.earlier = max(self.earlier, earlier)
         lowest.loss, lowest.epoch, lowest.weights = found.loss, found.epoch, found.weights
         history.extend(rows)
         return epoch

@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from bench.process_state import own_process_state
+
 from .description import Dictionary, describe, learn_dictionary
 from .digits import SPLITS, SplitName, load_digits
 from .motion import draw_scenes, multi_hot
@@ -24,7 +26,7 @@ def generate(parameters: Parameters) -> dict[SplitName, SplitArrays]:
 
     The result does not depend on the number of threads, which is torch's.
     """
-    with _threads_by_videos() as executor:
+    with own_process_state(), _threads_by_videos() as executor:
         dictionary = learn_dictionary(parameters, _dictionary_frames(parameters, executor))
         return {split: make_split(parameters, split, dictionary, executor) for split in SPLITS}
 

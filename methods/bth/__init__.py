@@ -73,7 +73,7 @@ class Bth(DeepMethod):
         context.seed_torch("reconstruction", "weights")
         first_stage = self.network(frames, dimensions).to(context.device)
         schedule = parameters.model_copy(update={"epochs": parameters.reconstruction_epochs or parameters.epochs})
-        objective = ReconstructionObjective(first_stage, parameters, len(features), frames)
+        objective = ReconstructionObjective(first_stage, parameters, frames)
         # A history of its own: the run's loss curve is that of the second stage, whose loss is another quantity.
         own = replace(context, history=[])
         train(first_stage, objective, features, schedule, own, f"{self.name}: reconstruction")
@@ -99,11 +99,10 @@ class ReconstructionObjective:
 
     network: BthNetwork
     parameters: BthParameters
-    training_videos: int
     frames: int
 
-    def draw(self, videos: NDArray[np.int64], random: np.random.Generator) -> Draw:
-        plan = draw_corruption(random, len(videos), self.frames, self.training_videos, self.parameters.corruption)
+    def draw(self, videos: NDArray[np.int64], among: NDArray[np.int64], random: np.random.Generator) -> Draw:
+        plan = draw_corruption(random, len(videos), self.frames, among, self.parameters.corruption)
         return Draw({"first": videos}, corruption={"first": plan})
 
     def loss(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
@@ -123,12 +122,11 @@ class NeighbourObjective:
     """(N, H): the anchor nearest to every training video."""
     frames: int
 
-    def draw(self, videos: NDArray[np.int64], random: np.random.Generator) -> Draw:
-        pairs = draw_pairs(self.graph, videos, random)
+    def draw(self, videos: NDArray[np.int64], among: NDArray[np.int64], random: np.random.Generator) -> Draw:
+        pairs = draw_pairs(self.graph, videos, among, random)
         drawn = {"first": videos, "second": pairs.partner}
         corruption = {
-            name: draw_corruption(random, len(videos), self.frames, len(self.graph), self.parameters.corruption)
-            for name in drawn
+            name: draw_corruption(random, len(videos), self.frames, among, self.parameters.corruption) for name in drawn
         }
         values = {
             "sign": pairs.sign,

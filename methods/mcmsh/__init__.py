@@ -92,11 +92,11 @@ class McmshObjective:
         self._centres = centres
         self._frames = frames
 
-    def draw(self, videos: NDArray[np.int64], random: np.random.Generator) -> Draw:
-        pairs = draw_pairs(self._graph, videos, random)
+    def draw(self, videos: NDArray[np.int64], among: NDArray[np.int64], random: np.random.Generator) -> Draw:
+        pairs = draw_pairs(self._graph, videos, among, random)
         drawn = {"first": videos, "second": pairs.partner}
         corruption = {
-            name: draw_corruption(random, len(videos), self._frames, len(self._graph), self._parameters.corruption)
+            name: draw_corruption(random, len(videos), self._frames, among, self._parameters.corruption)
             for name in drawn
         }
         if self._parameters.quadruplet_weight:

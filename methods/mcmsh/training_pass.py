@@ -153,6 +153,7 @@ def _normalise(norm: nn.Module, x: Tensor, channels: tuple[int, int], *, videos_
     assert isinstance(norm, nn.BatchNorm1d)
     assert norm.running_mean is not None
     assert norm.running_var is not None
+    assert norm.num_batches_tracked is not None
     assert norm.momentum is not None
     axis = 0 if videos_first else 1
     videos = channels[axis]
@@ -164,6 +165,7 @@ def _normalise(norm: nn.Module, x: Tensor, channels: tuple[int, int], *, videos_
     # With momentum 1 the buffers end as the statistics of this batch.
     normalised = functional.batch_norm(x, mean, variance, weight, bias, training=True, momentum=1.0, eps=norm.eps)
     with torch.no_grad():
+        norm.num_batches_tracked.add_(videos)
         # The running statistics after one update a video, in turn.
         keep = 1 - norm.momentum
         shares = norm.momentum * keep ** torch.arange(videos - 1, -1, -1, dtype=x.dtype, device=x.device)

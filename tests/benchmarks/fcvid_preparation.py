@@ -34,9 +34,9 @@ def main(path: Path) -> None:
     lap("anchor graph")
     principal_components(centres, HIDDEN)
     lap("principal components")
-    random = np.random.default_rng(0)
+    random, everything = np.random.default_rng(0), np.arange(len(pooled))
     for start in range(0, len(pooled), BATCH):
-        draw_pairs(graph, np.arange(start, min(start + BATCH, len(pooled))), random)
+        draw_pairs(graph, np.arange(start, min(start + BATCH, len(pooled))), everything, random)
     lap("pairs of an epoch")
     print(f"in all: {time.perf_counter() - begin:.0f} s")
 

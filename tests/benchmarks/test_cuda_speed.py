@@ -89,7 +89,7 @@ def test_a_training_step_of_mcmsh(compare: Compare, features: ArrayFeatures) -> 
     network = method.network(FRAMES, DIMENSIONS).to(CUDA).train()
     objective = method.objective(network, features, context)
     loader = VideoLoader(features, Schedule.model_validate({"batch_size": BATCH}), context)
-    batch = loader.load(objective.draw(np.arange(BATCH), np.random.default_rng(0)))
+    batch = loader.load(objective.draw(np.arange(BATCH), np.arange(len(features)), np.random.default_rng(0)))
     plain = with_torch_dropout(network)
     assert isinstance(plain, McMlp)
     names = ("similar", "dissimilar1", "dissimilar2")

@@ -13,14 +13,13 @@ import numpy as np
 
 from bench.codes_file import StoredCodes, write_codes
 from bench.integrity_verify import verify
-from bench.metrics.statistics import not_worse_than_best
 from bench.record import RunRecord
 from bench.report import summary, write_report
-from bench.report.per_query import average_precision
-from bench.report.runs import ReportRun, bits_of, name_runs
-from bench.report.significance import ALPHA, PERMUTATIONS, indistinguishable
+from bench.report.runs import bits_of, name_runs
+from bench.report.significance import indistinguishable
 from bench.store import CODES, PER_QUERY, Store, StoredRun
 from tests.report.conftest import KS, Builder
+from tests.report.test_confidence import one_by_one
 
 PROTOCOLS = ("paper", "strict")
 
@@ -84,15 +83,6 @@ def test_a_finished_sweep_of_1000_runs(benchmark: Any, tmp_path: Path) -> None:
     assert again < first / 2
 
 
-def one_by_one(runs: list[ReportRun], protocol: str) -> dict[int, set[str]]:
-    """What `indistinguishable` finds, k after k."""
-    found = {}
-    for k in KS:
-        values = {run.method: average_precision(run, [(protocol, k)])[protocol, k] for run in runs}
-        found[k] = set(not_worse_than_best(values, ALPHA, permutations=PERMUTATIONS)[1])
-    return found
-
-
 def test_the_tests_of_a_report_of_fcvids_size(benchmark: Any, tmp_path: Path) -> None:
     """11 methods × 3 code lengths, 45,600 queries, two protocols, six k: all k at once, beside one after the other."""
     store = sweep(tmp_path / "results", 11, (16, 32, 64), 1, 45_600)
@@ -100,8 +90,6 @@ def test_the_tests_of_a_report_of_fcvids_size(benchmark: Any, tmp_path: Path) ->
     groups = [[run for run in runs if run.bits == bits] for bits in bits_of(runs)]
     asked = [(group, protocol) for group in groups for protocol in PROTOCOLS]
     others: list[float] = []
-    expected = [one_by_one(group, protocol) for group, protocol in asked]
-    assert [indistinguishable(group, protocol, KS) for group, protocol in asked] == expected
     benchmark.pedantic(
         lambda: [indistinguishable(group, protocol, KS) for group, protocol in asked],
         setup=lambda: others.append(seconds(lambda: [one_by_one(group, protocol) for group, protocol in asked])),

@@ -44,7 +44,7 @@ def objective_of(method: DeepMethod, videos: int) -> tuple[nn.Module, Objective,
 
 
 def batch_of(objective: Objective, features: ArrayFeatures, dtype: torch.dtype = torch.float32) -> Batch:
-    draw = objective.draw(np.arange(BATCH) % len(features), np.random.default_rng(1))
+    draw = objective.draw(np.arange(BATCH) % len(features), np.arange(len(features)), np.random.default_rng(1))
     videos = {name: torch.from_numpy(features.read(rows)).to(dtype) for name, rows in draw.videos.items()}
     corrupted = {
         name: plan.apply(

@@ -84,7 +84,7 @@ class Objective:
     def __init__(self, network: nn.Module, hooks: str, context: FitContext) -> None:
         self.network, self.hooks, self.context, self.epoch = network, hooks, context, -1
 
-    def draw(self, videos: Any, random: np.random.Generator) -> Draw:
+    def draw(self, videos: Any, among: Any, random: np.random.Generator) -> Draw:
         return Draw({"first": videos, "second": random.permutation(videos)})
 
     def loss(self, batch: Any, epoch: int) -> dict[str, Tensor]:

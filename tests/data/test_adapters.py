@@ -76,23 +76,17 @@ DEFECTS: dict[str, tuple[str, str, Damage, str]] = {
         lambda path: labels(path, lambda array: array, "re_label"),
         "no array 'labels'; it holds re_label",
     ),
-    "transposed labels": (
-        "yfcc",
-        "query1000_labels.mat",
-        lambda path: labels(path, np.transpose),
-        "80 rows of labels for the 4 videos of .*transposed: store (them|it) as \\(videos, classes\\)",
-    ),
     "label count": (
         "ucf101",
         "ucf_train_labels.mat",
         lambda path: labels(path, lambda array: array[1:]),
-        "9 rows of labels for the 10 videos of .*ucf_train_feats.h5",
+        r"the labels in 'labels' have shape \(9, 101\) for 10 videos",
     ),
     "not 0 or 1": (
         "ucf101",
         "ucf_train_labels.mat",
         lambda path: labels(path, lambda array: array * 2),
-        "labels must be 0 or 1",
+        "hold 2 at row 0, column 0; a table holds 1",
     ),
     "part of another width": (
         "yfcc",
@@ -101,18 +95,18 @@ DEFECTS: dict[str, tuple[str, str, Damage, str]] = {
         r"'feats' has \(frames, dimensions\) = \(25, 5\).*\(25, 8\)",
     ),
     "truncated": ("yfcc", "yfcc_test_feats_2.h5", truncate, "truncated"),
-    "integers": (
+    "complex": (
         "ucf101",
         "ucf_train_feats.h5",
-        lambda path: features(path, lambda array: array.astype(np.int32)),
-        "'feats' holds int32; expected float",
+        lambda path: features(path, lambda array: array.astype(np.complex64)),
+        "'feats' holds complex64; expected floats, integers",
     ),
     "NaN": ("ucf101", "ucf_train_feats.h5", lambda path: features(path, with_nan), "video 3 has NaN or infinite"),
-    "two axes": (
+    "four axes": (
         "ucf101",
         "ucf_train_feats.h5",
-        lambda path: features(path, lambda array: array.mean(axis=1)),
-        r"'feats' has shape \(10, 8\)",
+        lambda path: features(path, lambda array: array[None]),
+        r"'feats' has shape \(1, 10, 25, 8\)",
     ),
     "missing part": ("yfcc", "yfcc_train_feats_7.h5", Path.unlink, "missing"),
     "missing labels": ("ucf101", "ucf_train_labels.mat", Path.unlink, "missing"),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from bench.data import features as features_module
-from bench.data.features import ArrayFeatures, ConcatenatedFeatures, Features, mean_pool
+from bench.data.features import ArrayFeatures, ConcatenatedFeatures, Features, concatenated, mean_pool
 from bench.data.hdf5 import Hdf5Features
 from bench.data.opening import open_features
 from bench.data.precision import Precision, as_float32, as_stored
@@ -237,6 +238,11 @@ def test_means_too_large_for_memory_lie_on_disk(monkeypatch: pytest.MonkeyPatch)
         mean_pool(ArrayFeatures(ARRAY))
 
 
-def test_parts_must_agree() -> None:
-    with pytest.raises(InputError, match="part files differ"):
-        ConcatenatedFeatures([ArrayFeatures(ARRAY), ArrayFeatures(ARRAY[:, :2])])
+@pytest.mark.parametrize(
+    ("cut", "fix"),
+    [(np.s_[:, :2], "sample as many frames of every video"), (np.s_[:, :, :2], "all parts must agree")],
+)
+def test_parts_must_agree(cut: Any, fix: str) -> None:
+    first, other = ArrayFeatures(ARRAY), ArrayFeatures(ARRAY[cut])
+    with pytest.raises(InputError, match=rf"^c has \(frames, dimensions\) = .*but the first, a, has .*; {fix}"):
+        concatenated([first, first, other], ["a", "b", "c"])

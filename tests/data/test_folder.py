@@ -106,8 +106,9 @@ def test_sparse_and_hdf5_labels(feature_folder: Path) -> None:
     np.testing.assert_array_equal(load(feature_folder).query.labels, expected)
     (feature_folder / "test_labels.mat").unlink()
     with h5py.File(feature_folder / "test_labels.mat", "w") as file:
-        # MATLAB 7.3 stores column by column.
+        # MATLAB 7.3 stores column by column, and says that it wrote the file.
         file["labels"] = expected.T.astype(float)
+        file["labels"].attrs["MATLAB_class"] = np.bytes_("double")
     np.testing.assert_array_equal(load(feature_folder).query.labels, expected)
 
 
@@ -197,14 +198,18 @@ DEFECTS: list[tuple[Callable[[Path], None], str]] = [
     (break_key, r"test_feats\.h5: no dataset 'feats'; it holds features; rename one, or name .* \(features_key\)"),
     (break_nan, r"train_feats\.h5: video 7 has NaN or infinite features"),
     (break_infinite, r"test_feats\.h5: video 4 has NaN or infinite features"),
-    (lambda folder: features(folder, np.zeros((12, 32), np.float32)), r"'feats' has shape \(12, 32\)"),
-    (lambda folder: features(folder, np.zeros((12, 25, 32), np.int32)), r"'feats' holds int32; expected float"),
+    (lambda folder: features(folder, np.zeros((12, 32), np.float32)), r"\(frames, dimensions\) = \(1, 32\), but"),
+    (lambda folder: features(folder, np.zeros((12, 5, 5, 32), np.float32)), r"'feats' has shape \(12, 5, 5, 32\)"),
+    (lambda folder: features(folder, np.zeros((12, 25, 32), complex)), r"'feats' holds complex128; expected floats"),
     (lambda folder: features(folder, np.zeros((0, 25, 32), np.float32)), r"test_feats\.h5: 'feats' is empty"),
     (lambda folder: features(folder, np.zeros((12, 25, 31), np.float32)), r"\(25, 31\), but .*train_feats\.h5 has"),
-    (lambda folder: features(folder, np.zeros((13, 25, 32), np.float32)), r"12 rows of labels for the 13 videos"),
-    (lambda folder: labels(folder, np.zeros((11, 3))), r"11 rows of labels for the 12"),
+    (
+        lambda folder: features(folder, np.zeros((13, 25, 32), np.float32)),
+        r"have shape \(12, 3\) for 13 videos; give one row",
+    ),
+    (lambda folder: labels(folder, np.zeros((11, 3))), r"have shape \(11, 3\) for 12 videos; give one row"),
     (lambda folder: labels(folder, np.eye(12)), r"12 classes, but .*train_labels"),
-    (lambda folder: labels(folder, np.full((12, 3), 2)), r"labels must be 0 or 1"),
+    (lambda folder: labels(folder, np.full((12, 3), 2)), r"hold 2 at row 0, column 0; a table holds 1"),
     (lambda folder: labels(folder, np.eye(12), key="label"), r"test_labels\.mat: no array 'labels'"),
     (lambda folder: write(folder, "test_labels.mat", b"x" * 500), r"not a readable MATLAB file"),
     (lambda folder: (folder / "test_labels.mat").unlink(), r"test_labels\.mat: no such file"),
@@ -218,7 +223,7 @@ DEFECTS: list[tuple[Callable[[Path], None], str]] = [
         lambda folder: write(folder, "test_labels.mat", (folder / "test_labels.mat").read_bytes()[:100]),
         r"not a readable",
     ),
-    (break_group, r"test_feats\.h5: 'feats' is a group"),
+    (break_group, r"test_feats\.h5: 'feats' is an empty group"),
     (break_chunk, r"test_feats\.h5: 'feats' cannot be read"),
     (lambda folder: write(folder, "dataset.toml", 'class_names = ["a"]'), r"1 class_names for 3 columns"),
 ]

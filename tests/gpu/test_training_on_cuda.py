@@ -68,7 +68,6 @@ def test_every_place_of_the_features_gives_the_same_weights(
     for place, device, memory in (("on the device", 2**40, 0), ("in memory", 0, 2**40), ("from their file", 0, 0)):
         monkeypatch.setattr(residency, "free_on_device", lambda _, free=device: free)
         monkeypatch.setattr(residency, "free_memory", lambda free=memory: free)
-        monkeypatch.setattr("bench.training.loader.RESIDENTS", residency.Residents())
         said: list[str] = []
         found[place] = fitted(method, streamed, said, precision=precision)
         assert any(place in line for line in said), said

@@ -61,10 +61,11 @@ def test_a_file_and_a_folder(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "error"),
     [
-        ("raise RuntimeError('no\\nluck')", "RuntimeError: no luck"),
-        ("import sys; sys.exit(3)", "SystemExit: 3"),
-        ("def broken(:", "SyntaxError"),
-        ("import nothing_of_this_name", "ModuleNotFoundError: No module named 'nothing_of_this_name'"),
+        ("raise RuntimeError('no\\nluck')", "RuntimeError: no luck (broken.py, line 1)"),
+        ("import sys; sys.exit(3)", "SystemExit: 3 (broken.py, line 1)"),
+        ("\ndef broken(:", "SyntaxError: invalid syntax (broken.py, line 2)"),
+        ("\nimport nothing_of_this_name", "No module named 'nothing_of_this_name' (broken.py, line 2)"),
+        ("\n\nimport json\njson.loads('{')", "(broken.py, line 4)"),
         ("x = 1", "defines no method and no dataset"),
         (GOOD.format(name="lsh"), "'lsh' is already the name of bench.methods.lsh"),
         (GOOD.format(name="Not A Name"), "Good.name is 'Not A Name'; it must be lower-case"),
@@ -143,3 +144,14 @@ def test_the_source_of_a_package_is_all_of_it(tmp_path: Path) -> None:
     lsh = load_registry().method("lsh")
     assert plugin_of(lsh) is None
     assert revision_of(lsh) == lsh.revision
+
+
+def test_comments_and_layout_are_no_change_of_a_source(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(GOOD.format(name="mine"))
+    first = load_registry([file]).method("mine")
+    changed = GOOD.format(name="mine").replace('"""The first coordinates."""', '"""Others."""  # a comment')
+    file.write_text(f"# -*- coding: utf-8 -*-\n\n\n{changed}\n# The end.\n")
+    assert revision_of(load_registry([file]).method("mine")) == revision_of(first)
+    file.write_text(changed.replace("self.bits", "self.bits + 0"))
+    assert revision_of(load_registry([file]).method("mine")) != revision_of(first)

@@ -20,7 +20,8 @@ from bench.errors import InputError
 from bench.fitting import resolve_parameters
 from bench.integrity_verify import verify
 from bench.registry import load_registry
-from bench.runner import Existing, Runner
+from bench.runner import Runner
+from bench.running.existing import Existing
 from bench.spec import RunSpec
 from bench.store import Store
 from bench.sweep import PlannedRun, parse_settings, plan

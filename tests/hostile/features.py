@@ -127,6 +127,11 @@ def unknown_filter(path: Path) -> None:
     path.write_bytes(content[: place - 8] + (999).to_bytes(2, "little") + content[place - 6 :])
 
 
+def different_lengths(file: Any) -> None:
+    for length in (4, 3):
+        file[f"feats/{length}"] = GOOD[0, :length]
+
+
 def many_names(file: Any) -> None:
     for number in range(2000):
         file.attrs[f"a{number % 10}"] = number
@@ -205,7 +210,6 @@ ANY: dict[str, Make] = {
 }
 HDF5: dict[str, Make] = {
     "other key": hdf5(key="features"),
-    "integers": hdf5(GOOD.astype(int)),
     "texts": hdf5(np.array([[[b"text"]]])),
     "compound": hdf5(np.zeros((3, 4, 8), [("a", "f4"), ("b", "f4")])),
     "complex": hdf5(GOOD.astype("c8")),
@@ -219,6 +223,9 @@ HDF5: dict[str, Make] = {
     "NaN": hdf5(NAN),
     "infinite": hdf5(np.where(np.isnan(NAN), np.inf, NAN)),
     "a group": in_file(lambda file: file.create_group("feats")),
+    "a group in a group": in_file(lambda file: file.create_group("feats/feats")),
+    "a group of links into another file": link("feats/a", h5py.ExternalLink("other.h5", "/feats")),
+    "a group of videos of different lengths": in_file(different_lengths),
     "a type": link("feats", np.dtype("f4")),
     "nothing": in_file(lambda file: None),
     "thousands of names": in_file(many_names),
@@ -242,9 +249,7 @@ HDF5: dict[str, Make] = {
 }
 NPY: dict[str, Make] = {
     "Python objects": pickled,
-    "integers": array(GOOD.astype(int)),
     "records": array(np.zeros((3, 4, 8), [("a", "f4")])),
-    "big-endian": array(GOOD.astype(">f4")),
     "column by column": array(np.asfortranarray(GOOD)),
     "two axes": array(GOOD[0]),
     "no videos": array(GOOD[:0]),
@@ -272,7 +277,7 @@ NPY: dict[str, Make] = {
 }
 SAFETENSORS: dict[str, Make] = {
     "other name": table({"x": {"dtype": "F32", "shape": [12, 4, 8], "data_offsets": [0, GOOD.nbytes]}}),
-    "integers": tensor(dtype="I32"),
+    "integers that take more bytes": tensor(dtype="I64"),
     "an unknown type": tensor(dtype="\x1b[2J"),
     "a type that is a list": tensor(dtype=["F32"]),
     "two axes": tensor(shape=[4, 8]),

@@ -111,6 +111,30 @@ def version_4(rows: int, columns: int, kind: int = 0) -> bytes:
     return struct.pack("<iiiii", kind, rows, columns, 0, 7) + b"labels\x00" + bytes(64)
 
 
+def sparse_group(rows: Any = 6, **changed: Any) -> Make:
+    """Labels as MATLAB 7.3 stores sparse matrices, with some part changed."""
+
+    def make(path: Path) -> None:
+        good = csc_matrix(GOOD.astype(float))
+        with h5py.File(path, "w") as file:
+            group = file.create_group("labels")
+            group.attrs["MATLAB_class"], group.attrs["MATLAB_sparse"] = np.bytes_("double"), rows
+            for name, value in ({"data": good.data, "ir": good.indices, "jc": good.indptr} | changed).items():
+                group[name] = value
+
+    return make
+
+
+def written_by_matlab(dtype: Any, kind: str) -> Make:
+    """An array (classes, videos) with the name of a MATLAB class that holds no numbers."""
+
+    def make(path: Path) -> None:
+        with h5py.File(path, "w") as file:
+            file.create_dataset("labels", (1, 6), dtype).attrs["MATLAB_class"] = np.bytes_(kind)
+
+    return make
+
+
 COMMON: dict[str, Make] = {
     "not there": nothing,
     "empty": written(b""),
@@ -123,10 +147,11 @@ COMMON: dict[str, Make] = {
 MAT: dict[str, Make] = COMMON | {
     "other key": mat(GOOD, "L"),
     "other rows": mat(GOOD[:4]),
-    "transposed": mat(GOOD.T),
     "numbers": mat(np.arange(18).reshape(6, 3)),
     "NaN": mat(np.where(GOOD, np.nan, 0)),
-    "one column of classes": mat(np.arange(6)[:, None]),
+    "one column of fractions": mat(np.arange(6)[:, None] / 4),
+    "one column of negative numbers": mat(np.arange(6)[:, None] - 3),
+    "one row, too short": mat(np.arange(5)),
     "text inside": mat("labels"),
     "cells": mat(np.array([["a", 1]], dtype=object)),
     "a structure": mat({"a": 1}),
@@ -163,6 +188,19 @@ MAT: dict[str, Make] = COMMON | {
     "version 7.3, a link": link("labels", h5py.ExternalLink("other.h5", "/feats")),
     "version 7.3, a link to itself": link("labels", h5py.SoftLink("labels")),
     "version 7.3, texts": hdf5(np.array([[b"a"]]), "labels"),
+    "version 7.3, sparse, rows beyond the end": sparse_group(ir=[0, 10**6, 1, 4, 2, 5]),
+    "version 7.3, sparse, rows before the start": sparse_group(ir=[0, -(10**6), 1, 4, 2, 5]),
+    "version 7.3, sparse, columns that run backwards": sparse_group(jc=[0, 4, 2, 6]),
+    "version 7.3, sparse, columns beyond the end": sparse_group(jc=[0, 2, 4, 10**6]),
+    "version 7.3, sparse, without columns": sparse_group(jc=[]),
+    "version 7.3, sparse, rows that are fractions": sparse_group(ir=[0.5, 3, 1, 4, 2, 5]),
+    "version 7.3, sparse, two axes": sparse_group(data=np.ones((6, 1))),
+    "version 7.3, sparse, huge": sparse_group(rows=10**9),
+    "version 7.3, sparse, a negative size": sparse_group(rows=-6),
+    "version 7.3, sparse, a size that is text": sparse_group(rows="six"),
+    "version 7.3, sparse, parts in another file": sparse_group(jc=h5py.ExternalLink("other.h5", "/jc")),
+    "version 7.3, cells": written_by_matlab(h5py.ref_dtype, "cell"),
+    "version 7.3, characters": written_by_matlab("u2", "char"),
     "version 7.3, references": in_file(lambda file: file.create_dataset("labels", (6, 3), h5py.ref_dtype)),
     "version 7.3, in another file": at_labels(lambda path: hdf5_with(path, external)),
     "version 7.3, no values": hdf5(h5py.Empty("u1"), "labels"),
@@ -172,7 +210,9 @@ NPY: dict[str, Make] = COMMON | {
     "huge": header((10**9, 239), "|u1"),
     "negative": header((-6, -3), "|u1"),
     "texts": lambda path: np.save(path, np.array([["a", "b"]])),
-    "class indices": lambda path: np.save(path, np.arange(6)),
+    "five class numbers": lambda path: np.save(path, np.arange(5)),
+    "no number": lambda path: np.save(path, np.array([0, 1, 2, 0, 1, np.nan])),
+    "class numbers without end": lambda path: np.save(path, np.array([0, 1, 2, 0, 1, 2**63], np.uint64)),
     "dates": lambda path: np.save(path, np.zeros((6, 3), "M8[s]")),
     "other rows": lambda path: np.save(path, GOOD[:4]),
     "larger than labels ever are": lambda path: sparse_file(path, (10**8, 239)),

@@ -50,6 +50,8 @@ def compressed_mat(path: Path) -> None:
 def new_mat(path: Path) -> None:
     """A MATLAB file of version 7.3."""
     hdf5(path, labels_of("test").T, "labels")
+    with h5py.File(path, "r+") as file:
+        file["labels"].attrs["MATLAB_class"] = np.bytes_("uint8")
 
 
 def label_npy(path: Path) -> None:

@@ -1,14 +1,19 @@
 """Files that are not the authors' weights end in one clear line."""
 
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import bench
 from bench.errors import InputError
+from bench.registry import load_registry
+from bench.training import DeepMethod
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 
@@ -94,3 +99,109 @@ def test_alpha_of_every_kind_of_number(tmp_path: Path, weights: dict[str, torch.
     torch.save(weights, tmp_path / "a.pth")
     encoder = bench.load_checkpoint("mcmsh", tmp_path / "a.pth", bits=16, alpha=alpha)
     assert float(encoder.module.state_dict()["alpha"]) == float(alpha)
+
+
+def golden_codes(encoder: bench.Encoder) -> bool:
+    """Does an encoder give what the authors' code gives?"""
+    with np.load(GOLDEN / "mcmsh_forward.npz") as arrays:
+        return bool((encoder.encode(arrays["x"]) == arrays["codes"]).all())
+
+
+def optimiser_state() -> dict[str, Any]:
+    layer = torch.nn.Linear(3, 4)
+    optimiser = torch.optim.Adam(layer.parameters())
+    layer(torch.ones(2, 3)).sum().backward()
+    optimiser.step()
+    return optimiser.state_dict()
+
+
+BESIDE = {
+    "epoch": 3,
+    "best": 0.5,
+    "optimizer_state_dict": optimiser_state(),
+    "milestones": Counter([20, 40]),
+    "none": None,
+}
+WRAPPED: dict[str, Callable[[dict[str, torch.Tensor]], Any]] = {
+    "model_state_dict": lambda weights: BESIDE | {"model_state_dict": weights},
+    "another key": lambda weights: BESIDE | {"my hashing net": weights},
+    "within another": lambda weights: BESIDE | {"checkpoint": {"ema": None, "net": weights}},
+    "beside numbers": lambda weights: BESIDE | weights,
+    "DataParallel": lambda weights: {f"module.{name}": value for name, value in weights.items()},
+    "compile": lambda weights: {f"_orig_mod.{name}": value for name, value in weights.items()},
+    "several prefixes": lambda weights: {"model": {f"module.model.{name}": value for name, value in weights.items()}},
+    "DataParallel of a part": lambda weights: {n.replace("mc_mlp.", "mc_mlp.module."): v for n, v in weights.items()},
+    "float64": lambda weights: {name: value.double() for name, value in weights.items()},
+    "parameters": lambda weights: {n: torch.nn.Parameter(v, v.is_floating_point()) for n, v in weights.items()},
+    "without counters": lambda weights: {n: v for n, v in weights.items() if not n.endswith("num_batches_tracked")},
+    "more counters": lambda weights: weights | {"mc_mlp.bn.num_batches_tracked": torch.tensor(5)},
+}
+
+
+@pytest.mark.parametrize("form", WRAPPED)
+@pytest.mark.parametrize("zipped", [True, False])
+def test_weights_that_are_wrapped(tmp_path: Path, weights: dict[str, torch.Tensor], form: str, zipped: bool) -> None:
+    torch.save(WRAPPED[form](weights), tmp_path / "a.pth", _use_new_zipfile_serialization=zipped)
+    assert golden_codes(bench.load_checkpoint("mcmsh", tmp_path / "a.pth", bits=np.int64(16), alpha=torch.tensor(1.0)))
+
+
+def test_safetensors(tmp_path: Path, weights: dict[str, torch.Tensor]) -> None:
+    save_file(weights, tmp_path / "a.safetensors")
+    assert golden_codes(bench.load_checkpoint("mcmsh", tmp_path / "a.safetensors", bits=16, alpha=1.0))
+    (tmp_path / "b.safetensors").write_bytes((tmp_path / "a.safetensors").read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"b\.safetensors: no weights that can be read safely"):
+        bench.load_checkpoint("mcmsh", tmp_path / "b.safetensors", bits=16, alpha=1.0)
+
+
+def test_weights_in_half_precision_are_rounded_and_no_more(tmp_path: Path, weights: dict[str, torch.Tensor]) -> None:
+    halves = {name: value.half() if value.is_floating_point() else value for name, value in weights.items()}
+    torch.save(halves, tmp_path / "a.pth")
+    torch.save({name: value.float() for name, value in halves.items()}, tmp_path / "b.pth")
+    first, second = (bench.load_checkpoint("mcmsh", tmp_path / f"{name}.pth", bits=16, alpha=1.0) for name in "ab")
+    for name, value in first.module.state_dict().items():
+        assert torch.equal(value, second.module.state_dict()[name])
+
+
+def test_several_that_fit_are_named(tmp_path: Path, weights: dict[str, torch.Tensor]) -> None:
+    path = tmp_path / "a.pth"
+    torch.save({"model": weights, "ema": weights}, path)
+    with pytest.raises(InputError, match=r"weights of mcmsh lie at \['model'\] and at \['ema'\]; save those"):
+        bench.load_checkpoint("mcmsh", path, bits=16, alpha=1.0)
+    torch.save({f"{part}.{name}": value for part in ("student", "teacher") for name, value in weights.items()}, path)
+    with pytest.raises(InputError, match=r"lie at the top, student\.… and at the top, teacher\.…; save those"):
+        bench.load_checkpoint("mcmsh", path, bits=16, alpha=1.0)
+    torch.save({f"model.{n}": v for n, v in weights.items()} | {"binary.bias": torch.zeros(16)}, path)
+    with pytest.raises(InputError, match=r"unknown weights: binary\.bias \(without 'model\.'\);"):
+        bench.load_checkpoint("mcmsh", path, bits=16, alpha=1.0)
+
+
+def test_only_the_weights_that_are_taken_must_be_sound(tmp_path: Path, weights: dict[str, torch.Tensor]) -> None:
+    torch.save({"model": weights, "losses": {"train": torch.tensor([1.0, float("nan")])}}, tmp_path / "a.pth")
+    assert golden_codes(bench.load_checkpoint("mcmsh", tmp_path / "a.pth", bits=16, alpha=1.0))
+
+
+@pytest.mark.filterwarnings("ignore:.*left out")
+def test_frames_are_those_of_the_file(tmp_path: Path, weights: dict[str, torch.Tensor]) -> None:
+    path = tmp_path / "a.pth"
+    mcmsh = load_registry().method("mcmsh")
+    assert issubclass(mcmsh, DeepMethod)
+    assert mcmsh.authors
+    own = mcmsh(16, mcmsh.Parameters.model_validate({"hidden": 32})).network(30, 8).state_dict()
+    torch.save({theirs: own[ours] for ours, theirs in mcmsh.authors.names.items()}, path)
+    encoder = bench.load_checkpoint("mcmsh", path, bits=16, alpha=1.0)
+    assert (encoder.description.frames, encoder.description.dimensions) == (30, 8)
+    assert encoder.encode(np.zeros((2, 30, 8))).shape == (2, 16)
+    assert bench.load_checkpoint("mcmsh", path, bits=16, alpha=1.0, frames=np.int64(30)).description.frames == 30
+    with pytest.raises(InputError, match=r"a\.pth: holds an encoder of 30 frames, not 25; leave frames= out"):
+        bench.load_checkpoint("mcmsh", path, bits=16, alpha=1.0, frames=25)
+    # BTH's positions are computed: its weights fit any number of frames.
+    with np.load(GOLDEN / "bth_forward.npz") as arrays:
+        torch.save({key[7:]: torch.from_numpy(arrays[key]) for key in arrays if key.startswith("weight/")}, path)
+    assert bench.load_checkpoint("bth", path, bits=16).description.frames == 25
+    assert bench.load_checkpoint("bth", path, bits=16, frames=30).description.frames == 30
+
+
+def test_a_whole_model_is_refused_with_what_to_save(tmp_path: Path) -> None:
+    torch.save(torch.nn.Linear(3, 4), tmp_path / "a.pth")
+    with pytest.raises(InputError, match=r"as a whole model does\); save .*torch\.save\(model\.state_dict\(\), "):
+        bench.load_checkpoint("bth", tmp_path / "a.pth", bits=16)

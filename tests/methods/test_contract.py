@@ -1,86 +1,33 @@
 """What every method must do, whichever it is."""
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-import bench
+from bench.cli import main
 from bench.context import FitContext
+from bench.contract import BITS, CHECKS, Subject
 from bench.data.dataset import Dataset
-from bench.encoder import Encoder, load_encoder
 from bench.fitting import fit_method, inputs, resolve_parameters
-from bench.method import Method
 from bench.registry import load_registry
-from bench.text import slug
 from bench.training import DeepMethod
 
-BITS = 12
 METHODS = load_registry().methods
 
 
-def small(method: type[Method]) -> dict[str, Any]:
-    """Parameters that make deep methods quick."""
-    quick = {"epochs": 1, "batch_size": 16, "anchors": 6, "hidden": 32}
-    return {name: value for name, value in quick.items() if name in method.Parameters.model_fields}
-
-
-def fitted(name: str, data: Dataset, seed: int = 0) -> Encoder:
-    return bench.fit(name, data, bits=BITS, seed=seed, device="cpu", **small(METHODS[name]))
-
-
 @pytest.fixture(scope="module", params=sorted(METHODS))
-def name(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
+def subject(request: pytest.FixtureRequest, tiny: Dataset) -> Subject:
+    return Subject(METHODS[request.param], tiny)
 
 
-@pytest.fixture(scope="module")
-def encoder(name: str, tiny: Dataset) -> Encoder:
-    return fitted(name, tiny)
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_contract(subject: Subject, check: Callable[[Subject], None]) -> None:
+    check(subject)
 
 
-def test_metadata(name: str) -> None:
-    method = METHODS[name]
-    assert method.name == name == slug(name)
-    assert method.title
-    assert method.__doc__
-    assert method.revision >= 1
-    assert all(field.default is not None or field.annotation for field in method.Parameters.model_fields.values())
-    # Defaults must be valid on their own: they are what the paper says.
-    method.Parameters()
-
-
-def test_codes_for_last_batches_of_every_size(name: str, encoder: Encoder, tiny: Dataset) -> None:
-    videos = inputs(METHODS[name], tiny.gallery)
-    for count in (0, 1, 2, 3, 7, len(videos)):
-        codes = encoder.encode(videos[:count])
-        assert codes.shape == (count, BITS)
-        assert codes.dtype == np.int8
-        assert np.isin(codes, (-1, 1)).all()
-
-
-def test_same_seed_same_codes(name: str, encoder: Encoder, tiny: Dataset) -> None:
-    videos = inputs(METHODS[name], tiny.gallery)
-    np.testing.assert_array_equal(fitted(name, tiny).encode(videos), encoder.encode(videos))
-
-
-def test_save_and_load(name: str, encoder: Encoder, tiny: Dataset, tmp_path: Path) -> None:
-    videos = inputs(METHODS[name], tiny.gallery)
-    encoder.save(tmp_path / "encoder")
-    loaded = load_encoder(tmp_path / "encoder")
-    assert loaded.description == encoder.description
-    np.testing.assert_array_equal(loaded.encode(videos), encoder.encode(videos))
-
-
-def test_codes_do_not_depend_on_the_other_videos(name: str, encoder: Encoder, tiny: Dataset) -> None:
-    videos = inputs(METHODS[name], tiny.gallery)
-    together = encoder.encode(videos)
-    alone = np.concatenate([encoder.encode(videos[number : number + 1]) for number in range(len(videos))])
-    # Other batch sizes round differently; a bit within rounding of 0 may flip, no more.
-    assert (together != alone).mean() < 0.01
-
-
+@pytest.mark.parametrize("name", sorted(METHODS))
 def test_training_labels_are_shown_to_bounds_only(name: str, tiny: Dataset) -> None:
     method = METHODS[name]
     assert method.uses_labels == (name == "oracle")
@@ -89,25 +36,9 @@ def test_training_labels_are_shown_to_bounds_only(name: str, tiny: Dataset) -> N
         assert inputs(method, tiny.train) is tiny.train.features
 
 
-def test_deep_methods_report_their_losses(name: str, encoder: Encoder) -> None:
-    if issubclass(METHODS[name], DeepMethod):
-        assert encoder.history
-        assert all(np.isfinite(list(row.values())).all() for row in encoder.history)
-    else:
-        assert encoder.history == []
-
-
-def test_fitting_leaves_the_data_alone(name: str, tiny: Dataset) -> None:
-    method = METHODS[name]
-    before = tiny.train.features[:].copy()
-    parameters = resolve_parameters(method, tiny.summary, {}, small(method))
-    fit_method(method(BITS, parameters), tiny, FitContext(3))
-    np.testing.assert_array_equal(tiny.train.features[:], before)
-
-
 @pytest.mark.parametrize("method", sorted(name for name, found in METHODS.items() if issubclass(found, DeepMethod)))
 def test_held_out_training_videos_choose_the_epoch(method: str, tiny: Dataset) -> None:
-    parameters = small(METHODS[method]) | {"epochs": 4, "learning_rate": 0.02, "validation_share": 0.25}
+    parameters = Subject(METHODS[method], tiny).quick | {"epochs": 4, "learning_rate": 0.02, "validation_share": 0.25}
     context = FitContext(0)
     resolved = resolve_parameters(METHODS[method], tiny.summary, {}, parameters)
     kept = fit_method(METHODS[method](BITS, resolved), tiny, context)
@@ -120,3 +51,48 @@ def test_held_out_training_videos_choose_the_epoch(method: str, tiny: Dataset) -
         shorter = shorter.model_copy(update={"reconstruction_epochs": 4})
     stopped = fit_method(METHODS[method](BITS, shorter), tiny, FitContext(0))
     np.testing.assert_array_equal(kept.encode(tiny.gallery.features), stopped.encode(tiny.gallery.features))
+
+
+OWN = '''
+import numpy as np
+from bench.method import ShallowMethod
+
+drawn = np.random.default_rng()
+
+
+class Mine(ShallowMethod):
+    """Random directions."""
+
+    name = "mine"
+    title = "Mine"
+
+    def directions(self, centred, random):
+        return {source}.standard_normal((centred.shape[1], self.bits))
+'''
+
+
+def test_a_file_of_ones_own_is_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(OWN.format(source="random"))
+    assert main(["check-method", str(file)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(CHECKS)
+    assert all(line.startswith("fine   mine ") for line in lines)
+    # A stream of its own, which no seed reaches.
+    file.write_text(OWN.format(source="drawn"))
+    assert main(["check-method", str(file)]) == 1
+    failed = [line for line in capsys.readouterr().out.splitlines() if line.startswith("FAILS")]
+    assert len(failed) == 1
+    assert failed[0].startswith("FAILS  mine gives the same codes for the same seed: ")
+
+
+def test_failures_of_ones_own_file_name_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(OWN.format(source="nothing"))
+    assert main(["check-method", str(file)]) == 1
+    assert "NameError: name 'nothing' is not defined (mine.py, line 15)" in capsys.readouterr().out
+    file.write_text("import nothing_of_this_name\n")
+    assert main(["check-method", str(file)]) == 2
+    assert "(mine.py, line 1)" in capsys.readouterr().err
+    file.write_text("from bench.data.dataset import Dataset\n")
+    assert main(["check-method", str(file)]) == 2

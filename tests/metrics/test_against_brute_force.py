@@ -106,7 +106,8 @@ def make_case(
         sets = [{int(label)} for label in labels]
     else:
         labels = (rng.random((queries + gallery, classes)) < 0.4).astype(kind)
-        sets = [set(np.flatnonzero(row).tolist()) for row in labels]
+        # A single column can only say which of two classes a video belongs to.
+        sets = [set(np.flatnonzero(row).tolist()) if classes > 1 else {int(row[0])} for row in labels]
     given_codes = codes * 2 - 1 if rng.random() < 0.5 else codes.astype(bool)
     bit_lists = codes.tolist()
     if is_self:

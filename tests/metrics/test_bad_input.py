@@ -44,14 +44,17 @@ def test_codes(codes: np.ndarray, words: list[str]) -> None:
 @pytest.mark.parametrize(
     ("labels", "words"),
     [
-        (np.array([0, 1, 2]), ["query_labels", "3", "2 codes"]),
+        (np.array([0, 1, 2]), ["query_labels", "(3,)", "2 videos"]),
         (np.array([0, -4]), ["query_labels", "-4", "row 1"]),
-        (np.array([0.0, 1.0]), ["query_labels", "integers"]),
-        (np.array([True, False]), ["query_labels", "integers"]),
+        (np.array([0, 0.5]), ["query_labels", "0.5 at row 1", "whole"]),
+        (np.array([[0], [np.nan]]), ["query_labels", "nan at row 1", "whole"]),
+        (np.array([0, np.inf]), ["query_labels", "inf at row 1", "whole"]),
+        (np.array([[0, 1], [-1, 1]]), ["query_labels", "-1 at row 1, column 0", "0 or -1"]),
         (np.array([0, 2**64 - 1], dtype=np.uint64), ["query_labels", "18446744073709551615"]),
         (np.array([[0, 1], [2, 0]]), ["query_labels", "2", "row 1, column 0"]),
         (np.array([[0, 1], [np.nan, 0]]), ["query_labels", "nan", "row 1, column 0"]),
-        (np.array([["a"], ["b"]]), ["query_labels"]),
+        (np.array([["a", "b"], ["b", "b"]]), ["query_labels", "a at row 0, column 0"]),
+        (np.array(["a", None]), ["query_labels", "object", "numpy.unique"]),
         (np.zeros((2, 1, 1)), ["query_labels", "(2, 1, 1)"]),
     ],
 )
@@ -60,8 +63,6 @@ def test_labels(labels: np.ndarray, words: list[str]) -> None:
 
 
 NO_ARRAYS: dict[str, Callable[[], Any]] = {
-    "requires grad": lambda: torch.ones(2, 3, requires_grad=True),
-    "BFloat16": lambda: torch.ones(2, 3, dtype=torch.bfloat16),
     "Sparse": lambda: torch.ones(2, 3).to_sparse(),
     "meta": lambda: torch.ones(2, 3, device="meta"),
     "inhomogeneous": lambda: [[1, 1, 1], [1, 1]],
@@ -79,8 +80,12 @@ def test_what_is_no_array(reason: str) -> None:
 
 
 def test_tensors_that_numpy_can_read() -> None:
-    tensors = evaluate(torch.from_numpy(CODES), torch.from_numpy(LABELS))
-    assert tensors.map == evaluate(CODES, LABELS).map
+    expected = evaluate(CODES, LABELS).map
+    codes, labels = torch.from_numpy(CODES), torch.from_numpy(LABELS)
+    assert evaluate(codes, labels).map == expected
+    assert evaluate(codes.float().requires_grad_(), labels).map == expected
+    assert evaluate(codes.bfloat16(), labels).map == expected
+    assert evaluate(list(codes.float().requires_grad_()), list(labels)).map == expected
 
 
 @pytest.mark.parametrize(
@@ -89,8 +94,9 @@ def test_tensors_that_numpy_can_read() -> None:
         (np.ones((2, 4)), LABELS, ["query_codes", "3 bits", "gallery_codes", "4"]),
         (np.ones((0, 3)), np.zeros(0, dtype=int), ["gallery_codes", "no codes"]),
         (with_value(3), LABELS, ["gallery_codes", "3.0", "row 2"]),
-        (CODES.copy(), np.eye(2), ["query_labels are class indices", "gallery_labels are multi-hot"]),
-        (CODES.copy(), np.zeros(1, dtype=int), ["gallery_labels", "2 codes"]),
+        (CODES.copy(), np.eye(2), ["query_labels are class numbers", "gallery_labels are a table"]),
+        (CODES.copy(), np.array(["a", "b"]), ["query_labels are class numbers", "gallery_labels are class names"]),
+        (CODES.copy(), np.zeros(1, dtype=int), ["gallery_labels", "(1,)", "2 videos"]),
         (CODES.copy(), None, ["gallery_codes without gallery_labels"]),
         (None, LABELS, ["gallery_labels without gallery_codes"]),
     ],

@@ -39,7 +39,7 @@ def test_the_same_numbers(monkeypatch: pytest.MonkeyPatch, device: str, bits: in
 
 def test_queries_without_any_label(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(evaluator, "find_device", lambda _pairs: "cpu")
-    assert evaluate([[0], [1]], [[0], [0]]).queries_without_relevant == 2
+    assert evaluate([[0], [1]], [[0, 0], [0, 0]]).queries_without_relevant == 2
 
 
 @pytest.mark.parametrize("failures", [1, 3, 1000])

@@ -47,7 +47,7 @@ def test_planes_and_lists_agree(
             assert evaluate_by(LISTS, *arguments, **options) == evaluate_by(PLANES, *arguments, **options)
 
 
-@given(seed=st.integers(0, 2**32 - 1), classes=st.integers(1, 40), density=st.sampled_from([0.05, 0.5]))
+@given(seed=st.integers(0, 2**32 - 1), classes=st.integers(2, 40), density=st.sampled_from([0.05, 0.5]))
 @settings(deadline=None, max_examples=30)
 def test_the_bits_say_who_shares_a_label(seed: int, classes: int, density: float) -> None:
     rng = np.random.default_rng(seed)

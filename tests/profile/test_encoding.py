@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.profile.costs import Subject
 from bench.profile.encoding import BATCHES, Job, random_videos, time_encoders
 from bench.profile.modules import time_modules
 from bench.profile.roofline import attainable_rate, moved_bytes, needed_seconds
@@ -36,6 +37,42 @@ def test_latency_throughput_and_best_batch() -> None:
             assert place.best.batch == BATCHES[-1]
         # Parts are timed by the real clock, in the last setting alone.
         assert set(times[-1].modules) == {"project", "rest"}
+
+
+def test_the_clock_runs_while_the_prepared_tensor_is_encoded_and_no_longer() -> None:
+    """Nothing is read, copied or converted: the network alone, in evaluation and inference mode."""
+    events: list[str] = []
+
+    class Watching(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.project = nn.Linear(8, 4)
+
+        def forward(self, given: Tensor) -> Tensor:
+            assert torch.is_inference_mode_enabled()
+            assert not self.training
+            # The very memory that was filled beforehand, from its first video on.
+            assert given.data_ptr() == videos.data_ptr()
+            assert given.shape[1:] == videos.shape[1:]
+            events.append(f"encode {len(given)}")
+            projected: Tensor = self.project(given.mean(dim=1))
+            return projected
+
+    def clock() -> float:
+        events.append("clock")
+        return float(len(events))
+
+    videos = random_videos(5, 8)
+    subject = Subject("toy", Watching(), Watching(), 4, 5, 8)
+    (times,) = time_encoders([Job(subject.module, videos)], CPU, watch=lambda _: HostStopwatch(clock))
+    assert isinstance(times, list)
+    while "clock" in events:
+        begin = events.index("clock")
+        end = events.index("clock", begin + 1)
+        # Of the rates of the machine nothing is encoded.
+        assert end - begin <= 2
+        del events[: end + 1]
+    assert {timing.batch for timing in times[0].sweep} == set(BATCHES)
 
 
 @pytest.mark.parametrize("step", ["measure_rates", "_parts"])

@@ -16,7 +16,8 @@ from bench.profile.stopwatch import HostStopwatch
 from bench.profile.timing import NEAREST, QUERIES, search, time_loading, time_search
 from bench.registry import Registry, load_registry
 from bench.report import write_report
-from bench.runner import Existing, Runner
+from bench.runner import Runner
+from bench.running.existing import Existing
 from bench.store import Store
 from bench.sweep import PlannedRun, plan
 

@@ -140,6 +140,8 @@ class Builder:
         cpu: str = "Synthetic CPU 3000",
         milliseconds: float = 0.05,
         stand_in: bool = False,
+        revision: int | str = 1,
+        started: str = "2026-01-01T00:00:00Z",
     ) -> StoredRun:
         """Store one run; with a `reason` it failed."""
         generator = np.random.default_rng([seed, bits, sum(map(ord, method))])
@@ -154,7 +156,7 @@ class Builder:
                 seed=seed,
                 parameters=parameters or {"epochs": epochs, "learning_rate": 1e-3},
                 dataset_fingerprint=fingerprint,
-                method_revision=1,
+                method_revision=revision,
             ),
             status="done" if done else "failed",
             reason=reason,
@@ -163,7 +165,7 @@ class Builder:
             bound=bound,
             uses_labels=uses_labels,
             dataset=self.summary(dataset, fingerprint, dataset_title, stand_in),
-            started="2026-01-01T00:00:00Z",
+            started=started,
             durations={"fit": 10.0 + seed, "encode": 0.1} if done else {},
             history=history if done else [],
             metrics=metrics if done else {},

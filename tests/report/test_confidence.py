@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 
 from bench.errors import InputError
-from bench.metrics.statistics import bootstrap_mean
+from bench.metrics.statistics import bootstrap_mean, not_worse_than_best
 from bench.report.confidence import bootstrap_means
 from bench.report.document import Document, compose
+from bench.report.per_query import average_precision
 from bench.report.plots import settings
 from bench.report.render import Table
-from bench.report.runs import name_runs
+from bench.report.runs import ReportRun, name_runs
+from bench.report.significance import ALPHA, PERMUTATIONS, indistinguishable
 from bench.store import PER_QUERY, StoredRun
+from tests.report.conftest import KS
 
 
 def document_of(builder: Any) -> Document:
@@ -111,3 +114,23 @@ def test_values_per_query_of_another_shape_are_named(builder: Any) -> None:
     )
     with pytest.raises(InputError, match=r"paper@20 has shape \(3,\) where the record counts 40 queries"):
         document_of(builder)
+
+
+def one_by_one(runs: list[ReportRun], protocol: str) -> dict[int, set[str]]:
+    """What `indistinguishable` finds, k after k."""
+    found = {}
+    for k in KS:
+        values = {run.method: average_precision(run, [(protocol, k)])[protocol, k] for run in runs}
+        found[k] = set(not_worse_than_best(values, ALPHA, permutations=PERMUTATIONS)[1])
+    return found
+
+
+@pytest.mark.parametrize("protocol", ["paper", "strict"])
+def test_significance_at_all_k_at_once_is_that_of_one_after_the_other(builder: Any, protocol: str) -> None:
+    """Methods that differ by nothing, by little and by much."""
+    for number, level in enumerate((0.5, 0.5, 0.49, 0.45, 0.3)):
+        builder.add(f"method{number}", 16, level=level)
+    runs = name_runs(builder.store.runs())
+    found = indistinguishable(runs, protocol, KS)
+    assert found == one_by_one(runs, protocol)
+    assert all("METHOD4" not in names and len(names) > 1 for names in found.values())

@@ -194,3 +194,20 @@ def test_without_values_per_query_nothing_is_marked(builder: Any) -> None:
         stored = builder.add(method, 16)
     (stored.folder / PER_QUERY).unlink()
     assert "†" not in text_of(builder)
+
+
+def test_earlier_sources_of_a_plug_in_are_named_by_their_date(builder: Any) -> None:
+    def labels() -> list[str]:
+        return methods_of(name_runs(builder.store.runs()))
+
+    builder.add("mine", 16, revision="1-aaaaaaaaaaaa", started="2026-11-27T10:00:00+00:00")
+    assert labels() == ["MINE"]
+    builder.add("mine", 16, revision="1-bbbbbbbbbbbb", started="2026-11-28T10:00:00+00:00")
+    builder.add("mine", 32, revision="1-bbbbbbbbbbbb", started="2026-11-28T11:00:00+00:00")
+    assert labels() == ["MINE", "MINE (earlier source, 2026-11-27)"]
+    builder.add("mine", 16, revision="1-cccccccccccc", started="2026-11-27T12:00:00+00:00")
+    earlier = ["MINE (earlier source, 2026-11-27 10:00:00)", "MINE (earlier source, 2026-11-27 12:00:00)"]
+    assert labels() == ["MINE", *earlier]
+    builder.add("alpha", 16, revision=1)
+    builder.add("alpha", 16, revision=2)
+    assert labels()[:2] == ["ALPHA (method revision=1)", "ALPHA (method revision=2)"]

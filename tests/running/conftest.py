@@ -35,7 +35,7 @@ def starter() -> ForkServerContext:
     """Starts processes that have everything imported, as the isolation does; one thread each."""
     context = multiprocessing.get_context("forkserver")
     modules = {plugin.__module__ for plugin in load_registry().origins}
-    context.set_forkserver_preload(["bench.running.worker", "bench.training.fabric", "bench.report", *sorted(modules)])
+    context.set_forkserver_preload(["bench.running.worker", "bench.report", *sorted(modules)])
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
         forkserver.ensure_running()

@@ -31,7 +31,7 @@ class Objective:
     def __init__(self, network: nn.Module) -> None:
         self.network = network
 
-    def draw(self, videos: Any, random: np.random.Generator) -> Draw:
+    def draw(self, videos: Any, among: Any, random: np.random.Generator) -> Draw:
         return Draw({"first": videos, "second": random.permutation(videos)})
 
     def loss(self, batch: Any, epoch: int) -> dict[str, Tensor]:

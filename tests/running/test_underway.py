@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main
-from bench.context import Stopped
+from bench.context import SilentProgress, Stopped
 from bench.integrity_prune import superfluous
 from bench.leases import Leases
 from bench.record import Status
 from bench.running.queue import LEASES
-from bench.running.single import begun
+from bench.running.single import begun, do_run, fit_context
 from bench.running.underway import unfinished
 from bench.store import BEGUN, Store
 from bench.sweep import PlannedRun
@@ -154,6 +154,19 @@ def test_what_ran_out_of_time_goes_on_and_what_failed_begins_anew(
     runner(tmp_path / "whole").run([interrupted])
     assert records(results) == records(tmp_path / "whole")
     survived(f"runs stored as {status} that were tried again")
+
+
+def test_the_time_before_an_interruption_counts(interrupted: PlannedRun, tmp_path: Path) -> None:
+    """The report's column `fit (s)` is the time of the whole training."""
+    import torch
+
+    store = Store(tmp_path / "results")
+    context = fit_context(store, interrupted, torch.device("cpu"), SilentProgress(), lambda line: None)
+    assert context.states
+    context.states.earlier = 1000.0
+    stored = do_run(interrupted, interrupted.source.load(), store, context, lambda: True)
+    assert stored
+    assert stored.record.durations["fit"] > 1000
 
 
 def test_a_retry_that_was_interrupted_is_listed_and_kept(interrupted: PlannedRun, tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ def add(store: Store, spec: RunSpec, status: Status = "done", codes_of: int = 0,
     random = np.random.default_rng([spec.seed, codes_of])
     labels = np.eye(3, dtype=np.uint8)[np.arange(12) % 3]
     codes = StoredCodes(random.choice(np.array([-1, 1], dtype=np.int8), (12, 8)), labels, None, None)
-    scores = {"paper": evaluate_codes(codes, "paper")}
+    scores = evaluate_codes(codes, ["paper"])
 
     def fill(folder: Path) -> None:
         write_codes(folder / CODES, codes)

@@ -1,6 +1,8 @@
 """Stored metrics have what their readers rely on, or the record is refused in one line that names what is wrong."""
 
 import copy
+import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -35,6 +37,13 @@ def record(scores: dict[str, Any]) -> RunRecord:
 
 def test_what_the_evaluator_gives_is_kept_as_it_is(scores: dict[str, Any]) -> None:
     assert record(scores).metrics == {"paper": scores}
+
+
+def test_a_stored_run_can_be_sent_to_another_process(tmp_path: Path) -> None:
+    run = add(Store(tmp_path), spec_of())
+    sent = pickle.loads(pickle.dumps(run))
+    assert sent == copy.deepcopy(run) == run
+    assert sent.verified("codes.npz").is_file()
 
 
 @pytest.mark.parametrize("name", ["queries_empty_radius2", "tie_spread", "bits", "ks", "gallery"])

@@ -12,7 +12,7 @@ from scipy.stats import chisquare
 
 from bench.errors import InputError
 from bench.structure.anchors import nearest_anchors, principal_components
-from bench.structure.graph import AnchorGraph, anchor_graph
+from bench.structure.graph import AnchorGraph, anchor_graph, graph_of_nearest
 from bench.structure.kmeans import kmeans
 from bench.structure.pairs import draw_pairs
 
@@ -66,7 +66,7 @@ def test_pairs_follow_the_dense_distribution(golden: dict[str, NDArray[np.float3
     tags = golden["tags"]
     draws = 6000
     for video in (0, 17, 101):
-        pairs = draw_pairs(graph, np.full(draws, video), np.random.default_rng(video))
+        pairs = draw_pairs(graph, np.full(draws, video), np.arange(len(graph)), np.random.default_rng(video))
         similar = np.flatnonzero(tags[video] == 1)
         dissimilar = np.flatnonzero(tags[video] == 2)
         assert len(dissimilar) > 0
@@ -88,7 +88,7 @@ def test_second_dissimilar_is_drawn_once_more_where_it_is_similar_to_the_first(
     golden: dict[str, NDArray[np.float32]], graph: AnchorGraph
 ) -> None:
     tags, video, draws = golden["tags"], 17, 20_000
-    pairs = draw_pairs(graph, np.full(draws, video), np.random.default_rng(0))
+    pairs = draw_pairs(graph, np.full(draws, video), np.arange(len(graph)), np.random.default_rng(0))
     allowed = np.flatnonzero(tags[video] == 2)
     similar = tags[np.ix_(allowed, allowed)] == 1
     # P(q2 | q1) of two tries: the first if it is not similar to q1, else any.
@@ -111,7 +111,7 @@ def test_without_middle_distance_dissimilar_is_everything_untagged() -> None:
     graph = anchor_graph(points, anchors)
     tags = np.stack([graph.tags(video) for video in range(12)])
     assert not (tags == 2).any()
-    pairs = draw_pairs(graph, np.zeros(500, dtype=np.int64), np.random.default_rng(0))
+    pairs = draw_pairs(graph, np.zeros(500, dtype=np.int64), np.arange(12), np.random.default_rng(0))
     untagged = np.flatnonzero(tags[0] == 0)
     np.testing.assert_array_equal(untagged, np.arange(6, 12))
     assert set(pairs.dissimilar1.tolist()) == set(untagged.tolist())
@@ -149,3 +149,21 @@ def test_principal_components_keep_distances_and_order_by_variance() -> None:
     np.testing.assert_allclose(
         ((projected[:, None] - projected[None]) ** 2).sum(axis=2), original, rtol=1e-3, atol=1e-3
     )
+
+
+@pytest.mark.parametrize(("root", "link", "counts"), [(0.2829, 3e-5, True), (0.2102, 0.9e-5, False)])
+def test_a_link_counts_above_the_threshold(root: float, link: float, counts: bool) -> None:
+    """A > 1e-5: video 0 shares its third anchor with video 1, at a weight that the width of the kernel sets."""
+    indices = np.array([[1, 2, 0], [0, 3, 4], [5, 6, 7], [8, 9, 10]], dtype=np.int32)
+    distances = np.zeros((4, 3))
+    distances[0, 2], distances[2, 2] = 1.0, root**2
+    # By hand: 2σ² is the squared mean of the third distances, 1, 0, `root` and 0; all other distances are 0.
+    kernel = np.exp(-1 / ((1 + root) / 4) ** 2)
+    first, second = kernel / (2 + kernel), 1 / 3
+    assert first * second / (first + second) == pytest.approx(link, rel=0.05)
+    graph = graph_of_nearest(indices, distances, 11)
+    assert [int(graph.tags(video)[other]) for video, other in ((0, 1), (1, 0))] == [counts, counts]
+    pairs = draw_pairs(graph, np.zeros(100, dtype=np.int64), np.arange(4), np.random.default_rng(0))
+    assert set(pairs.similar.tolist()) == ({0, 1} if counts else {0})
+    assert set(pairs.dissimilar1.tolist()) == ({2, 3} if counts else {1, 2, 3})
+    np.testing.assert_array_equal(pairs.sign == 1, np.isin(pairs.partner, pairs.similar))

@@ -83,7 +83,7 @@ def test_every_draw_follows_the_dense_definition(
     found = [
         part
         for video in range(videos)
-        for part in statistics(tags, video, draw_pairs(graph, np.full(DRAWS, video), random))
+        for part in statistics(tags, video, draw_pairs(graph, np.full(DRAWS, video), np.arange(videos), random))
     ]
     # Draws of different kinds and videos are independent, so their statistics add up.
     assert chi2.sf(sum(value for value, _ in found), max(1, sum(freedom for _, freedom in found))) > 1e-4
@@ -109,7 +109,7 @@ def test_memory_is_linear_in_the_videos() -> None:
     graph = random_graph(20_000, 100)
     arrays = (graph.anchors, graph.weights, graph.starts, graph.members, graph.member_weights)
     assert sum(array.nbytes for array in arrays) == 20_000 * 280 + 101 * 8
-    pairs = draw_pairs(graph, np.arange(200), np.random.default_rng(0))
+    pairs = draw_pairs(graph, np.arange(200), np.arange(20_000), np.random.default_rng(0))
     for video, similar, dissimilar in zip(range(200), pairs.similar, pairs.dissimilar1, strict=True):
         tags = graph.tags(video)
         assert tags[similar] == 1
@@ -121,5 +121,5 @@ def test_fewer_than_five_anchors_leave_no_middle_distance(known: int) -> None:
     graph = graph_of_nearest(np.tile(np.arange(known, dtype=np.int32), (6, 1)), np.ones((6, known)), known)
     # All videos share all anchors with the same weights: all are similar, and dissimilar is anything.
     assert (np.stack([graph.tags(video) for video in range(6)]) == 1).all()
-    pairs = draw_pairs(graph, np.zeros(300, dtype=np.int64), np.random.default_rng(0))
+    pairs = draw_pairs(graph, np.zeros(300, dtype=np.int64), np.arange(6), np.random.default_rng(0))
     assert set(pairs.dissimilar1.tolist()) == set(range(6))

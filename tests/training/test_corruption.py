@@ -16,7 +16,7 @@ PLACES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 def test_every_frame_is_kept_zeroed_or_replaced(rate: float, dtype: torch.dtype, place: str) -> None:
     features = torch.randn(VIDEOS, FRAMES, DIMENSIONS, generator=torch.Generator().manual_seed(0)).to(dtype)
     rows = torch.arange(BATCH) * 2
-    plan = draw_corruption(np.random.default_rng(1), BATCH, FRAMES, VIDEOS, rate)
+    plan = draw_corruption(np.random.default_rng(1), BATCH, FRAMES, np.arange(VIDEOS), rate)
     replacements = features[plan.source_video, plan.source_frame]
     found = plan.apply(features[rows].to(place), replacements.to(place)).cpu()
     expected = torch.zeros_like(found)

@@ -143,7 +143,7 @@ def test_bfloat16_is_a_parameter_and_close_to_float32(
 def test_a_processor_without_bfloat16_is_named(
     capabilities: dict[str, bool], emulated: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench.training.fabric import emulates_bfloat16
+    from bench.training.loop import emulates_bfloat16
 
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
     assert emulates_bfloat16(torch.device("cpu")) is emulated

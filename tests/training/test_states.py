@@ -78,6 +78,22 @@ def test_states_are_kept_at_intervals_and_at_the_end_of_a_stage(tiny: Dataset, t
     assert [path.name for path in (tmp_path / "seldom").iterdir()] == ["bth-reconstruction.safetensors"]
 
 
+def test_the_time_of_fitting_goes_on_where_it_was(tiny: Dataset, tmp_path: Path) -> None:
+    """Both stages' states count from the beginning of the run, in whatever process that was."""
+
+    def fit_seconds(stage: str) -> float:
+        with safe_open(tmp_path / f"{stage}.safetensors", framework="pt") as file:
+            return float(json.loads(file.metadata()["note"])["fit_seconds"])
+
+    with pytest.raises(CutError):
+        fit("bth", tiny, TrainingStates(tmp_path, seconds=0), CutAfter(14))
+    before = fit_seconds("bth")
+    assert 0 < fit_seconds("bth-reconstruction") < before
+    states = TrainingStates(tmp_path, seconds=0)
+    fit("bth", tiny, states, CutAfter())
+    assert states.earlier == before < fit_seconds("bth")
+
+
 def test_a_damaged_state_is_not_used(tiny: Dataset, tmp_path: Path) -> None:
     expected = fit("mcmsh", tiny, TrainingStates(tmp_path, seconds=0), CutAfter()).encode(tiny.gallery.features)
     (state,) = tmp_path.iterdir()
@@ -141,7 +157,7 @@ def test_a_state_that_does_not_fit_changes_nothing(tmp_path: Path) -> None:
     assert repr(kept) == before
 
 
-@pytest.mark.parametrize("missing", ["epoch", "history", "lowest_loss", "lowest_epoch", "checksum"])
+@pytest.mark.parametrize("missing", ["epoch", "history", "fit_seconds", "lowest_loss", "lowest_epoch", "checksum"])
 def test_a_state_whose_note_lacks_something_changes_nothing(missing: str, tmp_path: Path) -> None:
     path = Trained(3, 2).save(tmp_path)
     with safe_open(path, framework="pt") as file:

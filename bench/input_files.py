@@ -1,0 +1,97 @@
+"""Files that people bring: why one cannot be read, in true words, and what lies under its name instead of data."""
+
+import errno
+import os
+import stat
+from pathlib import Path
+
+from bench.errors import InputError
+from bench.text import one_line
+
+# Of an empty pointer to a large file, the start of an archive or of a web page.
+HEAD_BYTES = 512
+REASONS = {
+    errno.EACCES: "you have no right to read it; ask its owner for it (chmod a+r)",
+    errno.EPERM: "you have no right to read it; ask its owner for it (chmod a+r)",
+    errno.EMFILE: "this process has too many files open; raise its limit (ulimit -n)",
+    errno.ENFILE: "the system has too many files open; end other programs, or raise its limit",
+    # HDF5 alone locks what it reads.
+    errno.EAGAIN: "another program has it open for writing; wait until it is closed, or set "
+    "HDF5_USE_FILE_LOCKING=FALSE to read it as it is now",
+    errno.ENOLCK: "its file system has no locks; set HDF5_USE_FILE_LOCKING=FALSE",
+    errno.EIO: "the disk or the network failed; try again, or from another disk",
+    errno.ESTALE: "the network file system lost it, since it was replaced or its server restarted; try again",
+    errno.ENOTCONN: "the network file system is not connected; mount it again",
+    errno.ELOOP: "its links lead in circles; put the file itself there",
+    errno.ENAMETOOLONG: "the name is too long for this system; use a shorter one",
+    errno.ENOMEM: "the system is out of memory; end other programs",
+}
+# How data is stored that comes packed, or is a note in place of it.
+OTHER_CONTENTS = {
+    b"version https://git-lfs": "a pointer of Git LFS, not the file itself; fetch it with `git lfs pull`",
+    b"/annex/objects/": "a pointer of git-annex, not the file itself; fetch it with `git annex get`",
+    b"<!DOCTYPE": "a web page, not the file itself: the download gave a page instead; download it by hand",
+    b"<html": "a web page, not the file itself: the download gave a page instead; download it by hand",
+    b"\x1f\x8b": "packed with gzip; unpack it",
+    b"BZh": "packed with bzip2; unpack it",
+    b"\xfd7zXZ\x00": "packed with xz; unpack it",
+    b"\x28\xb5\x2f\xfd": "packed with Zstandard; unpack it",
+    b"7z\xbc\xaf\x27\x1c": "packed with 7-Zip; unpack it",
+    b"Rar!": "packed with RAR; unpack it",
+}
+
+
+def require_file(path: Path, missing: str = "put it there, or name another one in dataset.toml") -> Path:
+    """The path itself; InputError that says why if there is no file with data that can be read.
+
+    `missing` says what to do if there is none.
+    """
+    try:
+        state = path.stat()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if path.is_symlink():
+            raise InputError(f"{path}: is a link to {_target(path)}, which is not there; {_fetch(path)}") from error
+        raise InputError(f"{path}: no such file; {missing}") from error
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from error
+    if not stat.S_ISREG(state.st_mode):
+        what = "folder" if stat.S_ISDIR(state.st_mode) else "pipe or device"
+        raise InputError(f"{path}: is a {what}, not a file; {missing}")
+    if not state.st_size:
+        raise InputError(f"{path}: the file is empty; download or export it again")
+    other = other_content(path)
+    if other:
+        raise InputError(f"{path}: is {other}")
+    return path
+
+
+def other_content(path: Path) -> str | None:
+    """What a file is instead of data, and what to do; None if it can be data. Raises InputError if it is unreadable."""
+    try:
+        with path.open("rb", buffering=0) as file:
+            head = file.read(HEAD_BYTES)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    begin = head.lstrip()
+    return next((what for start, what in OTHER_CONTENTS.items() if begin.startswith(start)), None)
+
+
+def unreadable(path: Path, error: Exception) -> InputError:
+    """What to raise where the system does not let a file be read."""
+    number = error.errno if isinstance(error, OSError) else None
+    said = os.strerror(number) if number else one_line(str(error))[:200]
+    reason = REASONS.get(number) if number else None
+    return InputError(f"{path}: cannot be read ({said}){f': {reason}' if reason else ''}")
+
+
+def _target(path: Path) -> str:
+    try:
+        return str(path.readlink())
+    except OSError:
+        return "nowhere"
+
+
+def _fetch(path: Path) -> str:
+    if ".git/annex/" in _target(path).replace(os.sep, "/"):
+        return "fetch it with `git annex get`"
+    return "put it there, or fetch it with the tool that made the link"

@@ -1,0 +1,28 @@
+"""What codes look like, by hand."""
+
+import numpy as np
+
+from bench.metrics import pack_codes
+from bench.metrics.diagnostics import distinct_share, random_codes, useless_bits
+
+
+def test_constant_bits_copies_and_inverses() -> None:
+    # Columns: varying, its copy, its inverse, always 1, always 0, varying otherwise.
+    codes = pack_codes([[0, 0, 1, 1, 0, 0], [1, 1, 0, 1, 0, 0], [0, 0, 1, 1, 0, 1]])
+    assert useless_bits(codes) == (2, 2)
+    assert useless_bits(pack_codes([[0, 1], [0, 1]])) == (2, 0)
+    assert useless_bits(pack_codes(np.eye(70, dtype=int))) == (0, 0)
+
+
+def test_share_of_different_codes() -> None:
+    assert distinct_share(pack_codes([[0, 1], [0, 1], [1, 1], [0, 1]])) == 0.5
+    assert distinct_share(pack_codes(np.eye(9, dtype=int))) == 1.0
+
+
+def test_random_codes_are_even_and_the_same_each_time() -> None:
+    codes = random_codes(2000, 16)
+    assert np.array_equal(codes, random_codes(2000, 16))
+    assert set(np.unique(codes)) == {-1, 1}
+    # Five standard deviations of a mean of 2000 signs.
+    assert np.abs(codes.mean(axis=0)).max() < 5 / np.sqrt(2000)
+    assert useless_bits(pack_codes(codes)) == (0, 0)

@@ -1,0 +1,80 @@
+"""What becomes of runs that are stored already: by hand, and that a dry run says what a run does."""
+
+import shutil
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from bench.errors import InputError
+from bench.running.dry_run import dry_run
+from bench.running.existing import Existing, check_existing, fate
+from bench.store import CODES, Store, StoredRun
+from tests.running.conftest import planned, runner
+from tests.store.conftest import record_of, spec_of
+
+POLICIES = get_args(Existing)
+
+
+@pytest.mark.parametrize(
+    ("policy", "nothing", "done", "failed", "timeout"),
+    [
+        ("reuse", "done", "reused", "reused", "reused"),
+        ("rerun", "done", "done", "done", "done"),
+        ("retry-failed", "done", "reused", "done", "done"),
+        ("only-cached", "left out", "reused", "reused", "reused"),
+    ],
+)
+def test_every_policy(policy: Existing, nothing: str, done: str, failed: str, timeout: str) -> None:
+    assert fate(policy, None) == nothing
+    for status, expected in (("done", done), ("failed", failed), ("timeout", timeout)):
+        assert fate(policy, StoredRun(Path(), record_of(spec_of(), status))) == expected
+
+
+def test_policies_by_name() -> None:
+    assert [check_existing(policy) for policy in POLICIES] == list(POLICIES)
+    with pytest.raises(InputError, match="unknown policy 'again' for --existing: known: reuse, rerun, retry-failed"):
+        check_existing("again")
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory: pytest.TempPathFactory, features: Path) -> Path:
+    """Runs done, done and damaged since, and failed; and one that is not there."""
+    root = tmp_path_factory.mktemp("stored")
+    wanted = planned(features, "plain,raises", 3)
+    runner(root).run(wanted)
+    codes = root / wanted[1].spec.folder / CODES
+    codes.write_bytes(codes.read_bytes()[:-1] + b"x")
+    shutil.rmtree(root / wanted[2].spec.folder)
+    return root
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_dry_run_says_what_a_run_does(
+    policy: Existing, stored: Path, features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = planned(features, "plain,raises", 3)
+    for name in ("dry", "real"):
+        shutil.copytree(stored, tmp_path / name)
+    table = dry_run(wanted, Store(tmp_path / "dry", lambda line: None), policy, 1)
+    states = [line.split("  ")[0] for line in table.splitlines()[2:8]]
+    done: list[str] = []
+
+    def spy(run: object, *arguments: object) -> object:
+        done.append(run.spec.identity)  # type: ignore[attr-defined]
+        return do_run(run, *arguments)  # type: ignore[arg-type]
+
+    from bench.running.single import do_run
+
+    monkeypatch.setattr("bench.runner.do_run", spy)
+    monkeypatch.setattr("bench.runner.measure_runs", lambda runs, *_: [RuntimeError("not measured")] * len(runs))
+    said: list[str] = []
+    found = runner(tmp_path / "real", said, existing=policy).run(wanted)
+    to_do = [run.spec.identity for run, state in zip(wanted, states, strict=True) if state.startswith("to do")]
+    assert done == to_do
+    left_out = [number for number, state in enumerate(states, start=1) if state == "not stored, left out"]
+    assert left_out == [int(line[1]) for line in said if line.endswith("left out (--existing only-cached)")]
+    assert len(found) == len(wanted) - len(left_out)
+    assert f"{len(to_do)} of 6 runs to do" in table
+    expected = {"reuse": [1, 2], "rerun": [0, 1, 2, 3, 4, 5], "retry-failed": [1, 2, 3, 4, 5], "only-cached": []}
+    assert to_do == [wanted[number].spec.identity for number in expected[policy]]

@@ -1,0 +1,59 @@
+"""The trainings that a method asks the loop for, caught before their first epoch."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from torch import nn
+
+from bench.context import FitContext
+from bench.data.features import ArrayFeatures, Features
+from bench.dropout import Dropout
+from bench.registry import load_registry
+from bench.training import AuthorsWeights, DeepMethod, Objective, Schedule
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What `train` was called with."""
+
+    method: str
+    authors: AuthorsWeights
+    network: nn.Module
+    objective: Objective
+    schedule: Schedule
+    name: str
+
+
+def stages_of(
+    method: str, bits: int, frames: int, dimensions: int, features: Features | None = None, **parameters: Any
+) -> list[Stage]:
+    """The stages of fitting a method by name, in order, each with the network and objective that it would train.
+
+    The training set is `features`, else made up.
+    """
+    found = load_registry().method(method)
+    assert issubclass(found, DeepMethod)
+    assert found.authors is not None
+    authors, stages = found.authors, list[Stage]()
+
+    def train(
+        network: nn.Module, objective: Objective, given: Features, schedule: Schedule, context: FitContext, stage: str
+    ) -> None:
+        stages.append(Stage(method, authors, network, objective, schedule, stage))
+
+    if features is None:
+        features = ArrayFeatures(np.random.default_rng(0).normal(size=(60, frames, dimensions)).astype(np.float32))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.training.method.train", train)
+        patch.setattr("bench.methods.bth.train", train)
+        found(bits, found.Parameters.model_validate({"anchors": 8, **parameters})).fit(features, FitContext(0))
+    return stages
+
+
+def without_dropout(network: nn.Module) -> None:
+    """Turn all dropout of a network off."""
+    for module in network.modules():
+        if isinstance(module, Dropout):
+            module.p = 0.0
