@@ -151,6 +151,22 @@ def test_sigterm_ends_measuring_as_sigint_does() -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_a_terminal_that_closes_asks_once_however_often_it_says_so() -> None:
+    with listening() as stop:
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)
+        assert (stop.asked, stop.at_once) == (True, False)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with listening() as stop:  # under nohup
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop.asked
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_a_dead_parent_leaves_no_child(
     start: Start, features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
