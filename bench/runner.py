@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 
@@ -197,11 +196,12 @@ class _Sweep:
         runner = self._runner
         context = fit_context(runner.store, job.run, runner.device, progress, runner.say, self._stop)
         context.residents = self._residents
-        folder = Path.cwd()
+        folder = os.open(".", os.O_RDONLY)  # its name may be gone by then
         try:
             return do_run(job.run, self._datasets.get(job.run), runner.store, context, lambda: job.lease.held)
         finally:
-            os.chdir(folder)  # which its method may have left
+            os.fchdir(folder)  # which its method may have left
+            os.close(folder)
 
     def _overall(self) -> None:
         done = self._queue.finished

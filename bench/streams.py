@@ -31,7 +31,7 @@ def prepare() -> None:
             # The lowest number that is free, which is this one: no file may get it, and what is written to it.
             os.open(os.devnull, os.O_RDWR)
     if sys.stdin is None:
-        sys.stdin = _nowhere("r")
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123  for as long as the process lives
     sys.stdout = _unfailing(sys.stdout, sys.__stdout__, "replace")
     sys.stderr = _unfailing(sys.stderr, sys.__stderr__, "backslashreplace")
 
@@ -45,7 +45,7 @@ def lost_output() -> OSError | None:
 
 def _unfailing(stream: TextIO | None, original: TextIO | None, errors: str) -> TextIO:
     if stream is None:
-        return _nowhere("w")
+        return open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123  for as long as the process lives
     if stream is not original or not isinstance(stream, io.TextIOWrapper):
         return stream
     stream.flush()
@@ -53,7 +53,3 @@ def _unfailing(stream: TextIO | None, original: TextIO | None, errors: str) -> T
     return io.TextIOWrapper(
         io.BufferedWriter(raw), stream.encoding, errors, None, stream.line_buffering, stream.write_through
     )
-
-
-def _nowhere(mode: str) -> TextIO:
-    return open(os.devnull, mode, encoding="utf-8")  # noqa: PTH123  for as long as the process lives

@@ -61,7 +61,7 @@ def write_document(composed: Callable[[], Document], folder: Path, file: str = R
         final = folder.resolve()
         final.mkdir(parents=True, exist_ok=True)
         # Processes that share a sweep end at the same time, and write the same report.
-        with exclusive(Leases(final), LEASE):
+        with exclusive(Leases(final), LEASE, say=lambda _: say(f"{folder}: waiting for a process that writes there")):
             _put(files, final, file, made_of)
     except OSError as error:
         raise _unwritable(folder, error) from error
