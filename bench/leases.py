@@ -240,7 +240,7 @@ def exclusive(
     told = False
     while (lease := leases.take(name)) is None:
         if not told:
-            say(f"waiting for another process: {name}")
+            say(f"waiting for another process that is {name}")
         told = True
         wait()
     with lease:

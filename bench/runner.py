@@ -85,7 +85,7 @@ class Runner:
         try:
             self.store.require_writable()
         except InputError as error:  # nothing had to be done, and the results are somebody else's, or on a medium
-            self.say(f"costs that were not measured stay so: {error}")
+            self.say(f"costs are not measured: {error}")
             return list(finished)
         with alone(leases, self.wait, self.say):
             # Another process may have measured them while this one waited.

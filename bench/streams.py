@@ -31,7 +31,7 @@ def prepare() -> None:
             # The lowest number that is free, which is this one: no file may get it, and what is written to it.
             os.open(os.devnull, os.O_RDWR)
     if sys.stdin is None:
-        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123  for as long as the process lives
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: PTH123, SIM115  for as long as the process lives
     sys.stdout = _unfailing(sys.stdout, sys.__stdout__, "replace")
     sys.stderr = _unfailing(sys.stderr, sys.__stderr__, "backslashreplace")
 

@@ -17,6 +17,13 @@ INTERRUPTED = "bench: interrupted; finished runs are stored, the same command go
 OUTPUT_CLOSED = 128 + 13
 """The status of programs whose reader has gone: 128 and the number of SIGPIPE."""
 NO_MORE = "the system starts no more processes or threads; raise the limit (ulimit -u), or ask for fewer of them"
+FIXES = {
+    errno.EACCES: "name another, or change its permissions",
+    errno.EPERM: "name another, or change its permissions",
+    errno.ENOSPC: "free some space, and give the same command again",
+    errno.EDQUOT: "free some space, and give the same command again",
+    errno.EMFILE: "raise the limit on open files (ulimit -n)",
+}
 NO_THREAD = "can't start new thread"
 
 
@@ -58,7 +65,7 @@ def _run(given: list[str]) -> int:
 
 def _called(given: list[str]) -> int:
     if os.name != "posix":
-        raise InputError("vhbench runs on Linux and macOS; on Windows use it within WSL")
+        raise InputError("vhbench runs on Linux and macOS; on Windows use WSL")
     try:
         os.getcwd()  # noqa: PTH109  as short as its error
     except OSError as error:
@@ -85,7 +92,7 @@ def _message(error: BaseException | None) -> str | None:
     if isinstance(error, OSError):
         # What the system refuses is named with the path that was given: no right to it, too long, no disk.
         why = error.strerror or str(error)
-        return f"{error.filename}: {why}; name another, or see to your rights to it" if error.filename else why
+        return f"{error.filename}: {why}; {FIXES.get(error.errno, 'name another')}" if error.filename else why
     # The parser's own errors; the class moved between typer's versions, its interface did not.
     parsed = getattr(error, "format_message", None)
     return None if parsed is None else parsed() or "no command given; see bench --help"

@@ -57,7 +57,7 @@ def encode(
 
     encoded = encode_file(encoder, features, out, load_registry(plugin or []), backend, precision, progress())
     if encoded.resumed:
-        say(f"{out}: went on after {encoded.resumed} videos that were encoded before")
+        say(f"{out}: continued after {encoded.resumed} videos that were encoded before")
     if encoded.flipped is not None:
         say(f"{out}: {encoded.flipped:.2%} of the bits of the first videos differ from those in float32")
     say(f"{out}: codes {encoded.videos} × {encoded.bits}")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def run(
-    sweep: Annotated[Path | None, typer.Argument(help="A sweep file (TOML); options given here go before its.")] = None,
+    sweep: Annotated[Path | None, typer.Argument(help="A sweep file (TOML); options given here override it.")] = None,
     methods: Annotated[str | None, typer.Option(help="Methods, such as mcmsh,bth.")] = None,
     bits: Annotated[str | None, typer.Option(help="Code lengths, such as 16,32,64.")] = None,
     datasets: Annotated[str | None, typer.Option(help="Datasets, or folders with feature files.")] = None,

@@ -25,6 +25,6 @@ def select_runs(
     for what, wanted, of in criteria:
         chosen, known = set(wanted), {of(run) for run in selected}
         for name in sorted(chosen - known):
-            raise InputError(f"no run of {what} '{name}' is stored among those selected: {closest(name, known)}")
+            raise InputError(f"no selected run has the {what} '{name}': {closest(name, known)}")
         selected = [run for run in selected if not chosen or of(run) in chosen]
     return selected

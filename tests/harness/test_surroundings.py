@@ -85,7 +85,7 @@ def test_a_report_of_some_of_the_runs(call: Run, feature_folder: Path) -> None:
     report = Path("reports/latest/report.md").read_text(encoding="utf-8")
     assert ("| LSH " in report, "| ITQ " in report) == (True, False)
     for option, name, hint in (
-        ("--methods", "lhs", "'lhs' is stored among those selected: did you mean lsh?"),
+        ("--methods", "lhs", "no selected run has the method 'lhs': did you mean lsh?"),
         ("--datasets", "my-feature", "did you mean my-features?"),
         ("--bits", "12", "known: 4, 8"),
     ):
