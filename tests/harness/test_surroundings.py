@@ -51,7 +51,7 @@ def test_results_that_can_only_be_read_are_reported(
 def test_what_systems_leave_in_results_stops_and_damages_nothing(call: Run, feature_folder: Path) -> None:
     arguments = ["run", "--methods", "lsh", "--bits", 8, "--datasets", feature_folder]
     assert call(*arguments)[0] == 0
-    (run,) = Path("results/runs").glob("*/*/*")
+    (run,) = Path("results/runs").glob("[!.]*/*/*")
     places = (Path("results/runs"), run.parents[1], run.parent, run, run / "encoder", Path("results/runs/.leases"))
     left = [place / name for place in places for name in LITTER]
     for path in left:
