@@ -24,13 +24,13 @@ def fork_server_context(threads: int | None) -> ForkServerContext:
     changes = {name: str(threads) for name in VARIABLES} if threads else {}
     # Else the working folder comes first there, with somebody's random.py in place of Python's.
     changes |= {} if "PYTHONSAFEPATH" in os.environ else {"PYTHONSAFEPATH": "fork server"}
-    resource_tracker.ensure_running()  # which unblocks signals
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
-    try:
-        with _environment(changes):
+    with _environment(changes):
+        resource_tracker.ensure_running()  # which unblocks signals
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
             forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
 
 
