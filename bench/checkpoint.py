@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import SupportsIndex
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from bench.checkpoint_file import Table, read_tables, require_sound
 from bench.encoder import Encoder, EncoderDescription
 from bench.errors import InputError
+from bench.input_files import require_file
 from bench.method import Method
 from bench.process_state import own_process_state
 from bench.registry import find_method
@@ -29,7 +31,12 @@ FRAMES = 25
 
 
 def load_checkpoint(
-    method: str | type[Method], path: Path | str, bits: int, *, frames: int | None = None, **settings: float
+    method: str | type[Method],
+    path: Path | str,
+    bits: SupportsIndex,
+    *,
+    frames: SupportsIndex | None = None,
+    **settings: float,
 ) -> Encoder:
     """The authors' released weights as an encoder: `bench.load_checkpoint("mcmsh", "authors.pth", bits=16, alpha=1.0)`.
 
@@ -49,8 +56,7 @@ def load_checkpoint(
     given = {name: plain(value) for name, value in settings.items()}
     _check_settings(found.name, authors, given)
     file, length = as_path(path, "path"), check_bits(bits)
-    if not file.is_file() or not file.stat().st_size:
-        raise InputError(f"{file}: {'the file is empty' if file.is_file() else 'no such file'}; name a checkpoint file")
+    require_file(file, "name a checkpoint file")
     weights = _weights(file, found.name, authors)
     if len(weights[authors.code_weight]) != length:
         raise InputError(f"{file}: holds an encoder of {len(weights[authors.code_weight])} bits, not {length}")
@@ -121,7 +127,7 @@ def _named(name: str, prefix: str) -> str:
     return name.removeprefix(prefix) if name.startswith(prefix) else f"{name} (without '{prefix}')"
 
 
-def _frames(path: Path, weights: Mapping[str, Tensor], authors: AuthorsWeights, asked: int | None) -> int:
+def _frames(path: Path, weights: Mapping[str, Tensor], authors: AuthorsWeights, asked: SupportsIndex | None) -> int:
     """The frames that the weights' shapes tell, else those asked for, else those of the paper."""
     given = None if asked is None else whole_number(asked, "frames", 1, 2**31 - 1)
     told = weights.get(authors.frames_weight or "")

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bench.errors import InputError
+from bench.input_files import unusable
 from bench.text import one_line
 
 # All that a state dict is made of.
@@ -60,9 +61,8 @@ def read_tables(path: Path) -> list[Table]:
     except InputError:
         raise
     except Exception as error:  # the readers raise anything from bytes that are no checkpoint
-        raise InputError(
-            f"{path}: no weights that can be read safely ({one_line(str(error))[:120]}); {MEND}"
-        ) from error
+        reason = f"no weights that can be read safely ({one_line(str(error))[:120]}); {MEND}"
+        raise unusable(path, error, reason) from error
     tables = list(_tables(held, "", DEEPEST, set()))
     if not tables:
         raise InputError(f"{path}: holds no state dict (tensors by name); {MEND}")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.errors import InputError
+from bench.input_files import unreadable
 from bench.spec import MAX_BITS, MIN_BITS
 
 MOST_CLASSES = 2**16
@@ -70,7 +71,9 @@ def read_codes(path: Path) -> StoredCodes:
             )
             _require_matching(stored)
             return stored
-    except (OSError, EOFError, TypeError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+    except OSError as error:
+        raise unreadable(path, error) from error
+    except (EOFError, TypeError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise InputError(f"{path}: no readable codes ({error}); run again with --existing rerun") from error
 
 

@@ -6,16 +6,16 @@ import pandas as pd
 
 from bench.comparison_quality import Row
 from bench.report import cost_frames
-from bench.report.costs import BUSY, NOISY, significant
+from bench.report.costs import BUSY, NOISY, multiply_adds, significant
 from bench.report.render import NOTHING, number
 
 COST_HEADER = ("method", "bits", "figure", "A", "B", "B / A", "more than noise?")
 COST_NOTE = (
-    "Costs: counts are exact, any difference is real. Times are medians with their 95 % confidence intervals over the "
-    "repeats of a measurement; more than noise where these lie apart, and those of the share of the machine's own rate "
-    "as well: a day on which the whole machine is slower is no difference. Where other programs took more than "
-    f"{BUSY:.0%} of the machine meanwhile, nothing can be said. Times of different machines do not compare: the share "
-    "of the rate takes their place."
+    "Costs: counts are exact, any difference is real; those with ≥ are lower bounds. Times are medians with their 95 % "
+    "confidence intervals over the repeats of a measurement; more than noise where these lie apart, and those of the "
+    "share of the machine's own rate as well: a day on which the whole machine is slower is no difference. Where other "
+    f"programs took more than {BUSY:.0%} of the machine meanwhile, nothing can be said. Times of different machines do "
+    "not compare: the share of the rate takes their place."
 )
 COUNTS = (("parameters to encode", "parameters_encode", 1), ("multiply-adds (M)", "flops", 1e6))
 TIMES = (("batch 1", "single"), ("best batch", "batched"))
@@ -38,6 +38,8 @@ def cost_rows(rows: Sequence[Row]) -> list[list[str]]:
 
 def _count(one: pd.DataFrame, other: pd.DataFrame, title: str, column: str, unit: float) -> list[str]:
     values = [float(frame[column].iloc[0]) for frame in (one, other)]
+    if column == "flops" and any(frame["flops_at_least"].iloc[0] for frame in (one, other)):
+        return [title, *(multiply_adds(frame.iloc[0]) for frame in (one, other)), NOTHING, "unknown, not all counted"]
     shown = [number(value, decimals=0) if unit == 1 else significant(value / unit) for value in values]
     return [title, *shown, _ratio(*values), "no" if values[0] == values[1] else "* yes, counted"]
 

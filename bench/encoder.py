@@ -2,7 +2,7 @@
 
 import json
 import os
-import shutil
+import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +20,7 @@ from bench.data.features import Features, as_features
 from bench.errors import InputError
 from bench.inference.backends import Forward, prepare
 from bench.inference.stream import encoded_blocks
+from bench.input_files import require_file, unreadable
 from bench.method import Method
 from bench.process_state import own_process_state
 from bench.registry import Registry, load_registry
@@ -30,6 +31,8 @@ from bench.values import as_path
 DESCRIPTION, WEIGHTS = "encoder.json", "encoder.safetensors"
 LARGE = 2**26
 """Numbers in a matrix of 256 MB."""
+Plugin = Path | str | type[Method]
+"""A file with methods of one's own, or the class of one."""
 LONGEST_HEADER = 2**20
 """Bytes before the weights in their file."""
 
@@ -125,25 +128,45 @@ class Encoder:
         export(self.module, self.description, as_path(path, "path"))
 
     def save(self, folder: Path | str) -> None:
-        """Write `encoder.json` and `encoder.safetensors` into `folder`, replacing an encoder that is there."""
+        """Write `encoder.json` and `encoder.safetensors` into `folder`, replacing those of an encoder that is there.
+
+        Other files in the folder stay as they are. Raises InputError if files of those names are no encoder's.
+        """
         target = as_path(folder, "folder")
-        if target.exists() and not target.is_dir():
-            raise InputError(f"{target}: is a file; name a folder")
-        if target.exists() and not {path.name for path in target.iterdir()} <= {DESCRIPTION, WEIGHTS}:
-            raise InputError(f"{target}: holds other files than an encoder's, which would be lost; name another folder")
-        beside = target.with_name(f".{target.name}.saving")
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
+        _require_replaceable(target)
+        target.mkdir(parents=True, exist_ok=True)
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.state_dict().items()}
+        description = json.dumps(self.description.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
         # Not by `save_file`, whose files only their owner may read.
-        (beside / WEIGHTS).write_bytes(save(tensors))
-        description = self.description.model_dump(mode="json")
-        (beside / DESCRIPTION).write_text(json.dumps(description, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        shutil.rmtree(target, ignore_errors=True)
-        beside.rename(target)
+        contents = {WEIGHTS: save(tensors), DESCRIPTION: description.encode()}
+        beside = {name: target / f".{name}.{uuid.uuid4().hex}" for name in contents}
+        try:
+            for name, content in contents.items():
+                beside[name].write_bytes(content)
+            # A process that dies from here on leaves no description, rather than that of other weights.
+            (target / DESCRIPTION).unlink(missing_ok=True)
+            for name in contents:
+                beside[name].replace(target / name)
+        finally:
+            for path in beside.values():
+                path.unlink(missing_ok=True)
 
 
-def load_encoder(folder: Path | str, plugins: Iterable[Path | str | type[Method]] = ()) -> Encoder:
+def _require_replaceable(folder: Path) -> None:
+    """InputError if `folder` is a file, or files of the names of an encoder's are none of ours."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}: is a file; name a folder")
+    for name in (DESCRIPTION, WEIGHTS):
+        if os.path.lexists(folder / name):
+            try:
+                EncoderDescription.model_validate_json((folder / DESCRIPTION).read_bytes())
+            except (OSError, ValidationError) as error:
+                raise InputError(
+                    f"{folder / name}: would be replaced, and is no part of an encoder; name another folder"
+                ) from error
+
+
+def load_encoder(folder: Path | str, plugins: Plugin | Iterable[Plugin] = ()) -> Encoder:
     """The encoder saved in `folder`; `plugins` are the files or classes of methods of one's own.
 
     Raises InputError if it is damaged or its method is not known here.
@@ -158,18 +181,15 @@ def load_encoder(folder: Path | str, plugins: Iterable[Path | str | type[Method]
 def read_encoder(source: Path, registry: Registry) -> Encoder:
     """The encoder saved in a folder, of one of the registry's methods. Raises InputError as `load_encoder` does."""
     for path in (source / DESCRIPTION, source / WEIGHTS):
-        if not path.is_file():
+        if not os.path.lexists(path):
             within = source / ENCODER
             named = f"name {within}" if (within / DESCRIPTION).is_file() else "name a folder that has one"
             raise InputError(f"{source}: holds no encoder (no file {path.name}); {named}")
+        require_file(path, "fit or copy the encoder again")
     try:
         description = EncoderDescription.model_validate_json((source / DESCRIPTION).read_bytes())
     except ValidationError as error:
         raise InputError(f"{source / DESCRIPTION}: {validation_message(error)}") from error
-    except OSError as error:
-        raise InputError(
-            f"{source}: holds no encoder ({error.strerror or error}); name a folder that has one"
-        ) from error
     method_class = registry.method(description.method, own="--plugin FILE, from Python plugins=[FILE]")
     try:
         parameters = method_class.Parameters.model_validate(description.parameters)
@@ -187,7 +207,9 @@ def read_encoder(source: Path, registry: Registry) -> Encoder:
         _require_size(module, size, source)
         tensors = load_file(source / WEIGHTS)
         module.load_state_dict(tensors)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
+        raise unreadable(source / WEIGHTS, error) from error
+    except SafetensorError as error:
         raise InputError(
             f"{source / WEIGHTS}: damaged ({one_line(str(error))}); fit or copy the encoder again"
         ) from error

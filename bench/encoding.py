@@ -10,11 +10,13 @@ import numpy as np
 
 from bench.context import Progress, SilentProgress
 from bench.data.features import Features
-from bench.data.opening import open_features
+from bench.data.files import likeness
+from bench.data.opening import only_key, open_features
 from bench.encoder import DESCRIPTION, WEIGHTS, Encoder, read_encoder
 from bench.errors import InputError
 from bench.inference.backends import BACKENDS, CHUNK, PRECISIONS, check_choice
 from bench.inference.stream import OutputError, block_size
+from bench.input_files import UnreadableError, require_file
 from bench.registry import Registry
 
 COMPARED = 4 * CHUNK
@@ -26,6 +28,8 @@ class Encoded:
 
     videos: int
     bits: int
+    key: str
+    """Of the array with the features, where the file has several; `.npy` files have none."""
     resumed: int
     """Videos whose codes were there from an earlier call that did not end."""
     flipped: float | None
@@ -40,34 +44,44 @@ def encode_file(
     backend: str = "eager",
     precision: str = "float32",
     progress: Progress | None = None,
+    key: str | None = None,
 ) -> Encoded:
     """Encode the features in a file and write the codes to `out` (.npy), whole or not at all.
 
-    Memory does not grow with the file. Codes are collected in a file beside `out`, named by all that they depend on;
-    the same call goes on from there. Raises InputError for wrong names and files before work starts, and for the first
-    video with NaN or infinite features.
+    `key` names the array in the file; not given, it is `feats`, or the only array that can be features. Memory does not
+    grow with the file. Codes are collected in a file beside `out`, named by all that they depend on; the same call goes
+    on from there. Raises InputError for wrong names and files before work starts, also where `out` is anything else
+    than earlier codes of as many bits; and for the first video with NaN or infinite features.
     """
+    # Where a link leads, so that the link stays.
+    target = out.resolve()
     if out.suffix != ".npy":
         raise InputError(f"--out {out}: codes are written as .npy; name such a file")
-    if out.is_dir() or not out.resolve().parent.is_dir():
+    if target.is_dir() or not target.parent.is_dir():
         raise InputError(f"--out {out}: is a folder or lies in none; name a file in a folder that is there")
     check_choice("backend", backend, BACKENDS)
     check_choice("precision", precision, PRECISIONS)
     loaded = read_encoder(encoder, registry)
-    videos = open_features(features)
+    require_file(features, "name a file with features")
+    chosen = key or only_key(features)
+    videos = open_features(features, chosen, mend="name the right one with --key")
     try:
         loaded.require_shape(videos)
     except InputError as error:
         raise InputError(f"{features}: {error}") from error
-    unfinished = out.with_name(f".{out.name}.{_identity(encoder, features, videos, backend, precision)}.part")
+    _require_replaceable(out, encoder, features, loaded.description.bits)
+    identity = _identity(encoder, features, chosen, videos, backend, precision)
+    unfinished = target.with_name(f".{target.name}.{identity}.part")
     # Fails before work starts where the backend cannot run.
     loaded.forward(backend, precision)
     try:
         resumed = _write(loaded, videos, unfinished, backend, precision, progress or SilentProgress())
-        unfinished.replace(out)
+        unfinished.replace(target)
         # What was begun for this file with other features or another encoder is of no more use.
-        for left in out.parent.glob(f".{escape(out.name)}.*.part"):
+        for left in target.parent.glob(f".{escape(target.name)}.{'[0-9a-f]' * len(identity)}.part"):
             left.unlink()
+    except UnreadableError as error:
+        raise InputError(f"{error}; the same command goes on from there") from error
     except InputError as error:
         unfinished.unlink(missing_ok=True)
         if str(features) in str(error):
@@ -79,17 +93,33 @@ def encode_file(
         raise InputError(f"{encoder}: {error}; its weights are damaged, or not made for these features") from error
     except OSError as error:
         raise InputError(f"--out {out}: cannot be written ({error.strerror}); name another file") from error
-    return Encoded(len(videos), loaded.description.bits, resumed, _flipped(loaded, videos, out, precision))
+    return Encoded(len(videos), loaded.description.bits, chosen, resumed, _flipped(loaded, videos, target, precision))
 
 
-def _identity(encoder: Path, features: Path, videos: Features, backend: str, precision: str) -> str:
-    """Names what codes depend on: the encoder's contents; the features' path, size, time of change and shape."""
+def _require_replaceable(out: Path, encoder: Path, features: Path, bits: int) -> None:
+    """InputError if codes written to `out` would take the place of anything else than codes of as many bits."""
+    if any(folder.samefile(encoder) for folder in out.resolve().parents):
+        raise InputError(f"--out {out}: lies in the encoder's folder; name a file in another one")
+    if not out.exists() or (out.is_file() and not out.stat().st_size):
+        return
+    if out.samefile(features):
+        raise InputError(f"--out {out}: is the file of the features, which would be lost; name another file")
+    try:
+        require_file(out)  # no pipe, which would be waited for
+        codes = np.load(out, mmap_mode="r", allow_pickle=False)
+        ours = codes.dtype == np.int8 and codes.ndim == 2 and codes.shape[1] == bits and bool((abs(codes) == 1).all())
+    except (OSError, ValueError, EOFError):
+        ours = False
+    if not ours:
+        raise InputError(f"--out {out}: holds no codes of {bits} bits, and would be lost; name another file")
+
+
+def _identity(encoder: Path, features: Path, key: str, videos: Features, backend: str, precision: str) -> str:
+    """Names what codes depend on: the encoder's contents; the features' path, size, times, some contents and shape."""
     digest = hashlib.blake2b(digest_size=8)
     for name in (DESCRIPTION, WEIGHTS):
         digest.update((encoder / name).read_bytes())
-    state = features.stat()
-    place = [str(features.resolve()), state.st_size, state.st_mtime_ns, videos.shape, backend, precision]
-    digest.update(json.dumps(place).encode())
+    digest.update(json.dumps([likeness(features), key, videos.shape, backend, precision]).encode())
     return digest.hexdigest()
 
 

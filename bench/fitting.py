@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from os import PathLike
-from typing import Any
+from typing import Any, SupportsIndex
 
 import numpy as np
 import torch
@@ -98,9 +98,9 @@ def fit_method(method: Method, data: Dataset, context: FitContext) -> Encoder:
 def fit(
     method: str | type[Method],
     data: Dataset | Features | ArrayLike,
-    bits: int,
+    bits: SupportsIndex,
     *,
-    seed: int = 0,
+    seed: SupportsIndex = 0,
     device: str | torch.device = "auto",
     **parameters: Any,
 ) -> Encoder:

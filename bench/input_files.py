@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import stat
 from pathlib import Path
 
@@ -11,8 +12,8 @@ from bench.text import one_line
 # Of an empty pointer to a large file, the start of an archive or of a web page.
 HEAD_BYTES = 512
 REASONS = {
-    errno.EACCES: "you have no right to read it; ask its owner for it (chmod a+r)",
-    errno.EPERM: "you have no right to read it; ask its owner for it (chmod a+r)",
+    errno.EACCES: "you lack the right to it; ask its owner for it (chmod), or name another",
+    errno.EPERM: "you lack the right to it; ask its owner for it (chmod), or name another",
     errno.EMFILE: "this process has too many files open; raise its limit (ulimit -n)",
     errno.ENFILE: "the system has too many files open; end other programs, or raise its limit",
     # HDF5 alone locks what it reads.
@@ -28,16 +29,15 @@ REASONS = {
 }
 # How data is stored that comes packed, or is a note in place of it.
 OTHER_CONTENTS = {
-    b"version https://git-lfs": "a pointer of Git LFS, not the file itself; fetch it with `git lfs pull`",
-    b"/annex/objects/": "a pointer of git-annex, not the file itself; fetch it with `git annex get`",
-    b"<!DOCTYPE": "a web page, not the file itself: the download gave a page instead; download it by hand",
-    b"<html": "a web page, not the file itself: the download gave a page instead; download it by hand",
-    b"\x1f\x8b": "packed with gzip; unpack it",
-    b"BZh": "packed with bzip2; unpack it",
-    b"\xfd7zXZ\x00": "packed with xz; unpack it",
-    b"\x28\xb5\x2f\xfd": "packed with Zstandard; unpack it",
-    b"7z\xbc\xaf\x27\x1c": "packed with 7-Zip; unpack it",
-    b"Rar!": "packed with RAR; unpack it",
+    rb"version https://git-lfs": "a pointer of Git LFS, not the file itself; fetch it with `git lfs pull`",
+    rb"[./]*(\.git)?/annex/objects/": "a pointer of git-annex, not the file itself; fetch it with `git annex get`",
+    rb"(?i)\s*<(!DOCTYPE html|html)": "a web page, not the file itself: its download failed; download it by hand",
+    rb"\x1f\x8b\x08": "packed with gzip; unpack it",
+    rb"BZh[1-9]1AY&SY": "packed with bzip2; unpack it",
+    rb"\xfd7zXZ\x00": "packed with xz; unpack it",
+    rb"\x28\xb5\x2f\xfd": "packed with Zstandard; unpack it",
+    rb"7z\xbc\xaf\x27\x1c": "packed with 7-Zip; unpack it",
+    rb"Rar!\x1a\x07": "packed with RAR; unpack it",
 }
 
 
@@ -51,7 +51,8 @@ def require_file(path: Path, missing: str = "put it there, or name another one i
     except (FileNotFoundError, NotADirectoryError) as error:
         if path.is_symlink():
             raise InputError(f"{path}: is a link to {_target(path)}, which is not there; {_fetch(path)}") from error
-        raise InputError(f"{path}: no such file; {missing}") from error
+        fetch = "fetch it with `dvc pull`" if path.with_name(f"{path.name}.dvc").is_file() else missing
+        raise InputError(f"{path}: no such file; {fetch}") from error
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
     if not stat.S_ISREG(state.st_mode):
@@ -72,16 +73,24 @@ def other_content(path: Path) -> str | None:
             head = file.read(HEAD_BYTES)
     except OSError as error:
         raise unreadable(path, error) from error
-    begin = head.lstrip()
-    return next((what for start, what in OTHER_CONTENTS.items() if begin.startswith(start)), None)
+    return next((what for start, what in OTHER_CONTENTS.items() if re.match(start, head)), None)
 
 
-def unreadable(path: Path, error: Exception) -> InputError:
+class UnreadableError(InputError):
+    """The system does not let a file be read now, whatever is in it."""
+
+
+def unreadable(path: Path, error: Exception) -> UnreadableError:
     """What to raise where the system does not let a file be read."""
     number = error.errno if isinstance(error, OSError) else None
     said = os.strerror(number) if number else one_line(str(error))[:200]
     reason = REASONS.get(number) if number else None
-    return InputError(f"{path}: cannot be read ({said}){f': {reason}' if reason else ''}")
+    return UnreadableError(f"{path}: cannot be read ({said}){f': {reason}' if reason else ''}")
+
+
+def unusable(path: Path, error: Exception, reason: str) -> InputError:
+    """What to raise where a library cannot read a file: what the system says of it, else the reason given."""
+    return unreadable(path, error) if isinstance(error, OSError) and error.errno else InputError(f"{path}: {reason}")
 
 
 def _target(path: Path) -> str:

@@ -32,15 +32,16 @@ def own_process_state() -> Iterator[None]:
     require_usable()
     _follow_forks()
     with _turn, ExitStack() as stack:
-        devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()
+        devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
         stack.enter_context(torch.random.fork_rng(devices))
         stack.callback(torch.set_default_dtype, torch.get_default_dtype())
         torch.set_default_dtype(torch.float32)
         if torch.get_default_device().type != "cpu":
             # Only then: while such a context is open, every call of PyTorch passes through it.
             stack.enter_context(torch.device("cpu"))
-        for kind in ("cpu", "cuda") if _gpu else ("cpu",):
-            stack.enter_context(torch.autocast(kind, enabled=False))
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
         # As within somebody's `torch.no_grad()`: a web server's requests, for instance.
         stack.enter_context(torch.inference_mode(mode=False))
         stack.enter_context(torch.enable_grad())

@@ -15,6 +15,7 @@ from bench.data.dataset import DatasetSource
 from bench.data.folder import FolderSource
 from bench.errors import InputError
 from bench.method import Method, Parameters
+from bench.paths import named_path
 from bench.plugin_files import import_file, line_of, plugin_files
 from bench.text import closest, one_line, slug
 from bench.values import shown
@@ -55,7 +56,7 @@ class Registry:
         """The dataset of this name, or the feature folder or file at this path. Raises InputError if there is none."""
         if name in self.datasets:
             return self.datasets[name].at(self.data_root)
-        path = Path(name)
+        path = named_path(name)
         if path.exists() or path.name != name:
             return FolderSource(path)
         raise InputError(

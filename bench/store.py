@@ -2,6 +2,7 @@
 
 import shutil
 import tempfile
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
@@ -54,7 +55,7 @@ class StoredRun:
     def verified(self, name: str) -> Path:
         """The path of a file of the run, such as `codes.npz`, that is as it was written. Raises DamagedError."""
         path = self.folder / name
-        found = _sha256_of(path, path.stat().st_mtime_ns, path.stat().st_size) if path.is_file() else None
+        found = _sha256_now(path) if path.is_file() else None
         expected = self.record.checksums.get(name)
         # The run may have been evaluated again since its record was read.
         if found != expected and found != read_run(self.folder).record.checksums.get(name):
@@ -231,7 +232,8 @@ def read_run(folder: Path) -> StoredRun:
         record = unsealed(path.read_bytes(), folder)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    if folder.parts[-3:] != tuple(record.spec.folder.split("/")):
+    # Some file systems give letters with accents back in two parts.
+    if [unicodedata.normalize("NFC", part) for part in folder.parts[-3:]] != record.spec.folder.split("/"):
         raise DamagedError(folder, f"{RECORD} is that of {record.spec.folder}")
     return StoredRun(folder, record)
 
@@ -259,8 +261,13 @@ def strays(run: StoredRun) -> list[Path]:
     ]
 
 
+def _sha256_now(path: Path) -> str:
+    state = path.stat()
+    return _sha256_of(path, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+
+
 @lru_cache(maxsize=4096)
-def _sha256_of(path: Path, changed: int, size: int) -> str:
+def _sha256_of(path: Path, *state: int) -> str:
     return sha256(path)
 
 

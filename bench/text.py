@@ -1,7 +1,7 @@
 """Small helpers for the texts that users read."""
 
 import difflib
-import re
+import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,8 +18,11 @@ def one_line(text: str) -> str:
 
 
 def slug(name: str) -> str:
-    """`name` as a file name and a table key: lower-case letters, digits, dots and dashes."""
-    return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.") or "unnamed"
+    """`name` as a file name and a table key: lower-case letters of any script, digits, dots and dashes."""
+    # Composed, so that one name is one file name on every system; marks are parts of letters in many scripts.
+    composed = unicodedata.normalize("NFC", name).lower()
+    kept = "".join(char if char == "." or unicodedata.category(char)[0] in "LMN" else " " for char in composed)
+    return "-".join(kept.split()).strip("-.") or "unnamed"
 
 
 def closest(name: str, known: Iterable[str]) -> str:

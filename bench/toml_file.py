@@ -1,39 +1,60 @@
 """TOML files that people bring, refused before they can take time or memory without end."""
 
+import codecs
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from bench.errors import InputError
+from bench.input_files import unreadable
 from bench.text import one_line
 
 LARGEST = 2**18
 """Bytes; what is described takes some hundreds."""
 # The reader's time grows with the square of the number of parts of a key.
 MOST_DOTS = 100
+# The longer marks first: UTF-32's begins as UTF-16's does.
+MARKED = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 
 
 def read_toml(path: Path) -> dict[str, Any]:
     """The content of a TOML file; InputError if it is none, cannot be read, or is larger than 256 KiB."""
     if not path.is_file():
-        raise InputError(f"{path}: cannot be read (no such file); name a TOML file")
+        reason = "is no file" if path.exists() else "no such file"
+        raise InputError(f"{path}: cannot be read ({reason}); name a TOML file")
     try:
         with path.open("rb") as file:
             content = file.read(LARGEST + 1)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror}); name a TOML file") from error
+        raise unreadable(path, error) from error
     if len(content) > LARGEST:
         raise InputError(f"{path}: is larger than {LARGEST:,} bytes; write only what it describes into it")
-    text = content.decode(errors="replace")
+    text = _decoded(content, path)
     if max((line.count(".") for line in text.splitlines()), default=0) > MOST_DOTS:
         raise InputError(f"{path}: holds a line with more than {MOST_DOTS} dots; write lists over several lines")
     try:
-        return parse_toml(content.decode())
+        return parse_toml(text)
     except RecursionError as error:
         raise InputError(f"{path}: not valid TOML (nested too deeply); lists and tables here are flat") from error
-    except ValueError as error:  # text that is not UTF-8, no TOML, and numbers that are too long
+    except ValueError as error:  # no TOML, and numbers that are too long
         raise InputError(f"{path}: not valid TOML ({one_line(str(error))[:200]}); mend that line") from error
+
+
+def _decoded(content: bytes, path: Path) -> str:
+    """The text of a file as editors store it: UTF-8, or what a byte order mark at its start says."""
+    encoding = next((name for mark, name in MARKED.items() if content.startswith(mark)), "utf-8")
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise InputError(f"{path}: is not {encoding.upper()} text (line {line}); save it as UTF-8") from error
 
 
 def parse_toml(text: str) -> dict[str, Any]:

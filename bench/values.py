@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.errors import InputError
+from bench.paths import named_path
 from bench.text import LONGEST_SHOWN, one_line
 
 
@@ -44,12 +45,12 @@ def plain(value: Any) -> Any:
 
 
 def as_path(value: object, name: str) -> Path:
-    """A path from text or a path object. Raises InputError, with `name`, for anything else."""
+    """A path from text or a path object; `~` is the home folder. Raises InputError, with `name`, for anything else."""
     if not isinstance(value, str | os.PathLike) or isinstance(os.fspath(value), bytes):
         raise InputError(
             f"{name}: {shown(value)} is of type {type(value).__name__}; give a path as text or pathlib.Path"
         )
-    return Path(value)
+    return named_path(value)
 
 
 def read_array(values: ArrayLike, name: str) -> NDArray[Any]:

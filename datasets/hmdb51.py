@@ -1,7 +1,7 @@
 """HMDB51 as S5VH's authors distribute it."""
 
+from bench.data.description import Description, Files, SplitFiles
 from bench.data.feature_files import FeatureFiles, Sizes
-from bench.data.layout import Description, Files, SplitFiles
 
 
 class Hmdb51(FeatureFiles):

@@ -1,7 +1,7 @@
 """The subset of YFCC100M that SSVH's authors distribute."""
 
+from bench.data.description import Description, Files, SplitFiles
 from bench.data.feature_files import FeatureFiles, Sizes
-from bench.data.layout import Description, Files, SplitFiles
 
 
 class Yfcc(FeatureFiles):

@@ -17,13 +17,7 @@ INTERRUPTED = "bench: interrupted; finished runs are stored, the same command go
 OUTPUT_CLOSED = 128 + 13
 """The status of programs whose reader has gone: 128 and the number of SIGPIPE."""
 NO_MORE = "the system starts no more processes or threads; raise the limit (ulimit -u), or ask for fewer of them"
-FIXES = {
-    errno.EACCES: "name another, or change its permissions",
-    errno.EPERM: "name another, or change its permissions",
-    errno.ENOSPC: "free some space, and give the same command again",
-    errno.EDQUOT: "free some space, and give the same command again",
-    errno.EMFILE: "raise the limit on open files (ulimit -n)",
-}
+FULL = "free some space, and give the same command again"
 NO_THREAD = "can't start new thread"
 
 
@@ -85,14 +79,19 @@ def _message(error: BaseException | None) -> str | None:
     """What to tell of an error that is no fault of this program; None if it may be one."""
     if isinstance(error, InputError):
         return str(error)
-    if (isinstance(error, OSError) and error.errno == errno.EAGAIN) or str(error) == NO_THREAD:
+    if (isinstance(error, OSError) and error.errno == errno.EAGAIN and not error.filename) or str(error) == NO_THREAD:
         return NO_MORE
     if isinstance(error, MemoryError):
         return "there is not enough memory; free some, or ask for fewer jobs"
     if isinstance(error, OSError):
         # What the system refuses is named with the path that was given: no right to it, too long, no disk.
         why = error.strerror or str(error)
-        return f"{error.filename}: {why}; {FIXES.get(error.errno, 'name another')}" if error.filename else why
+        if not error.filename:
+            return why
+        from bench.input_files import REASONS  # noqa: PLC0415  slower to import than `bench --help` should be
+
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        return f"{error.filename}: {why}; {FULL if full else REASONS.get(error.errno or 0, 'name another')}"
     # The parser's own errors; the class moved between typer's versions, its interface did not.
     parsed = getattr(error, "format_message", None)
     return None if parsed is None else parsed() or "no command given; see bench --help"

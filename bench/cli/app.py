@@ -11,8 +11,9 @@ from bench.cli.data import check, fake
 from bench.cli.encoders import encode, profile
 from bench.cli.listing import show
 from bench.cli.methods import check_method
+from bench.cli.reproduce import reproduce
 from bench.cli.results import results_app
-from bench.cli.runs import evaluate, render, reproduce, run
+from bench.cli.runs import evaluate, render, run
 
 app = typer.Typer(
     help="vhbench: compare unsupervised video hashing methods, in quality and in cost. --debug shows tracebacks.",

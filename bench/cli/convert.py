@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.options import DataRoot, Plugins
+from bench.paths import named_path
 
 # Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
 # ruff: noqa: PLC0415
@@ -14,7 +15,12 @@ from bench.cli.options import DataRoot, Plugins
 def convert(
     dataset: Annotated[str, typer.Argument(help="A dataset's name, or a folder with feature files.")],
     to: Annotated[str, typer.Option(help="float16, bfloat16 or float32.")],
-    out: Annotated[Path, typer.Option(help="Folder for the converted dataset; give it to --datasets.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder for the converted dataset; give it to --datasets.", parser=named_path, metavar="PATH"
+        ),
+    ],
     data_root: DataRoot = None,
     plugin: Plugins = None,
 ) -> int:

@@ -7,6 +7,7 @@ import typer
 
 from bench.cli.options import DataRoot, Plugins
 from bench.errors import InputError
+from bench.paths import named_path
 
 # Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
 # ruff: noqa: PLC0415
@@ -44,7 +45,10 @@ def check(
 
 def fake(
     dataset: Annotated[str, typer.Argument(help="A dataset that is known by name and has feature files.")],
-    out: Annotated[Path, typer.Option(help="Folder for the files; none of them may be there yet.")],
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder for the files; none of them may be there yet.", parser=named_path, metavar="PATH"),
+    ],
     scale: Annotated[float, typer.Option(help="Share of the dataset's videos; 1 is its own size.")] = 0.01,
     seed: Annotated[int, typer.Option(help="Equal seeds make equal files.")] = 0,
     plugin: Plugins = None,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.options import DEFAULT_DATASET, DataRoot, Device, Plugins, names_of, numbers_of
+from bench.paths import named_path
 
 # Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
 # ruff: noqa: PLC0415
@@ -42,11 +43,17 @@ def profile(
 
 
 def encode(
-    encoder: Annotated[Path, typer.Option(help="Folder of a saved encoder.")],
-    features: Annotated[Path, typer.Option(help="Features (N, T, D): .h5 with dataset `feats`, .npy or .safetensors.")],
-    out: Annotated[Path, typer.Option(help="File for the codes, .npy: (N, bits) int8 in -1, +1.")],
+    encoder: Annotated[Path, typer.Option(help="Folder of a saved encoder.", parser=named_path, metavar="PATH")],
+    features: Annotated[
+        Path, typer.Option(help="Features (N, T, D): HDF5, .npy or .safetensors.", parser=named_path, metavar="PATH")
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(help="File for the codes, .npy: (N, bits) int8 in -1, +1.", parser=named_path, metavar="PATH"),
+    ],
     backend: Annotated[str, typer.Option(help="eager, compiled or onnx.")] = "eager",
     precision: Annotated[str, typer.Option(help="float32, or bfloat16: flips a few bits.")] = "float32",
+    key: Annotated[str | None, typer.Option(help="The array in the file; else feats, or the only fitting one.")] = None,
     plugin: Plugins = None,
 ) -> int:
     """Encode anybody's features with a saved encoder; the same command goes on after an interruption."""
@@ -55,7 +62,10 @@ def encode(
     from bench.progress import progress
     from bench.registry import load_registry
 
-    encoded = encode_file(encoder, features, out, load_registry(plugin or []), backend, precision, progress())
+    registry = load_registry(plugin or [])
+    encoded = encode_file(encoder, features, out, registry, backend, precision, progress(), key)
+    if key is None and encoded.key != "feats":
+        say(f"{features}: no array 'feats'; took '{encoded.key}', the only array that can be features")
     if encoded.resumed:
         say(f"{out}: continued after {encoded.resumed} videos that were encoded before")
     if encoded.flipped is not None:

@@ -6,19 +6,29 @@ from typing import Annotated
 import typer
 
 from bench.errors import InputError
+from bench.paths import named_path
 
 DEFAULT_DATASET = "moving-digits"
-Results = Annotated[Path, typer.Option("--results", help="Folder of stored runs.")]
-Report = Annotated[Path, typer.Option("--report", help="Folder for the report.")]
+Results = Annotated[Path, typer.Option("--results", help="Folder of stored runs.", parser=named_path, metavar="PATH")]
+Report = Annotated[Path, typer.Option("--report", help="Folder for the report.", parser=named_path, metavar="PATH")]
 Plugins = Annotated[
-    list[Path] | None, typer.Option("--plugin", help="Python file or folder with plug-ins; repeatable.")
+    list[Path] | None,
+    typer.Option(
+        "--plugin", help="Python file or folder with plug-ins; repeatable.", parser=named_path, metavar="PATH"
+    ),
 ]
 DataRoot = Annotated[
     Path | None,
-    typer.Option("--data-root", help="Folder of datasets known by name: DIR/NAME/, or DIR itself. Else $VHBENCH_DATA."),
+    typer.Option(
+        "--data-root",
+        help="Folder of datasets known by name: DIR/NAME/, or DIR itself. Else $VHBENCH_DATA.",
+        parser=named_path,
+        metavar="PATH",
+    ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Existing = Annotated[str, typer.Option(help="Runs that are stored: reuse, rerun, retry-failed or only-cached.")]
+Settings = Annotated[list[str] | None, typer.Option("--set", help="A parameter, such as mcmsh.epochs=5; repeatable.")]
 RESULTS, REPORT, PAPER = Path("results/runs"), Path("reports/latest"), Path("reports/paper")
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from bench.cli.options import RESULTS, Results
+from bench.paths import named_path
 
 # Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
 # ruff: noqa: PLC0415
@@ -37,7 +38,12 @@ def verify(results: Results = RESULTS) -> int:
 
 @results_app.command()
 def merge(
-    sources: Annotated[list[Path], typer.Argument(help="Results folders to copy runs from; they are not changed.")],
+    sources: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Results folders to copy runs from; they are not changed.", parser=named_path, metavar="SOURCES..."
+        ),
+    ],
     results: Results = RESULTS,
 ) -> int:
     """Copy runs of other machines into one results folder; of runs in conflict both are kept."""

@@ -1,4 +1,4 @@
-"""Verbs that do runs or read stored ones: run, report, evaluate, reproduce."""
+"""Verbs that do runs or read stored ones: run, report, evaluate."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,7 +8,6 @@ import typer
 
 from bench.cli.options import (
     DEFAULT_DATASET,
-    PAPER,
     REPORT,
     RESULTS,
     DataRoot,
@@ -17,10 +16,12 @@ from bench.cli.options import (
     Plugins,
     Report,
     Results,
+    Settings,
     names_of,
     numbers_of,
 )
 from bench.errors import InputError
+from bench.paths import named_path
 
 # Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
 # ruff: noqa: PLC0415
@@ -31,14 +32,17 @@ if TYPE_CHECKING:
 
 
 def run(
-    sweep: Annotated[Path | None, typer.Argument(help="A sweep file (TOML); options given here override it.")] = None,
+    sweep: Annotated[
+        Path | None,
+        typer.Argument(
+            help="A sweep file (TOML); options given here override it.", parser=named_path, metavar="[SWEEP]"
+        ),
+    ] = None,
     methods: Annotated[str | None, typer.Option(help="Methods, such as mcmsh,bth.")] = None,
     bits: Annotated[str | None, typer.Option(help="Code lengths, such as 16,32,64.")] = None,
     datasets: Annotated[str | None, typer.Option(help="Datasets, or folders with feature files.")] = None,
     seeds: Annotated[str | None, typer.Option(help="Seeds, such as 0,1,2.")] = None,
-    settings: Annotated[
-        list[str] | None, typer.Option("--set", help="A parameter, such as mcmsh.epochs=5; repeatable.")
-    ] = None,
+    settings: Settings = None,
     data_root: DataRoot = None,
     results: Results = RESULTS,
     report: Report = REPORT,
@@ -201,32 +205,3 @@ def evaluate(
         raise InputError(f"{results}: no stored runs; name another folder with --results, or start with `bench run`")
     print(summary(runs, names))
     return 0
-
-
-def reproduce(
-    artefacts: Annotated[str, typer.Argument(help="table1, table2, table3, figures; several with commas.")],
-    dataset: Annotated[str, typer.Option(help="A dataset's name, or a folder with feature files.")] = DEFAULT_DATASET,
-    seeds: Annotated[str, typer.Option(help="Seeds, such as 0,1,2.")] = "0",
-    data_root: DataRoot = None,
-    results: Results = RESULTS,
-    report: Report = PAPER,
-    existing: Existing = "reuse",
-    device: Device = "auto",
-    plugin: Plugins = None,
-) -> int:
-    """Regenerate the MCMSH paper's tables and figures, measured beside published."""
-    from bench.fitting import choose_device
-    from bench.news import say
-    from bench.paper import reproduce as make
-    from bench.registry import load_registry
-    from bench.runner import Runner
-    from bench.running.display import sweep_display
-    from bench.running.existing import check_existing
-    from bench.store import Store
-
-    runner = Runner(Store(results), choose_device(device), check_existing(existing), sweep_display(say), say)
-    registry = load_registry(plugin or [], data_root)
-    numbers = numbers_of("--seeds", seeds)
-    made = make(names_of(artefacts), dataset, runner=runner, registry=registry, report_folder=report, seeds=numbers)
-    say(f"paper: {made.path}")
-    return 1 if any(run.record.status != "done" for run in made.runs) else 0

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bench.context import Stopped
 from bench.errors import InputError
+from bench.paths import named_path
 
 VARIABLE = "VHBENCH_SCRATCH"
 MEND = f"free some room, or name another folder of the node in {VARIABLE} (docs/clusters.md)"
@@ -23,7 +24,7 @@ def scratch() -> Path:
 
     Raises InputError if it cannot be made, or is open to others.
     """
-    folder = Path(os.environ.get(VARIABLE) or tempfile.gettempdir()) / f"vhbench-{os.getuid()}"
+    folder = named_path(os.environ.get(VARIABLE) or tempfile.gettempdir()) / f"vhbench-{os.getuid()}"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         state = folder.lstat()

@@ -1,5 +1,6 @@
 """Is a folder of feature files complete and well-formed? Every file is looked at, and every defect told."""
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -7,12 +8,13 @@ from pathlib import Path
 from typing import Literal
 
 from bench.context import Progress
+from bench.data.description import SplitName
 from bench.data.feature_files import Sizes
 from bench.data.features import Features
 from bench.data.finite import blocks_to_check, require_finite
 from bench.data.folder import marks_stand_in, videos_of_labels
 from bench.data.label_files import labels_in
-from bench.data.layout import Layout, SplitName, SplitPaths
+from bench.data.layout import Layout, SplitPaths
 from bench.data.opening import joined, open_parts
 from bench.errors import InputError
 from bench.text import one_line
@@ -49,7 +51,7 @@ class CheckedFile:
     @property
     def state(self) -> str:
         """ok, missing or wrong, and what is wrong."""
-        if self.files == 1 and not self.path.is_file():
+        if self.files == 1 and not os.path.lexists(self.path) and os.access(self.path.parent, os.X_OK):
             return f"missing: put it at {self.path}"
         if self.problems:
             return "wrong: " + "; ".join(self.problems)

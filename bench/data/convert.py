@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from bench.context import Progress
 from bench.data.dataset import Dataset, Split
+from bench.data.description import NOTE, Description, Files, SplitFiles, SplitName, as_toml
 from bench.data.features import Features, videos_a_block
 from bench.data.headers import ITEM_BYTES, safetensors_header
 from bench.data.journal import Journal, restore, sha256_of, write_on
-from bench.data.layout import NOTE, Description, Files, SplitFiles, SplitName, as_toml
 from bench.data.precision import Precision, as_stored
 from bench.data.space import require_space
 from bench.errors import InputError
@@ -191,7 +191,7 @@ class Conversion:
             content = json.loads(path.read_text(encoding="utf-8"))
             work, files = content["work"], dict(content["sha256"])
         except (ValueError, KeyError, TypeError) as error:
-            raise InputError(f"{path}: damaged; delete {self.folder} and convert again") from error
+            raise InputError(f"{path}: damaged, or not of a conversion; name another folder in --out") from error
         if work != json.loads(self._work):
             raise InputError(f"--out {self.folder}: holds a conversion of something else; name another folder")
         with progress.task(f"checking {self.folder.name}", len(files)) as task:

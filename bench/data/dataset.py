@@ -49,6 +49,8 @@ class Summary(BaseModel):
     """The queries are the gallery (FCVID)."""
     stand_in: bool = False
     """Generated in the layout of a real dataset (`bench data fake`); reports say so in their title."""
+    place: str = ""
+    """The folder that it was read from, if it was: reports tell datasets of one name apart by it."""
 
     @property
     def train_shape(self) -> tuple[int, int, int]:

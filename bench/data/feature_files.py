@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from bench.data.dataset import Summary
+from bench.data.description import NOTE, Description, SplitName
 from bench.data.folder import FolderSource
-from bench.data.layout import NOTE, Description, SplitName
 from bench.errors import InputError
+from bench.paths import named_path
 
 VARIABLE = "VHBENCH_DATA"
 
@@ -64,7 +65,7 @@ class FeatureFiles(FolderSource):
 
     def missing(self) -> list[Path]:
         """The files that are not there."""
-        return [path for path in self.layout.data_files() if not path.is_file()]
+        return [path for path in self.layout.data_files() if not os.path.lexists(path)]
 
     def summary(self) -> Summary:
         missing, all_files = self.missing(), self.layout.data_files()
@@ -83,7 +84,7 @@ class FeatureFiles(FolderSource):
                 f"{cls.name}: say where its files lie with --data-root DIR (from Python root=, or the environment "
                 f"variable {VARIABLE}); DIR/{cls.name} or DIR holds {', '.join(cls.file_names())}"
             )
-        given = Path(named)
+        given = named_path(named)
         if not given.is_dir():
             raise InputError(f"--data-root {given}: no such folder; it holds the folder {cls.name}, or its files")
         own = given / cls.name

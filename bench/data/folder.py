@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.dataset import Dataset, DatasetSource, Split, Summary
+from bench.data.description import Description, SplitName
 from bench.data.features import Features
 from bench.data.files import content_hash
 from bench.data.finite import require_finite
 from bench.data.hdf5 import DAMAGE, is_hdf5, open_hdf5
 from bench.data.label_files import labels_in
-from bench.data.layout import Description, SplitName, SplitPaths, layout_of
+from bench.data.layout import SplitPaths, layout_of
 from bench.data.opening import joined, names_of, open_parts
 from bench.errors import InputError
 from bench.labels import Labels, as_tables, require_alike
@@ -31,7 +32,7 @@ class FolderSource(DatasetSource):
     def __init__(self, folder: Path, built_in: Description | None = None) -> None:
         self.layout = layout_of(folder, built_in)
         self.name = self.layout.name
-        self.title = self.layout.description.title or self.name
+        self.title = self.layout.title
         self.recommended = self.layout.description.recommended
 
     def summary(self) -> Summary:
@@ -56,6 +57,7 @@ class FolderSource(DatasetSource):
             classes=len(self._tables[1]),
             self_search=layout.query == layout.gallery,
             stand_in=layout.description.stand_in or any(marked),
+            place=str(layout.folder.resolve()),
         )
 
     def load(self) -> Dataset:

@@ -15,20 +15,20 @@ from numpy.typing import NDArray
 
 from bench.data.features import Features, concatenated
 from bench.data.files import one_line
-from bench.data.headers import Rows, feature_shape, precision_of, require_numbers
+from bench.data.headers import NAME_IT, Rows, feature_shape, precision_of, require_numbers
 from bench.data.open_files import Kept, Version
 from bench.data.precision import Precision
 from bench.data.raw import RawFeatures
 from bench.data.space import gigabytes
 from bench.errors import InputError
-from bench.input_files import require_file, unreadable
+from bench.input_files import require_file, unreadable, unusable
 
 # Little-endian, as they lie in the file: a plain copy of the bytes gives the array.
 RAW_TYPES = (h5py.h5t.IEEE_F16LE, h5py.h5t.IEEE_F32LE, h5py.h5t.IEEE_F64LE)
 # A chunk that two reads share, one after the other, is decompressed once if it fits.
 CHUNK_CACHE_BYTES = 64 * 2**20
 LARGEST_CHUNK_BYTES = 256 * 2**20
-NAMES_SHOWN = 10
+NAMES_SHOWN, NAMES_VISITED = 10, 1000
 # What is wrong and what to do, by what HDF5 says where the system says nothing.
 HDF5_SAYS = {
     "already open for write": (
@@ -76,33 +76,44 @@ def open_hdf5(path: Path) -> Any:
 
 
 def _not_opened(path: Path, error: OSError) -> InputError:
-    if error.errno:
-        return unreadable(path, error)
     said = one_line(error)
     damage = ("damaged" if is_hdf5(path) else "not an HDF5 file"), "download or export it again"
     what, mend = next((reason for words, reason in HDF5_SAYS.items() if words in said), damage)
-    return InputError(f"{path}: {what} ({said}); {mend}")
+    return unusable(path, error, f"{what} ({said}); {mend}")
 
 
-def _damaged(path: Path, source: str, error: Exception) -> InputError:
-    """What to raise where HDF5 cannot read a file that it could open."""
-    if isinstance(error, OSError) and error.errno:
-        return unreadable(path, error)
-    return InputError(f"{source} cannot be read: damaged ({one_line(error)}); download or export it again")
+def _damaged(path: Path, key: str, error: Exception) -> InputError:
+    """What to raise where HDF5 cannot read a dataset in a file that it could open."""
+    return unusable(path, error, f"'{key}' cannot be read: damaged ({one_line(error)}); download or export it again")
 
 
-def hdf5_entry(file: Any, path: Path, key: str, setting: str) -> Any:
+def hdf5_axes(path: Path) -> dict[str, int]:
+    """How many axes every dataset of a file has, by its whole name; of the first 1,000 names in it."""
+    axes: dict[str, int] = {}
+    left = iter(range(NAMES_VISITED))
+
+    def visit(name: str, found: Any) -> bool | None:
+        if isinstance(found, h5py.Dataset):
+            axes[name] = found.ndim
+        return None if next(left, None) is not None else True
+
+    with open_hdf5(path) as file, suppress(*DAMAGE):
+        file.visititems(visit)
+    return axes
+
+
+def hdf5_entry(file: Any, path: Path, key: str, mend: str) -> Any:
     """Dataset or group `key` of an open file; InputError if there is none, or its values lie in other files.
 
-    `setting` is what names another key in `dataset.toml`.
+    `mend` says how to name another key.
     """
     try:
-        return _entry(file, path, key, setting)
+        return _entry(file, path, key, mend)
     except DAMAGE as error:
-        raise _damaged(path, f"{path}: '{key}'", error) from error
+        raise _damaged(path, key, error) from error
 
 
-def _entry(file: Any, path: Path, key: str, setting: str) -> Any:
+def _entry(file: Any, path: Path, key: str, mend: str) -> Any:
     # Tools write the name of a dataset as a path, /feats.
     parts = [part for part in key.split("/") if part]
     for length in range(1, len(parts) + 1):
@@ -114,8 +125,7 @@ def _entry(file: Any, path: Path, key: str, setting: str) -> Any:
         names = list(islice(file, NAMES_SHOWN + 1))
         more = ", …" if len(names) > NAMES_SHOWN else ""
         raise InputError(
-            f"{path}: no dataset '{key}'; it holds {', '.join(names[:NAMES_SHOWN]) or 'nothing'}{more}; rename "
-            f"one, or name the right one in dataset.toml ({setting})"
+            f"{path}: no dataset '{key}'; it holds {', '.join(names[:NAMES_SHOWN]) or 'nothing'}{more}; {mend}"
         )
     found = file[name]
     if isinstance(found, h5py.Dataset):
@@ -138,9 +148,9 @@ def _require_plain(array: Any, file: Any, path: Path, key: str) -> None:
     _require_filters(array, f"{path}: '{key}'")
 
 
-def hdf5_dataset(file: Any, path: Path, key: str, setting: str) -> Any:
+def hdf5_dataset(file: Any, path: Path, key: str, mend: str) -> Any:
     """`hdf5_entry`, where InputError is raised for a group as well."""
-    found = hdf5_entry(file, path, key, setting)
+    found = hdf5_entry(file, path, key, mend)
     if not isinstance(found, h5py.Dataset):
         raise InputError(f"{path}: '{key}' is a group; expected a dataset")
     return found
@@ -166,23 +176,23 @@ def _require_filters(array: Any, source: str) -> None:
             raise InputError(f"{source} is compressed by filter {code} ({named}), which is not installed; {mend}")
 
 
-def open_hdf5_features(path: Path, key: str, rows: Rows | None = "videos") -> Features:
+def open_hdf5_features(path: Path, key: str, rows: Rows | None = "videos", mend: str = NAME_IT) -> Features:
     """The features in dataset `key`, or in all datasets of group `key`, one video each, in the order of their names.
 
     Raises InputError if they are no numbers (N, T, D), or were never written whole. `rows` is as in `feature_shape`.
     """
     version = Version.of(require_file(path))
     with open_hdf5(path) as file:
-        found = hdf5_entry(file, path, key, "features_key")
+        found = hdf5_entry(file, path, key, mend)
         if isinstance(found, h5py.Dataset):
             return _features(found, version, key, rows)
         try:
             keys = [f"{key.rstrip('/')}/{name}" for name in sorted(found)]
         except DAMAGE as error:
-            raise _damaged(path, f"{path}: '{key}'", error) from error
+            raise _damaged(path, key, error) from error
         if not keys:
             raise InputError(f"{path}: '{key}' is an empty group; expected a dataset, or a group with one a video")
-        videos = [_features(hdf5_dataset(file, path, name, "features_key"), version, name, "frames") for name in keys]
+        videos = [_features(hdf5_dataset(file, path, name, mend), version, name, "frames") for name in keys]
     return concatenated(videos, [f"{path}: '{name}'" for name in keys])
 
 
@@ -198,7 +208,7 @@ def _features(array: Any, version: Version, key: str, rows: Rows | None) -> Feat
         if offset is not None and array.id.get_type() in RAW_TYPES and not turned:
             return RawFeatures(version.path, offset, precision_of(array.dtype), shape)
     except DAMAGE as error:
-        raise _damaged(version.path, source, error) from error
+        raise _damaged(version.path, key, error) from error
     axes = Axes(turned, one_video=rows == "frames" and len(stored) < 3)
     chunk = array.chunks[-1 if turned else 0] if array.chunks and not axes.one_video else 1
     return Hdf5Features(version, key, precision_of(array.dtype), shape, chunk, axes)
@@ -234,7 +244,7 @@ class Hdf5Features(Features):
         videos_a_chunk: int,
         axes: Axes,
     ) -> None:
-        self._version, self._source, self._axes = version, f"{version.path}: '{key}'", axes
+        self._version, self._key, self._axes = version, key, axes
         self._dtype, self._shape, self._videos_a_chunk = dtype, shape, videos_a_chunk
         self._array = Kept(partial(_open_again, version, key), _close)
 
@@ -264,7 +274,7 @@ class Hdf5Features(Features):
                 finally:
                     self._version.require_unchanged(os.fstat(array.file.id.get_vfd_handle()))
         except DAMAGE as error:
-            raise _damaged(self._version.path, self._source, error) from error
+            raise _damaged(self._version.path, self._key, error) from error
 
 
 def _open_again(version: Version, key: str) -> Any:

@@ -10,8 +10,10 @@ import numpy as np
 from bench.data.precision import PRECISIONS, Precision, stored_dtype
 from bench.data.raw import RawFeatures
 from bench.errors import InputError
+from bench.input_files import unusable
 from bench.text import one_line
 
+NAME_IT = "rename one, or name the right one in dataset.toml (features_key)"
 NUMBERS = "expected floats, integers or truth values of at most 64 bits"
 SAFETENSORS_PRECISIONS: dict[str, Precision] = {
     "F16": "float16",
@@ -57,9 +59,8 @@ def npy_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
         with path.open("rb") as file:
             if file.read(len(ARCHIVE)) == ARCHIVE:
                 raise InputError(f"{path}: is an archive (.npz); save the array by itself, with numpy.save") from error
-        raise InputError(
-            f"{path}: not a readable .npy array ({one_line(str(error))[:120]}); download or export it again"
-        ) from error
+        reason = f"not a readable .npy array ({one_line(str(error))[:120]}); download or export it again"
+        raise unusable(path, error, reason) from error
     if version != (1, 0):
         # Later versions are for arrays with named fields, and may claim headers of gigabytes.
         raise InputError(f"{path}: is a .npy file of version {version[0]}.{version[1]}; save a plain array of numbers")
@@ -74,16 +75,20 @@ def npy_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
     return shape, fortran, dtype, offset
 
 
-def open_safetensors(path: Path, key: str, rows: Rows | None = "videos") -> RawFeatures:
+def safetensors_axes(path: Path) -> dict[str, int]:
+    """How many axes every tensor of a `.safetensors` file has, by name."""
+    header, _ = _safetensors_header(path)
+    shapes = {name: entry.get("shape") for name, entry in header.items() if isinstance(entry, dict)}
+    return {name: len(shape) for name, shape in shapes.items() if isinstance(shape, list)}
+
+
+def open_safetensors(path: Path, key: str, rows: Rows | None = "videos", mend: str = NAME_IT) -> RawFeatures:
     """The features in tensor `key` of a `.safetensors` file. Raises InputError if it holds no numbers (N, T, D)."""
     header, start = _safetensors_header(path)
     entry = header.get(key)
     if not isinstance(entry, dict):
         names = ", ".join(name for name in header if name != "__metadata__")[:LONGEST_NAMES]
-        raise InputError(
-            f"{path}: no tensor '{key}'; it holds {names or 'nothing'}; rename one, or name the right one in "
-            "dataset.toml (features_key)"
-        )
+        raise InputError(f"{path}: no tensor '{key}'; it holds {names or 'nothing'}; {mend}")
     source = f"{path}: '{key}'"
     kind, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
     if not isinstance(kind, str) or kind not in SAFETENSORS_PRECISIONS | SAFETENSORS_INTEGERS:

@@ -13,11 +13,12 @@ from bench.data.hdf5 import DAMAGE, hdf5_dataset, hdf5_entry, is_hdf5, matlab_cl
 from bench.data.headers import npy_header
 from bench.data.mat_files import dense, read_mat, require_matlab_numbers
 from bench.errors import InputError
-from bench.input_files import require_file
+from bench.input_files import require_file, unusable
 from bench.labels import Labels, as_labels
 
 # No compression that these files know makes zeros more than about a thousand times smaller.
 MOST_LABELS_A_BYTE = 1100
+NAME_IT = "rename one, or name the right one in dataset.toml (labels_key)"
 # Twice as many as YFCC has, and half a gigabyte where they are stored as float64.
 MOST_LABELS = 2**26
 
@@ -50,17 +51,17 @@ def read_labels(path: Path, key: str = "labels") -> NDArray[Any]:
 def _read_hdf5(path: Path, key: str) -> NDArray[Any]:
     with open_hdf5(path) as file:
         try:
-            found = hdf5_entry(file, path, key, "labels_key")
+            found = hdf5_entry(file, path, key, NAME_IT)
             if "MATLAB_sparse" in found.attrs:
                 return _sparse(file, path, key, np.asarray(found.attrs["MATLAB_sparse"]))
-            array, kind = hdf5_dataset(file, path, key, "labels_key"), matlab_class(found)
+            array, kind = hdf5_dataset(file, path, key, NAME_IT), matlab_class(found)
             if kind is not None:
                 require_matlab_numbers(kind, f"{path}: '{key}'")
             _require_numbers(path, array.dtype)
             _require_plausible(path, key, array.shape or ())
             return np.asarray(array) if kind is None else np.asarray(array).T
         except DAMAGE as error:
-            raise InputError(f"{path}: '{key}' cannot be read ({one_line(error)}); export it again") from error
+            raise unusable(path, error, f"'{key}' cannot be read ({one_line(error)}); export it again") from error
 
 
 def _sparse(file: Any, path: Path, key: str, rows: NDArray[Any]) -> NDArray[Any]:
@@ -72,7 +73,7 @@ def _sparse(file: Any, path: Path, key: str, rows: NDArray[Any]) -> NDArray[Any]
     arrays = []
     for name, kinds in (("data", "biuf"), ("ir", "iu"), ("jc", "iu")):
         # Without any value there are neither values nor rows.
-        part = hdf5_dataset(file, path, f"{key}/{name}", "labels_key") if name in file[key] else np.zeros(0, np.int64)
+        part = hdf5_dataset(file, path, f"{key}/{name}", NAME_IT) if name in file[key] else np.zeros(0, np.int64)
         if part.dtype.kind not in kinds or len(part.shape or ()) != 1:
             raise InputError(f"{path}: '{key}/{name}' is damaged ({part.dtype} of shape {part.shape}); export it again")
         _require_plausible(path, f"{key}/{name}", part.shape)

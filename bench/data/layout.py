@@ -1,90 +1,19 @@
 """Where a dataset's feature files lie, how they are called, and which split queries which."""
 
-import json
 import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-
+from bench.data.description import NOTE, Description, Files, SplitFiles, SplitName, read_note
 from bench.data.headers import Rows
 from bench.errors import InputError
-from bench.text import one_line, slug, validation_message
-from bench.toml_file import read_toml
+from bench.input_files import unreadable
+from bench.text import one_line, slug
 
-SplitName = Literal["train", "test", "query"]
-SPLITS: tuple[SplitName, ...] = ("train", "test", "query")
-NOTE = "dataset.toml"
-LONGEST_TEXT = 1000
 FEATURES = (".h5", ".hdf5", ".mat", ".npy", ".safetensors")
 LABELS = (".mat", ".h5", ".hdf5", ".npy")
 """Kinds of files that are looked for under the usual names; features also in a folder of such files."""
-
-
-def _printable(text: str) -> str:
-    strange = next((character for character in text if not character.isprintable()), None)
-    if strange is not None:
-        raise ValueError(f"holds the unprintable character U+{ord(strange):04X}; leave it out")
-    return text
-
-
-# What a terminal would obey, and what no file system takes, is refused where it comes in.
-Text = Annotated[str, Field(max_length=LONGEST_TEXT), AfterValidator(_printable)]
-Name = Annotated[Text, Field(min_length=1)]
-Names = Name | Annotated[list[Name], Field(min_length=1)]
-
-
-class SplitFiles(BaseModel):
-    """Where one split lies: file names relative to the folder, part files in order."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    features: Names | None = None
-    labels: Names | None = None
-    features_key: Name = "feats"
-    labels_key: Name = "labels"
-
-    def over(self, base: Self) -> Self:
-        """This, with what it does not name taken from `base`. Files that it names come with its own key."""
-        named = {name: getattr(self, name) for name in self.model_fields_set}
-        for files in ("features", "labels"):
-            if named.get(files) is not None:
-                named.setdefault(f"{files}_key", getattr(self, f"{files}_key"))
-        return base.model_copy(update=named)
-
-
-class Files(BaseModel):
-    """The tables `[files.train]`, `[files.test]` and `[files.query]`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    train: SplitFiles = SplitFiles()
-    test: SplitFiles = SplitFiles()
-    query: SplitFiles = SplitFiles()
-
-
-class Description(BaseModel):
-    """The content of `dataset.toml`; every part is optional."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    name: Text | None = None
-    title: Text | None = None
-    query: SplitName | None = None
-    gallery: SplitName | None = None
-    class_names: list[Text] | None = None
-    stand_in: bool = False
-    """Generated in the layout of a real dataset."""
-    files: Files = Files()
-    recommended: dict[str, dict[str, Any]] = {}
-
-    def over(self, base: Self) -> Self:
-        """This, with what it does not say taken from `base`."""
-        said = {name: getattr(self, name) for name in self.model_fields_set}
-        split_files = {split: getattr(self.files, split).over(getattr(base.files, split)) for split in SPLITS}
-        return base.model_copy(update={**said, "files": Files(**split_files)})
 
 
 @dataclass(frozen=True)
@@ -110,11 +39,19 @@ class Layout:
     description: Description
     note: Path | None = None
     """The `dataset.toml` that says some of it, if there is one."""
+    noted: frozenset[str] = frozenset()
+    """The names of files that it gives, which may come from anybody."""
 
     @property
     def name(self) -> str:
-        """The dataset's name: the described one, else the folder's."""
+        """The dataset's name, fit for file names: the described one, else the folder's."""
         return slug(self.description.name or self.folder.resolve().name)
+
+    @property
+    def title(self) -> str:
+        """What reports call the dataset: its title, else its name as it was written."""
+        described = self.description.title or self.description.name
+        return described or one_line(self.folder.resolve().name) or self.name
 
     @cached_property
     def query(self) -> SplitName:
@@ -177,7 +114,8 @@ class Layout:
         files: list[Path] = []
         for name in [names] if isinstance(names, str) else names:
             path = self.folder / name
-            self._require_inside(path)
+            if name in self.noted:
+                self._require_inside(path)
             if path.is_dir():
                 within = [child for child in path.iterdir() if child.suffix in suffixes]
                 fix = f'name the files, or a pattern such as "{name.rstrip("/")}/*/*.npy"'
@@ -191,24 +129,28 @@ class Layout:
             within = sorted(child for child in within if not child.name.startswith("."))
             if not within:
                 raise InputError(f"{path}: no file that ends in {', '.join(suffixes)}; {fix}")
-            for child in within:
+            for child in within if name in self.noted else ():
                 self._require_inside(child)
             files += within
         return tuple(files)
 
     def _require_inside(self, path: Path) -> None:
+        """InputError if a file that the note names lies outside the folder.
+
+        The usual names may be links to anywhere, since no file says so: hubs and stores of data lay out folders like
+        that. A note that is such a link itself may name links that lead to where it leads.
+        """
+        homes = self.folder.resolve(), (self.folder / NOTE).resolve().parent
         try:
-            inside = path.resolve().is_relative_to(self._root)
+            within = Path(os.path.abspath(path)).is_relative_to(os.path.abspath(self.folder))  # noqa: PTH100  no links
+            inside = within and any(path.resolve().is_relative_to(home) for home in homes)
         except (OSError, RuntimeError) as error:  # links that lead in circles, names too long
             raise InputError(f"{path}: cannot be found ({one_line(str(error))}); put it there") from error
         if not inside:
             raise InputError(
-                f"{self.folder / NOTE}: {path} lies outside the folder; move it inside, or link the folder"
+                f"{self.folder / NOTE}: {path} lies outside the folder; move it inside, or give it its usual name, "
+                "which may be a link, and leave it out of the note"
             )
-
-    @cached_property
-    def _root(self) -> Path:
-        return self.folder.resolve()
 
 
 def layout_of(place: Path, built_in: Description | None = None) -> Layout:
@@ -218,15 +160,19 @@ def layout_of(place: Path, built_in: Description | None = None) -> Layout:
     beside it: `mine_labels.npy` for `mine.npy` or `mine_feats.npy`. Raises InputError if there is no such folder, the
     note is malformed, or it names files outside the folder.
     """
-    if place.is_file():
+    try:
+        is_file, is_folder = place.is_file(), place.is_dir()
+    except (OSError, ValueError) as error:
+        raise unreadable(place, error) from error
+    if is_file:
         layout = _of_file(place)
-    elif not place.is_dir():
+    elif not is_folder:
         raise InputError(f"{place}: no such folder; give a folder with train_feats.h5 and test_feats.h5")
     else:
-        said = _read_note(place)
+        said = read_note(place)
         note = place / NOTE
         described = said.over(built_in or _usual(place, said))
-        layout = Layout(place, described, note if note.is_file() else None)
+        layout = Layout(place, described, note if note.is_file() else None, frozenset(said.files.names()))
     # Settled now, so that a name that leads out of the folder is refused at once.
     assert layout.splits
     return layout
@@ -241,22 +187,6 @@ def _of_file(path: Path) -> Layout:
     return Layout(path.parent, described)
 
 
-def as_toml(description: Description) -> str:
-    """`description` as the text of a `dataset.toml`, without what it does not say."""
-    said = description.model_dump(exclude_unset=True, exclude_none=True)
-    tables = {f"files.{split}": files for split, files in said.pop("files", {}).items()}
-    tables |= {f"recommended.{method}": values for method, values in said.pop("recommended", {}).items()}
-    lines = [_line(key, value) for key, value in said.items()]
-    for table, values in tables.items():
-        lines += ["", f"[{table}]", *(_line(key, value) for key, value in values.items())]
-    return "\n".join(lines) + "\n"
-
-
-def _line(key: str, value: Any) -> str:
-    # Texts, numbers, booleans and lists of them look the same in JSON and TOML.
-    return f"{key} = {json.dumps(value, ensure_ascii=False)}"
-
-
 def _usual(folder: Path, note: Description) -> Description:
     """What the usual names of files say where they alone can: are there labels of training videos, or queries apart?"""
     train = SplitFiles(labels=note.files.train.labels or usual_file(folder, "train_labels", LABELS))
@@ -267,19 +197,10 @@ def _usual(folder: Path, note: Description) -> Description:
 def usual_file(folder: Path, stem: str, suffixes: tuple[str, ...]) -> str | None:
     """The name of the one file, or folder, of this stem in a folder, None if there is none.
 
-    Raises InputError if there are more.
+    A link that leads nowhere counts: without what it stands for the dataset would be another one. Raises InputError if
+    there are more.
     """
-    found = [f"{stem}{suffix}" for suffix in suffixes if (folder / f"{stem}{suffix}").exists()]
+    found = [f"{stem}{suffix}" for suffix in suffixes if os.path.lexists(folder / f"{stem}{suffix}")]
     if len(found) > 1:
         raise InputError(f"{folder}: holds {' and '.join(found)}; leave one, or name it in {NOTE}")
     return found[0] if found else None
-
-
-def _read_note(folder: Path) -> Description:
-    path = folder / NOTE
-    if not os.path.lexists(path):
-        return Description()
-    try:
-        return Description.model_validate(read_toml(path))
-    except ValidationError as error:
-        raise InputError(f"{path}: {validation_message(error, Description)}") from error

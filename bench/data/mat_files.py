@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bench.data.files import one_line
 from bench.errors import InputError
+from bench.input_files import unusable
 
 NUMBERS = {
     *("double", "single", "logical", "sparse"),
@@ -34,7 +35,8 @@ def read_mat(path: Path, key: str, require_plausible: Callable[[tuple[int, ...]]
     except InputError:
         raise
     except Exception as error:  # the reader raises anything from bytes that are no MATLAB file
-        raise InputError(f"{path}: not a readable MATLAB file ({one_line(error)}); export it again") from error
+        reason = f"not a readable MATLAB file ({one_line(error)}); export it again"
+        raise unusable(path, error, reason) from error
 
 
 def _read(path: Path, key: str, require_plausible: Callable[[tuple[int, ...]], None]) -> NDArray[Any]:

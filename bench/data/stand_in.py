@@ -1,6 +1,7 @@
 """Stand-ins of datasets that are not at hand: files with the same names, shapes, keys and parts, made-up contents."""
 
 import io
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.context import Progress
+from bench.data.description import NOTE, Description, SplitName, as_toml
 from bench.data.feature_files import FeatureFiles, Sizes
 from bench.data.features import videos_a_block
 from bench.data.files import one_line
-from bench.data.layout import NOTE, Description, Layout, SplitName, SplitPaths, as_toml
+from bench.data.layout import Layout, SplitPaths
 from bench.data.space import require_space
 from bench.data.synthetic import Synthetic
 from bench.errors import InputError
@@ -112,7 +114,7 @@ def plan_stand_in(
         origin=f"bench data fake {dataset.name} --scale {scale:g} --seed {seed}",
         seed=f"{dataset.name}/{scale!r}/{seed}",
     )
-    there = [path for path in (*layout.data_files(), planned.note) if path.exists()]
+    there = [path for path in (*layout.data_files(), planned.note) if os.path.lexists(path)]
     if there:
         raise InputError(f"--out {folder}: {there[0].name} is there already; remove it, or name another folder")
     require_space(

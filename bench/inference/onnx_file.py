@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 OPSET = 20
 """The newest that PyTorch's exporter writes without further packages; it has GELU as one operator."""
+PRODUCER = "vhbench"
 CONVENTION = "codes: int8 in -1, +1; +1 where relaxed >= 0"
 
 
@@ -51,21 +52,33 @@ def export(module: nn.Module, description: "EncoderDescription", path: Path) -> 
         raise InputError(f"{path}: is a folder or lies in none; name a file in a folder that is there")
     content = onnx_bytes(module, description.method, (description.frames, description.dimensions))
     onnx: Any = import_module("onnx")
+    if path.exists() and not _is_ours(path):
+        raise InputError(f"{path}: is no encoder that vhbench exported, and would be lost; name another file")
     model = onnx.load_model_from_string(content)
-    model.producer_name, model.graph.name = "vhbench", f"{description.method}-{description.bits}"
+    model.producer_name, model.graph.name = PRODUCER, f"{description.method}-{description.bits}"
     stored = description.model_dump(mode="json")
     properties = {name: str(stored[name]) for name in ("method", "bits", "frames", "dimensions")}
     properties |= {"parameters": json.dumps(stored["parameters"], sort_keys=True), "convention": CONVENTION}
     onnx.helper.set_model_props(model, properties)
     onnx.checker.check_model(model)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    # Where a link leads, so that the link stays.
+    target = path.resolve()
+    beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         beside.write_bytes(model.SerializeToString())
-        beside.replace(path)
+        beside.replace(target)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); name another file") from error
     finally:
         beside.unlink(missing_ok=True)
+
+
+def _is_ours(path: Path) -> bool:
+    onnx: Any = import_module("onnx")
+    try:
+        return bool(onnx.load(path, load_external_data=False).producer_name == PRODUCER)
+    except Exception:  # its reader raises anything from bytes that are no ONNX file
+        return False
 
 
 def onnx_bytes(module: nn.Module, method: str, shape: tuple[int, int]) -> bytes:

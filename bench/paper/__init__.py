@@ -3,6 +3,6 @@
 The one place above the registry that knows a paper and names methods.
 """
 
-from bench.paper.reproduction import Reproduction, reproduce
+from bench.paper.reproduction import Prepared, Reproduction, prepare, reproduce
 
-__all__ = ["Reproduction", "reproduce"]
+__all__ = ["Prepared", "Reproduction", "prepare", "reproduce"]

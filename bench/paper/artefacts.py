@@ -1,15 +1,16 @@
 """Which runs each artefact of the MCMSH paper needs (Hao et al., ACM MM 2022)."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
 from bench.errors import InputError
 from bench.published import published_methods
 from bench.registry import Registry
 from bench.report.runs import ReportRun, name_runs
 from bench.store import StoredRun
-from bench.sweep import PlannedRun, plan
+from bench.sweep import PlannedRun, plan, require_among
 from bench.text import closest
 
 
@@ -65,6 +66,7 @@ TABLES = {
     "table3": Need("table3", (BTH, MCMSH), (64,)),
 }
 EMBEDDING = Need("embedding", (WITHOUT_BRANCHES, PaperRow("MC-MLP", "mcmsh")), (64,))
+NO_EMBEDDING = replace(EMBEDDING, rows=())
 RETRIEVAL = Need("retrieval", (MCMSH, BTH), (64,))
 ARTEFACTS = (*TABLES, "figures")
 
@@ -79,13 +81,27 @@ def check_artefacts(names: Sequence[str]) -> list[str]:
     return [name for name in ARTEFACTS if name in names]
 
 
-def needs(name: str, registry: Registry) -> list[Need]:
-    """What an artefact needs. The panels show every method here that the literature has numbers of."""
+def needs(name: str, registry: Registry, methods: Collection[str] = ()) -> list[Need]:
+    """What an artefact needs, of these methods alone where any are named.
+
+    The panels show every method here that the literature has numbers of, or the named ones; so does the figure of
+    retrieved results, which else shows the paper's two.
+
+    Raises:
+        InputError: a table has no row of any of the methods.
+    """
     if name in TABLES:
-        return [TABLES[name]]
+        table = TABLES[name]
+        rows = tuple(row for row in table.rows if not methods or row.method in methods)
+        if not rows:
+            known = ", ".join(dict.fromkeys(row.method for row in table.rows))
+            raise InputError(f"--methods {','.join(methods)}: {name} has no row of these; it has {known}")
+        return [replace(table, rows=rows)]
+    named = tuple(PaperRow(method, method) for method in methods)
     compared = sorted(published_methods() & set(registry.methods))
-    rows = tuple(PaperRow(method, method) for method in compared)
-    return [Need("panels", rows, (16, 32, 64)), EMBEDDING, RETRIEVAL]
+    panels = named or tuple(PaperRow(method, method) for method in compared)
+    embedding = EMBEDDING if {row.method for row in EMBEDDING.rows} <= {*methods} or not methods else NO_EMBEDDING
+    return [Need("panels", panels, (16, 32, 64)), embedding, replace(RETRIEVAL, rows=named or RETRIEVAL.rows)]
 
 
 @dataclass(frozen=True)
@@ -96,17 +112,52 @@ class PlannedNeed:
     runs: Mapping[tuple[str, int], Sequence[PlannedRun]]
 
 
-def plan_need(need: Need, dataset: str, registry: Registry, seeds: Sequence[int]) -> PlannedNeed:
+def plan_artefacts(
+    names: Sequence[str],
+    dataset: str,
+    registry: Registry,
+    seeds: Sequence[int],
+    methods: Sequence[str],
+    parameters: Mapping[str, Mapping[str, Any]],
+) -> list[PlannedNeed]:
+    """What the named artefacts need on a dataset, of the `methods` alone where any are named.
+
+    `parameters`, by method, take the place of what the dataset recommends.
+
+    Raises:
+        InputError: a method is unknown or in no artefact, or a method cannot work on the dataset.
+    """
+    found = [need for name in names for need in needs(name, registry, methods)]
+    used = list(dict.fromkeys(row.method for need in found for row in need.rows))
+    for method in methods:
+        registry.method(method)
+        if method not in used:
+            raise InputError(f"--methods {method}: none of these artefacts shows it; they show {', '.join(used)}")
+    require_among(used, parameters, "--set ")
+    return [plan_need(need, dataset, registry, seeds, parameters) for need in found]
+
+
+def plan_need(
+    need: Need,
+    dataset: str,
+    registry: Registry,
+    seeds: Sequence[int],
+    parameters: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+) -> PlannedNeed:
     """The runs of a need on a dataset. Raises InputError for anything that cannot work there."""
     runs: dict[tuple[str, int], list[PlannedRun]] = {}
     for row in need.rows:
+        chosen = parameters.get(row.method, {})
+        varied = sorted(chosen.keys() & row.parameters.keys())
+        if varied:
+            raise InputError(f"--set {row.method}.{varied[0]}: {need.name} varies it from row to row; leave it out")
         planned = plan(
             registry,
             methods=[row.method],
             datasets=[dataset],
             bits=need.bits,
             seeds=seeds,
-            parameters={row.method: row.parameters},
+            parameters={row.method: {**chosen, **row.parameters}},
         )
         for run in planned:
             runs.setdefault((row.label, run.spec.bits), []).append(run)
@@ -133,7 +184,7 @@ class Results:
     def of_one_seed(self, bits: int) -> dict[str, ReportRun]:
         """A run of every row, all of the first seed that every row finished; empty where there is no such seed."""
         rows = {row.label: {run.record.spec.seed: run for run in self.done(row.label, bits)} for row in self.need.rows}
-        shared = set.intersection(*(set(by_seed) for by_seed in rows.values()))
+        shared = set.intersection(*(set(by_seed) for by_seed in rows.values())) if rows else set()
         return {label: by_seed[min(shared)] for label, by_seed in rows.items()} if shared else {}
 
     @property

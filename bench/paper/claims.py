@@ -1,30 +1,38 @@
 """The paper's claims as sentences computed from the measured numbers, whichever way they turn out."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import pandas as pd
 
-from bench.comparison_quality import ALPHA
+from bench.metrics.statistics import holm
 from bench.paper.artefacts import BACKBONES, BTH, LOSSES, MCMSH, WITHOUT_BRANCHES, Results
 from bench.paper.cost_table import measured_costs
-from bench.paper.measured import Beside, Pair
+from bench.paper.measured import Beside
 from bench.report.costs import NOISY
+from bench.report.runs import seeds_of
+from bench.report.significance import ALPHA, OVER_BOTH, OVER_QUERIES
 
 HEADLINE_K = 20
 MATCHES = 0.1
 """Costs that differ by at most this share count as matching; the sentence says so."""
 NOISE_MARK = "≈"
-NOISE = (
-    f"{NOISE_MARK} marks a difference that chance alone can explain (p ≥ {ALPHA}, Holm-adjusted over all that these "
-    "sentences compare; paired randomisation test over the queries and, with several seeds, Welch's t-test over them, "
-    "the larger p counting)."
+BETTER, WORSE, NOISE, ONE_SEED = "better", "worse", "within noise", "of one seed"
+THESE_WEIGHTS = "for these weights"
+HOW_COMPARED = (
+    f"{NOISE_MARK} and “{NOISE}”: chance can explain the difference (p ≥ {ALPHA}; {OVER_BOTH}; Holm-adjusted over the "
+    "comparisons of a sentence, but for “best”, which needs all of them at once)."
 )
-ONE_SEED = (
-    "One seed was run: how far another seed would move these numbers is not known, so small differences prove nothing."
+ONE_SEED_ONLY = (
+    f"“{THESE_WEIGHTS[0].upper()}{THESE_WEIGHTS[1:]}”: a single seed was run, so that the comparison, a "
+    f"{OVER_QUERIES}, is of the weights that it learned and of nothing else; {NOISE_MARK}: p ≥ {ALPHA}, adjusted "
+    "alike. Another seed may turn it round: run several, such as --seeds 0,1,2."
 )
 
 Score = Callable[[str, int, int], float]
+Labels = tuple[str, str]
 PARTS = {  # which rows of Table 2 hold which structures alone
     LOSSES[3].label: (LOSSES[0].label, LOSSES[1].label),
     LOSSES[4].label: (LOSSES[0].label, LOSSES[2].label),
@@ -32,16 +40,27 @@ PARTS = {  # which rows of Table 2 hold which structures alone
 }
 
 
+class Judged(NamedTuple):
+    """What the measured numbers say of a pair of rows: is the first better than the second?"""
+
+    labels: Labels
+    gain: float
+    noise: bool
+    outcome: str
+    """BETTER, WORSE, NOISE or ONE_SEED."""
+
+    def __str__(self) -> str:
+        return f"{self.labels[0]} over {self.labels[1]} {self.gain:+.3f}{NOISE_MARK * self.noise}"
+
+
 def backbone_claims(shown: Beside) -> list[str]:
     """Each module alone improves on MLP-Mixer; all three together are best."""
     base, *single, whole = (row.label for row in BACKBONES)
-    others = [base, *single]
+    improved, topped = [(label, base) for label in single], [(whole, other) for other in (base, *single)]
     lines = []
-    improved, topped = [(label, base) for label in single], [(whole, other) for other in others]
-    noise = _noise(shown, improved + topped)
     for bits in shown.results.need.bits:
-        lines.append(_count(f"Each module alone improves on {WITHOUT_BRANCHES.label}", shown, improved, bits, noise))
-        lines.append(_best("All three together are best", shown, topped, bits, noise))
+        lines.append(_count(f"Each module alone improves on {WITHOUT_BRANCHES.label}", shown, improved, bits))
+        lines.append(_best("All three together are best", shown, topped, bits))
     return lines
 
 
@@ -50,19 +69,18 @@ def loss_claims(shown: Beside) -> list[str]:
     (bits,) = shown.results.need.bits
     pairs = [(pair, part) for pair, parts in PARTS.items() for part in parts]
     *others, whole = (row.label for row in LOSSES)
-    topped = [(whole, other) for other in others]
-    noise = _noise(shown, pairs + topped)
     return [
-        _count("Two structures are better than either alone", shown, pairs, bits, noise),
-        _best("All three together are best", shown, topped, bits, noise),
+        _count("Two structures are better than either alone", shown, pairs, bits),
+        _best("All three together are best", shown, [(whole, other) for other in others], bits),
     ]
 
 
-def caution(shown: Beside, sentences: Sequence[str]) -> str:
-    """What to hold against the sentences; empty where nothing was measured."""
-    seeds = int(shown.frame["seeds"].max())
-    marked = [NOISE] if any(NOISE_MARK in sentence for sentence in sentences) else []
-    return " ".join([*marked, ONE_SEED] if seeds == 1 else marked)
+def caution(sentences: Sequence[str]) -> str:
+    """What the words of the sentences mean; empty where nothing was compared."""
+    compared = [sentence for sentence in sentences if "not measured;" not in sentence]
+    single = [sentence for sentence in compared if THESE_WEIGHTS in sentence or ONE_SEED in sentence]
+    several = [sentence for sentence in compared if THESE_WEIGHTS not in sentence]
+    return " ".join([HOW_COMPARED] * bool(several) + [ONE_SEED_ONLY] * bool(single))
 
 
 def cost_claims(results: Results) -> list[str]:
@@ -82,6 +100,8 @@ def cost_claims(results: Results) -> list[str]:
 
 
 def _matching(what: str, column: str, ours: pd.Series, theirs: pd.Series) -> str:
+    if column == "flops" and (ours["flops_at_least"] or theirs["flops_at_least"]):
+        return f"MCMSH matches BTH's cost in {what}: cannot be said, not all of it is counted."
     ratio = ours[column] / theirs[column]
     verdict = "yes" if abs(ratio - 1) <= MATCHES else "no, it needs fewer" if ratio < 1 else "no, it needs more"
     return f"MCMSH matches BTH's cost in {what} (within {MATCHES:.0%}): {verdict} ({ratio:.2f} times BTH's)."
@@ -100,60 +120,68 @@ def _faster(name: str, ours: pd.Series, theirs: pd.Series) -> str:
     return f"MCMSH encodes faster than BTH, {batch}: {verdict} ({fast:.3g} against {slow:.3g} ms a video{doubt})."
 
 
-def _noise(shown: Beside, pairs: Sequence[tuple[str, str]]) -> frozenset[Pair]:
-    """The pairs whose difference chance alone can explain, of all that a table's sentences compare."""
-    return shown.within_noise(
-        [
-            (*pair, bits)
-            for bits in shown.results.need.bits
-            for pair in pairs
-            if not math.isnan(_gain(shown.measured, *pair, bits))
-        ],
-        HEADLINE_K,
-    )
-
-
-def _count(
-    claim: str, shown: Beside, pairs: Sequence[tuple[str, str]], bits: int, noise: frozenset[Pair]
-) -> str:  # fmt: skip
+def _count(claim: str, shown: Beside, pairs: Sequence[Labels], bits: int) -> str:
     """How many of the pairs' first rows are better than the second."""
-    known = [pair for pair in pairs if not math.isnan(_gain(shown.measured, *pair, bits))]
-    in_paper = f"; in the paper {_wins(shown.published, pairs, bits)} of {len(pairs)}"
-    start = f"{claim}, mAP@{HEADLINE_K} at {bits} bits:"
-    if not known:
-        return f"{start} not measured{in_paper}."
-    wins = _wins(shown.measured, known, bits)
-    verdict = "yes, for" if wins == len(pairs) else "no, for" if wins == 0 else "for"
-    unknown = f", {len(pairs) - len(known)} not measured" if len(known) < len(pairs) else ""
-    details = ", ".join(f"{pair[0]} over {pair[1]} {_shown_gain(shown, pair, bits, noise)}" for pair in known)
-    return f"{start} {verdict} {wins} of {len(pairs)}{unknown} ({details}){in_paper}."
-
-
-def _best(
-    claim: str, shown: Beside, pairs: Sequence[tuple[str, str]], bits: int, noise: frozenset[Pair]
-) -> str:  # fmt: skip
-    """Is the whole, first of every pair, above all others, and by how much above the next?"""
-    start = f"{claim}, mAP@{HEADLINE_K} at {bits} bits:"
-    in_paper = f"in the paper {'yes' if _wins(shown.published, pairs, bits) == len(pairs) else 'no'}"
-    known = [pair for pair in pairs if not math.isnan(_gain(shown.measured, *pair, bits))]
-    if not known:
+    judged = _judge(shown, pairs, bits)
+    start = _start(claim, shown, pairs, bits)
+    in_paper = f"in the paper {sum(gain > 0 for gain in _gains(shown.published, pairs, bits))} of {len(pairs)}"
+    if not judged:
         return f"{start} not measured; {in_paper}."
-    closest = max(known, key=lambda pair: shown.measured(pair[1], bits, HEADLINE_K))
-    whole, best = closest
-    verdict = "yes" if _gain(shown.measured, whole, best, bits) > 0 else "no"
-    of_all = "" if len(known) == len(pairs) else f" of the {len(known)} measured"
-    gain = _shown_gain(shown, closest, bits, noise)
-    return f"{start} {verdict} ({whole} over {best}, the best of the others{of_all}: {gain}); {in_paper}."
+    found = Counter(one.outcome for one in judged)
+    found["not measured"] = len(pairs) - len(judged)
+    if found[ONE_SEED] == len(judged):
+        verdict = f"{THESE_WEIGHTS} {sum(one.gain > 0 for one in judged)} of {len(pairs)} higher"
+        rest = ["not measured"]
+    else:
+        share = f"{found[BETTER]} of {len(pairs)} {BETTER}"
+        word = "yes" if found[BETTER] == len(pairs) else "in part" if found[BETTER] else "no" if found[WORSE] else ""
+        verdict, rest = f"{word or 'not shown'}, {share}", [WORSE, NOISE, ONE_SEED, "not measured"]
+    verdict += "".join(f", {found[outcome]} {outcome}" for outcome in rest if found[outcome])
+    return f"{start} {verdict} ({', '.join(map(str, judged))}); {in_paper}."
 
 
-def _gain(score: Score, first: str, second: str, bits: int) -> float:
-    return score(first, bits, HEADLINE_K) - score(second, bits, HEADLINE_K)
+def _best(claim: str, shown: Beside, pairs: Sequence[Labels], bits: int) -> str:
+    """Is the whole, first of every pair, above all others, and by how much above the next?"""
+    judged = _judge(shown, pairs, bits, at_once=True)
+    start = _start(claim, shown, pairs, bits)
+    in_paper = f"in the paper {'yes' if all(gain > 0 for gain in _gains(shown.published, pairs, bits)) else 'no'}"
+    if not judged:
+        return f"{start} not measured; {in_paper}."
+    outcomes = {one.outcome for one in judged}
+    if outcomes == {ONE_SEED}:
+        verdict = f"{THESE_WEIGHTS} {'yes' if all(one.gain > 0 for one in judged) else 'no'}"
+    else:
+        verdict = "yes" if outcomes == {BETTER} else "no" if WORSE in outcomes else "cannot be told"
+    closest = min(judged, key=lambda one: one.gain)
+    of_all = "" if len(judged) == len(pairs) else f" of the {len(judged)} measured"
+    return f"{start} {verdict} ({closest}, the best of the others{of_all}); {in_paper}."
 
 
-def _wins(score: Score, pairs: Sequence[tuple[str, str]], bits: int) -> int:
-    return sum(_gain(score, first, second, bits) > 0 for first, second in pairs)
+def _start(claim: str, shown: Beside, pairs: Sequence[Labels], bits: int) -> str:
+    """The claim with what it was checked on: measure, code length and seeds."""
+    labels = dict.fromkeys(label for pair in pairs for label in pair)
+    seeds = seeds_of(run for label in labels for run in shown.results.done(label, bits))
+    named = f", seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}" if seeds else ""
+    return f"{claim}, mAP@{HEADLINE_K} at {bits} bits{named}:"
 
 
-def _shown_gain(shown: Beside, pair: tuple[str, str], bits: int, noise: frozenset[Pair]) -> str:
-    mark = NOISE_MARK if (*pair, bits) in noise else ""
-    return f"{_gain(shown.measured, *pair, bits):+.3f}{mark}"
+def _judge(shown: Beside, pairs: Sequence[Labels], bits: int, *, at_once: bool = False) -> list[Judged]:
+    """The pairs that were measured. `at_once`: the claim holds only if it holds for every pair.
+
+    Such a claim needs no adjustment: that all pairs pass by chance is no more likely than that one of them does.
+    """
+    gains = dict(zip(pairs, _gains(shown.measured, pairs, bits), strict=True))
+    known = [pair for pair, gain in gains.items() if not math.isnan(gain)]
+    found = shown.evidence(known, bits, HEADLINE_K)
+    adjusted = holm([one.p for one in found])
+    judged = []
+    for pair, (raw, for_seeds), p in zip(known, found, adjusted, strict=True):
+        gain = gains[pair]
+        noise = bool((raw if at_once and gain > 0 else p) >= ALPHA)
+        outcome = ONE_SEED if not for_seeds else NOISE if noise else BETTER if gain > 0 else WORSE
+        judged.append(Judged(pair, gain, noise, outcome))
+    return judged
+
+
+def _gains(score: Score, pairs: Sequence[Labels], bits: int) -> list[float]:
+    return [score(first, bits, HEADLINE_K) - score(second, bits, HEADLINE_K) for first, second in pairs]

@@ -9,7 +9,7 @@ from bench.paper.artefacts import Results
 from bench.paper.tables import missing, published_label, seeds_phrase, signed
 from bench.published import PAPER, PAPER_DATASET, PublishedCost, paper_costs
 from bench.report import costs, times
-from bench.report.cost_frames import measurements
+from bench.report.cost_frames import at_least, measurements
 from bench.report.quality import select
 from bench.report.render import NOTHING, Cell, Table, significant_decimals
 from bench.report.runs import ReportRun
@@ -33,7 +33,7 @@ def cost_table(results: Results, comparable: bool) -> Table:
             cells = [
                 _unit(values["parameters_trained"], "M"),
                 _unit(values["parameters_encode"], "M"),
-                _unit(values["flops"], "G"),
+                costs.bounded(values, _unit(values["flops"], "G")),
                 costs.timing(values, "single"),
                 costs.timing(values, "batched"),
             ]
@@ -122,10 +122,10 @@ def _counts(run: ReportRun) -> str:
     peaks = " and ".join(f"{size / 1e6:.3g} MB at batch {batch}" for batch, size in sorted(found.peak_bytes.items()))
     return (
         f"{one_line(run.method)}: {found.parameters_instantiated:,} parameters instantiated, "
-        f"{found.parameters_trained:,} used in training, {found.parameters_encode:,} needed to encode; {found.flops:,} "
-        f"multiply-adds as fvcore counts them, besides {other:,} other operations (operators that it leaves out: "
-        f"{calls}); code {found.code_bytes} bytes, model {found.encoder_bytes / 1e6:.3g} MB on disk, peak memory "
-        f"{peaks}."
+        f"{found.parameters_trained:,} used in training, {found.parameters_encode:,} needed to encode; "
+        f"{'at least ' * at_least(found)}{found.flops:,} multiply-adds as fvcore counts them, besides {other:,} other "
+        f"operations (operators that it leaves out: {calls}); code {found.code_bytes} bytes, model "
+        f"{found.encoder_bytes / 1e6:.3g} MB on disk, peak memory {peaks}."
     )
 
 
@@ -154,7 +154,8 @@ def _said(text: str) -> str:
 def _differences(measured: pd.Series, said: PublishedCost) -> list[str]:
     """At the paper's precision; none for times, whose platform the paper does not state."""
     parameters = _difference(measured["parameters_trained"], said.parameters)
-    return [parameters, NOTHING, _difference(measured["flops"], said.flops), NOTHING, NOTHING]
+    flops = costs.bounded(measured, _difference(measured["flops"], said.flops))
+    return [parameters, NOTHING, flops, NOTHING, NOTHING]
 
 
 def _difference(measured: float, said: str) -> str:

@@ -6,6 +6,7 @@ from functools import cached_property
 from bench.data.dataset import Dataset, DatasetSource, Summary
 from bench.paper.artefacts import Results
 from bench.paper.claims import backbone_claims, caution, cost_claims, loss_claims
+from bench.paper.conditions import conditions
 from bench.paper.cost_table import cost_table
 from bench.paper.embedding import embedding_plot
 from bench.paper.measured import Beside, beside, like_with_like
@@ -27,8 +28,8 @@ HOW_TO_READ = """\
 - **Published** rows are copied from the source named under the table. They are never averaged, ranked or plotted.
 - **Difference** (measured minus published) is shown only where both are of the same dataset under the same protocol."""
 NINE_PANELS = (
-    "The paper's nine panels are of three datasets: `bench reproduce figures --dataset` with `fcvid`, `activitynet` "
-    "and `yfcc` makes three each, from their files."
+    "The paper's nine panels are of three datasets: `bench reproduce figures --datasets fcvid,activitynet,yfcc` makes "
+    "three each, from their files."
 )
 
 
@@ -66,7 +67,7 @@ class Paper:
         if "table3" in self._results:
             self.document.add("## Table 3: cost")
             self.document.add_table(cost_table(self._results["table3"], self._comparable))
-            self._claims(cost_claims(self._results["table3"]))
+            self._claims(self._results["table3"], cost_claims(self._results["table3"]))
         if "panels" in self._results:
             self._panels(self._results["panels"])
             self._figure("Feature distributions", self._results["embedding"], self._embedding)
@@ -92,15 +93,19 @@ class Paper:
         return [sentence, warning]
 
     def _quality_claims(self, shown: Beside, sentences: list[str]) -> None:
-        self._claims(sentences)
-        doubts = caution(shown, sentences)
-        if doubts:
-            self.document.add(markdown(doubts))
+        self._claims(shown.results, sentences)
+        words = caution(sentences)
+        if words:
+            self.document.add(markdown(words))
 
-    def _claims(self, sentences: list[str]) -> None:
+    def _claims(self, results: Results, sentences: list[str]) -> None:
+        settings = conditions(results, self._registry)
+        if not settings:
+            return
         self.document.add(
             "The paper's claims, checked on the measured numbers:",
             "\n".join(f"- {markdown(line)}" for line in sentences),
+            f"They hold for these settings. {markdown(settings)}",
         )
 
     def _panels(self, results: Results) -> None:
@@ -124,7 +129,7 @@ class Paper:
         plot = draw(results)
         if plot is None:
             self.document.add(
-                "No figure: it needs finished runs of both methods with the same seed, and enough labelled queries."
+                "No figure: it needs finished runs of all its methods with the same seed, and enough labelled queries."
             )
         else:
             self.document.add_plot(plot)

@@ -1,27 +1,23 @@
 """Measured mAP@k of an artefact's rows, beside the published."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from bench.comparison_quality import ALPHA, welch
 from bench.data.dataset import Summary
-from bench.metrics.statistics import holm, randomisation_test
+from bench.metrics.statistics import Evidence, evidence
 from bench.paper.artefacts import Results
 from bench.published import PAPER_DATASET, paper_scores
-from bench.report.per_query import average_precision
+from bench.report.per_query import of_seeds
 from bench.report.runs import ReportRun
 from bench.text import slug
 
 PROTOCOL = "paper"
 """The protocol of all published numbers."""
 PAPER_SIZES = {"query_videos": 45_600, "gallery_videos": 45_600, "frames": 25, "dimensions": 4096, "classes": 239}
-Pair = tuple[str, str, int]
-"""Two rows' labels, and a code length."""
 
 
 def like_with_like(summary: Summary) -> bool:
@@ -61,24 +57,19 @@ class Beside:
     def ks(self) -> list[int]:
         return sorted(int(k) for k in self.frame["k"].unique())
 
-    def within_noise(self, pairs: Iterable[Pair], k: int) -> frozenset[Pair]:
-        """Those of the pairs whose difference chance alone can explain: Holm-adjusted over all of them, p ≥ 0.05.
-
-        p is that of the paired randomisation test over queries, or of Welch's t-test over seeds where both rows have
-        several and that is larger: a difference that counts holds for other queries and for other seeds. A row without
-        values per query proves nothing.
-        """
-        compared = list(dict.fromkeys(pairs))
-        adjusted = holm([self._p(*pair, k) for pair in compared])
-        return frozenset(pair for pair, p in zip(compared, adjusted, strict=True) if p >= ALPHA)
-
-    def _p(self, first: str, second: str, bits: int, k: int) -> float:
-        pair = [self.results.done(label, bits) for label in (first, second)]
-        per_query, maps = [_average_precision(runs, k) for runs in pair], [_values(runs, k) for runs in pair]
-        if per_query[0] is None or per_query[1] is None:
-            return 1.0
-        over_seeds = welch(*maps) if min(map(len, maps)) > 1 else 0.0
-        return max(randomisation_test(per_query[0], per_query[1]), over_seeds)
+    def evidence(self, pairs: Sequence[tuple[str, str]], bits: int, k: int) -> list[Evidence]:
+        """What says whether two rows, by their labels, differ. Rows without values per query prove nothing."""
+        runs = {label: self.results.done(label, bits) for pair in pairs for label in pair}
+        values = {label: of_seeds(found, PROTOCOL, k) for label, found in runs.items()}
+        known = {
+            (first, second): (one, other)
+            for first, second in pairs
+            if (one := values[first]) is not None and (other := values[second]) is not None
+        }
+        tested = dict(zip(known, evidence(list(known.values())), strict=True))
+        return [
+            tested.get(pair) or Evidence(1.0, for_seeds=min(len(runs[label]) for label in pair) > 1) for pair in pairs
+        ]
 
 
 def beside(results: Results, table: int, comparable: bool) -> Beside:
@@ -110,10 +101,3 @@ def beside(results: Results, table: int, comparable: bool) -> Beside:
 def _values(runs: list[ReportRun], k: int, table: str = "map") -> list[float]:
     found = [run.record.metrics.get(PROTOCOL, {}).get(table, {}).get(str(k)) for run in runs]
     return [float(value) for value in found if value is not None]
-
-
-def _average_precision(runs: list[ReportRun], k: int) -> NDArray[np.float64] | None:
-    """AP@k of every seed and query, (seeds, queries)."""
-    seeds = [average_precision(run, [(PROTOCOL, k)]).get((PROTOCOL, k)) for run in runs]
-    known = [values for values in seeds if values is not None]
-    return np.stack(known) if known and len(known) == len(seeds) else None

@@ -16,20 +16,11 @@ from fvcore.nn.jit_handles import get_shape
 from torch import nn
 
 from bench.profile.complexity import analysis
+from bench.profile.operators import ADAPTIVE, ELEMENTWISE, POOLING, REDUCTIONS, SOFTMAXES, plain
 
 Handle = Callable[[list[Any], list[Any]], int]
 
-ELEMENTWISE = (
-    "abs", "add", "atan2", "bitwise_and", "bitwise_or", "bitwise_xor", "ceil", "clamp", "clamp_max", "clamp_min", "cos",
-    "div", "elu", "erf", "exp", "floor", "gelu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log", "log1p",
-    "lerp", "maximum", "minimum", "mish", "mul", "neg", "pow", "prelu", "reciprocal", "relu", "round", "rsqrt", "rsub",
-    "selu", "sigmoid", "sign", "silu", "sin", "softplus", "sqrt", "square", "sub", "tanh", "where", "__and__",
-    "__lshift__", "__or__", "__rshift__", "__xor__",
-)  # fmt: skip
-REDUCTIONS = {"sum": 1, "mean": 1, "amax": 1, "amin": 1, "max": 1, "var": 4, "std": 5, "linalg_vector_norm": 2}
 SOFTMAX = 5
-ADAPTIVE = ("adaptive_avg_pool1d", "adaptive_max_pool1d")
-POOLING = ("avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool2d", "max_pool3d")
 
 
 def other_operations(module: nn.Module, frames: int, dimensions: int) -> dict[str, int]:
@@ -42,7 +33,7 @@ def other_operations(module: nn.Module, frames: int, dimensions: int) -> dict[st
         counts: Counter[str] = Counter()
         for name, count in traced.by_operator().items():
             if f"aten::{name}" in handles and count:
-                counts[name.rstrip("_") if not name.endswith("__") else name] += int(count)
+                counts[plain(name)] += int(count)
     return dict(sorted(counts.items()))
 
 
@@ -52,7 +43,7 @@ def _handles() -> dict[str, Handle]:
         handles[f"aten::{name}"] = handles[f"aten::{name}_"] = _elementwise
     for name, operations in REDUCTIONS.items():
         handles[f"aten::{name}"] = _reduction(operations)
-    for name in ("softmax", "log_softmax"):
+    for name in SOFTMAXES:
         handles[f"aten::{name}"] = _reduction(SOFTMAX)
     for name in POOLING:
         handles[f"aten::{name}"] = _pooling

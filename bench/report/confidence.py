@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.statistics import Interval
+from bench.metrics.statistics import Interval, resampled_means
 from bench.report.per_query import average_precision
 from bench.report.runs import ReportRun
 
@@ -18,7 +18,8 @@ LEVEL = 0.95
 RESAMPLES = 2_000
 EXPLANATION = (
     f"{LEVEL:.0%} CI: percentile bootstrap over queries ({RESAMPLES:,} resamples, seeds averaged per query); other "
-    "queries of the same kind would move the mean that far. It covers neither other seeds nor the order of ties. "
+    "queries of the same kind would move the mean that far. It holds for these weights: it covers neither other seeds "
+    "nor the order of ties. "
     "Methods share their queries: that intervals overlap does not make two methods equal."
 )
 
@@ -46,9 +47,6 @@ def map_intervals(runs: Sequence[ReportRun], protocols: Sequence[str], k: int) -
 def bootstrap_means(series: Mapping[Key, NDArray[np.float64]], seed: int = 0) -> dict[Key, Interval]:
     """`bench.metrics.statistics.bootstrap_mean` of many series at once, all under the same draws of queries.
 
-    A draw is kept as the number of times that each query was drawn, so that the means of all series come from one
-    product of matrices: a large store costs little more than one run.
-
     Args:
         series: by name, (queries,) each, of the same length.
         seed: of the generator.
@@ -56,17 +54,8 @@ def bootstrap_means(series: Mapping[Key, NDArray[np.float64]], seed: int = 0) ->
     if not series:
         return {}
     values = np.stack(list(series.values()), axis=1)
-    queries = len(values)
-    if queries < 2:  # one query says nothing of how queries vary
+    if len(values) < 2:  # one query says nothing of how queries vary
         return dict.fromkeys(series, Interval(math.nan, math.nan))
-    generator = np.random.default_rng(seed)
-    means = np.empty((RESAMPLES, values.shape[1]))
-    block = max(1, (1 << 22) // queries)  # bounds the scratch memory to some tens of megabytes
-    for start in range(0, RESAMPLES, block):
-        drawn = [
-            np.bincount(generator.integers(0, queries, size=queries, dtype=np.int32), minlength=queries)
-            for _ in range(start, min(start + block, RESAMPLES))
-        ]
-        means[start : start + len(drawn)] = np.asarray(drawn, dtype=np.float64) @ values / queries
+    means = resampled_means(values, RESAMPLES, seed)
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     return {key: Interval(float(low[index]), float(high[index])) for index, key in enumerate(series)}

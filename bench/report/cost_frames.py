@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
+from bench.profile.operators import may_hold_products
 from bench.profile.roofline import moved_bytes, needed_seconds
 from bench.record import Costs, EncodingTimes, Timing
 from bench.report.frames import identify
@@ -21,8 +22,10 @@ COUNTED = [
     "code_bytes", "peak_bytes_1", "peak_bytes_64",
 ]  # fmt: skip
 TIMED = ["batch", "ms", "lower_ms", "upper_ms", "low_ms", "high_ms", "noisy", "repeats", "share"]
-COSTS = [*ROW, *COUNTED, *(f"{name}_{column}" for name in MAIN for column in TIMED)]
-TIMES = [*ROW, "setting", "with_transfer", *TIMED, "intensity", "rate", "product_rate", "copy_rate"]
+COSTS = [*ROW, *COUNTED, "flops_at_least", *(f"{name}_{column}" for name in MAIN for column in TIMED)]
+TIMES = [
+    *ROW, "setting", "with_transfer", *TIMED, "flops_at_least", "intensity", "rate", "product_rate", "copy_rate",
+]  # fmt: skip
 PARTS = [*ROW, "setting", "batch", "part", "ms"]
 RATES = ["machine", "setting", "float32", "bfloat16", "copy_bytes", "others"]
 SEARCHES = ["dataset", "bits", "machine", "gallery", "nearest", "threads", *TIMED[:-1]]
@@ -30,11 +33,15 @@ LOADING = ["dataset", "machine", *TIMED[:-1]]
 
 
 def costs(runs: Iterable[ReportRun]) -> pd.DataFrame:
-    """Counts, and the two main timings; `share` is what the machine's rates would need, over the time taken."""
+    """Counts, and the two main timings; `share` is what the machine's rates would need, over the time taken.
+
+    `flops_at_least`: not everything is counted, so that `flops` and all that follows from it are lower bounds.
+    """
     rows = [
         {
             **_row(run, measured),
             **measured.model_dump(include=set(COUNTED)),
+            "flops_at_least": at_least(measured),
             "other_operations": sum(measured.other_operations.values()),
             **{f"peak_bytes_{batch}": size for batch, size in measured.peak_bytes.items()},
             **{
@@ -60,6 +67,7 @@ def times(runs: Iterable[ReportRun]) -> pd.DataFrame:
             "setting": setting(place),
             "with_transfer": transfer,
             **_timed(run, measured, place, timing),
+            "flops_at_least": at_least(measured),
             "intensity": measured.flops / _moved(run, measured, timing.batch),
             "rate": measured.flops / timing.median_ms * 1000,
             "product_rate": place.rates.float32,
@@ -150,6 +158,11 @@ def machine(measured: Costs) -> str:
     if measured.device == "cpu":
         return f"{measured.processor}, {measured.threads} threads"
     return f"{measured.device} ({measured.processor})"
+
+
+def at_least(measured: Costs) -> bool:
+    """Whether the multiply-adds are a lower bound: an operator without a count may hold some."""
+    return bool(may_hold_products(measured.uncounted_operators))
 
 
 def setting(place: EncodingTimes) -> str:

@@ -78,7 +78,7 @@ def _times(
     shown = timed[(timed["bits"] == longest) & ~timed["with_transfer"]]
     target.add_plot(plots_cost.throughput(f"{dataset}-throughput{ending}", title, shown, styles))
     best = times.best_batches(shown)
-    if (best["rate"] > 0).any():
+    if ((best["rate"] > 0) & ~best["flops_at_least"]).any():
         target.add_plot(plots_cost.roofline(f"{dataset}-roofline{ending}", title, best, styles))
 
 

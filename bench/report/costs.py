@@ -11,7 +11,7 @@ from bench.report.runs import ReportRun
 
 BY = ("dataset", "method", "bound", "bits", "machine")
 MEASURED = tuple(f"{name}_ms" for name in MAIN)
-CONSTANT = (*COUNTED, *(f"{name}_{column}" for name in MAIN for column in TIMED if column != "ms"))
+CONSTANT = (*COUNTED, "flops_at_least", *(f"{name}_{column}" for name in MAIN for column in TIMED if column != "ms"))
 SEVERAL_MACHINES = "Times of different machines do not compare: rank those of one machine only."
 SHARE = (
     "Share of the rate: the time that the multiply-adds and bytes moved would need at the machine's measured rates, "
@@ -20,6 +20,11 @@ SHARE = (
 NOISY = "too noisy"
 BUSY = 0.1
 """The share of the machine that other programs may take before times count as disturbed."""
+AT_LEAST = "≥"
+LOWER_BOUND = (
+    f"{AT_LEAST}: an operator that may hold multiply-adds has no count, so that the figure is a lower bound; it takes "
+    "part in no front, roofline or comparison of multiply-adds."
+)
 FOOTNOTES = "abcdefghijklmnopqrstuvwxyz"
 STATIC_HEADER = [
     "parameters instantiated", "trained", "to encode", "multiply-adds (M)", "other operations (M)", "code (bytes)",
@@ -30,9 +35,9 @@ STATIC_HEADER = [
 def aggregate(runs: Sequence[ReportRun]) -> pd.DataFrame:
     """Costs over measurements. Those of different machines stay apart: their times do not compare."""
     frame = cost_frames.costs(runs)
-    return frames.over_seeds(
-        frame.astype({f"{name}_noisy": float for name in MAIN}), BY, spread=MEASURED, mean=CONSTANT
-    )
+    flags = ["flops_at_least", *(f"{name}_noisy" for name in MAIN)]
+    mean = frames.over_seeds(frame.astype(dict.fromkeys(flags, float)), BY, spread=MEASURED, mean=CONSTANT)
+    return mean.assign(flops_at_least=mean["flops_at_least"] > 0)
 
 
 def machines(frame: pd.DataFrame) -> list[str]:
@@ -94,7 +99,7 @@ def counted(row: pd.Series, mark: str = "") -> list[Cell]:
     peaks = [significant(row[f"peak_bytes_{batch}"] / 1e6) for batch in (1, 64)]
     return [
         *(Cell(number(row[f"parameters_{part}"], decimals=0)) for part in ("instantiated", "trained", "encode")),
-        Cell(significant(row["flops"] / 1e6), mark=mark),
+        Cell(multiply_adds(row), mark=mark),
         Cell(significant(row["other_operations"] / 1e6)),
         Cell(number(row["code_bytes"], decimals=0)),
         Cell(significant(row["encoder_bytes"] / 1e3)),
@@ -112,7 +117,17 @@ def timing(row: pd.Series, name: str) -> str:
 
 def share(row: pd.Series, name: str) -> str:
     """The share of the machine's rate in percent, of `single` or `batched`."""
-    return percent(row[f"{name}_share"]) + (f" {NOISY}" if row[f"{name}_noisy"] else "")
+    return bounded(row, percent(row[f"{name}_share"])) + (f" {NOISY}" if row[f"{name}_noisy"] else "")
+
+
+def multiply_adds(row: pd.Series) -> str:
+    """Millions of multiply-adds; with ≥ where not everything is counted."""
+    return bounded(row, significant(row["flops"] / 1e6))
+
+
+def bounded(row: pd.Series, figure: str) -> str:
+    """A figure that follows from the multiply-adds of a row; with ≥ where these are a lower bound."""
+    return f"{AT_LEAST} {figure}" if row["flops_at_least"] else figure
 
 
 def percent(value: float) -> str:
@@ -126,9 +141,11 @@ def significant(mean: float, std: float = float("nan")) -> str:
 
 def _times_note(frame: pd.DataFrame, several_measurements: bool) -> str:
     texts = [
-        "Multiply-adds are those of one video as fvcore counts them; other operations are those that it leaves out and "
-        "that have a known formula. Peak memory at batch 1 / 64."
+        "Multiply-adds are those of one video as fvcore counts them, and of recurrent layers; other operations are "
+        "those that it leaves out and that have a known formula. Peak memory at batch 1 / 64."
     ]
+    if frame["flops_at_least"].any():
+        texts.append(LOWER_BOUND)
     found = machines(frame)
     if len(found) > 1:
         texts.append(f"{SHARE} {SEVERAL_MACHINES}")

@@ -3,7 +3,7 @@
 import io
 import zipfile
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -58,6 +58,15 @@ def average_precision(
                 f"{path}: {protocol}@{k} has shape {values.shape} where the record counts {queries} queries; {MEND}"
             )
     return found
+
+
+def of_seeds(runs: Sequence[ReportRun], protocol: str, k: int) -> NDArray[np.float64] | None:
+    """AP@k of the runs of a row, (seeds, queries); None unless every run stores it, for equally many queries."""
+    found = [average_precision(run, [(protocol, k)]).get((protocol, k)) for run in runs]
+    stored = [values for values in found if values is not None]
+    if len(stored) < len(found) or len({len(values) for values in stored}) != 1:
+        return None
+    return np.stack(stored)
 
 
 def _array(content: bytes) -> NDArray[np.float64]:

@@ -11,6 +11,7 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from bench.profile.roofline import attainable_rate
 from bench.report import escape
+from bench.report.costs import AT_LEAST
 from bench.report.pareto import pareto_front
 from bench.report.plots import NEUTRAL, PLAIN, Plot, finished, look, measure_in, methods_in, panels, with_methods
 from bench.report.quality import select
@@ -33,10 +34,11 @@ def quality_by_time(name: str, title: str, joined: pd.DataFrame, styles: dict[st
 def quality_by_flops(name: str, title: str, joined: pd.DataFrame, styles: dict[str, Style]) -> Plot:
     """mAP over multiply-adds, as fvcore counts them, a panel for each code length; `joined` as for time.
 
-    Methods in which fvcore counts nothing have no place on a logarithmic axis and are left out.
+    Methods in which fvcore counts nothing have no place on a logarithmic axis and are left out. Those that are not
+    counted whole lie at least so far to the right: they are marked, and on no front.
     """
     counted = joined[joined["flops"] > 0].assign(multiply_adds_m=lambda frame: frame["flops"] / 1e6)
-    caption = f"on {title}, against multiply-adds"
+    caption = f"on {title}, against multiply-adds{_lower_bounds(counted, 'are on no front')}"
     return _quality_by(name, caption, counted, styles, "multiply_adds_m", "multiply-adds/video (M)", None)
 
 
@@ -65,9 +67,10 @@ def throughput(name: str, title: str, times: pd.DataFrame, styles: dict[str, Sty
 def roofline(name: str, title: str, times: pd.DataFrame, styles: dict[str, Style]) -> Plot:
     """Multiply-adds a second over multiply-adds a byte moved, at the best batch size, under the machine's roof.
 
-    A panel for each setting. `times`: one machine, one code length, best batch sizes.
+    A panel for each setting. `times`: one machine, one code length, best batch sizes. Methods that are not counted
+    whole are left out.
     """
-    shown = times[times["rate"] > 0]
+    shown = times[(times["rate"] > 0) & ~times["flops_at_least"]]
 
     def draw(axes: Axes, setting: str) -> None:
         rows = select(shown, setting=setting)
@@ -89,7 +92,7 @@ def roofline(name: str, title: str, times: pd.DataFrame, styles: dict[str, Style
 
     caption = (
         f"Roofline of encoding {title} at the best batch size, on {shown['machine'].iloc[0]} (line: what the measured "
-        f"rates of matrix products and memory copies allow){_hidden(shown)}"
+        f"rates of matrix products and memory copies allow){_hidden(shown)}{_lower_bounds(times, 'are left out')}"
     )
     return finished(name, caption, make, shown)
 
@@ -134,7 +137,8 @@ def _quality_by(
     lower, upper = ends or (column, column)
     decades = math.log10(joined[upper].max() / joined[lower].min())
     shown = joined.assign(pareto=False)
-    for _, rows in shown[~shown["bound"]].groupby("bits"):
+    uncertain = shown["flops_at_least"] if column == "multiply_adds_m" else pd.Series(data=False, index=shown.index)
+    for _, rows in shown[~shown["bound"] & ~uncertain].groupby("bits"):
         front = pareto_front(rows[column].tolist(), rows["map"].tolist())
         shown.loc[rows.index[front], "pareto"] = True
 
@@ -156,6 +160,8 @@ def _quality_by(
                 elinewidth=0.8,
                 **look(styles[row["method"]], size=5.5),
             )
+        for _, row in here[uncertain[here.index]].iterrows():
+            axes.annotate(AT_LEAST, (row[column], row["map"]), (4, -2), textcoords="offset points", fontsize=8)
         axes.set_title(f"{bits} bits")
         _cost_ticks(axes, decades)
 
@@ -188,6 +194,12 @@ def _plain_ticks(axes: Axes) -> None:
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(PLAIN)
         axis.set_minor_locator(NullLocator())
+
+
+def _lower_bounds(frame: pd.DataFrame, what: str) -> str:
+    """What becomes of methods whose multiply-adds are a lower bound; empty where there is none."""
+    methods = methods_in(frame[frame["flops_at_least"]])
+    return f"; {AT_LEAST}: not all is counted of {', '.join(methods)}, which {what}" if methods else ""
 
 
 def _settings(frame: pd.DataFrame) -> list[str]:

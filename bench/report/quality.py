@@ -12,7 +12,7 @@ from bench.metrics.protocols import measure_of
 from bench.report import frames, problems
 from bench.report.render import NOTHING, Cell, Table, number
 from bench.report.runs import ReportRun, bounds_of, methods_of, seeds_of
-from bench.report.significance import EXPLANATION, indistinguishable
+from bench.report.significance import explanation, indistinguishable
 from bench.text import slug
 
 BY = ("dataset", "protocol", "method", "bound", "bits", "k")
@@ -136,7 +136,7 @@ def _notes(
         texts.append(seeds_sentence(seeds_of(runs)))
     texts.append(f"Bold: best{' (bounds do not compete)' if bounds_of(runs) else ''}.")
     if tested:
-        texts.append(EXPLANATION)
+        texts.append(explanation(runs, protocol))
     if tie_ks:
         texts.append("Ties: mAP@k with items at equal distance in the worst and in the best order.")
     texts.append(_without_relevant(runs, protocol))

@@ -1,17 +1,20 @@
 """Stored runs, named for a report: which runs are one row, which are one dataset."""
 
 import json
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
+from pathlib import PurePath
 
 from bench.data.dataset import Summary
 from bench.metrics import PROTOCOLS
 from bench.metrics.protocols import measure_of
 from bench.record import RunRecord
 from bench.store import StoredRun
-from bench.text import slug
+from bench.text import one_line, slug
 
+_Data = tuple[str, str]
 BOUND = ", bound"
 """How the label of a bound ends."""
 
@@ -121,23 +124,56 @@ def protocols_of(runs: Iterable[ReportRun]) -> list[str]:
     return known + sorted(found - set(known))
 
 
-def _data(run: StoredRun) -> tuple[str, str]:
+def _data(run: StoredRun) -> _Data:
+    """What tells datasets apart: name and fingerprint."""
     return run.record.spec.dataset, run.record.spec.dataset_fingerprint
 
 
-def _dataset_names(runs: Sequence[StoredRun]) -> dict[tuple[str, str], tuple[str, str]]:
-    """Key and title of every dataset, told apart by the fingerprint where names alone do not."""
-    titles = {_data(run): _dataset_title(run.record.dataset) for run in runs}
-    keys = {data: slug(data[0]) for data in titles}
-    names = {}
-    for data, title in titles.items():
-        short = data[1][:8]
-        key = keys[data]
-        names[data] = (
-            f"{key}-{short}" if list(keys.values()).count(key) > 1 else key,
-            f"{title} (data {short})" if list(titles.values()).count(title) > 1 else title,
-        )
-    return names
+def _dataset_names(runs: Sequence[StoredRun]) -> dict[_Data, tuple[str, str]]:
+    """Key and title of every dataset; those of one name say what differs in their folders, else in their data."""
+    summaries = {_data(run): run.record.dataset for run in runs}
+    keys = _told_apart(
+        {data: slug(data[0]) for data in summaries},
+        summaries,
+        by_folder=lambda key, mark: slug(f"{key} {mark}"),
+        by_contents=lambda key, mark: f"{key}-{mark}",
+    )
+    titles = _told_apart(
+        {data: _dataset_title(summary) for data, summary in summaries.items()},
+        summaries,
+        by_folder=lambda title, mark: f"{title} ({mark})",
+        by_contents=lambda title, mark: f"{title} (data {mark})",
+    )
+    return {data: (keys[data], titles[data]) for data in summaries}
+
+
+def _told_apart(
+    names: dict[_Data, str],
+    summaries: dict[_Data, Summary],
+    *,
+    by_folder: Callable[[str, str], str],
+    by_contents: Callable[[str, str], str],
+) -> dict[_Data, str]:
+    """The names, no two alike: those that several datasets have get a mark."""
+    told = {}
+    for name in names.values():
+        same = [data for data in names if names[data] == name]
+        marks = _differing_parts([summaries[data].place for data in same])
+        told |= {data: by_folder(name, mark) if mark else name for data, mark in zip(same, marks, strict=True)}
+    counts = Counter(told.values())
+    return {data: name if counts[name] == 1 else by_contents(names[data], data[1][:8]) for data, name in told.items()}
+
+
+def _differing_parts(folders: Sequence[str]) -> list[str]:
+    """The paths of folders without what all begin with and all end with; nothing of them if one is not known."""
+    paths = [PurePath(one_line(folder)).parts for folder in folders]
+    if not all(paths):
+        return [""] * len(paths)
+    for _ in range(2):
+        shared = takewhile(lambda parts: len(set(parts)) == 1, zip(*paths, strict=False))
+        begin = len(list(shared))
+        paths = [path[begin:][::-1] for path in paths]
+    return ["/".join(path) for path in paths]
 
 
 def _dataset_title(data: Summary) -> str:

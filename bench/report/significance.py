@@ -1,6 +1,6 @@
-"""Which methods cannot be told from the best one, given the queries there are."""
+"""Which methods cannot be told from the best one, given the queries and the seeds there are."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 import numpy as np
@@ -8,16 +8,17 @@ from numpy.typing import NDArray
 
 from bench.metrics.statistics import each_not_worse_than_best
 from bench.report.per_query import average_precision
-from bench.report.runs import ReportRun
+from bench.report.runs import ReportRun, methods_of
+from bench.text import one_line
 
 ALPHA = 0.05
 # Enough to decide at ALPHA after Holm's adjustment, and still quick with tens of thousands of queries.
-PERMUTATIONS = 2_000
-EXPLANATION = (
-    f"†: not significantly worse than the best (paired randomisation test over queries, seeds averaged; p ≥ {ALPHA}, "
-    "Holm-adjusted over one column: one k, code length and protocol). The best was picked on the same queries, and the "
-    "test says nothing of other seeds."
-)
+REPETITIONS = 2_000
+WORSE = "not significantly worse than the best"
+HOLM = f"p ≥ {ALPHA}, Holm-adjusted over one column: one k, code length and protocol"
+OVER_BOTH = "two-way bootstrap over seeds and queries"
+OVER_QUERIES = "paired randomisation test over queries"
+PICKED = "The best was picked on the same values."
 
 
 def indistinguishable(runs: Sequence[ReportRun], protocol: str, ks: Sequence[int]) -> dict[int, set[str] | None]:
@@ -41,7 +42,25 @@ def indistinguishable(runs: Sequence[ReportRun], protocol: str, ks: Sequence[int
     outcomes = each_not_worse_than_best(
         [{method: np.stack(seeds) for method, seeds in values[k].items()} for k in compared],
         ALPHA,
-        permutations=PERMUTATIONS,
+        repetitions=REPETITIONS,
     )
     near: dict[int, set[str] | None] = dict.fromkeys(ks)
     return near | {k: set(others) for k, (_, others) in zip(compared, outcomes, strict=True)}
+
+
+def explanation(runs: Sequence[ReportRun], protocol: str) -> str:
+    """What † means beside these runs: a single seed says something of the weights it learned, and nothing else."""
+    seeds = Counter(run.method for run in runs if protocol in run.record.metrics and not run.record.bound)
+    single = [method for method in methods_of(runs) if seeds[method] == 1]
+    if len(single) == len(seeds):
+        return (
+            f"†: for these weights (one seed), {WORSE} ({OVER_QUERIES}; {HOLM}). Other seeds may order the methods "
+            f"otherwise: give several with --seeds. {PICKED}"
+        )
+    text = f"†: {WORSE} ({OVER_BOTH}; {HOLM}). {PICKED}"
+    if single:
+        text += (
+            f" For these weights only: comparisons with {', '.join(map(one_line, single))} (one seed), by a "
+            f"{OVER_QUERIES}."
+        )
+    return text

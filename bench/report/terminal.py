@@ -115,7 +115,7 @@ def _costs(runs: Sequence[ReportRun], with_time: bool) -> list[str]:
     row = frame.iloc[0]
     return [
         number(row["parameters_encode"], decimals=0),
-        costs.significant(row["flops"] / 1e6),
+        costs.multiply_adds(row),
         costs.significant(row["batched_ms"]) + (ROUGH if row["batched_noisy"] else "") if with_time else NOTHING,
     ]
 

@@ -5,20 +5,31 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.report import cost_frames, frames
-from bench.report.costs import NOISY, SHARE, machines, percent, rows_of, significant
+from bench.report.costs import (
+    LOWER_BOUND,
+    NOISY,
+    SHARE,
+    bounded,
+    machines,
+    multiply_adds,
+    percent,
+    rows_of,
+    significant,
+)
 from bench.report.quality import select
 from bench.report.render import NOTHING, Cell, Table, number, significant_decimals
 from bench.report.runs import ReportRun, bits_of
 
 BY = ("dataset", "method", "bound", "bits", "machine", "setting", "with_transfer")
-MEAN = ("lower_ms", "upper_ms", "low_ms", "high_ms", "noisy", "repeats", "share", "intensity", "rate", "product_rate",
-        "copy_rate")  # fmt: skip
+MEAN = ("lower_ms", "upper_ms", "low_ms", "high_ms", "noisy", "repeats", "share", "flops_at_least", "intensity", "rate",
+        "product_rate", "copy_rate")  # fmt: skip
 
 
 def aggregate(runs: Sequence[ReportRun]) -> pd.DataFrame:
     """Times over measurements, a row for every setting and batch size."""
-    frame = cost_frames.times(runs).astype({"noisy": float})
-    return frames.over_seeds(frame, (*BY, "batch"), spread=["ms"], mean=MEAN)
+    frame = cost_frames.times(runs).astype({"noisy": float, "flops_at_least": float})
+    mean = frames.over_seeds(frame, (*BY, "batch"), spread=["ms"], mean=MEAN)
+    return mean.assign(flops_at_least=mean["flops_at_least"] > 0)
 
 
 def best_batches(times: pd.DataFrame) -> pd.DataFrame:
@@ -40,8 +51,8 @@ def time_table(runs: Sequence[ReportRun], times: pd.DataFrame) -> Table:
             singles.iterrows(), select(best, method=method, bits=bits).iterrows(), strict=True
         ):
             setting = f"{single['setting']}{', with copy' if single['with_transfer'] else ''}"
-            cells = [method, str(bits), setting, interval(single), percent(single["share"]), str(int(row["batch"]))]
-            cells += [interval(row), percent(row["share"]), significant(1000 / row["ms"])]
+            cells = [method, str(bits), setting, interval(single), _share(single), str(int(row["batch"]))]
+            cells += [interval(row), _share(row), significant(1000 / row["ms"])]
             rows.append([Cell(text) for text in [*cells, *[row["machine"]] * several_machines]])
     header = [
         "method",
@@ -61,6 +72,8 @@ def time_table(runs: Sequence[ReportRun], times: pd.DataFrame) -> Table:
         note += "With copy: the copy of the features to the GPU is within the time. "
     if (times["noisy"] > 0).any():
         note += f"{NOISY}: half of the interval is more than a tenth of the median. "
+    if times["flops_at_least"].any():
+        note += f"{LOWER_BOUND} "
     if several_machines:
         note += "Only shares compare across machines. "
     return Table(
@@ -135,7 +148,14 @@ def module_table(runs: Sequence[ReportRun]) -> Table | None:
     """Multiply-adds by top-level module at the longest codes; None where fvcore finds no modules."""
     longest = bits_of(runs)[-1]
     rows = [
-        {"method": run.method, "bits": longest, "module": name, "flops": count, "share": count / measured.flops}
+        {
+            "method": run.method,
+            "bits": longest,
+            "module": name,
+            "flops": count,
+            "flops_at_least": cost_frames.at_least(measured),
+            "share": float("nan") if cost_frames.at_least(measured) else count / measured.flops,
+        }
         for run, measured in cost_frames.measurements(runs)
         if run.bits == longest
         for name, count in sorted(measured.flops_by_module.items(), key=lambda item: (-item[1], item[0]))
@@ -152,15 +172,22 @@ def module_table(runs: Sequence[ReportRun]) -> Table | None:
             [
                 Cell(row["method"]),
                 Cell(row["module"]),
-                Cell(significant(row["flops"] / 1e6)),
-                Cell(percent(row["share"])),
+                Cell(multiply_adds(row)),
+                Cell(NOTHING if pd.isna(row["share"]) else percent(row["share"])),
             ]
             for _, row in frame.iterrows()
         ],
         frame=frame,
         words=frozenset({"module"}),
-        notes=("Of the definition, as fvcore counts; what passes between modules is in none.",),
+        notes=(
+            "Of the definition, as fvcore counts; what passes between modules is in none."
+            + f" {LOWER_BOUND}" * bool(frame["flops_at_least"].any()),
+        ),
     )
+
+
+def _share(row: pd.Series) -> str:
+    return bounded(row, percent(row["share"]))
 
 
 def interval(row: pd.Series) -> str:

@@ -126,7 +126,10 @@ class Training:
     def _losses(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
         rough = self._schedule.precision == "bfloat16"
         with torch.autocast(self._context.device.type, torch.bfloat16, enabled=rough):
-            return self._objective.loss(batch, epoch)
+            losses = self._objective.loss(batch, epoch)
+        # Of weights as they were, which PyTorch keeps as long as somebody else's context is around this one.
+        torch.clear_autocast_cache()
+        return losses
 
 
 def emulates_bfloat16(device: torch.device) -> bool:

@@ -2,15 +2,16 @@
 
 import functools
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.cache import cache_folder
 from bench.data.dataset import Dataset, DatasetSource, Recommended, Split, Summary
 from bench.data.features import ArrayFeatures
+from bench.paths import cache_folder
 
 from . import storage
 from .digits import SplitName
@@ -109,21 +110,32 @@ class MovingDigits(DatasetSource):
         )
 
     def _arrays(self) -> dict[SplitName, SplitArrays]:
-        path = cache_folder() / f"moving-digits-{self.parameters.fingerprint()[:16]}.npz"
-        kept = storage.read(path)
+        folder = cache_folder()
+        path = folder / f"moving-digits-{self.parameters.fingerprint()[:16]}.npz" if folder else None
+        kept = storage.read(path) if path else None
         if kept is not None:
             return kept
         from .generation import generate  # noqa: PLC0415  brings torch, which reading the cache does without
 
         made = generate(self.parameters)
-        try:
-            storage.write(path, made)
-        except OSError as error:
+        reason = _not_kept(path, made)
+        if reason:
             warnings.warn(
-                f"moving-digits could not be kept for the next time: {error}; set VHBENCH_CACHE to a writable folder",
+                f"moving-digits could not be kept for the next time: {reason}; set VHBENCH_CACHE to a writable folder",
                 stacklevel=2,
             )
         return made
+
+
+def _not_kept(path: Path | None, made: Mapping[SplitName, SplitArrays]) -> str | None:
+    """Keep what was made, or say why it cannot be."""
+    if path is None:
+        return "no home folder is known"
+    try:
+        storage.write(path, made)
+    except OSError as error:
+        return str(error)
+    return None
 
 
 def frames_of(parameters: Parameters, split: SplitName, videos: Sequence[int]) -> NDArray[np.uint8]:

@@ -23,8 +23,9 @@ from bench.metrics import evaluate, evaluator
 from bench.registry import load_registry
 from bench.training import DeepMethod, Schedule, train
 from bench.training.loader import VideoLoader
-from tests.benchmarks.test_evaluator_speed import KS, clustered
+from tests.benchmarks.test_evaluator_speed import KS
 from tests.benchmarks.test_training_speed import plain_mcmsh_loss, step, with_torch_dropout
+from tests.metrics.test_golden import clustered
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 

@@ -113,6 +113,12 @@ def test_blocks_and_short_videos() -> None:
         assert np.isfinite(videos).all()
 
 
+def test_a_link_that_leads_nowhere_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "hmdb_test_feats.h5").symlink_to("elsewhere.h5")
+    with pytest.raises(InputError, match=r"hmdb_test_feats\.h5 is there already"):
+        plan_stand_in(dataset("hmdb51"), tmp_path, 0.01, 0)
+
+
 def test_nothing_is_overwritten(tmp_path: Path) -> None:
     (tmp_path / "hmdb_test_labels.mat").write_text("mine")
     with pytest.raises(InputError, match=r"hmdb_test_labels\.mat is there already"):

@@ -125,12 +125,6 @@ def test_files_directly_in_the_root(root: Path, name: str) -> None:
 def test_files_that_mark_themselves_need_no_note(root: Path, name: str, tmp_path: Path) -> None:
     for file in DATASETS[name].file_names():
         (tmp_path / file).symlink_to(root / name / file)
-    # Real files are no links out of the folder.
-    with pytest.raises(InputError, match="lies outside the folder"):
-        bench.load_dataset(name, root=tmp_path)
-    for file in DATASETS[name].file_names():
-        (tmp_path / file).unlink()
-        (tmp_path / file).write_bytes((root / name / file).read_bytes())
     assert bench.load_dataset(name, root=tmp_path).summary.stand_in
 
 

@@ -94,7 +94,7 @@ def test_a_failed_run_is_a_row_with_its_reason(call: Run, feature_folder: Path, 
 def test_a_dataset_below_a_root_is_tried_again(call: Run, feature_folder: Path) -> None:
     Path("own.py").write_text(
         "from bench.data.feature_files import FeatureFiles\n"
-        "from bench.data.layout import Description\n"
+        "from bench.data.description import Description\n"
         "from bench.method import ShallowMethod\n"
         "class Own(FeatureFiles):\n"
         '    name, title, origin, description = "own", "Own", "nowhere", Description()\n'

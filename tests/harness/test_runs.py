@@ -167,13 +167,29 @@ def test_too_few_videos_to_train_on(tiny: Dataset) -> None:
 
 
 def test_saving_an_encoder_leaves_other_files_alone(tmp_path: Path, tiny: Dataset) -> None:
-    encoder = bench.fit("lsh", tiny, bits=8)
-    encoder.save(tmp_path / "encoder")
-    encoder.save(tmp_path / "encoder")
-    (tmp_path / "encoder/notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="holds other files than an encoder's"):
-        encoder.save(tmp_path / "encoder")
-    assert (tmp_path / "encoder/notes.txt").read_text() == "mine"
+    folder = tmp_path / "encoder"
+    bench.fit("lsh", tiny, bits=4).save(folder)
+    (folder / "notes.txt").write_text("mine")
+    bench.fit("lsh", tiny, bits=8).save(folder)
+    assert bench.load_encoder(folder).description.bits == 8
+    assert {path.name for path in folder.iterdir()} == {"encoder.json", "encoder.safetensors", "notes.txt"}
+
+
+@pytest.mark.parametrize("name", ["encoder.json", "encoder.safetensors"])
+def test_saving_an_encoder_replaces_no_file_of_others(tmp_path: Path, tiny: Dataset, name: str) -> None:
+    (tmp_path / name).write_text('{"architectures": ["VideoEncoder"]}')
+    with pytest.raises(InputError, match=f"{name}: would be replaced, and is no part of an encoder"):
+        bench.fit("lsh", tiny, bits=4).save(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == '{"architectures": ["VideoEncoder"]}'
+
+
+def test_an_encoder_is_saved_where_a_link_leads(tmp_path: Path, tiny: Dataset) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "link").symlink_to("disk")
+    bench.fit("lsh", tiny, bits=4).save(tmp_path / "link")
+    assert (tmp_path / "link").is_symlink()
+    assert bench.load_encoder(tmp_path / "disk").description.bits == 4
 
 
 def test_a_loss_of_nan_is_a_failed_run(feature_folder: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 import bench
-from bench.data.layout import Description
+from bench.data.description import Description
 from bench.spec import RunSpec
 from bench.sweep import SweepFile
 from bench.text import closest, validation_message

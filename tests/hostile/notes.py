@@ -52,7 +52,8 @@ TEXTS: dict[str, str] = {
     "a date that is none": "name = 2024-99-99",
     "recommended that is no table": "recommended = 3",
     "recommended values that are no table": "[recommended]\nmcmsh = 3",
-    "a byte order mark": "\ufeffname = 'a'",
+    "two byte order marks": "\ufeff\ufeffname = 'a'",
+    "a file that is a link": '[files.test]\nfeatures = "linked.h5"',
     "ten thousand wrong keys": "\n".join(f"key{number} = {number}" for number in range(10_000)),
     "one part file of two is not there": '[files.test]\nfeatures = ["test_feats.h5", "more.h5"]',
     "a part file twice": '[files.test]\nfeatures = ["test_feats.h5", "test_feats.h5"]',
@@ -76,7 +77,7 @@ def unreadable(path: Path) -> None:
 
 FILES: dict[str, Make] = {
     "not UTF-8": written(b'name = "\xff\xfe"'),
-    "UTF-16": written('name = "a"'.encode("utf-16")),
+    "UTF-16, cut off": written('name = "a"'.encode("utf-16")[:-1]),
     "bytes": written(bytes(range(256)) * 10),
     "zeros": written(bytes(1000)),
     "100 MB": lambda path: sparse(path, 10**8),
@@ -91,26 +92,25 @@ FILES: dict[str, Make] = {
 def cases() -> Iterator[Case]:
     for name, make in ({name: written(text) for name, text in TEXTS.items()} | FILES).items():
         yield case(name, make)
-    for split, target in (("test_feats.h5", "../secret.h5"), ("test_labels.mat", "/etc/passwd")):
-        yield linked(split, target)
+    yield linked()
 
 
 def case(name: str, make: Make) -> Case:
     def fill(folder: Path) -> None:
         material.feature_folder(folder)
         material.hdf5(folder / "secret.h5")
+        (folder / "data" / "linked.h5").symlink_to("../secret.h5")
         make(folder / "data" / "dataset.toml")
 
     return Case("dataset.toml", name, fill, command("data", "check", "data"), "data")
 
 
-def linked(file: str, target: str) -> Case:
+def linked() -> Case:
     """A file of the folder that is a link to one outside."""
 
     def fill(folder: Path) -> None:
         material.feature_folder(folder)
-        material.hdf5(folder / "secret.h5")
-        (folder / "data" / file).unlink()
-        (folder / "data" / file).symlink_to(target)
+        (folder / "data" / "test_labels.mat").unlink()
+        (folder / "data" / "test_labels.mat").symlink_to("/etc/passwd")
 
-    return Case("dataset.toml", f"{file} is a link out of the folder", fill, command("data", "check", "data"), file)
+    return Case("dataset.toml", "labels are a link out of the folder", fill, command("data", "check", "data"), "labels")

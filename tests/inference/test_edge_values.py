@@ -84,6 +84,6 @@ def test_zeros_in_training() -> None:
     codes = sign(relaxed)
     assert codes.tolist() == [1, 1, 1, -1, 1]
     # The gradient is that of clamp to [−1, 1].
-    codes.sum().backward()  # type: ignore[no-untyped-call]
+    codes.sum().backward()
     assert relaxed.grad is not None
     assert relaxed.grad.tolist() == [1, 1, 1, 1, 0]

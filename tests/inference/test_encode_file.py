@@ -66,7 +66,7 @@ def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
 
 
 def test_the_file_is_the_array(case: Case) -> None:
-    assert case.encode() == Encoded(VIDEOS, 24, resumed=0, flipped=None)
+    assert case.encode() == Encoded(VIDEOS, 24, "feats", resumed=0, flipped=None)
     np.testing.assert_array_equal(np.load(case.out), case.expected)
     assert case.unfinished == []
 

@@ -44,6 +44,22 @@ def test_the_authors_codes(name: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(session.run(["codes"], {"features": truth["x"]})[0], truth["codes"])
 
 
+def test_only_its_own_files_are_replaced(tmp_path: Path) -> None:
+    encoder = deep_encoder("mlp-mixer")
+    path = tmp_path / "encoder.onnx"
+    path.symlink_to("disk.onnx")
+    encoder.export(path)
+    encoder.export(path)
+    assert path.is_symlink()
+    model = onnx.load(path)
+    model.producer_name = "somebody"
+    for content in (model.SerializeToString(), b"notes"):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match="is no encoder that vhbench exported, and would be lost"):
+            encoder.export(path)
+        assert path.read_bytes() == content
+
+
 def test_mistakes(tmp_path: Path) -> None:
     encoder = deep_encoder("mlp-mixer")
     with pytest.raises(InputError, match=r"encoder\.pt: encoders are exported as ONNX; name a file"):

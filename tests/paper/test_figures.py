@@ -100,6 +100,8 @@ def test_retrieved_results_with_frames_and_without(made: Reproduction, registry:
     hits = int(with_frames.frame["hit"].sum())
     assert (texts.count("✓"), texts.count("✗")) == (hits, queries * 16 - hits)
     assert set("abc") <= set(texts)
+    for distance in set(without.frame["distance"]):
+        assert texts.count(str(distance)) == (without.frame["distance"] == distance).sum()
 
 
 def test_hits_are_those_of_the_codes(made: Reproduction) -> None:
@@ -113,13 +115,32 @@ def test_hits_are_those_of_the_codes(made: Reproduction) -> None:
         assert row["hit"] == (row["query_classes"] == row["video_classes"])
 
 
-def test_retrieval_orders_ties_and_leaves_the_query_out() -> None:
-    codes = np.array([[1, 1, 1], [1, 1, -1], [1, 1, -1], [-1, -1, -1]], dtype=np.int8)
+def test_retrieval_orders_by_distance_and_leaves_the_query_out() -> None:
+    codes = np.array([[1, 1, 1], [1, 1, -1], [1, -1, -1], [-1, -1, -1]], dtype=np.int8)
     labels = np.array([[1, 0], [0, 1], [1, 1], [1, 0]], dtype=np.uint8)
-    frame = retrieve(StoredCodes(codes, labels, None, None), [0, 1])
-    assert frame["video"].tolist() == [1, 2, 3, 2, 0, 3]
-    assert frame["distance"].tolist() == [1, 1, 3, 0, 1, 2]
-    assert frame["hit"].tolist() == [False, True, True, True, False, False]
+    frame = retrieve(StoredCodes(codes, labels, None, None), [0, 3])
+    assert frame["video"].tolist() == [1, 2, 3, 2, 1, 0]
+    assert frame["distance"].tolist() == [1, 2, 3, 1, 2, 3]
+    assert frame["hit"].tolist() == [False, True, True, True, False, True]
+
+
+def test_codes_that_tell_nothing_look_so_in_a_dataset_sorted_by_class() -> None:
+    """Ten classes of 50 videos one after the other, all codes equal: a tenth are hits, not the whole first row."""
+    labels = np.repeat(np.eye(10, dtype=np.uint8), 50, axis=0)
+    gallery = np.ones((500, 16), dtype=np.int8)
+    codes = StoredCodes(gallery[:10], np.eye(10, dtype=np.uint8), gallery, labels)
+    frame = retrieve(codes, range(10))
+    assert (frame["distance"] == 0).all()
+    # 80 draws: 8 ± 2.7 hits.
+    assert 1 <= frame["hit"].sum() <= 18
+    assert not frame.groupby("query")["video"].apply(lambda videos: videos.is_monotonic_increasing).any()
+    assert retrieve(codes, range(10)).equals(frame)
+    # Another method draws the same lots: one video that it puts nearer moves to the front, the rest stay in order.
+    nearer = -gallery
+    nearer[123] = 1
+    videos = retrieve(StoredCodes(codes.query_codes, codes.query_labels, nearer, labels), range(10))["video"].to_numpy()
+    for one, other in zip(frame["video"].to_numpy().reshape(10, 8), videos.reshape(10, 8), strict=True):
+        assert other.tolist() == [123, *one[one != 123][:7]]
 
 
 def test_embedding_shows_the_same_videos_twice(made: Reproduction, tiny: Dataset) -> None:

@@ -1,11 +1,20 @@
 """Which runs each artefact plans."""
 
+import re
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from bench.cli import main
 from bench.errors import InputError
 from bench.paper.artefacts import BACKBONES, LOSSES, PlannedNeed, check_artefacts, distinct, needs, plan_need
+from bench.paper.reproduction import Prepared, prepare
 from bench.published import paper_costs, paper_scores
 from bench.registry import Registry
+from bench.store import Store
+
+from .conftest import fill
 
 WEIGHTS = ("cluster_weight", "similarity_weight", "quadruplet_weight", "quantisation_weight")
 
@@ -68,3 +77,72 @@ def test_names() -> None:
         check_artefacts(["tabel1"])
     with pytest.raises(InputError, match="known: table1, table2, table3, figures"):
         check_artefacts([])
+
+
+def prepared(registry: Registry, tmp_path: Path, *names: str, **options: Any) -> list[Prepared]:
+    datasets = options.pop("datasets", ["toy"])
+    return prepare(names, datasets, registry=registry, report_folder=tmp_path / "paper", **options)
+
+
+def test_three_seeds_are_the_default(registry: Registry, tmp_path: Path) -> None:
+    (one,) = prepared(registry, tmp_path, "table3")
+    assert [run.spec.seed for run in distinct(one.planned)] == [0, 1, 2] * 2
+    store = Store(tmp_path / "results")
+    assert one.announcement(store) == (
+        "TOY: 6 runs, 2 for each of 3 seeds; 6 not stored yet; to shorten it: --seeds 0 (for these weights only), "
+        "--set bth.epochs=1, --methods"
+    )
+    fill(store, distinct(one.planned), lambda run, k: 0.5)
+    assert one.announcement(store) == "TOY: 6 runs, 2 for each of 3 seeds; all stored"
+
+
+def test_methods_and_parameters_are_chosen(registry: Registry, tmp_path: Path) -> None:
+    (one,) = prepared(
+        registry, tmp_path, "table1", "table2", seeds=[5], methods=["mcmsh"], parameters={"mcmsh": {"epochs": 7}}
+    )
+    runs = distinct(one.planned)
+    assert {(run.spec.method, run.spec.seed, run.spec.parameters["epochs"]) for run in runs} == {("mcmsh", 5, 7)}
+    # Table 1 has MCMSH at two code lengths, and Table 2 six rows beside it.
+    assert len(runs) == 2 + 6
+
+
+def test_figures_show_any_methods(registry: Registry, tmp_path: Path) -> None:
+    (one,) = prepared(registry, tmp_path, "figures", seeds=[0], methods=["lsh", "bth"])
+    assert {need.need.name: [row.method for row in need.need.rows] for need in one.planned} == {
+        "panels": ["lsh", "bth"],
+        "embedding": [],
+        "retrieval": ["lsh", "bth"],
+    }
+
+
+def test_several_datasets_have_a_folder_each(registry: Registry, tmp_path: Path) -> None:
+    both = prepared(registry, tmp_path, "table3", datasets=["toy", "toy-frames", "toy"])
+    assert [one.report_folder for one in both] == [tmp_path / "paper" / "toy", tmp_path / "paper" / "toy-frames"]
+
+
+@pytest.mark.parametrize(
+    ("names", "options", "words"),
+    [
+        (["table1"], {"methods": ["bth"]}, "--methods bth: table1 has no row of these; it has mlp-mixer, mixer-lrd"),
+        (["table3"], {"methods": ["bth", "itq"]}, "--methods itq: none of these artefacts shows it; they show bth"),
+        (["figures"], {"methods": ["nothing"]}, "nothing"),
+        (["table3"], {"parameters": {"itq": {"iterations": 1}}}, "--set itq: itq is not among the methods"),
+        (["table2"], {"parameters": {"mcmsh": {"cluster_weight": 1}}}, "--set mcmsh.cluster_weight: table2 varies it"),
+        (["table3"], {"datasets": ["toy", "nowhere"]}, "nowhere"),
+        (["table3"], {"datasets": []}, "--datasets: none given"),
+        (["table3"], {"seeds": []}, "seeds: none given"),
+    ],
+)
+def test_mistakes_are_named_before_any_work(
+    registry: Registry, tmp_path: Path, names: list[str], options: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(InputError, match=re.escape(words)):
+        prepared(registry, tmp_path, *names, **options)
+
+
+def test_the_command_line_takes_several_datasets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for option in ("--datasets", "--dataset"):
+        asked = ["reproduce", "table3", option, f"moving-digits,{tmp_path}/none", "--threads", "1"]
+        asked += ["--set", "mcmsh.epochs=1", "--results", str(tmp_path / "r"), "--report", str(tmp_path / "p")]
+        assert main(asked) == 2
+        assert "none" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 import multiprocessing
 import threading
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from bench.process_state import own_process_state
 
 warnings.simplefilter("ignore")
 FEATURES = np.random.default_rng(0).normal(size=(40, 4, 16)).astype(np.float32)
-QUICK = {"epochs": 1, "hidden": 16, "anchors": 4}
+QUICK: dict[str, Any] = {"epochs": 1, "hidden": 16, "anchors": 4}
 
 
 def codes() -> list[np.ndarray]:

@@ -17,11 +17,11 @@ import bench
 from bench.registry import load_registry
 
 FIRST, SECOND = np.random.default_rng(0).normal(size=(2, 60, 4, 16)).astype(np.float32)
-QUICK = {"epochs": 2, "hidden": 16, "anchors": 4, "batch_size": 16}
+QUICK: dict[str, Any] = {"epochs": 2, "hidden": 16, "anchors": 4, "batch_size": 16}
 
 
 def codes(method: str, features: NDArray[np.float32]) -> NDArray[np.int8]:
-    parameters = QUICK if method in {"bth", "mcmsh", "mlp-mixer"} else {}
+    parameters: dict[str, Any] = QUICK if method in {"bth", "mcmsh", "mlp-mixer"} else {}
     return bench.fit(method, features, bits=8, device="cpu", **parameters).encode(features)
 
 
@@ -89,6 +89,15 @@ def test_settings_of_others_change_no_codes() -> None:
         for method, wanted in expected.items():
             with setting():
                 np.testing.assert_array_equal(codes(method, FIRST), wanted, err_msg=f"{method}, {name}")
+
+
+def test_autocast_of_others_keeps_no_old_weights() -> None:
+    def losses() -> list[dict[str, float]]:
+        return bench.fit("mlp-mixer", FIRST, bits=8, precision="bfloat16", **QUICK).history
+
+    usual = losses()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert losses() == usual
 
 
 def test_a_fit_leaves_everything_as_it_was() -> None:

@@ -20,7 +20,7 @@ from bench.text import LONGEST_SHOWN
 from bench.values import shown
 
 FEATURES = np.random.default_rng(0).normal(size=(40, 4, 16)).astype(np.float32)
-QUICK = {"epochs": 1, "hidden": 16, "anchors": 4}
+QUICK: dict[str, Any] = {"epochs": 1, "hidden": 16, "anchors": 4}
 
 
 class Hostile:
@@ -162,8 +162,9 @@ def test_what_is_no_features(form: str, encoder: bench.Encoder) -> None:
 
 
 def test_whole_datasets_are_refused_where_features_are_asked_for(encoder: bench.Encoder, tiny: Dataset) -> None:
-    refused(lambda: encoder.encode(tiny), "a Dataset holds features and more; give its .query.features")
-    refused(lambda: encoder.encode(tiny.query), "a Split holds features and more; give its .features")
+    whole: Any = tiny
+    refused(lambda: encoder.encode(whole), "a Dataset holds features and more; give its .query.features")
+    refused(lambda: encoder.encode(whole.query), "a Split holds features and more; give its .features")
     refused(lambda: bench.fit("itq", "moving-digits", bits=8), "give bench.load_dataset('moving-digits')")
     refused(lambda: bench.fit("itq", FEATURES[:0], bits=8), "(0, 4, 16)", "nothing to learn from")
     refused(lambda: bench.fit("oracle", FEATURES, bits=8), "oracle is made from labels")

@@ -75,7 +75,7 @@ class Builder:
     store: Store
     queries: int = QUERIES
 
-    def summary(self, name: str, fingerprint: str, title: str, stand_in: bool) -> Summary:
+    def summary(self, name: str, fingerprint: str, title: str, stand_in: bool, place: str = "") -> Summary:
         return Summary(
             name=name,
             title=title,
@@ -88,6 +88,7 @@ class Builder:
             classes=10,
             self_search=False,
             stand_in=stand_in,
+            place=place,
         )
 
     def scores(self, level: float, bits: int, generator: np.random.Generator) -> tuple[Any, dict[str, Any]]:
@@ -142,6 +143,7 @@ class Builder:
         stand_in: bool = False,
         revision: int | str = 1,
         started: str = "2026-01-01T00:00:00Z",
+        place: str = "",
     ) -> StoredRun:
         """Store one run; with a `reason` it failed."""
         generator = np.random.default_rng([seed, bits, sum(map(ord, method))])
@@ -164,7 +166,7 @@ class Builder:
             paper=f"A. Author, “The {method} paper”, 2020",
             bound=bound,
             uses_labels=uses_labels,
-            dataset=self.summary(dataset, fingerprint, dataset_title, stand_in),
+            dataset=self.summary(dataset, fingerprint, dataset_title, stand_in, place),
             started=started,
             durations={"fit": 10.0 + seed, "encode": 0.1} if done else {},
             history=history if done else [],

@@ -219,3 +219,46 @@ def test_the_summary_marks_noisy_times(builder: Any) -> None:
     text = summary(builder.store.runs())
     assert "0.0500 ≈" in text
     assert "≈ too noisy: an order of magnitude." in text
+
+
+UNCOUNTED = {"softmax": 3, "scaled_dot_product_attention": 1}
+
+
+@pytest.fixture
+def bounded(builder: Any) -> list[ReportRun]:
+    """ALPHA is counted whole; GAMMA, which would be cheapest and best, is not."""
+    builder.add("alpha", 16, level=0.5)
+    change_costs(builder.add("gamma", 16, level=0.6), uncounted_operators=UNCOUNTED, flops=2_000_000)
+    return named(builder)
+
+
+def test_lower_bounds_are_printed_as_such(builder: Any, bounded: list[ReportRun]) -> None:
+    document = composed_of(builder)
+    table = table_of(document, "toy-cost")
+    column = list(table.header).index("multiply-adds (M)")
+    assert [row[column] for row in texts(table)] == ["24.0", "≥ 2.00"]
+    assert table.frame["flops_at_least"].tolist() == [False, True]
+    assert "the figure is a lower bound" in table.notes[0]
+    times_table = table_of(document, "toy-encoding-time")
+    assert [row[4].startswith("≥ ") for row in texts(times_table)] == [False, False, True, True]
+    assert {row[0]: (row[2][:1], row[3]) for row in texts(table_of(document, "toy-modules"))}["GAMMA"] == ("≥", "–")
+    (line,) = [line for line in summary(list(builder.store.runs())).splitlines() if "GAMMA" in line and "M" in line][:1]
+    assert "≥ 2.00" in line
+    assert "≥ 2.00" in profile_text(builder.store.runs())
+    assert len(bounded) == 2
+
+
+def test_lower_bounds_are_on_no_front_and_under_no_roof(builder: Any, bounded: list[ReportRun]) -> None:
+    with settings():
+        plots = {plot.name: plot for plot in compose(bounded).plots}
+        by_flops, roofline = plots["toy-map-by-flops"], plots["toy-roofline"]
+        assert dict(zip(by_flops.frame["method"], by_flops.frame["pareto"], strict=True)) == {
+            "ALPHA": True,
+            "GAMMA": False,
+        }
+        assert "≥: not all is counted of GAMMA, which are on no front" in by_flops.caption
+        assert [text.get_text() for axes in by_flops.figure.axes for text in axes.texts] == ["≥"]
+        assert set(roofline.frame["method"]) == {"ALPHA"}
+        assert "≥: not all is counted of GAMMA, which are left out" in roofline.caption
+        # Times are whole: there GAMMA competes.
+        assert plots["toy-map-by-time"].frame["pareto"].tolist() == [False, True]

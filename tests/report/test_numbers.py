@@ -48,7 +48,7 @@ def test_table_shows_mean_and_standard_deviation(report: Path, runs: list[Stored
     cells = row_of(report.read_text(encoding="utf-8"), "#### 16 bits", "BETA")
     for cell, k in zip(cells[1:7], (5, 20, 40, 60, 80, 100), strict=True):
         values = map_values(runs, "beta", 16, k)
-        assert cell == f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
+        assert cell.removesuffix("<sup>†</sup>") == f"{statistics.mean(values):.3f} ± {statistics.stdev(values):.3f}"
     assert cells[9] == "2"
 
 
@@ -121,6 +121,32 @@ def test_datasets_that_differ_in_content_are_not_merged(builder: Any) -> None:
     assert [run.dataset_title for run in named] == ["Toy videos (data aaaaaaaa)", "Toy videos (data bbbbbbbb)"]
 
 
+@pytest.mark.parametrize(
+    ("places", "marks", "keys"),
+    [
+        (["/data/2023/clips", "/data/2024/clips"], [" (2023)", " (2024)"], ["toy-2023", "toy-2024"]),
+        (
+            ["/d/a/v1/x", "/d/b/v1/x", "/d/b/v2/x"],
+            [" (a/v1)", " (b/v1)", " (b/v2)"],
+            ["toy-a-v1", "toy-b-v1", "toy-b-v2"],
+        ),
+        (["/clips", "/old/clips"], ["", " (old)"], ["toy", "toy-old"]),
+        (["/数据/一/片", "/数据/二/片"], [" (一)", " (二)"], ["toy-一", "toy-二"]),
+        (["/a/clips", "/A/clips"], [" (a)", " (A)"], ["toy-00000000", "toy-11111111"]),
+        (["/clips", "/clips"], [" (data 00000000)", " (data 11111111)"], ["toy-00000000", "toy-11111111"]),
+        (["/clips", ""], [" (data 00000000)", " (data 11111111)"], ["toy-00000000", "toy-11111111"]),
+    ],
+)
+def test_folders_of_one_name_are_told_apart_by_their_paths(
+    builder: Any, places: list[str], marks: list[str], keys: list[str]
+) -> None:
+    for number, place in enumerate(places):
+        builder.add("alpha", 16, fingerprint=str(number) * 64, place=place)
+    named = sorted(name_runs(builder.store.runs()), key=lambda run: run.record.spec.dataset_fingerprint)
+    assert [run.dataset_title for run in named] == [f"Toy videos{mark}" for mark in marks]
+    assert [run.dataset for run in named] == keys
+
+
 def test_equal_titles_are_told_apart(builder: Any) -> None:
     builder.add("alpha", 16, title="Hash")
     builder.add("beta", 16, title="Hash")
@@ -174,7 +200,7 @@ def test_summary_of_nothing() -> None:
 
 
 def test_methods_that_chance_could_explain_are_marked(builder: Any) -> None:
-    for seed in (0, 1):
+    for seed in (0, 1, 2):
         for method, level in (("alpha", 0.5), ("beta", 0.499), ("gamma", 0.2)):
             builder.add(method, 16, seed, level)
         builder.add("oracle", 16, seed, 0.9, uses_labels=True)
@@ -186,7 +212,24 @@ def test_methods_that_chance_could_explain_are_marked(builder: Any) -> None:
         assert "†" not in row_of(text, "#### 16 bits", "GAMMA")[column]
         assert "†" not in row_of(text, "#### 16 bits", "ORACLE, bound")[column]
     assert "<sup>†</sup>" in text
-    assert "†: not significantly worse than the best" in text
+    assert "†: not significantly worse than the best (two-way bootstrap over seeds and queries;" in text
+    assert "†: for these weights" not in text
+    assert "For these weights only" not in text
+
+
+def test_one_seed_is_marked_for_its_weights_only(builder: Any) -> None:
+    for method, level in (("alpha", 0.5), ("beta", 0.499), ("gamma", 0.2)):
+        builder.add(method, 16, 0, level)
+    builder.add("random", 16, 0, 0.1, bound=True)
+    text = text_of(builder)
+    assert "†: for these weights (one seed), not significantly worse than the best (paired randomisation test" in text
+    assert "two-way" not in text
+    for method, level in (("alpha", 0.5), ("gamma", 0.2)):
+        for seed in (1, 2):
+            builder.add(method, 16, seed, level)
+    mixed = text_of(builder)
+    assert "†: not significantly worse than the best (two-way bootstrap over seeds and queries;" in mixed
+    assert "For these weights only: comparisons with BETA (one seed), by a paired randomisation test" in mixed
 
 
 def test_without_values_per_query_nothing_is_marked(builder: Any) -> None:

@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 
 from bench.errors import InputError
+from bench.record import Status
 from bench.running.dry_run import dry_run
 from bench.running.existing import Existing, check_existing, fate
 from bench.store import CODES, Store, StoredRun
@@ -27,7 +28,8 @@ POLICIES = get_args(Existing)
 )
 def test_every_policy(policy: Existing, nothing: str, done: str, failed: str, timeout: str) -> None:
     assert fate(policy, None) == nothing
-    for status, expected in (("done", done), ("failed", failed), ("timeout", timeout)):
+    expectations: dict[Status, str] = {"done": done, "failed": failed, "timeout": timeout}
+    for status, expected in expectations.items():
         assert fate(policy, StoredRun(Path(), record_of(spec_of(), status))) == expected
 
 

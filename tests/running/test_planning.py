@@ -17,6 +17,7 @@ from bench.news import say
 from bench.running.display import LogDisplay, TerminalDisplay, overall_line
 from bench.running.dry_run import dry_run
 from bench.running.estimate import Estimates, kind_of
+from bench.running.existing import Existing
 from bench.running.limits import duration, parse_memory, parse_time, shard_of
 from bench.running.queue import LEASES
 from bench.running.single import retry_command
@@ -105,7 +106,7 @@ def test_a_dry_run_says_what_would_happen(features: Path, tmp_path: Path) -> Non
     assert lease
     seconds = duration(sum(done.record.durations.values()))
 
-    def rows(existing: str) -> list[str]:
+    def rows(existing: Existing) -> list[str]:
         text = dry_run(wanted, Store(tmp_path), existing, 1)
         assert text.endswith("(costs are measured afterwards)")
         return [" ".join(line.split()) for line in text.splitlines()[2:6]] + [text.splitlines()[-1]]

@@ -233,7 +233,7 @@ def test_shares_of_corruption(method: str) -> None:
     videos, repeats = 200, 10
     features = numbered(videos, FRAMES)
     objective = stages_of(method, 8, FRAMES, 8, features, anchors=10, hidden=32)[-1].objective
-    loader = VideoLoader(features, Schedule(), FitContext(0))
+    loader = VideoLoader(features, Schedule.model_validate({}), FitContext(0))
     rows, among = np.arange(videos).repeat(repeats), np.arange(videos)
     draw = objective.draw(rows, among, np.random.default_rng(1))
     batch = loader.load(draw)
@@ -272,7 +272,7 @@ def test_the_other_videos_of_a_quadruplet_are_clean() -> None:
     features = numbered(VIDEOS, FRAMES)
     objective = stages_of("mcmsh", 8, FRAMES, 8, features, anchors=6, hidden=32)[-1].objective
     draw = objective.draw(np.arange(VIDEOS), np.arange(VIDEOS), np.random.default_rng(1))
-    batch = VideoLoader(features, Schedule(), FitContext(0)).load(draw)
+    batch = VideoLoader(features, Schedule.model_validate({}), FitContext(0)).load(draw)
     for name in ("similar", "dissimilar1", "dissimilar2"):
         np.testing.assert_array_equal(batch.videos[name].numpy(), features.read(draw.videos[name]))
         assert name not in batch.corrupted

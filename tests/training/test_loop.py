@@ -66,9 +66,9 @@ def test_adam_by_hand() -> None:
         with SilentProgress().task("", 1) as task:
             rows.append(training.epoch(epoch, map(batch_of, batches), task))
         assert not network.training
-    # Float32 holds 50 to 4e-6: ten of its steps; each of Adam's is about 3e-4.
+    # Float32 holds 50 to 4e-6 and 0.25 to 3e-8; each of Adam's steps is about 3e-4.
     expected = adam(begun, [np.mean(part, axis=0, keepdims=True) for part in slopes], [3e-4, 2.7e-4, 2.7e-4])
-    np.testing.assert_allclose(network.weight.detach(), expected, rtol=0, atol=2e-5)
+    np.testing.assert_array_less(abs(network.weight.detach().numpy() - expected), [[2e-5, 2e-7]])
     assert abs(expected[0, 1] - begun[0, 1]) > 1e-4
     assert objective.training == [True] * 3
     # Means over items: the second epoch has batches of one and of three.
@@ -113,11 +113,11 @@ def test_dropout_acts_where_the_papers_have_it(
     assert dropped == [0.0] * len(dropped)
 
 
-@pytest.mark.parametrize("name", ["WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"])
-def test_variables_of_a_scheduler_change_nothing(name: str, tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_of_a_scheduler_change_nothing(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     """A leftover WORLD_SIZE made every run wait for a second process."""
     expected = bench.fit("mcmsh", tiny, bits=8, device="cpu", **QUICK)
-    monkeypatch.setenv(name, "2")
+    for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK", "LOCAL_WORLD_SIZE"):
+        monkeypatch.setenv(name, "2")
     found = bench.fit("mcmsh", tiny, bits=8, device="cpu", **QUICK)
     np.testing.assert_array_equal(found.encode(tiny.query.features), expected.encode(tiny.query.features))
 

@@ -24,7 +24,7 @@ def test_rates_are_the_authors() -> None:
      (220, 1e-4), (300, 1e-4)],
 )  # fmt: skip
 def test_rates_by_hand(epoch: int, rate: float) -> None:
-    assert Schedule().rate(epoch) == pytest.approx(rate, rel=1e-9)
+    assert Schedule.model_validate({}).rate(epoch) == pytest.approx(rate, rel=1e-9)
 
 
 def test_parameters_of_the_rate() -> None:
@@ -36,7 +36,7 @@ def test_parameters_of_the_rate() -> None:
 
 
 def test_the_papers_schedule() -> None:
-    schedule = Schedule()
+    schedule = Schedule.model_validate({})
     assert (schedule.epochs, schedule.batch_size, schedule.validation_share) == (56, 256, 0.0)
 
 

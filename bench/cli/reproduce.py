@@ -1,0 +1,76 @@
+"""The verb `reproduce`: a paper's tables and figures from runs made here, with the published numbers beside."""
+
+from typing import Annotated
+
+import typer
+
+from bench.cli.options import (
+    DEFAULT_DATASET,
+    PAPER,
+    RESULTS,
+    DataRoot,
+    Device,
+    Existing,
+    Plugins,
+    Report,
+    Results,
+    Settings,
+    names_of,
+    numbers_of,
+)
+
+# Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
+# ruff: noqa: PLC0415
+
+
+def reproduce(
+    artefacts: Annotated[str, typer.Argument(help="table1, table2, table3, figures; several with commas.")],
+    datasets: Annotated[
+        str, typer.Option("--datasets", "--dataset", help="Datasets, or folders with feature files.")
+    ] = DEFAULT_DATASET,
+    methods: Annotated[str | None, typer.Option(help="Of these methods alone, such as mcmsh,bth.")] = None,
+    seeds: Annotated[str, typer.Option(help="Seeds; a single one says nothing of others.")] = "0,1,2",
+    settings: Settings = None,
+    data_root: DataRoot = None,
+    results: Results = RESULTS,
+    report: Report = PAPER,
+    existing: Existing = "reuse",
+    device: Device = "auto",
+    plugin: Plugins = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Threads a run; else all cores.")] = None,
+) -> int:
+    """Regenerate the MCMSH paper's tables and figures, measured beside published."""
+    from bench.running.threads import choose_threads
+
+    # Before the libraries are loaded that start threads.
+    choose_threads(threads, 1, apart=False)
+
+    from bench.fitting import choose_device
+    from bench.news import say
+    from bench.paper import prepare
+    from bench.registry import load_registry
+    from bench.runner import Runner
+    from bench.running.display import sweep_display
+    from bench.running.existing import check_existing
+    from bench.store import Store
+    from bench.sweep import parse_settings
+
+    store = Store(results)
+    runner = Runner(store, choose_device(device), check_existing(existing), sweep_display(say), say)
+    # All datasets before any work: a mistake in the last must not show after the runs of the first.
+    prepared = prepare(
+        names_of(artefacts),
+        names_of(datasets),
+        registry=load_registry(plugin or [], data_root),
+        report_folder=report,
+        seeds=numbers_of("--seeds", seeds),
+        methods=names_of(methods),
+        parameters=parse_settings(settings or []),
+    )
+    failed = False
+    for reproduction in prepared:
+        say(reproduction.announcement(store))
+        made = reproduction.make(runner)
+        say(f"paper: {made.path}")
+        failed |= any(run.record.status != "done" for run in made.runs)
+    return int(failed)
