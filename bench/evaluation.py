@@ -66,11 +66,15 @@ def evaluate_again(store: Store, protocols: Iterable[str]) -> list[StoredRun]:
     """Metrics of all finished runs again from their stored codes, under these protocols; the records are updated.
 
     The store says every number that changes. All stored runs are returned; those that cannot be evaluated, since files
-    are damaged or contradict what the record says of them, as rows that say why.
+    are damaged or contradict what the record says of them, as rows that say why. Raises InputError if the store cannot
+    be written.
     """
     asked = list(protocols)
     left_out: dict[Path, str] = {}
-    for folder in look_through(store.root).runs:
+    folders = look_through(store.root).runs
+    if folders:
+        store.require_writable()
+    for folder in folders:
         try:
             # What is wrong with the metrics themselves is about to be put right.
             run = read_run(folder, metrics=False)

@@ -32,7 +32,8 @@ class Steps(nn.Module):
         state = None
         for step in range(videos.shape[1]):
             state = self.cell(videos[:, step], state)
-        return state[0] if isinstance(state, tuple) else state
+        last: Tensor = state[0] if isinstance(state, tuple) else state
+        return last
 
 
 @pytest.mark.parametrize(
