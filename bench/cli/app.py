@@ -36,7 +36,7 @@ data_app.command()(fake)
 data_app.command()(convert)
 app.add_typer(data_app, name="data")
 app.add_typer(results_app, name="results")
-GROUPS = ([], ["data"], ["results"])
+GROUPS: tuple[list[str], ...] = ([], ["data"], ["results"])
 """What is no command alone, and shows its help."""
 
 

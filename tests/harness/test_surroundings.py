@@ -72,13 +72,14 @@ def test_a_report_of_some_of_the_runs(call: Run, feature_folder: Path) -> None:
     for methods, bits in (("lsh,itq", "8"), ("itq", "4")):
         assert call("run", "--methods", methods, "--bits", bits, "--datasets", feature_folder, "--shard", "1/1")[0] == 0
     everything = {"LSH", "ITQ"}
-    for methods, datasets, bits, shown in (
+    asked: list[tuple[list[str], list[str], list[int], set[str]]] = [
         (["lsh"], [], [], {"LSH"}),
         (["lsh", "itq"], [], [8], everything),
         ([], [str(feature_folder)], [4], {"ITQ"}),
         ([], ["my-features"], [], everything),
-    ):
-        selected = select_runs(Store(Path("results/runs")).runs(), methods, datasets, bits)
+    ]
+    for names, datasets, lengths, shown in asked:
+        selected = select_runs(Store(Path("results/runs")).runs(), names, datasets, lengths)
         assert {run.record.method_title for run in selected} == shown
     status, output, _ = call("report", "--methods", "lsh")
     assert (status, "LSH" in output, "ITQ" in output) == (0, True, False)
