@@ -120,4 +120,6 @@ def _require_harmless(path: Path, file: IO[bytes]) -> None:
         storage = name.startswith("torch ") and name.endswith("Storage")
         if operation.name in OTHER_CALLS or (operation.name == "GLOBAL" and name not in NAMES and not storage):
             called = f"calls {name}" if argument else "calls functions"
-            raise InputError(f"{path}: no weights that can be read safely (it {called}, as a whole model does); {MEND}")
+            raise InputError(
+                f"{path}: no weights that can be read safely (it {called}, which dense weights do not need); {MEND}"
+            )

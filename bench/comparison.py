@@ -5,8 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tabulate import tabulate
-
 from bench.comparison_costs import COST_HEADER, COST_NOTE, cost_rows
 from bench.comparison_quality import QUALITY_HEADER, QUALITY_NOTE, quality_rows, shown_scores
 from bench.metrics.protocols import measure_of
@@ -16,6 +14,7 @@ from bench.report.runs import ReportRun, datasets_of, name_runs, seeds_of
 from bench.report.terminal import LABEL_WIDTH
 from bench.store import Store, StoredRun
 from bench.text import one_line
+from bench.text_table import text_table
 
 REASON_WIDTH, NOTE_WIDTH = 60, 120
 WORDS = {"method", "figure", "more than noise?"}
@@ -125,7 +124,7 @@ def _dataset(first: Sequence[ReportRun], second: Sequence[ReportRun]) -> list[st
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     shown = [[escape.shorten(label, 2 * LABEL_WIDTH), *others] for label, *others in rows]
     sides = ["left" if title in WORDS else "right" for title in header]
-    return tabulate(shown, headers=header, tablefmt="simple", disable_numparse=True, colalign=sides)
+    return text_table(shown, header, colalign=sides)
 
 
 def _not_on_both(row: Pair) -> list[str]:

@@ -66,11 +66,15 @@ def evaluate_again(store: Store, protocols: Iterable[str]) -> list[StoredRun]:
     """Metrics of all finished runs again from their stored codes, under these protocols; the records are updated.
 
     The store says every number that changes. All stored runs are returned; those that cannot be evaluated, since files
-    are damaged or contradict what the record says of them, as rows that say why.
+    are damaged or contradict what the record says of them, as rows that say why. Raises InputError if the store cannot
+    be written.
     """
     asked = list(protocols)
     left_out: dict[Path, str] = {}
-    for folder in look_through(store.root).runs:
+    folders = look_through(store.root).runs
+    if folders:
+        store.require_writable()
+    for folder in folders:
         try:
             # What is wrong with the metrics themselves is about to be put right.
             run = read_run(folder, metrics=False)
@@ -86,12 +90,15 @@ def recomputed(codes: StoredCodes, protocols: Iterable[str]) -> dict[str, Scores
     return evaluate_codes(codes, [name for name in dict.fromkeys(protocols) if name in PROTOCOLS])
 
 
-def changes(run: StoredRun, scores: Mapping[str, Scores]) -> Iterator[str]:
-    """Every number of a run's metrics and values per query that is not as computed, a line each: both values.
+def changes(run: StoredRun, codes: StoredCodes, scores: Mapping[str, Scores]) -> Iterator[str]:
+    """Every number of a run's metrics, diagnostics and values per query that is not as computed: a line with both.
 
     Numbers agree to 1e-12. What is stored is read as it is; it need be no metrics at all.
     """
     yield from _differences("", stored_metrics(run), {name: score.to_json() for name, score in scores.items()})
+    stored = _stored(run).get("diagnostics")
+    if stored is not None:  # records of versions that did not look have none
+        yield from _differences("diagnostics", stored, diagnose(codes, scores).model_dump(mode="json"))
     try:
         kept: Mapping[str, NDArray[Any]] = read_arrays(run.folder / PER_QUERY)
     except UNREADABLE:
@@ -105,8 +112,13 @@ def changes(run: StoredRun, scores: Mapping[str, Scores]) -> Iterator[str]:
 
 def stored_metrics(run: StoredRun) -> dict[str, Any]:
     """The metrics of a run as its record has them, whatever they are."""
-    found = json.loads((run.folder / RECORD).read_bytes()).get("metrics")
+    found = _stored(run).get("metrics")
     return found if isinstance(found, dict) else {}
+
+
+def _stored(run: StoredRun) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((run.folder / RECORD).read_bytes())
+    return content
 
 
 def _evaluate_again(store: Store, run: StoredRun, protocols: Iterable[str]) -> None:
@@ -116,7 +128,7 @@ def _evaluate_again(store: Store, run: StoredRun, protocols: Iterable[str]) -> N
     # Those stored before are computed again too: all of a record's numbers come from one version of the evaluator.
     stored, codes = stored_metrics(run), read_codes(run.verified(CODES))
     scores = recomputed(codes, [*stored, *protocols])
-    for line in changes(run, {name: score for name, score in scores.items() if name in stored}):
+    for line in changes(run, codes, {name: score for name, score in scores.items() if name in stored}):
         store.say(f"{run.folder}: {line}")
     metrics = {name: score.to_json() for name, score in scores.items()}
     record = run.record.model_copy(update={"metrics": metrics, "diagnostics": diagnose(codes, scores)})

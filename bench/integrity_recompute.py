@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.codes_file import StoredCodes, read_codes
+from bench.codes_file import StoredCodes, read_codes, relevance_digest
 from bench.data.dataset import Dataset, DatasetSource, Split
 from bench.data.features import Features
 from bench.encoder import Encoder, read_encoder
@@ -37,20 +37,18 @@ class Recomputation:
     def __call__(self, run: StoredRun) -> Iterator[tuple[State, str]]:
         codes, data = read_codes(run.verified(CODES)), self._dataset(run)
         yield from self._labels(run, data)
-        for line in changes(run, recomputed(codes, stored_metrics(run))):
+        for line in changes(run, codes, recomputed(codes, stored_metrics(run))):
             yield "not as computed", line
         if self.reencoded:
             yield from self._codes(run, codes, data)
 
     def _labels(self, run: StoredRun, data: Dataset | None) -> Iterator[tuple[State, str]]:
-        known = known_dataset(run.record.spec.dataset_fingerprint, run.root) if data is None else describe(data)
-        if known is None:
-            yield (
-                "unproven",
-                f"labels of {run.record.spec.dataset}: nothing here knows them; name the dataset with --datasets",
-            )
-        elif run.codes is not None and run.codes.labels != known.labels:
-            yield "not as computed", f"digest of the labels: stored {run.codes.labels}, computed {known.labels}"
+        expected = _relevance(run, data)
+        if expected is None:
+            what = f"labels of {run.record.spec.dataset}: nothing here knows them"
+            yield "unproven", f"{what}; name the dataset with --datasets"
+        elif run.codes is not None and run.codes.labels != expected:
+            yield "not as computed", f"digest of the labels: stored {run.codes.labels}, computed {expected}"
 
     def _codes(self, run: StoredRun, codes: StoredCodes, data: Dataset | None) -> Iterator[tuple[State, str]]:
         if data is None:
@@ -96,6 +94,14 @@ class Recomputation:
             return source.load() if source.summary().fingerprint == fingerprint else None
         except InputError:  # its files are not here
             return None
+
+
+def _relevance(run: StoredRun, data: Dataset | None) -> str | None:
+    """The digest of labels, or of neighbours where there are none, by what is known besides the run; None: nothing."""
+    known = known_dataset(run.record.spec.dataset_fingerprint, run.root) if data is None else describe(data)
+    if known is None and data is not None:
+        return relevance_digest(None, None, data.neighbours)
+    return None if known is None else known.labels
 
 
 def _other_codes(

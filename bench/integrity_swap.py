@@ -7,16 +7,16 @@ needed; where a process dies between them, whoever looks next undoes the first.
 
 import errno
 import os
-import platform
 import re
 import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 
 from bench.integrity import sync_folder
+from bench.litter import is_litter
+from bench.processes import exists, machine_name
 
 OLD = ".old"
 RUN_NAME = re.compile(r"\d+-[0-9a-f]{12}")
@@ -60,7 +60,7 @@ def look_through(root: Path) -> Found:
 
 def hidden_beside(final: Path, ending: str = "") -> Path:
     """Where this process writes what is to take the place of the run `final`."""
-    return final.parent / f".{final.name}.{_host()}.{os.getpid()}{ending}"
+    return final.parent / f".{final.name}.{machine_name()}.{os.getpid()}{ending}"
 
 
 def put_in_place(written: Path, final: Path) -> Path | None:
@@ -100,12 +100,12 @@ def replaced_by(hidden: Path) -> Path | None:
 
 
 def is_leftover(hidden: Path) -> bool:
-    """Is nobody writing here? Certain where the process that did is gone; elsewhere after a day without a change."""
+    """Is nobody writing here? Certain where the process that did ran here; elsewhere after a day without a change."""
     name = HIDDEN.fullmatch(hidden.name)
     if name is None:
         return False
-    if name["host"] == _host() and not _alive(int(name["process"])):
-        return True
+    if name["host"] == machine_name():
+        return not exists(int(name["process"]))
     try:
         return time.time() - hidden.stat().st_ctime > DAY
     except OSError:
@@ -142,26 +142,6 @@ def _visible(folder: Path, found: Found) -> Iterator[Path]:
 def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
-            return sorted(entries, key=lambda entry: entry.name)
+            return sorted((entry for entry in entries if not is_litter(entry.name)), key=lambda entry: entry.name)
     except (FileNotFoundError, NotADirectoryError):
         return []
-
-
-@cache
-def _host() -> str:
-    """This machine and, since containers on one machine number their processes apart, the space of its processes."""
-    name = re.sub(r"[^a-z0-9]+", "-", platform.node().lower()).strip("-") or "unknown"
-    try:
-        return f"{name}-{Path('/proc/self/ns/pid').stat().st_ino}"
-    except OSError:
-        return name
-
-
-def _alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except (PermissionError, OverflowError):
-        return True
-    return True

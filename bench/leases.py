@@ -9,19 +9,19 @@ can neither renew nor release another's.
 import errno
 import json
 import os
-import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import psutil
+from bench.processes import is_dead, this_process
 
+POLL_SECONDS = 1.0
 # Network file systems may show a file's old times for a minute.
 SECONDS = 180.0
 BEATS = 10
@@ -55,14 +55,17 @@ class Lease:
         self._thread = threading.Thread(target=self._keep_alive, name="lease", daemon=True)
 
     def __enter__(self) -> "Lease":
-        self._thread.start()
+        # Where the system starts no more threads, others may take it for abandoned; without others nothing is lost.
+        with suppress(RuntimeError):
+            self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._ended.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         self.release()
 
     @property
@@ -224,38 +227,21 @@ def _new_file(path: Path) -> int:
     return os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)
 
 
-def this_process() -> dict[str, Any]:
-    """What tells this process from all others: machine, namespace of process numbers, number, time of start."""
-    return {
-        "host": socket.gethostname(),
-        "namespace": _read_link("/proc/self/ns/pid"),
-        "process": os.getpid(),
-        "started": psutil.Process().create_time(),
-    }
+def pause() -> None:
+    """Give other processes time."""
+    time.sleep(POLL_SECONDS)
 
 
-def is_here(owner: dict[str, Any]) -> bool:
-    """Whether a process runs, or ran, on this machine, where its number can be looked up."""
-    here = this_process()
-    return owner.get("host") == here["host"] and owner.get("namespace") == here["namespace"]
-
-
-def is_dead(owner: dict[str, Any]) -> bool:
-    """Whether a process is certainly gone: it ran here, and no process of its number and start is there."""
-    if not is_here(owner):
-        return False
-    try:
-        process = psutil.Process(int(owner["process"]))
-        # One that ended, and that its parent has not looked after, is there in name only.
-        return process.create_time() != owner["started"] or process.status() == psutil.STATUS_ZOMBIE
-    except (psutil.NoSuchProcess, KeyError):
-        return True
-    except (psutil.Error, ValueError, TypeError):
-        return False
-
-
-def _read_link(path: str) -> str:
-    try:
-        return os.readlink(path)  # noqa: PTH115  a link to no file
-    except OSError:
-        return ""
+@contextmanager
+def exclusive(
+    leases: Leases, name: str, wait: Callable[[], None] = pause, say: Callable[[str], None] = lambda line: None
+) -> Iterator[None]:
+    """Open as soon as no other process has the lease of this name."""
+    told = False
+    while (lease := leases.take(name)) is None:
+        if not told:
+            say(f"waiting for another process that is {name}")
+        told = True
+        wait()
+    with lease:
+        yield

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tabulate import tabulate
-
 from bench.data.check import CheckedFile
 from bench.data.dataset import Dataset, DatasetSource
 from bench.data.feature_files import VARIABLE, FeatureFiles
@@ -17,6 +15,7 @@ from bench.registry import Registry, load_registry
 from bench.running.underway import unfinished
 from bench.store import TRACEBACK, Store
 from bench.text import closest, one_line
+from bench.text_table import text_table
 
 REASON = 80
 """Characters of a failed run's reason; the traceback has the rest."""
@@ -72,7 +71,7 @@ def dataset_table(data: Dataset) -> str:
     found = "complete and well-formed"
     if labels is None:
         found += "; no labels: quality is recall of exact neighbours, not mAP"
-    return f"{tabulate(rows, disable_numparse=True)}\n{found}"
+    return f"{text_table(rows)}\n{found}"
 
 
 def _methods(registry: Registry) -> str:
@@ -80,7 +79,7 @@ def _methods(registry: Registry) -> str:
         (name, method.title, method.paper or "–", registry.origins[method])
         for name, method in sorted(registry.methods.items())
     ]
-    return tabulate(rows, headers=("method", "title", "paper", "from"), maxcolwidths=[None, None, 60, None])
+    return text_table(rows, headers=("method", "title", "paper", "from"), maxcolwidths=[None, None, 60, None])
 
 
 def _datasets(registry: Registry) -> str:
@@ -88,7 +87,7 @@ def _datasets(registry: Registry) -> str:
         (name, source.title, registry.origins[source], _files(source, registry.data_root))
         for name, source in sorted(registry.datasets.items())
     ]
-    return tabulate(rows, headers=("dataset", "title", "from", "files"), maxcolwidths=[None, 60, None, 60])
+    return text_table(rows, headers=("dataset", "title", "from", "files"), maxcolwidths=[None, 60, None, 60])
 
 
 def _files(source: type[DatasetSource], data_root: Path | None) -> str:
@@ -107,12 +106,12 @@ def _files(source: type[DatasetSource], data_root: Path | None) -> str:
 def files_table(files: Sequence[CheckedFile]) -> str:
     """What was found of every file of a dataset."""
     rows = [(file.name, file.holds, file.state) for file in files]
-    return tabulate(rows, headers=("file", "holds", "state"), maxcolwidths=[None, None, 100])
+    return text_table(rows, headers=("file", "holds", "state"), maxcolwidths=[None, None, 100])
 
 
 def _broken(registry: Registry) -> str:
     rows = [(entry.origin, entry.error) for entry in registry.broken]
-    return tabulate(rows, headers=("broken plug-in", "error"), maxcolwidths=[None, 80])
+    return text_table(rows, headers=("broken plug-in", "error"), maxcolwidths=[None, 80])
 
 
 def _runs(results: Path) -> str:
@@ -153,7 +152,7 @@ def _runs(results: Path) -> str:
     # Folders are named by a hash, which says nothing to people.
     rows.sort(key=lambda row: (row.dataset, row.method, row.bits, -1 if row.seed == "–" else int(row.seed)))
     headers = ("state", "dataset", "method", "bits", "seed", "durations", "reason, or progress", "folder, or traceback")
-    return tabulate(rows, headers=headers, disable_numparse=True) if rows else f"no runs are stored in {results}"
+    return text_table(rows, headers=headers) if rows else f"no runs are stored in {results}"
 
 
 class _Row(NamedTuple):

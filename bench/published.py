@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from tabulate import tabulate
-
 from bench.errors import InputError
 from bench.text import closest, slug
+from bench.text_table import text_table
 
 PAPER = "MCMSH paper (Hao et al., ACM MM 2022)"
 PAPER_DATASET = "FCVID"
@@ -181,7 +180,7 @@ def published_table(methods: Sequence[str], datasets: Sequence[str], bits: Seque
     header = ["dataset", "bits", "method", *(f"mAP@{k}" for k in ks), "source"]
     align = ["left", "right", "left", *["right"] * (len(ks) + 1)]
     parts = [
-        tabulate(lines, headers=header, disable_numparse=True, colalign=align),
+        text_table(lines, header, colalign=align),
         "\n".join(f"[{number}] {source}" for source, number in sources.items()),
         " ".join(filter(None, [f"Published, not measured here. {PROTOCOL}", test_set_sentence(rows)])),
     ]
@@ -200,7 +199,7 @@ def _cost_table(methods: Sequence[str]) -> list[str]:
     ]
     header = ("method", "parameters", "FLOPs", "ms/video", "platform", "source")
     widths = [30, 20, 10, 22, 20, 60]
-    return [tabulate(rows, headers=header, disable_numparse=True, maxcolwidths=widths)] if rows else []
+    return [text_table(rows, header, maxcolwidths=widths)] if rows else []
 
 
 def _named(rows: list[PublishedScore], what: str, name: str) -> list[PublishedScore]:

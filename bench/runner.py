@@ -7,14 +7,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import torch
 
 from bench.context import Progress, Stopped
 from bench.data.dataset import Dataset
 from bench.errors import InputError
-from bench.leases import Leases
+from bench.leases import Leases, pause
 from bench.profile.measurement import measure_runs
 from bench.record import RunRecord
 from bench.registered import note_dataset
@@ -22,9 +21,9 @@ from bench.running.apart import Elsewhere, Executor
 from bench.running.display import SilentDisplay, SweepDisplay
 from bench.running.estimate import Estimates, kind_of
 from bench.running.existing import Existing, fate
-from bench.running.queue import LEASES, Job, RunQueue, alone, pause
+from bench.running.queue import LEASES, Job, RunQueue, alone
 from bench.running.single import StorageError, do_run, fit_context, reason_of
-from bench.running.stopping import StopRequest, ended_by_sigterm, listening
+from bench.running.stopping import StopRequest, ended_by_signals, listening
 from bench.store import TRACEBACK, Store, StoredRun, write_record
 from bench.sweep import PlannedRun
 from bench.training.residency import Residents
@@ -51,7 +50,7 @@ class Runner:
 
         Raises:
             InputError: a dataset cannot be read, or the results folder not be written (StorageError).
-            Stopped: SIGINT or SIGTERM asked to stop; what was being trained goes on next time.
+            Stopped: SIGINT, SIGTERM or SIGHUP asked to stop; what was being trained goes on next time.
             KeyboardInterrupt: it asked twice.
         """
         datasets = _Datasets(self.say)
@@ -62,6 +61,7 @@ class Runner:
                 for run in queue.left:
                     self.say(f"{queue.label(planned.index(run))}: not stored, left out (--existing only-cached)")
             elif queue.left:
+                self.store.require_writable()
                 with self._executor(stop, queue.left) as executor:
                     # Read and checked before the first is done.
                     for run in queue.left:
@@ -70,7 +70,7 @@ class Runner:
             if stop.asked:
                 raise Stopped("stopped between two runs")
         finished = [queue.finished[run.spec.identity] for run in planned if run.spec.identity in queue.finished]
-        with ended_by_sigterm():
+        with ended_by_signals():
             return self._measure(planned, finished, datasets, leases)
 
     def _executor(self, stop: StopRequest, runs: Sequence[PlannedRun]) -> AbstractContextManager[Executor | None]:
@@ -82,6 +82,11 @@ class Runner:
         """The runs with their costs: those that lack them are measured together, and their records written again."""
         by_identity = {run.spec.identity: run for run in planned}
         if not any(map(self._unmeasured, finished)):
+            return list(finished)
+        try:
+            self.store.require_writable()
+        except InputError as error:  # nothing had to be done, and the results are somebody else's, or on a medium
+            self.say(f"costs are not measured: {error}")
             return list(finished)
         with alone(leases, self.wait, self.say):
             # Another process may have measured them while this one waited.
@@ -192,11 +197,12 @@ class _Sweep:
         runner = self._runner
         context = fit_context(runner.store, job.run, runner.device, progress, runner.say, self._stop)
         context.residents = self._residents
-        folder = Path.cwd()
+        folder = os.open(".", os.O_RDONLY)  # its name may be gone by then
         try:
             return do_run(job.run, self._datasets.get(job.run), runner.store, context, lambda: job.lease.held)
         finally:
-            os.chdir(folder)  # which its method may have left
+            os.fchdir(folder)  # which its method may have left
+            os.close(folder)
 
     def _overall(self) -> None:
         done = self._queue.finished

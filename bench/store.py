@@ -10,6 +10,7 @@ from bench.consistency import agreeing, examined, unsound
 from bench.errors import InputError
 from bench.integrity import RECORD, DamagedError, InconsistentError, sealed, sha256, sync_tree, unsealed
 from bench.integrity_swap import hidden_beside, is_leftover, look_through, put_back, put_in_place, remove, replaced_by
+from bench.litter import is_litter
 from bench.record import RunRecord
 from bench.spec import RunSpec
 from bench.stored_run import CODES, ENCODER, PER_QUERY, TRACEBACK, StoredRun, read_run, strays, write_record
@@ -144,7 +145,7 @@ class Store:
         beside.mkdir()
         try:
             fill(beside)
-            files = sorted(path for path in beside.rglob("*") if path.is_file())
+            files = sorted(path for path in beside.rglob("*") if path.is_file() and not is_litter(path.name))
             checksums = {path.relative_to(beside).as_posix(): sha256(path) for path in files}
             complete = record.model_copy(update={"checksums": checksums})
             (beside / RECORD).write_bytes(sealed(complete))

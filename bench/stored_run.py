@@ -18,6 +18,7 @@ from bench.integrity import (
     write_durably,
 )
 from bench.integrity_swap import hidden_beside
+from bench.litter import is_litter
 from bench.record import RunRecord
 
 CODES = "codes.npz"
@@ -98,7 +99,8 @@ def strays(run: StoredRun) -> list[Path]:
     """Files in a run's folder that its record knows nothing of."""
     known = {RECORD, *run.record.checksums}
     files = sorted(path for path in run.folder.rglob("*") if not path.is_dir())
-    return [path for path in files if path.relative_to(run.folder).as_posix() not in known]
+    beside = [path.relative_to(run.folder) for path in files if path.relative_to(run.folder).as_posix() not in known]
+    return [run.folder / path for path in beside if not any(map(is_litter, path.parts))]
 
 
 @lru_cache(maxsize=4096)

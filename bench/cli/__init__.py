@@ -1,88 +1,129 @@
 """The command line: verbs that read options, call the library, and print; nothing heavy is imported before its use."""
 
+import errno
 import os
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout, suppress
+from types import FrameType
 
-import typer
-
-from bench.cli.compare import compare
-from bench.cli.convert import convert
-from bench.cli.data import check, fake
-from bench.cli.encoders import encode, profile
-from bench.cli.listing import show
-from bench.cli.methods import check_method
-from bench.cli.reproduce import reproduce
-from bench.cli.results import results_app
-from bench.cli.runs import evaluate, render, run
+from bench import streams
 from bench.errors import InputError
 
-app = typer.Typer(
-    help="vhbench: compare unsupervised video hashing methods, in quality and in cost. --debug shows tracebacks.",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-)
-app.command()(run)
-app.command("report")(render)
-app.command()(compare)
-app.command()(evaluate)
-app.command()(profile)
-app.command("list")(show)
-app.command()(reproduce)
-app.command()(encode)
-app.command("check-method")(check_method)
-data_app = typer.Typer(help="Look after datasets.", no_args_is_help=True, rich_markup_mode=None)
-data_app.command()(check)
-data_app.command()(fake)
-data_app.command()(convert)
-app.add_typer(data_app, name="data")
-app.add_typer(results_app, name="results")
-
 LONGEST_LINE = 2000
+INTERRUPTED = "bench: interrupted; finished runs are stored, the same command goes on from there"
+OUTPUT_CLOSED = 128 + 13
+"""The status of programs whose reader has gone: 128 and the number of SIGPIPE."""
+NO_MORE = "the system starts no more processes or threads; raise the limit (ulimit -u), or ask for fewer of them"
+FULL = "free some space, and give the same command again"
+NO_THREAD = "can't start new thread"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0 done, 1 runs failed, 2 wrong input, 130 interrupted."""
+    streams.prepare()
+    with _interruptible():
+        status = _run(list(sys.argv[1:] if arguments is None else arguments))
+    lost = streams.lost_output()
+    if lost is None:
+        return status
+    if lost.errno == errno.EPIPE:
+        return status or OUTPUT_CLOSED
+    return status or _wrong(f"standard output cannot be written ({lost.strerror}); send it elsewhere, and try again")
+
+
+def _run(given: list[str]) -> int:
     # Threads that spin long while they wait starve each other wherever the machine is shared: tenfold, as seen on two
     # busy cores. To be set before OpenMP is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    # A notebook's own is not installed here, and figures are drawn into files.
+    os.environ["MPLBACKEND"] = "agg"
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
     try:
-        status = app(given, prog_name="bench", standalone_mode=False)
-    except InputError as error:
-        if debug:
-            raise
-        return _wrong(str(error))
+        return _called(given)
     except KeyboardInterrupt:
         return _interrupted()
-    except OSError as error:
-        # What the system refuses is named with the path that was given: no right to it, too long, no disk.
-        if debug or error.filename is None:
-            raise
-        from bench.input_files import REASONS  # noqa: PLC0415  slower to import than `bench --help` should be
-
-        reason = REASONS.get(error.errno or 0, "name another")
-        return _wrong(f"{error.filename}: {error.strerror}; {reason}")
     except Exception as error:
-        # The parser's own errors; the class moved between typer's versions, its interface did not.
-        message = getattr(error, "format_message", None)
+        # The parser's word for an interrupt, but for the end of any file as well.
+        cause = error.__cause__ if type(error).__name__ == "Abort" else error
+        if isinstance(cause, KeyboardInterrupt):
+            return _interrupted()
+        message = None if debug else _message(cause)
         if message is None:
-            if type(error).__name__ == "Abort":
-                return _interrupted()
             raise
-        if debug:
-            raise
-        return _wrong(message() or "no command given; see bench --help")
+        return _wrong(message)
+
+
+def _called(given: list[str]) -> int:
+    if os.name != "posix":
+        raise InputError("vhbench runs on Linux and macOS; on Windows use WSL")
+    try:
+        os.getcwd()  # noqa: PTH109  as short as its error
+    except OSError as error:
+        raise InputError(f"the working folder cannot be used ({error.strerror}); change to another") from error
+    from bench.cli.app import GROUPS, app  # noqa: PLC0415  so that Ctrl-C is one line from the first moment on
+
+    if given in GROUPS:
+        with redirect_stdout(sys.stderr):
+            app([*given, "--help"], prog_name="bench", standalone_mode=False)
+        return 2
+    status = app(given, prog_name="bench", standalone_mode=False)
     # The parser turns an interrupt into this status.
     return _interrupted() if status == 130 else int(status or 0)
 
 
+def _message(error: BaseException | None) -> str | None:
+    """What to tell of an error that is no fault of this program; None if it may be one."""
+    if isinstance(error, InputError):
+        return str(error)
+    if (isinstance(error, OSError) and error.errno == errno.EAGAIN and not error.filename) or str(error) == NO_THREAD:
+        return NO_MORE
+    if isinstance(error, MemoryError):
+        return "there is not enough memory; free some, or ask for fewer jobs"
+    if isinstance(error, OSError):
+        # What the system refuses is named with the path that was given: no right to it, too long, no disk.
+        why = error.strerror or str(error)
+        if not error.filename:
+            return why
+        from bench.input_files import REASONS  # noqa: PLC0415  slower to import than `bench --help` should be
+
+        full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        return f"{error.filename}: {why}; {FULL if full else REASONS.get(error.errno or 0, 'name another')}"
+    # The parser's own errors; the class moved between typer's versions, its interface did not.
+    parsed = getattr(error, "format_message", None)
+    return None if parsed is None else parsed() or "no command given; see bench --help"
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    """While open, Ctrl-C ends imports at once: raised in the middle of one, it gets lost or becomes another error."""
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        while frame is not None:
+            if frame.f_code.co_filename.startswith("<frozen importlib"):
+                with suppress(OSError):
+                    os.write(2, f"{INTERRUPTED}\n".encode())
+                os._exit(130)
+            frame = frame.f_back
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread() or (
+        signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
+        yield
+        return
+    signal.signal(signal.SIGINT, heard)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def _interrupted() -> int:
-    print("bench: interrupted; finished runs are stored, the same command goes on from there", file=sys.stderr)
+    print(INTERRUPTED, file=sys.stderr)
     return 130
 
 

@@ -67,7 +67,7 @@ def encode(
     if key is None and encoded.key != "feats":
         say(f"{features}: no array 'feats'; took '{encoded.key}', the only array that can be features")
     if encoded.resumed:
-        say(f"{out}: went on after {encoded.resumed} videos that were encoded before")
+        say(f"{out}: continued after {encoded.resumed} videos that were encoded before")
     if encoded.flipped is not None:
         say(f"{out}: {encoded.flipped:.2%} of the bits of the first videos differ from those in float32")
     say(f"{out}: codes {encoded.videos} × {encoded.bits}")

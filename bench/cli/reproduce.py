@@ -56,7 +56,6 @@ def reproduce(
     from bench.sweep import parse_settings
 
     store = Store(results)
-    store.require_writable()
     runner = Runner(store, choose_device(device), check_existing(existing), sweep_display(say), say)
     # All datasets before any work: a mistake in the last must not show after the runs of the first.
     prepared = prepare(

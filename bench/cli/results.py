@@ -11,7 +11,7 @@ from bench.paths import named_path
 # Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
 # ruff: noqa: PLC0415
 
-results_app = typer.Typer(help="Look after results folders.", no_args_is_help=True, rich_markup_mode=None)
+results_app = typer.Typer(help="Look after results folders.", rich_markup_mode=None)
 
 
 @results_app.command()
@@ -30,11 +30,10 @@ def verify(
     plugin: Plugins = None,
 ) -> int:
     """Compare stored runs with their checksums, themselves and each other; changes nothing. 1 if any is not sound."""
-    from tabulate import tabulate
-
     from bench.integrity_verify import verify as look
     from bench.store import Store
     from bench.text import one_line
+    from bench.text_table import text_table
 
     store, proof = Store(results), None
     store.require_runs()
@@ -51,7 +50,7 @@ def verify(
         for finding in verified.findings
     ]
     if rows:
-        print(tabulate(rows, headers=("path", "state", "what"), disable_numparse=True), end="\n\n")
+        print(text_table(rows, headers=("path", "state", "what")), end="\n\n")
     wrong = "what is wrong is listed above; `bench run` does damaged and inconsistent runs again and keeps the old ones"
     print(f"{verified.runs:,} runs, {verified.files:,} files: {'all sound' if verified.sound else wrong}")
     return 0 if verified.sound else 1
@@ -91,11 +90,10 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", help="Remove what is listed.")] = False,
 ) -> int:
     """List what no run needs: damaged files set aside, leftovers, states of finished runs; --yes removes it."""
-    from tabulate import tabulate
-
     from bench.integrity_prune import superfluous
     from bench.store import Store
     from bench.text import one_line
+    from bench.text_table import text_table
 
     store = Store(results)
     found = superfluous(store)
@@ -106,7 +104,7 @@ def prune(
         (one_line(entry.path.relative_to(store.root).as_posix()), entry.why, f"{entry.size / 1e6:,.2f} MB")
         for entry in found
     ]
-    print(tabulate(rows, headers=("path", "why", "size"), disable_numparse=True), end="\n\n")
+    print(text_table(rows, headers=("path", "why", "size")), end="\n\n")
     if yes:
         for entry in found:
             entry.remove()

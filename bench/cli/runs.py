@@ -1,5 +1,6 @@
 """Verbs that do runs or read stored ones: run, report, evaluate."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,6 +27,7 @@ from bench.paths import named_path
 # ruff: noqa: PLC0415
 
 if TYPE_CHECKING:
+    from bench.store import StoredRun
     from bench.sweep import SweepFile
 
 
@@ -33,7 +35,7 @@ def run(
     sweep: Annotated[
         Path | None,
         typer.Argument(
-            help="A sweep file (TOML); options given here go before its.", parser=named_path, metavar="[SWEEP]"
+            help="A sweep file (TOML); options given here override it.", parser=named_path, metavar="[SWEEP]"
         ),
     ] = None,
     methods: Annotated[str | None, typer.Option(help="Methods, such as mcmsh,bth.")] = None,
@@ -71,18 +73,15 @@ def run(
 
     from bench.cluster.on_ray import OnRay
     from bench.fitting import choose_device
-    from bench.leases import Leases
     from bench.news import say
     from bench.registry import load_registry
-    from bench.report import require_replaceable, summary, write_report
+    from bench.report import require_writable
     from bench.runner import Runner
     from bench.running.apart import Isolation
     from bench.running.display import sweep_display
     from bench.running.dry_run import dry_run
     from bench.running.existing import check_existing
     from bench.running.limits import shard_of
-    from bench.running.queue import LEASES, exclusive
-    from bench.running.queue import REPORT as REPORT_LEASE
     from bench.store import Store
     from bench.sweep import SweepFile, plan, read_sweep_file
 
@@ -91,10 +90,8 @@ def run(
     chosen = _parameters(sweep, file, settings or [], wanted)
     policy, target = check_existing(existing), choose_device(device)
     store = Store(results)
-    if not dry:
-        store.require_writable()
     if not (dry or shard):
-        require_replaceable(report)
+        require_writable(report)
     planned = plan(
         load_registry(plugin or [], data_root),
         methods=wanted,
@@ -113,13 +110,11 @@ def run(
     runs = Runner(store, target, policy, sweep_display(say), say, isolation).run(planned)
     if not runs and planned:
         raise InputError(f"{results}: none of these runs is stored; run without --existing only-cached")
-    print(summary(runs))
     if shard:
+        _show(runs)
         say(f"no report of a share alone; when all are done: bench report --results {results}")
     else:
-        # Processes that share a sweep end at the same time, and would write into the same folder.
-        with exclusive(Leases(store.root / LEASES), REPORT_LEASE):
-            say(f"report: {write_report(runs, report)}")
+        _show(runs, report)
     failed = [stored for stored in runs if stored.record.status != "done"]
     if failed:
         say(f"{len(failed)} of {len(runs)} runs did not finish; try them again with --existing retry-failed")
@@ -158,10 +153,15 @@ def _limits(time_limit: str | None, memory_limit: str | None) -> tuple[float | N
     )
 
 
-def render(results: Results = RESULTS, report: Report = REPORT) -> int:
+def render(
+    methods: Annotated[str | None, typer.Option(help="Stored runs of these methods only.")] = None,
+    datasets: Annotated[str | None, typer.Option(help="Stored runs on these datasets only.")] = None,
+    bits: Annotated[str | None, typer.Option(help="Stored runs at these code lengths only.")] = None,
+    results: Results = RESULTS,
+    report: Report = REPORT,
+) -> int:
     """Render the report again from stored results; trains nothing."""
-    from bench.news import say
-    from bench.report import summary, write_report
+    from bench.report import select_runs
     from bench.store import Store
 
     store = Store(results)
@@ -169,9 +169,22 @@ def render(results: Results = RESULTS, report: Report = REPORT) -> int:
     runs = list(store.runs())
     if not runs:
         raise InputError(f"{results}: none of the runs can be read; `bench results verify` says why of each")
-    print(summary(runs))
-    say(f"report: {write_report(runs, report)}")
+    _show(select_runs(runs, names_of(methods), names_of(datasets), numbers_of("--bits", bits)), report)
     return 0
+
+
+def _show(runs: Sequence["StoredRun"], report: Path | None = None) -> None:
+    """Write the report, if a folder for it is given, and print the summary, whatever becomes of the report."""
+    from bench.news import say
+    from bench.report import summary, write_report
+
+    try:
+        # First: nothing that befalls the output may cost the report.
+        written = write_report(runs, report) if report else None
+    finally:
+        print(summary(runs))
+    if written:
+        say(f"report: {written}")
 
 
 def evaluate(

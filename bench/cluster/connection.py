@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from bench.errors import InputError
+from bench.running.threads import usable_cores
 
 SECONDS = 5.0
 """How long the address of a cluster may take to answer."""
@@ -44,7 +45,7 @@ def connected(address: str | None) -> Iterator[None]:
         _require_answer(address)
     settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
     if address is None:
-        settings |= {"include_dashboard": False, "num_cpus": len(os.sched_getaffinity(0))}
+        settings |= {"include_dashboard": False, "num_cpus": usable_cores()}
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         try:

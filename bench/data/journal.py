@@ -3,7 +3,6 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -11,6 +10,7 @@ from typing import Any, BinaryIO
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bench.errors import InputError
+from bench.threads import threads
 
 PIECE_BYTES = 2**20
 
@@ -88,7 +88,7 @@ def write_on(path: Path, restored: Restored, header: bytes, blocks: Iterable[tup
     the header. Everything is safe on disk when the iterator ends.
     """
     digest = restored.digest
-    with path.open("r+b" if restored.mark else "w+b") as file, ThreadPoolExecutor(1) as beside:
+    with path.open("r+b" if restored.mark else "w+b") as file, threads(1) as beside:
         file.truncate(restored.mark.size if restored.mark else 0)
         file.seek(0, os.SEEK_END)
         if not restored.mark:

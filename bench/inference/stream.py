@@ -1,7 +1,6 @@
 """Codes of any number of videos, block by block: the next block is read while one is encoded."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +8,7 @@ from numpy.typing import NDArray
 from bench.data.features import BLOCK_BYTES, Features
 from bench.errors import InputError
 from bench.inference.backends import CHUNK, Forward
+from bench.threads import threads
 
 
 class OutputError(RuntimeError):
@@ -31,7 +31,7 @@ def encoded_blocks(
     """
     size = block_size(features.shape)
     starts = range(first, len(features), size)
-    with ThreadPoolExecutor(1) as reader:
+    with threads(1) as reader:
         ahead = None
         for start in starts:
             block = (ahead or reader.submit(_read, features, start, size)).result()

@@ -2,7 +2,6 @@
 
 import operator
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numba
@@ -20,6 +19,7 @@ from bench.metrics.protocols import NEIGHBOURS, Normalise, Protocol, Ties, choos
 from bench.metrics.scores import Scores
 from bench.metrics.tie_sums import Counts, rank_tables
 from bench.text import one_line
+from bench.threads import threads
 
 
 def evaluate(
@@ -136,9 +136,9 @@ def _score_blocks(task: Task) -> list[BlockScores]:
     queries = len(task.problem.queries)
     # The size of a block decides how sums are rounded, so it must depend on nothing but the number of queries.
     size = min(256, max(16, -(-queries // 32)))
-    with ThreadPoolExecutor(numba.config.NUMBA_NUM_THREADS) as threads:  # type: ignore[attr-defined]
+    with threads(numba.config.NUMBA_NUM_THREADS) as pool:  # type: ignore[attr-defined]
         starts = range(0, queries, size)
-        return list(threads.map(lambda start: score_block(task, start, min(start + size, queries)), starts))
+        return list(pool.map(lambda start: score_block(task, start, min(start + size, queries)), starts))
 
 
 def _gather(task: Task, blocks: list[BlockScores], bits: int) -> Scores:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from bench.data.dataset import DatasetSource
 from bench.errors import InputError
 from bench.paper.artefacts import PlannedNeed, check_artefacts, collect, distinct, plan_artefacts
-from bench.paper.document import FILE, MARKER, Paper
+from bench.paper.document import FILE, Paper
 from bench.registry import Registry
 from bench.report import folder
 from bench.runner import Runner
@@ -59,7 +59,7 @@ class Prepared:
             raise InputError(f"{runner.store.root}: none of these runs is stored; run without --existing only-cached")
         results = {need.need.name: collect(need, stored) for need in self.planned}
         paper = Paper(results, self.source, self.registry)
-        return Reproduction(folder.write_document(paper.compose, self.report_folder, FILE, MARKER), stored)
+        return Reproduction(folder.write_document(paper.compose, self.report_folder, FILE), stored)
 
 
 def prepare(
@@ -81,7 +81,7 @@ def prepare(
 
     Raises:
         InputError: an artefact, a method, a parameter or a dataset is unknown, a method cannot work on a dataset, a
-            dataset has no labels, or a report folder holds anything else.
+            dataset has no labels, or a report folder cannot be written.
     """
     chosen = check_artefacts(names)
     if not datasets:
@@ -94,7 +94,7 @@ def prepare(
             raise InputError(f"{name}: has no labels, which all that the paper shows needs; name another dataset")
         ending = f"-{source.summary().fingerprint[:8]}" if keys.count(key) > 1 else ""
         place = report_folder / f"{key}{ending}" if len(sources) > 1 else report_folder
-        folder.require_replaceable(place, FILE, MARKER)
+        folder.require_writable(place, FILE)
         planned = plan_artefacts(chosen, name, registry, seeds, methods, parameters or {})
         prepared.append(Prepared(planned, source, registry, place))
     return prepared
@@ -111,5 +111,4 @@ def reproduce(
 ) -> Reproduction:
     """Make artefacts on one dataset; errors as of `prepare` and `Prepared.make`. Equal results give equal bytes."""
     (prepared,) = prepare(names, [dataset], registry=registry, report_folder=report_folder, seeds=seeds)
-    runner.store.require_writable()
     return prepared.make(runner)

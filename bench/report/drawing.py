@@ -3,27 +3,33 @@
 import gc
 import io
 import multiprocessing
-import os
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
 from bench.report.plots import Plot
+from bench.running.threads import usable_cores
 
 DPI = 200
 _plots: Sequence[Plot] = ()
 
 
-def drawn(plots: Sequence[Plot]) -> Iterator[tuple[str, bytes]]:
+def drawn(plots: Sequence[Plot]) -> list[tuple[str, bytes]]:
     """SVG and PNG of every plot, in order; to be called within `plots.settings()`. Equal plots give equal bytes."""
-    processes = min(len(plots), len(os.sched_getaffinity(0)) if sys.platform == "linux" else 1)
-    if processes < 2:
-        yield from map(_draw, plots)
-        return
-    # Forked, they have the figures and the settings already; nothing that they call uses this process's threads.
-    with ProcessPoolExecutor(processes, multiprocessing.get_context("fork"), _begin, (plots,)) as pool:
-        yield from pool.map(_draw_number, range(len(plots)))
+    processes = min(len(plots), usable_cores()) if sys.platform == "linux" else 1
+    if processes > 1:
+        others = set(multiprocessing.active_children())
+        try:
+            # Forked, they have figures and settings already; nothing that they call uses this process's threads.
+            fork = multiprocessing.get_context("fork")
+            with ProcessPoolExecutor(processes, fork, _begin, (plots,)) as pool:
+                return list(pool.map(_draw_number, range(len(plots))))
+        except Exception:
+            # No semaphores (/dev/shm), no more processes, or one was killed. A figure's own fault is found below, too.
+            for process in set(multiprocessing.active_children()) - others:
+                process.kill()
+    return [_draw(plot) for plot in plots]
 
 
 def _begin(plots: Sequence[Plot]) -> None:

@@ -1,23 +1,31 @@
-"""A report on disk: whole or absent, and never in place of somebody's other files."""
+"""A report on disk: its files take the place of those of the report before, and of nobody's own."""
 
+import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from bench.errors import InputError
-from bench.report.document import MARKER, Document, compose
+from bench.leases import Leases, exclusive
+from bench.news import say
+from bench.report.document import Document, compose
 from bench.report.drawing import drawn
 from bench.report.plots import settings
 from bench.report.render import to_csv, to_latex
 from bench.report.runs import name_runs
-from bench.report.unchanged import NOTE, ingredients, note, stands
+from bench.report.unchanged import digest, ingredients, note_of, stands, written
 from bench.store import StoredRun
 
 REPORT = "report.md"
 TABLES = "tables"
 FIGURES = "figures"
+GENERATED = b"<!-- rendered by vhbench"
+"""How documents begin that this package writes."""
+LEASE = ".writing"
+STAGED = ".new"
+ELSEWHERE = "name another folder with --report"
 
 
 def write_report(runs: Iterable[StoredRun], folder: Path) -> Path:
@@ -26,102 +34,111 @@ def write_report(runs: Iterable[StoredRun], folder: Path) -> Path:
     A report that would come out as it stands is left as it is.
 
     Raises:
-        InputError: there are no runs, or the folder holds anything else than a report, or cannot be written.
+        InputError: there are no runs, or as `write_document`.
     """
     named = name_runs(runs)
     if not named:
         raise InputError("there are no stored runs to report; make some with `bench run`")
-    require_replaceable(folder.resolve())
     made_of = ingredients(named)
-    if stands(folder, made_of):
+    if stands(folder, REPORT, made_of):
         return folder / REPORT
-    return write_document(lambda: compose(named), folder, finish=lambda written: note(written, made_of))
+    return write_document(lambda: compose(named), folder, made_of=made_of)
 
 
-def write_document(
-    composed: Callable[[], Document],
-    folder: Path,
-    file: str = REPORT,
-    marker: str = MARKER,
-    finish: Callable[[Path], None] = lambda written: None,
-) -> Path:
-    """Write a document that starts with `marker` as `file`, with its tables and figures. Returns the path of the file.
+def write_document(composed: Callable[[], Document], folder: Path, file: str = REPORT, made_of: str = "") -> Path:
+    """Write a document as `file`, with its tables and figures. Returns the path of the file.
 
-    `composed` is called with the settings for plots in force, `finish` with the folder when all is written. A document
-    of the same kind in the folder is replaced.
+    `composed` is called with the settings for plots in force. Files that an earlier document of the same name brought
+    are replaced or removed. All others stay; one whose name is needed, or that was changed by hand, gets another name.
 
     Raises:
-        InputError: the folder holds anything else than such a document, or cannot be written.
+        InputError: the folder cannot be written, or holds a `file` of somebody else's.
     """
-    final = folder.resolve()
-    require_replaceable(final, file, marker)
-    beside = final.parent / f".{final.name}.{os.getpid()}"
-    old = final.parent / f".{final.name}.{os.getpid()}.old"
+    require_writable(folder, file)
     with settings():
-        document = composed()
+        files = _rendered(composed(), file)
     try:
-        shutil.rmtree(beside, ignore_errors=True)
-        beside.mkdir(parents=True)
-        with settings():
-            _write(document, beside, file)
-        finish(beside)
-        if final.exists():
-            final.rename(old)
-        beside.rename(final)
+        final = folder.resolve()
+        final.mkdir(parents=True, exist_ok=True)
+        # Processes that share a sweep end at the same time, and write the same report.
+        with exclusive(Leases(final), LEASE, say=lambda _: say(f"{folder}: waiting for a process that writes there")):
+            _put(files, final, file, made_of)
     except OSError as error:
-        raise InputError(
-            f"{folder}: the report cannot be written there ({error.strerror}); name another folder with --report"
-        ) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
-    shutil.rmtree(old, ignore_errors=True)
+        raise _unwritable(folder, error) from error
     return folder / file
 
 
-def require_replaceable(folder: Path, file: str = REPORT, marker: str = MARKER) -> None:
-    """InputError unless the folder is absent, empty, or a report and nothing else.
-
-    A report is told by its `file`, which starts with `marker`.
-    """
-    if not folder.exists():
-        parent = next(path for path in folder.resolve().parents if path.exists())
+def require_writable(folder: Path, file: str = REPORT) -> None:
+    """InputError unless a document can be written into the folder as `file`, with its tables and figures."""
+    final = folder.resolve()
+    places = (final, final / TABLES, final / FIGURES)
+    for place in places:
+        if place.exists() and not place.is_dir():
+            raise InputError(f"{place}: is a file, not a folder; move it, or {ELSEWHERE}")
+    found = [place for place in places if place.exists()]
+    for place in found or [next(parent for parent in final.parents if parent.exists())]:
         try:
             # Trying is the only sure way to know.
-            Path(tempfile.mkdtemp(prefix=".vhbench-", dir=parent)).rmdir()
+            Path(tempfile.mkdtemp(prefix=".vhbench-", dir=place)).rmdir()
         except OSError as error:
-            raise InputError(
-                f"{folder}: the report cannot be written there ({error.strerror}); name another folder with --report"
-            ) from error
+            raise _unwritable(folder, error) from error
+    document = final / file
+    if not document.exists() or file in written(final, file):
         return
-    mend = "name another folder with --report"
-    if not folder.is_dir():
-        raise InputError(f"{folder}: is a file, not a folder; {mend}")
-    found = {path.name for path in folder.iterdir()}
-    if not found:
-        return
-    report = folder / file
-    if file not in found or not report.read_text(encoding="utf-8", errors="replace").startswith(marker):
-        raise InputError(f"{folder}: holds files that are no report of this kind and would be lost; {mend}")
-    foreign = sorted(found - {file, TABLES, FIGURES, NOTE})
-    if foreign:
-        raise InputError(
-            f"{folder}: holds {foreign[0]}, which is no part of a report and would be lost; move it, or {mend}"
-        )
+    if document.is_dir() or not document.read_bytes().startswith(GENERATED):
+        raise InputError(f"{folder / file}: was not written by vhbench, and would be replaced; move it, or {ELSEWHERE}")
 
 
-def _write(document: Document, folder: Path, file: str) -> None:
-    tables, figures = folder / TABLES, folder / FIGURES
-    tables.mkdir()
-    figures.mkdir()
+def _unwritable(folder: Path, error: OSError) -> InputError:
+    return InputError(f"{folder}: the report cannot be written there ({error.strerror or error}); {ELSEWHERE}")
+
+
+def _rendered(document: Document, file: str) -> dict[str, bytes]:
+    """The contents of all files, by name below the folder."""
+    files: dict[str, bytes] = {}
     for table in document.tables:
-        _write_text(tables / f"{table.name}.csv", to_csv(table.frame))
-        _write_text(tables / f"{table.name}.tex", to_latex(table))
+        files[f"{TABLES}/{table.name}.csv"] = to_csv(table.frame).encode()
+        files[f"{TABLES}/{table.name}.tex"] = to_latex(table).encode()
     for plot, (svg, png) in zip(document.plots, drawn(document.plots), strict=True):
-        _write_text(figures / f"{plot.name}.csv", to_csv(plot.frame))
-        _write_text(figures / f"{plot.name}.svg", svg)
-        (figures / f"{plot.name}.png").write_bytes(png)
-    _write_text(folder / file, document.text)
+        files[f"{FIGURES}/{plot.name}.csv"] = to_csv(plot.frame).encode()
+        files[f"{FIGURES}/{plot.name}.svg"] = svg.encode()
+        files[f"{FIGURES}/{plot.name}.png"] = png
+    files[file] = document.text.encode()
+    return files
 
 
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")
+def _put(files: Mapping[str, bytes], folder: Path, file: str, made_of: str) -> None:
+    """Have the files take their places, when all of them are on the disk."""
+    note, staged, before = note_of(folder, file), folder / STAGED, written(folder, file)
+    digests = {name: digest(content) for name, content in files.items()}
+    listed = json.dumps({"made_of": made_of, "files": digests}).encode()
+    shutil.rmtree(staged, ignore_errors=True)
+    try:
+        for name, content in (*files.items(), (note.name, listed)):
+            (staged / name).parent.mkdir(parents=True, exist_ok=True)
+            (staged / name).write_bytes(content)
+        for name in before.keys() | digests.keys():
+            _make_room(folder / name, before.get(name), digests.get(name))
+        # The list first: who dies here leaves no file that nobody would know for the program's own.
+        for name in (note.name, *files):
+            (folder / name).parent.mkdir(exist_ok=True)
+            (staged / name).replace(folder / name)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def _make_room(path: Path, before: str | None, after: str | None) -> None:
+    """Remove what was written before and is no more; give what somebody else wrote or changed a name of its own."""
+    if not os.path.lexists(path):
+        return
+    found = digest(path.read_bytes()) if path.is_file() and not path.is_symlink() else None
+    if found is not None and found in {before, after}:
+        if after is None:
+            path.unlink()
+    elif after is not None:
+        kept, number = path.with_stem(f"{path.stem}.kept"), 1
+        while os.path.lexists(kept):
+            number += 1
+            kept = path.with_stem(f"{path.stem}.kept-{number}")
+        path.rename(kept)
+        say(f"{path}: is not as vhbench wrote it; kept as {kept.name}")

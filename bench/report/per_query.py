@@ -30,4 +30,12 @@ def of_seeds(runs: Sequence[ReportRun], protocol: str, k: int) -> NDArray[np.flo
     stored = [values for values in found if values is not None]
     if len(stored) < len(found) or len({len(values) for values in stored}) != 1:
         return None
-    return np.stack(stored)
+    return seeds_by_queries(stored, runs[0].seeded)
+
+
+def seeds_by_queries(values: Sequence[NDArray[np.float64]], seeded: bool) -> NDArray[np.float64]:
+    """What the runs of a method score, as (seeds, queries).
+
+    One run of a method that does not depend on the seed stands for all seeds: it comes twice, with no spread.
+    """
+    return np.stack([*values, *values] if len(values) == 1 and not seeded else values)

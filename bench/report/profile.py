@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
-from tabulate import tabulate
-
 from bench.report import cost_frames, costs, times
 from bench.report.render import Cell, Table
 from bench.report.runs import ReportRun, datasets_of, name_runs
 from bench.store import StoredRun
 from bench.text import one_line
+from bench.text_table import text_table
 
 HEADER_WIDTH = 14
 
@@ -45,11 +44,9 @@ def _parts_table(runs: Sequence[ReportRun]) -> Table | None:
 
 
 def _text(table: Table) -> str:
-    body = tabulate(
+    body = text_table(
         [[one_line(cell.text) + (f" ({cell.mark})" if cell.mark else "") for cell in row] for row in table.rows],
-        headers=list(table.header),
-        tablefmt="simple",
-        disable_numparse=True,
+        list(table.header),
         colalign=table.alignment,
         maxheadercolwidths=HEADER_WIDTH,
     )

@@ -40,6 +40,11 @@ class ReportRun:
         return self.record.spec.bits
 
     @property
+    def seeded(self) -> bool:
+        """Whether another seed would give other codes."""
+        return is_seeded(self.record.spec.method)
+
+    @property
     def done(self) -> bool:
         return self.record.status == "done"
 
@@ -165,7 +170,7 @@ def _told_apart(
     by_contents: Callable[[str, str], str],
 ) -> dict[_Data, str]:
     """The names, no two alike: those that several datasets have get a mark."""
-    told = {}
+    told: dict[_Data, str] = {}
     for name in names.values():
         same = [data for data in names if names[data] == name]
         marks = _differing_parts([summaries[data].place for data in same])

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics.statistics import each_not_worse_than_best
-from bench.report.per_query import average_precision
+from bench.report.per_query import average_precision, seeds_by_queries
 from bench.report.runs import ReportRun, methods_of
 from bench.text import one_line
 
@@ -38,9 +38,10 @@ def indistinguishable(runs: Sequence[ReportRun], protocol: str, ks: Sequence[int
                 values[k][run.method].append(found[protocol, k])
             else:
                 incomplete.add(k)
+    seeded = {run.method: run.seeded for run in runs}
     compared = [k for k in ks if k not in incomplete and len(values[k]) > 1]
     outcomes = each_not_worse_than_best(
-        [{method: np.stack(seeds) for method, seeds in values[k].items()} for k in compared],
+        [{method: seeds_by_queries(seeds, seeded[method]) for method, seeds in values[k].items()} for k in compared],
         ALPHA,
         repetitions=REPETITIONS,
     )
@@ -51,8 +52,9 @@ def indistinguishable(runs: Sequence[ReportRun], protocol: str, ks: Sequence[int
 def explanation(runs: Sequence[ReportRun], protocol: str) -> str:
     """What † means beside these runs: a single seed says something of the weights it learned, and nothing else."""
     seeds = Counter(run.method for run in runs if protocol in run.record.metrics and not run.record.bound)
-    single = [method for method in methods_of(runs) if seeds[method] == 1]
-    if len(single) == len(seeds):
+    steady = {run.method for run in runs if not run.seeded}
+    single = [method for method in methods_of(runs) if seeds[method] == 1 and method not in steady]
+    if len({*single, *steady}) >= len(seeds) and single:
         return (
             f"†: for these weights (one seed), {WORSE} ({OVER_QUERIES}; {HOLM}). Other seeds may order the methods "
             f"otherwise: give several with --seeds. {PICKED}"

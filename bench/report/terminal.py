@@ -5,7 +5,6 @@ from textwrap import wrap
 from typing import Any
 
 import pandas as pd
-from tabulate import tabulate
 
 from bench.metrics.protocols import measure_of
 from bench.report import cautions, cost_frames, costs, escape, problems, quality
@@ -13,6 +12,7 @@ from bench.report.render import NOTHING, number
 from bench.report.runs import ReportRun, bits_of, datasets_of, methods_of, name_runs, protocols_of, seeds_of
 from bench.store import StoredRun
 from bench.text import one_line
+from bench.text_table import text_table
 
 LABEL_WIDTH = 40
 ROUGH = " ≈"
@@ -108,13 +108,7 @@ def _table(
             here = [run for run in runs if run.method == method and run.bits == longest]
             row += _costs(here, with_time=not _several_machines(runs))
         rows.append(row)
-    return tabulate(
-        rows,
-        headers=header,
-        tablefmt="simple",
-        disable_numparse=True,
-        colalign=["left"] + ["right"] * (len(header) - 1),
-    )
+    return text_table(rows, header, colalign=["left"] + ["right"] * (len(header) - 1))
 
 
 def _costs(runs: Sequence[ReportRun], with_time: bool) -> list[str]:

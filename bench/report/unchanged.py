@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import version
@@ -9,10 +10,10 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from bench.integrity import sha256
 from bench.report.runs import ReportRun
 
-NOTE = ".rendered.json"
+PLACE = re.compile(r"(tables/|figures/)?[^/\\]*[^/\\.][^/\\]*")
+"""Where a document's files lie."""
 LIBRARIES = ("matplotlib", "numpy", "pandas", "tabulate")
 
 
@@ -27,18 +28,39 @@ def ingredients(runs: Iterable[ReportRun]) -> str:
     return digest.hexdigest()
 
 
-def note(folder: Path, made_of: str) -> None:
-    """Keep beside a report what it was made of, with the checksums of its files."""
-    (folder / NOTE).write_text(json.dumps({"made_of": made_of, "files": _checksums(folder)}), encoding="utf-8")
+def digest(content: bytes) -> str:
+    """The SHA-256 of a file's contents, whichever line ends git has given it."""
+    return hashlib.sha256(content.replace(b"\r\n", b"\n")).hexdigest()
 
 
-def stands(folder: Path, made_of: str) -> bool:
-    """Does the folder hold, whole and unchanged, a report made of this?"""
+def note_of(folder: Path, file: str) -> Path:
+    """Where a document keeps what it was made of, and which files it brought: `{"made_of": …, "files": {name: …}}`."""
+    return folder / f".{file}.json"
+
+
+def written(folder: Path, file: str) -> dict[str, str]:
+    """The files that a document in the folder brought, with their digests."""
+    return _noted(folder, file)[1]
+
+
+def stands(folder: Path, file: str, made_of: str) -> bool:
+    """Does the folder hold, whole and unchanged, a document made of this?"""
+    kept, files = _noted(folder, file)
     try:
-        kept = json.loads((folder / NOTE).read_bytes())
-        return bool(kept == {"made_of": made_of, "files": _checksums(folder)})
-    except (OSError, ValueError):
+        return kept == made_of and all(digest((folder / name).read_bytes()) == found for name, found in files.items())
+    except OSError:
         return False
+
+
+def _noted(folder: Path, file: str) -> tuple[str, dict[str, str]]:
+    try:
+        noted = json.loads(note_of(folder, file).read_bytes())
+        files = {str(name): str(found) for name, found in noted["files"].items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return "", {}
+    # What a note says that came from elsewhere must lead nowhere else.
+    inside = {name: found for name, found in files.items() if PLACE.fullmatch(name)}
+    return str(noted.get("made_of", "")), inside
 
 
 @cache  # the code that runs is the one that was loaded
@@ -48,11 +70,6 @@ def _code() -> bytes:
     for source in sorted(_sources(files("bench"), ".py") + _sources(files("bench.results"), ".csv"), key=str):
         digest.update(source.read_bytes())
     return digest.digest()
-
-
-def _checksums(folder: Path) -> dict[str, str]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != NOTE)
-    return {path.relative_to(folder).as_posix(): sha256(path) for path in paths}
 
 
 def _sources(folder: Any, ending: str) -> list[Any]:

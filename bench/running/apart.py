@@ -1,7 +1,6 @@
 """Runs in processes of their own, watched: what goes wrong there, goes wrong there alone."""
 
 import json
-import multiprocessing
 import os
 import signal
 import time
@@ -10,7 +9,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext, supp
 from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing import connection as connections
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
@@ -20,15 +18,15 @@ import psutil
 import torch
 
 from bench.context import Progress, Stopped
+from bench.errors import InputError
 from bench.leases import Claim
 from bench.record import Status
-from bench.registry import load_registry
 from bench.running import messages
+from bench.running.fork_context import fork_server_context
 from bench.running.limits import duration
 from bench.running.queue import Job
 from bench.running.single import StorageError, begun, store_failed
 from bench.running.stopping import StopRequest
-from bench.running.threads import VARIABLES
 from bench.running.worker import work
 from bench.store import Store, StoredRun
 from bench.sweep import PlannedRun
@@ -114,14 +112,8 @@ class Apart:
 
     @cached_property
     def context(self) -> ForkServerContext:
-        """What starts processes: copies of one that has imported everything, and has started no thread."""
-        context = multiprocessing.get_context("forkserver")
-        built_in = {plugin.__module__ for plugin in load_registry().origins if plugin.__module__.startswith("bench.")}
-        loaded = ["bench.running.fork_server", "bench.running.worker", *sorted(built_in)]
-        context.set_forkserver_preload(loaded)
-        with _environment({name: str(self.rules.threads) for name in VARIABLES} if self.rules.threads else {}):
-            forkserver.ensure_running()
-        return context
+        """What starts processes."""
+        return fork_server_context(self.rules.threads)
 
     def do(self, job: Job, progress: Progress, say: Callable[[str], None]) -> StoredRun | None:
         """As `Executor` has it; a process that dies is a row with how it died."""
@@ -173,9 +165,16 @@ class Apart:
             claim=Claim(job.lease.claim.path, job.lease.claim.inode),
             placed=self.rules.placed,
         )
-        ours, theirs = self.context.Pipe()
-        process = self.context.Process(target=work, args=(theirs, task.model_dump_json(), output), name=run.spec.folder)
-        process.start()
+        try:
+            ours, theirs = self.context.Pipe()
+            arguments = (theirs, task.model_dump_json(), output)
+            process = self.context.Process(target=work, args=arguments, name=run.spec.folder)
+            process.start()
+        except (OSError, EOFError) as error:
+            raise InputError(
+                f"runs get no processes of their own ({error or 'the first one ended at once'}); raise the limits on "
+                "processes and open files (ulimit -u, -n), or leave out --isolate, --jobs and limits"
+            ) from error
         theirs.close()
         try:
             yield process, ours
@@ -276,17 +275,3 @@ def _how(status: int | None) -> str:
     if status is None or status >= 0:
         return f"its process ended without a result, with exit status {status}"
     return known.get(-status) or f"killed by signal {-status}"  # type: ignore[call-overload]
-
-
-@contextmanager
-def _environment(changes: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in changes}
-    os.environ.update(changes)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -4,7 +4,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -60,12 +60,14 @@ class LogDisplay:
         ended = threading.Event()
         # Of methods that work for long and report no steps nothing would be heard.
         ticking = threading.Thread(target=self._tick, args=(ended,), name="log", daemon=True)
-        ticking.start()
+        with suppress(RuntimeError):  # where the system starts no more threads it stays silent
+            ticking.start()
         try:
             yield
         finally:
             ended.set()
-            ticking.join()
+            if ticking.is_alive():
+                ticking.join()
 
     @contextmanager
     def run(self, label: str) -> Iterator[Progress]:

@@ -3,8 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from tabulate import tabulate
-
 from bench.leases import Leases
 from bench.running.estimate import Estimates, kind_of
 from bench.running.existing import Existing, fate
@@ -12,6 +10,7 @@ from bench.running.limits import duration
 from bench.running.queue import LEASES
 from bench.store import Store, StoredRun
 from bench.sweep import PlannedRun
+from bench.text_table import text_table
 
 TO_DO = "to do"
 
@@ -33,7 +32,7 @@ def dry_run(planned: Sequence[PlannedRun], store: Store, existing: Existing, job
         rows.append((state, run.spec.dataset, run.spec.method, run.spec.bits, run.spec.seed, expected))
     total = estimates.total(Counter(to_do))
     whole = "unknown" if total is None else f"about {duration(total / jobs)}"
-    table = tabulate(rows, headers=("state", "dataset", "method", "bits", "seed", "time"), disable_numparse=True)
+    table = text_table(rows, headers=("state", "dataset", "method", "bits", "seed", "time"))
     return f"{table}\n\n{len(to_do)} of {len(rows)} runs to do, time: {whole} (costs are measured afterwards)"
 
 

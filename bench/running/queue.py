@@ -1,26 +1,19 @@
 """The runs of a sweep that are still to be done, shared with all other processes that work on the same results."""
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from bench.leases import Lease, Leases, is_here
+from bench.leases import Lease, Leases, exclusive, pause
+from bench.processes import is_here
 from bench.store import Store, StoredRun
 from bench.sweep import PlannedRun
 
 LEASES = ".leases"
-REPORT = "report"
 MEASURING = "measuring"
 """The lease of whoever measures, beside which no run starts on the same machine."""
-POLL_SECONDS = 1.0
-
-
-def pause() -> None:
-    """Give other processes time."""
-    time.sleep(POLL_SECONDS)
 
 
 @dataclass(frozen=True)
@@ -138,21 +131,6 @@ class RunQueue:
     def _measured_here(self) -> bool:
         owner = self.leases.holder(MEASURING)
         return owner is not None and is_here(owner)
-
-
-@contextmanager
-def exclusive(
-    leases: Leases, name: str, wait: Callable[[], None] = pause, say: Callable[[str], None] = lambda line: None
-) -> Iterator[None]:
-    """Open as soon as no other process that works on these results has the lease of this name."""
-    told = False
-    while (lease := leases.take(name)) is None:
-        if not told:
-            say(f"waiting for another process: {name}")
-        told = True
-        wait()
-    with lease:
-        yield
 
 
 @contextmanager

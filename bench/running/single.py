@@ -42,7 +42,7 @@ class StorageError(InputError, OSError):
     """Results cannot be written: no run's fault, and no other run would fare better."""
 
     def __init__(self, root: Path, why: str) -> None:
-        super().__init__(f"{root}: results cannot be written ({why}); mend that and give the same command again: it "
+        super().__init__(f"{root}: results cannot be written ({why}); fix that and give the same command again: it "
                          "goes on from there")  # fmt: skip
         self.why = why
 

@@ -6,6 +6,12 @@ import sys
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
+def usable_cores() -> int:
+    """How many processor cores this process may use."""
+    # Systems other than Linux do not say which: all, there.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def choose_threads(asked: int | None, jobs: int, apart: bool) -> int | None:
     """The threads of a run: as asked, else all that this process may use divided by `jobs`; None: as libraries choose.
 
@@ -13,7 +19,7 @@ def choose_threads(asked: int | None, jobs: int, apart: bool) -> int | None:
     and torch are loaded.
     """
     if asked is None:
-        return max(1, len(os.sched_getaffinity(0)) // jobs) if jobs > 1 else None
+        return max(1, usable_cores() // jobs) if jobs > 1 else None
     if not apart:
         os.environ.update({name: str(asked) for name in VARIABLES})
         if "torch" in sys.modules:

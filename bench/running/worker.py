@@ -10,6 +10,7 @@ from pathlib import Path
 
 import torch
 
+from bench import streams
 from bench.cluster.placement import PlacedDataset
 from bench.context import Stopped
 from bench.errors import InputError
@@ -32,6 +33,7 @@ def work(connection: Connection, task: str, output: Path) -> None:
     descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     for stream in (1, 2):
         os.dup2(descriptor, stream)
+    streams.prepare()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     faulthandler.enable()
     stop = StopRequest()

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 
 import numpy as np
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from bench.context import FitContext
 from bench.data.features import Features
+from bench.threads import threads
 from bench.training.items import Batch, Draw
 from bench.training.schedule import Schedule
 
@@ -33,7 +34,7 @@ class VideoLoader:
             yield from map(self._drawn, draws)
             return
         waiting: deque[Future[Batch]] = deque()
-        with ThreadPoolExecutor(READERS, "loader") as readers:
+        with threads(READERS, "loader") as readers:
             try:
                 for draw in draws:
                     waiting.append(readers.submit(self._drawn, draw))

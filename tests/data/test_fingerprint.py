@@ -1,5 +1,6 @@
 """Fingerprints: of what files hold now, remembered only as long as nothing can have changed."""
 
+import hashlib
 import os
 import time
 from pathlib import Path
@@ -10,7 +11,6 @@ import pytest
 from numpy.typing import NDArray
 
 import bench
-from bench.data import files
 from bench.data.files import content_hash, likeness
 from bench.errors import InputError
 
@@ -54,10 +54,10 @@ def test_a_file_is_read_once_after_its_clock_has_moved_on(path: Path, monkeypatc
     now = time.time_ns()
     before = content_hash([path])
     assert remembered(path) == []
-    monkeypatch.setattr(files.time, "time_ns", lambda: now + 10**10)
+    monkeypatch.setattr("bench.data.files.time.time_ns", lambda: now + 10**10)
     assert content_hash([path]) == before
     assert len(remembered(path)) == 1
-    monkeypatch.setattr(files.hashlib, "file_digest", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr("bench.data.files.hashlib.file_digest", lambda *_: pytest.fail("read again"))
     assert content_hash([path]) == before
 
 
@@ -85,13 +85,13 @@ def test_a_copy_or_another_name_is_another_file_of_the_same_contents(path: Path)
 
 
 def test_a_file_that_changes_while_it_is_read(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = files.hashlib.file_digest
+    real: Any = hashlib.file_digest
 
     def changed(*arguments: object) -> object:
         os.truncate(path, 100)
-        return real(*arguments)  # type: ignore[arg-type]
+        return real(*arguments)
 
-    monkeypatch.setattr(files.hashlib, "file_digest", changed)
+    monkeypatch.setattr("bench.data.files.hashlib.file_digest", changed)
     with pytest.raises(InputError, match=r"a\.npy: was changed while it was read; try again"):
         content_hash([path])
 
@@ -105,7 +105,7 @@ def test_without_a_cache(path: Path, where: str, monkeypatch: pytest.MonkeyPatch
         monkeypatch.delenv("VHBENCH_CACHE")
         monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
         monkeypatch.setattr(Path, "home", lambda: Path("~nobody-of-this-name").expanduser())
-    monkeypatch.setattr(files.time, "time_ns", lambda: 2 * OLD)
+    monkeypatch.setattr("bench.data.files.time.time_ns", lambda: 2 * OLD)
     assert content_hash([path]) == expected
     assert remembered(path) == []
 

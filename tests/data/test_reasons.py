@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -114,9 +115,10 @@ def failing(path: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> Iterato
     """Every opening of the file by Python fails as the system would have it."""
     real_open, real_io = os.open, Path.open
 
-    def fail(*arguments: object) -> None:
-        if os.fspath(arguments[0]) == os.fspath(path):  # type: ignore[arg-type]
+    def fail(*arguments: Any) -> bool:
+        if os.fspath(arguments[0]) == os.fspath(path):
             raise OSError(number, os.strerror(number), os.fspath(path))
+        return False
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "open", lambda *a, **k: fail(*a) or real_open(*a, **k))

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -12,7 +13,8 @@ import psutil
 import pytest
 
 from bench import leases
-from bench.leases import Lease, Leases, is_dead, this_process
+from bench.leases import Lease, Leases
+from bench.processes import is_dead, started, this_process
 from tests.conftest import survived
 
 
@@ -204,7 +206,7 @@ def test_a_changed_working_directory_loses_no_lease(tmp_path: Path, monkeypatch:
 @pytest.mark.skipif(not hasattr(os, "waitid"), reason="cannot wait for a process and leave it as it is")
 def test_a_process_that_nobody_has_looked_after_is_dead() -> None:
     child = subprocess.Popen([sys.executable, "-c", "import sys; sys.stdin.read()"], stdin=subprocess.PIPE)
-    owner = this_process() | {"process": child.pid, "started": psutil.Process(child.pid).create_time()}
+    owner = this_process() | {"process": child.pid, "started": started(child.pid)}
     assert not is_dead(owner)
     assert child.stdin is not None
     child.stdin.close()
@@ -218,9 +220,40 @@ def test_who_is_dead() -> None:
     assert not is_dead(here)
     # The number was given to another process since.
     assert is_dead(here | {"started": here["started"] - 1})
-    assert not is_dead(here | {"host": "another", "started": 0})
-    assert not is_dead(here | {"namespace": "pid:[1]", "started": 0})
+    # Containers and machines may share a name and the number of their processes' namespace.
+    for other in ({"host": "another"}, {"namespace": "pid:[1]"}, {"boot": "another"}):
+        assert not is_dead(here | other | {"started": 0})
     assert not is_dead({})
+
+
+def test_a_clock_that_is_set_makes_nobody_dead(tmp_path: Path) -> None:
+    """By an NTP server, or after a virtual machine was asleep: the time of the machine's start then moves with it."""
+    stat = Path("/proc/stat").read_text()
+    (start,) = re.findall(r"(?m)^btime (\d+)$", stat)
+    (tmp_path / "stat").write_text(stat.replace(f"btime {start}", f"btime {int(start) + 1}"))
+    (tmp_path / "self").symlink_to(f"/proc/{os.getpid()}")
+    (tmp_path / str(os.getpid())).symlink_to(f"/proc/{os.getpid()}")
+    code = (
+        "import psutil, sys, time\n"
+        "from pathlib import Path\n"
+        "real = time.time\n"
+        "time.time = lambda: real() + 3600\n"
+        f"psutil.PROCFS_PATH = {str(tmp_path)!r}\n"
+        "from bench.leases import Leases\n"
+        f"print(psutil.Process({os.getpid()}).create_time())\n"
+        f"sys.exit(Leases(Path({str(tmp_path / 'leases')!r})).take('a') is not None)\n"
+    )
+    with Leases(tmp_path / "leases").take("a") or pytest.fail("nobody else has it"):
+        other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert float(other.stdout) == pytest.approx(psutil.Process().create_time() + 1, abs=0.1)
+    assert other.returncode == 0, other.stderr
+    survived("clocks set while a lease is held")
+
+
+def test_a_process_that_cannot_be_looked_at_is_not_dead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where /proc shows other users' processes to nobody (hidepid)."""
+    monkeypatch.setattr("bench.processes._stat", lambda process: None)
+    assert not is_dead(this_process() | {"started": 1})
 
 
 def test_two_that_find_it_abandoned_do_not_both_take_it(

@@ -82,14 +82,14 @@ def test_a_folder_that_cannot_be_written(call: Run, feature_folder: Path) -> Non
     assert re.match(r"bench: .*/file/results: results cannot be written there \(.*\); name another folder", error)
 
 
-def test_a_foreign_report_folder_is_refused_before_any_work(call: Run, feature_folder: Path) -> None:
+def test_a_report_of_somebody_is_refused_before_any_work(call: Run, feature_folder: Path) -> None:
     Path("mine").mkdir()
-    Path("mine/thesis.tex").write_text("years of work")
+    Path("mine/report.md").write_text("years of work")
     status, _, error = call("run", "--methods", "lsh", "--datasets", feature_folder, "--report", "mine")
     assert status == 2
-    assert "mine" in error
+    assert "mine/report.md: was not written by vhbench" in error
     assert not Path("results/runs/my-features").exists()
-    assert Path("mine/thesis.tex").read_text() == "years of work"
+    assert Path("mine/report.md").read_text() == "years of work"
 
 
 def test_bad_features_end_before_training(call: Run, feature_folder: Path) -> None:

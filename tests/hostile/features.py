@@ -127,6 +127,10 @@ def unknown_filter(path: Path) -> None:
     path.write_bytes(content[: place - 8] + (999).to_bytes(2, "little") + content[place - 6 :])
 
 
+def two_arrays(file: Any) -> None:
+    file["a"], file["b"] = GOOD, GOOD
+
+
 def different_lengths(file: Any) -> None:
     for length in (4, 3):
         file[f"feats/{length}"] = GOOD[0, :length]
@@ -209,7 +213,7 @@ ANY: dict[str, Make] = {
     "a device": lambda path: path.symlink_to("/dev/zero"),
 }
 HDF5: dict[str, Make] = {
-    "other key": hdf5(key="features"),
+    "other keys": in_file(two_arrays),
     "texts": hdf5(np.array([[[b"text"]]])),
     "compound": hdf5(np.zeros((3, 4, 8), [("a", "f4"), ("b", "f4")])),
     "complex": hdf5(GOOD.astype("c8")),
@@ -276,7 +280,9 @@ NPY: dict[str, Make] = {
     "a header that is a list": header((), text="[1, 2]"),
 }
 SAFETENSORS: dict[str, Make] = {
-    "other name": table({"x": {"dtype": "F32", "shape": [12, 4, 8], "data_offsets": [0, GOOD.nbytes]}}),
+    "other names": table(
+        {name: {"dtype": "F32", "shape": [12, 4, 8], "data_offsets": [0, GOOD.nbytes]} for name in ("x", "y")}
+    ),
     "integers that take more bytes": tensor(dtype="I64"),
     "an unknown type": tensor(dtype="\x1b[2J"),
     "a type that is a list": tensor(dtype=["F32"]),

@@ -59,6 +59,13 @@ OWN_INPUT: dict[str, tuple[str, Callable[[Path], object]]] = {
     "a hard link": ("hard.npy", lambda path: path.hardlink_to("x.npy")),
     "a folder that is a link": ("here/x.npy", lambda path: path.parent.symlink_to(".")),
 }
+
+
+def link_to_text(path: Path) -> None:
+    Path("mine").write_text("mine")
+    path.symlink_to("mine")
+
+
 OTHERS: dict[str, Callable[[Path], object]] = {
     "a part of the same features": array(VIDEOS + 1),
     "pooled features": array(VIDEOS[:, 0]),
@@ -69,7 +76,7 @@ OTHERS: dict[str, Callable[[Path], object]] = {
     "codes of other bits": array(np.ones((9, BITS + 1), np.int8)),
     "text": lambda path: path.write_text("mine"),
     "a pipe": os.mkfifo,
-    "a link to what is not codes": lambda path: (Path("mine").write_text("mine"), path.symlink_to("mine")),
+    "a link to what is not codes": link_to_text,
 }
 
 

@@ -204,5 +204,7 @@ def test_frames_are_those_of_the_file(tmp_path: Path, weights: dict[str, torch.T
 
 def test_a_whole_model_is_refused_with_what_to_save(tmp_path: Path) -> None:
     torch.save(torch.nn.Linear(3, 4), tmp_path / "a.pth")
-    with pytest.raises(InputError, match=r"as a whole model does\); save .*torch\.save\(model\.state_dict\(\), "):
+    with pytest.raises(
+        InputError, match=r"which dense weights do not need\); save .*torch\.save\(model\.state_dict\(\), "
+    ):
         bench.load_checkpoint("bth", tmp_path / "a.pth", bits=16)

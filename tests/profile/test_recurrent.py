@@ -1,6 +1,7 @@
 """Multiply-adds of recurrent layers, by hand: a weight once a step; and what is said of those that nothing counts."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -32,7 +33,9 @@ class Steps(nn.Module):
         state = None
         for step in range(videos.shape[1]):
             state = self.cell(videos[:, step], state)
-        return state[0] if isinstance(state, tuple) else state
+        last: Any = state[0] if isinstance(state, tuple) else state
+        assert isinstance(last, Tensor)
+        return last
 
 
 @pytest.mark.parametrize(

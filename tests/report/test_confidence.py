@@ -14,7 +14,7 @@ from bench.report.per_query import average_precision
 from bench.report.plots import settings
 from bench.report.render import Table
 from bench.report.runs import ReportRun, name_runs
-from bench.report.significance import ALPHA, PERMUTATIONS, indistinguishable
+from bench.report.significance import ALPHA, REPETITIONS, indistinguishable
 from bench.store import PER_QUERY, StoredRun
 from tests.report.conftest import KS
 
@@ -104,7 +104,7 @@ def one_by_one(runs: list[ReportRun], protocol: str) -> dict[int, set[str]]:
     found = {}
     for k in KS:
         values = {run.method: average_precision(run, [(protocol, k)])[protocol, k] for run in runs}
-        found[k] = set(not_worse_than_best(values, ALPHA, permutations=PERMUTATIONS)[1])
+        found[k] = set(not_worse_than_best(values, ALPHA, repetitions=REPETITIONS)[1])
     return found
 
 

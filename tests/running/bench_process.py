@@ -5,8 +5,8 @@ import resource
 import sys
 from multiprocessing.connection import Connection
 
+from bench import leases
 from bench.cli import main
-from bench.running import queue
 from bench.training.states import TrainingStates
 
 
@@ -22,5 +22,5 @@ def bench(said: Connection, arguments: list[str], environment: dict[str, str]) -
     if "LARGEST_FILE" in environment:
         limit = int(environment["LARGEST_FILE"])
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
-    queue.POLL_SECONDS = 0.05
+    leases.POLL_SECONDS = 0.05
     sys.exit(main(arguments))

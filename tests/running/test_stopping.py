@@ -15,7 +15,7 @@ import pytest
 from bench.context import Stopped
 from bench.running.apart import Isolation
 from bench.running.parent import end_with_parent
-from bench.running.stopping import ended_by_sigterm, listening
+from bench.running.stopping import ended_by_signals, listening
 from bench.store import Store
 from tests.conftest import survived
 from tests.running.conftest import PLUGIN, Bench, Start, planned, records, runner
@@ -146,9 +146,25 @@ def test_a_signal_to_more_than_the_command_fails_no_run(everybody: bool, start: 
 
 def test_sigterm_ends_measuring_as_sigint_does() -> None:
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), ended_by_sigterm():
+    with pytest.raises(KeyboardInterrupt), ended_by_signals():
         signal.raise_signal(signal.SIGTERM)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_terminal_that_closes_asks_once_however_often_it_says_so() -> None:
+    with listening() as stop:
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)
+        assert (stop.asked, stop.at_once) == (True, False)
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with listening() as stop:  # under nohup
+            signal.raise_signal(signal.SIGHUP)
+            assert not stop.asked
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 def test_a_dead_parent_leaves_no_child(

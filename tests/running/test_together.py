@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from bench import runner as running
-from bench.leases import Leases, this_process
+from bench.leases import Leases
+from bench.processes import this_process
 from bench.running.queue import LEASES, MEASURING, RunQueue, alone
 from bench.store import Store
 from tests.conftest import survived

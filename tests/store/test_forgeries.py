@@ -264,6 +264,10 @@ COMPUTED: dict[str, Callable[[Path], object]] = {
     "one query's value exchanged with another's": per_query(
         lambda found: found.update({"paper@20": np.sort(found["paper@20"])})
     ),
+    "random codes made to look worse": record(
+        lambda values: values["diagnostics"]["random"]["paper"]["20"].update(value=0.001)
+    ),
+    "bits said to be constant": record(lambda values: values["diagnostics"].update(constant_bits=1)),
     "labels noted anew": labels_noted_anew,
     "all labels one class everywhere": one_class_everywhere,
 }

@@ -1,0 +1,55 @@
+"""The verbs of the command line, and what is known of them as a whole."""
+
+from importlib.metadata import version as installed
+from typing import Annotated
+
+import typer
+
+from bench.cli.compare import compare
+from bench.cli.convert import convert
+from bench.cli.data import check, fake
+from bench.cli.encoders import encode, profile
+from bench.cli.listing import show
+from bench.cli.methods import check_method
+from bench.cli.reproduce import reproduce
+from bench.cli.results import results_app
+from bench.cli.runs import evaluate, render, run
+
+app = typer.Typer(
+    help="vhbench: compare unsupervised video hashing methods, in quality and in cost. --debug shows tracebacks.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command()(run)
+app.command("report")(render)
+app.command()(compare)
+app.command()(evaluate)
+app.command()(profile)
+app.command("list")(show)
+app.command()(reproduce)
+app.command()(encode)
+app.command("check-method")(check_method)
+data_app = typer.Typer(help="Look after datasets.", rich_markup_mode=None)
+data_app.command()(check)
+data_app.command()(fake)
+data_app.command()(convert)
+app.add_typer(data_app, name="data")
+app.add_typer(results_app, name="results")
+GROUPS: tuple[list[str], ...] = ([], ["data"], ["results"])
+"""What is no command alone, and shows its help."""
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"vhbench {installed('vhbench')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _whole(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Options of no verb."""
