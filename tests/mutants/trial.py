@@ -95,9 +95,7 @@ def run_clean(tests: Sequence[str], tree: Path) -> Outcome:
         return trial.end()
 
 
-def run_mutants(
-    mutants: Iterable[Mutant], tree: Path, failing: Sequence[str] = ()
-) -> Iterator[tuple[Mutant, Outcome]]:
+def run_mutants(mutants: Iterable[Mutant], tree: Path, failing: Sequence[str] = ()) -> Iterator[tuple[Mutant, Outcome]]:
     """Run the tests of every mutant on a copy of the tree, `AT_ONCE` at a time; as they end.
 
     Tests that are `failing` without a bug would catch anything, and are left out.
