@@ -58,7 +58,7 @@ def costs_of(method: str, bits: int, seed: int, cpu: str, milliseconds: float, u
         uncounted_operators=uncounted,
         other_operations={"softmax": 5_000},
         encoder_bytes=4_000_000,
-        code_bytes=bits // 8,
+        code_bytes=-(-bits // 8),
         peak_bytes={1: 5_000_000, 64: 50_000_000},
         encoding=[encoding(1, milliseconds * 1.5), encoding(2, milliseconds)],
         search=SearchTime(gallery=1000, nearest=100, threads=2, timing=timing(64, 0.01 * bits)),
