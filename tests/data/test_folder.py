@@ -14,6 +14,7 @@ from scipy.sparse import csc_matrix
 import bench
 from bench.data.dataset import Dataset
 from bench.data.folder import FolderSource
+from bench.data.label_files import read_labels
 from bench.errors import InputError
 
 
@@ -119,6 +120,17 @@ def test_the_fingerprint_is_the_contents(feature_folder: Path, tmp_path: Path) -
     with h5py.File(moved / "test_feats.h5", "r+") as file:
         file["feats"][3, 2, 1] += 1
     assert FolderSource(moved).summary().fingerprint != before
+
+
+@pytest.mark.parametrize("matlab", [False, True])
+def test_square_labels_are_turned_only_if_matlab_wrote_them(matlab: bool, tmp_path: Path) -> None:
+    """As many videos as classes: the shape does not tell which axis is which."""
+    labels = np.array([[1, 1, 0], [0, 1, 0], [0, 0, 1]], dtype=np.float64)
+    with h5py.File(tmp_path / "labels.mat", "w") as file:
+        file["labels"] = labels.T if matlab else labels
+        if matlab:
+            file["labels"].attrs["MATLAB_class"] = np.bytes_("double")
+    np.testing.assert_array_equal(read_labels(tmp_path / "labels.mat"), labels)
 
 
 @pytest.mark.parametrize("split", ["train", "test"])

@@ -85,7 +85,8 @@ def test_curves_are_means_over_seeds_at_every_radius(runs: list[StoredRun]) -> N
         precisions = [curve["precision"][radius] for curve in stored]
         assert row.precision == pytest.approx(statistics.mean(precisions))
         assert row.precision_std == pytest.approx(statistics.stdev(precisions), abs=1e-12)
-        assert row.recall == pytest.approx(radius / 16)
+        # Two of the 40 queries have nothing to find.
+        assert row.recall == pytest.approx(0.95 * radius / 16)
 
 
 def test_a_cut_off_that_was_not_evaluated_gives_no_rows(runs: list[StoredRun]) -> None:
