@@ -45,6 +45,6 @@ def _shape_and_kind(header: bytes) -> tuple[tuple[int, ...], np.dtype[np.generic
         raise ValueError("not as this package writes arrays")
     shape, fortran, kind = np.lib.format.read_array_header_1_0(stream)
     # One axis is in both orders at once.
-    if (fortran and len(shape) > 1) or kind.hasobject:
+    if (fortran and len(shape) > 1) or kind.kind not in "biuf":
         raise ValueError("not as this package writes arrays")
     return shape, kind

@@ -65,13 +65,19 @@ class Runner:
                 with self._executor(stop, queue.left) as executor:
                     # Read and checked before the first is done.
                     for run in queue.left:
-                        note_dataset(datasets.get(run), self.store.root)
+                        self._note(datasets.get(run))
                     _Sweep(self, queue, stop, datasets, executor).work()
             if stop.asked:
                 raise Stopped("stopped between two runs")
         finished = [queue.finished[run.spec.identity] for run in planned if run.spec.identity in queue.finished]
         with ended_by_signals():
             return self._measure(planned, finished, datasets, leases)
+
+    def _note(self, data: Dataset) -> None:
+        try:
+            note_dataset(data, self.store.root)
+        except OSError as error:
+            raise StorageError(self.store.root, error.strerror or str(error)) from error
 
     def _executor(self, stop: StopRequest, runs: Sequence[PlannedRun]) -> AbstractContextManager[Executor | None]:
         return self.isolation.executor(self.store, self.device, stop, runs) if self.isolation else nullcontext()

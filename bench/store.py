@@ -74,7 +74,7 @@ class Store:
             what = "no runs here" if self.root.is_dir() else "no such folder"
             near = [
                 self.root / "runs",
-                *(entry for entry in _folders(self.root)),
+                *_folders(self.root),
                 self.root.parent,
                 Path("results/runs"),
             ]

@@ -70,10 +70,10 @@ def test_the_home_folder_on_the_command_line(
     for call, named in (
         (["list", "--plugin=~/plugin.py"], "plugin.py: defines no method"),
         (["data", "check", "fcvid", "--data-root=~"], "fcvid: 3 of 3 files"),
-        (["run", "--methods", "lsh", "--datasets", "~/clips", "--report=~/clips"], "clips: holds"),
-        (["report", "--results=~/none"], "none: no stored runs"),
+        (["run", "--methods", "lsh", "--datasets", "~/clips", "--report=~/plugin.py"], "plugin.py: is a file"),
+        (["report", "--results=~/none"], "none: no such folder"),
         (["results", "prune", "--results=~/none"], "none: no such folder"),
-        (["compare", "~/none", "~/none"], "none: no stored runs"),
+        (["compare", "~/none", "~/none"], "none: no such folder"),
         (["results", "merge", "~/none"], "none: "),
     ):
         assert main(call) == 2

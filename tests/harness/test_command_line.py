@@ -172,7 +172,7 @@ def test_an_encoder_of_a_method_that_is_not_known(call: Run, feature_folder: Pat
     arguments = ["encode", "--encoder", record.parent / "encoder", "--features", "features.npy", "--out", "codes.npy"]
     status, _, error = call(*arguments)
     assert status == 2
-    assert "(a method in a file of your own: --plugin FILE)" in error
+    assert "(a method in a file of your own: --plugin FILE," in error
     assert call(*arguments, *plugin)[0] == 0
 
 

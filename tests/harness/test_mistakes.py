@@ -44,8 +44,8 @@ def mistakes(folder: Path) -> list[tuple[list[object], str]]:
         ([*shallow, "lsh", "--plugin", "nowhere.py"], "--plugin nowhere.py: no such Python file or folder"),
         (["run", "--datasets", folder], "methods: none given"),
         (["run", "nowhere.toml"], "nowhere.toml: cannot be read"),
-        (["report", "--results", "nowhere"], "nowhere: no stored runs"),
-        (["evaluate", "--results", "nowhere"], "nowhere: no stored runs"),
+        (["report", "--results", "nowhere"], "nowhere: no such folder"),
+        (["evaluate", "--results", "nowhere"], "nowhere: no such folder"),
         (["evaluate", "--protocol", "papre"], "unknown protocol 'papre'"),
         (["evaluate", "--protocol", ""], "--protocol: none given"),
         (

@@ -147,7 +147,7 @@ def test_a_disk_that_fails_costs_no_codes(
     assert "x.npy: cannot be read (Input/output error): the disk" in (said := capsys.readouterr().err)
     assert said.endswith("; the same command goes on from there\n")
     assert encode() == 0
-    assert "went on after 192 videos" in capsys.readouterr().err
+    assert "continued after 192 videos" in capsys.readouterr().err
     np.testing.assert_array_equal(np.load("codes.npy"), np.concatenate([codes] * 40))
 
 

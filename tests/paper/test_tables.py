@@ -272,16 +272,16 @@ def test_same_results_give_the_same_bytes(runner: Runner, registry: Registry, tm
     assert contents[0] == contents[1]
     text = (tmp_path / "one" / "paper.md").read_text(encoding="utf-8")
     links = set(re.findall(r"\]\(((?:tables|figures)/[^)]+)\)", text))
-    assert links == {path.as_posix() for path in contents[0]} - {"paper.md"}
+    assert links == {path.as_posix() for path in contents[0]} - {"paper.md", ".paper.md.json"}
 
 
 def test_foreign_folders_and_empty_stores(runner: Runner, registry: Registry, tmp_path: Path) -> None:
     folder = tmp_path / "mine"
     folder.mkdir()
-    (folder / "thesis.tex").write_text("years of work")
+    (folder / "paper.md").write_text("years of work")
     with pytest.raises(InputError, match="--report"):
         reproduce(["table3"], "toy", runner=runner, registry=registry, report_folder=folder)
-    assert (folder / "thesis.tex").read_text() == "years of work"
+    assert (folder / "paper.md").read_text() == "years of work"
     with pytest.raises(InputError, match="only-cached"):
         reproduce(["table3"], "toy", runner=runner, registry=registry, report_folder=tmp_path / "new")
     with pytest.raises(InputError, match="did you mean"):

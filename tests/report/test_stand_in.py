@@ -29,7 +29,7 @@ def test_title_headings_captions_and_pictures_say_so(builder: Any) -> None:
 
 
 def test_real_data_beside_are_not_called_so(builder: Any) -> None:
-    builder.add("alpha", 16, dataset="fcvid", dataset_title="FCVID", stand_in=True)
+    builder.add("alpha", 16, dataset="fcvid", dataset_title="FCVID", fingerprint="a" * 64, stand_in=True)
     builder.add("alpha", 16)
     document = document_of(builder)
     assert "\n## Toy videos\n" in document.text

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from bench.errors import InputError
 from bench.running.single import StorageError
 from bench.store import Store
 from bench.sweep import PlannedRun
@@ -79,7 +80,7 @@ def test_a_fault_at_any_change_of_files(features: Path, tmp_path: Path, undistur
         with fault(results, step, number) as failed:
             try:
                 runner(results).run(wanted(features))
-            except StorageError as error:
+            except InputError as error:  # a StorageError, or what is found before anything is begun
                 assert str(results) in str(error)
                 assert os.strerror(number) in str(error)
                 assert "\n" not in str(error)
