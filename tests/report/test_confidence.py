@@ -117,3 +117,17 @@ def test_significance_at_all_k_at_once_is_that_of_one_after_the_other(builder: A
     found = indistinguishable(runs, protocol, KS)
     assert found == one_by_one(runs, protocol)
     assert all(names and "METHOD4" not in names and len(names) > 1 for names in found.values())
+
+
+def test_significance_looks_at_all_seeds(builder: Any) -> None:
+    """Each of two methods is the better one under one seed: over both they cannot be told apart."""
+    for seed, (first, second) in enumerate([(0.6, 0.4), (0.4, 0.6)]):
+        builder.add("alpha", 16, seed, first)
+        builder.add("beta", 16, seed, second)
+    (near,) = indistinguishable(name_runs(builder.store.runs()), "paper", [20]).values()
+    assert near is not None
+    assert len(near) == 1
+
+
+def test_queries_without_anything_relevant_are_told_of(composed: Document) -> None:
+    assert "2 of 40 queries have nothing relevant in the gallery and count as 0." in composed.text

@@ -264,3 +264,11 @@ def test_lower_bounds_are_on_no_front_and_under_no_roof(builder: Any, bounded: l
         assert "≥: not all is counted of GAMMA, which are left out" in roofline.caption
         # Times are whole: there GAMMA competes.
         assert plots["toy-map-by-time"].frame["pareto"].tolist() == [False, True]
+
+
+def test_each_number_of_parameters_stands_under_its_heading(composed: Document) -> None:
+    table = next(table for table in composed.tables if table.name == "toy-cost")
+    row = next(row for row in table.rows if [cell.text for cell in row[:2]] == ["BETA", "16"])
+    shown = dict(zip(table.header, (cell.text for cell in row), strict=True))
+    expected = {"parameters instantiated": "3,000,016", "trained": "2,000,016", "to encode": "1,000,016"}
+    assert {name: shown[name] for name in expected} == expected
