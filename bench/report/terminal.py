@@ -1,8 +1,6 @@
 """The short summary that ends a run, for the terminal."""
 
 from collections.abc import Iterable, Sequence
-from textwrap import wrap
-from typing import Any
 
 import pandas as pd
 
@@ -12,12 +10,10 @@ from bench.report.render import NOTHING, number
 from bench.report.runs import ReportRun, bits_of, datasets_of, methods_of, name_runs, protocols_of, seeds_of
 from bench.store import StoredRun
 from bench.text import one_line
-from bench.text_table import text_table
+from bench.text_table import folded, text_table
 
 LABEL_WIDTH = 40
 ROUGH = " ≈"
-WIDTH = 110
-HANGING: dict[str, Any] = {"initial_indent": "  ", "subsequent_indent": "    "}
 
 
 def summary(runs: Iterable[StoredRun], protocols: Sequence[str] = ()) -> str:
@@ -52,7 +48,7 @@ def _dataset(runs: Sequence[ReportRun], wanted: Sequence[str]) -> str:
     doubts = cautions.cautions(runs)
     if doubts:
         lines += ["", "Be careful with:"]
-        lines += [line for doubt in doubts for line in wrap(one_line(doubt), WIDTH, **HANGING)]
+        lines += [folded(one_line(doubt)) for doubt in doubts]
     why = problems.notes(runs)
     if why:
         lines += ["", "Without a result:"]
