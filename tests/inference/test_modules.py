@@ -61,7 +61,10 @@ def test_gelu_is_torchs_tanh_approximation() -> None:
 def test_mc_mlp_of_any_size(frames: int, sixteenths: int, branches: list[Branch], videos: int, seed: int) -> None:
     network = stirred(McMlp(frames, 9, 6, 16 * sixteenths, branches), seed)
     x = random_videos(videos, frames, 9, seed)
-    np.testing.assert_allclose(plain(inference_module(network), x), plain(network, x), rtol=0, atol=1e-5)
+    expected = plain(network, x)
+    # Sums round in proportion to what is added, which cancels in small outputs.
+    tolerance = 1e-5 * max(1.0, float(np.abs(expected).max()))
+    np.testing.assert_allclose(plain(inference_module(network), x), expected, rtol=0, atol=tolerance)
 
 
 @settings(max_examples=25, deadline=None)
