@@ -11,39 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from bench.codes_file import StoredCodes, write_codes
 from bench.integrity_verify import verify
-from bench.record import RunRecord
 from bench.report import summary, write_report
 from bench.report.runs import bits_of, name_runs
 from bench.report.significance import indistinguishable
-from bench.store import CODES, PER_QUERY, Store, StoredRun
+from bench.store import Store
 from tests.report.conftest import KS, Builder
 from tests.report.test_confidence import one_by_one
 
 PROTOCOLS = ("paper", "strict")
 
 
-class WithCodes(Store):
-    """Runs with codes and compressed values per query, as real ones have."""
-
-    def write(self, record: RunRecord, fill: Callable[[Path], None]) -> StoredRun:
-        def fill_as_real(folder: Path) -> None:
-            fill(folder)
-            with np.load(folder / PER_QUERY, allow_pickle=False) as arrays:
-                values = dict(arrays)
-            np.savez_compressed(folder / PER_QUERY, allow_pickle=False, **values)
-            random = np.random.default_rng(record.spec.seed)
-            queries = record.dataset.query_videos
-            labels = np.eye(10, dtype=np.uint8)[random.integers(0, 10, queries)]
-            codes = random.choice(np.array([-1, 1], dtype=np.int8), (queries, record.spec.bits))
-            write_codes(folder / CODES, StoredCodes(codes, labels, None, None))
-
-        return super().write(record, fill_as_real)
-
-
 def sweep(root: Path, methods: int, bits: tuple[int, ...], seeds: int, queries: int) -> Store:
-    builder = Builder(WithCodes(root), queries)
+    builder = Builder(Store(root), queries)
     for method in range(methods):
         for length in bits:
             for seed in range(seeds):
