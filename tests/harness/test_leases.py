@@ -202,6 +202,31 @@ def test_a_holder_that_sleeps_for_long_holds_nothing(tmp_path: Path, clock: Cloc
     lease.release()
 
 
+def test_an_owner_that_wakes_up_when_another_takes_over_releases_only_its_own(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the worst moment: the other comes in between the two steps of the release."""
+    lease = Leases(tmp_path, 100, clock).take("a")
+    other = Leases(tmp_path, 100, clock)
+    assert lease is not None
+    taken: list[Lease | None] = []
+    rmdir = Path.rmdir
+
+    def late(path: Path) -> None:
+        taken.append(other.take("a"))
+        rmdir(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rmdir", late)
+        lease.release()
+    (new,) = taken
+    assert new is not None
+    assert new.held
+    assert Leases(tmp_path, 100, clock).take("a") is None
+    new.release()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_changed_working_directory_loses_no_lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     lease = Leases(Path("leases")).take("a")
