@@ -18,7 +18,7 @@ from bench.store import Store
 from tests.conftest import survived
 from tests.running.conftest import Start, bench_run, planned, records, runner
 
-KILLS = int(os.environ.get("VHBENCH_KILLS", "36"))
+KILLS = int(os.environ.get("VHBENCH_KILLS", "12"))
 SWEEP = ("--methods", "steady", "--bits", "8,16", "--seeds", "0,1", "--set", "steady.epochs=25", "--set",
          "steady.batch_size=4")  # fmt: skip
 ALL = ("--shard", "1/1")
