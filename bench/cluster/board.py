@@ -7,7 +7,7 @@ from collections.abc import Sequence
 class Board:
     """Progress of runs on its way to the driver, and the driver's request to stop on its way to them.
 
-    Imports nothing, so that its process starts fast. A board that Ray started again lacks nothing but a little progress.
+    Imports next to nothing, so that its process starts fast. One that Ray started again lacks a little progress only.
     """
 
     def __init__(self) -> None:

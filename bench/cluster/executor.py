@@ -2,20 +2,18 @@
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import ray
 import torch
 from ray import ObjectRef
-from ray.actor import ActorHandle
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from bench.cluster.board import Board
-from bench.cluster.node import Ended, Files, Order, do_on_node, files_below, fitting, versions, write_files
+from bench.cluster.node import Ended, Files, Order, do_on_node, files_below, versions, write_files
 from bench.context import Progress, Stopped
 from bench.data.space import gigabytes
 from bench.errors import InputError
@@ -34,28 +32,6 @@ RETRIES = 2
 POLL_SECONDS = 0.5
 PASSED_ON = ("GOMP_SPINCOUNT", "VHBENCH_DATA")
 """Environment variables of the driver that runs on nodes get as well."""
-
-
-@contextmanager
-def ray_executor(
-    rules: Isolation, jobs: int | None, device_name: str, store: Store, device: torch.device, stop: StopRequest,
-    runs: Sequence[PlannedRun],
-) -> Iterator["RayExecutor"]:  # fmt: skip
-    """Does these runs on the cluster that this process is connected to.
-
-    Raises InputError if a run asks for more than any node has.
-    """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    resources = {run.spec.folder: resources_of(run, rules, device_name, nodes) for run in runs}
-    at_once = max(sum(fitting(asked, node) for node in nodes) for asked in resources.values())
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    # Calls are repeated when Ray had to start it again.
-    options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": here}
-    board = ray.remote(**options)(Board).remote()
-    try:
-        yield RayExecutor(store, device, stop, rules, jobs or min(at_once, len(runs)), resources, board)
-    finally:
-        ray.kill(board)
 
 
 def resources_of(
@@ -80,33 +56,43 @@ def resources_of(
     return asked
 
 
-@dataclass
-class RayExecutor:
-    """Does runs on the nodes of a cluster, as `bench.running.apart.Executor` has it."""
+def fitting(resources: Mapping[str, float], node: Mapping[str, float]) -> int:
+    """How many runs that reserve these resources a node takes at once."""
+    return min(int(node.get(name, 0) / amount) for name, amount in resources.items() if amount)
 
-    store: Store
-    device: torch.device
-    stop: StopRequest
-    rules: Isolation
-    jobs: int
-    resources: Mapping[str, Mapping[str, float]]
-    """By the folder of the run."""
-    board: ActorHandle
+
+class RayExecutor:
+    """Does runs on the cluster that this process is connected to, as `bench.running.apart.Executor` has it."""
+
+    def __init__(
+        self, rules: Isolation, jobs: int | None, device_name: str, store: Store, device: torch.device,
+        stop: StopRequest, runs: Sequence[PlannedRun],
+    ) -> None:  # fmt: skip
+        """Start what runs report to. Raises InputError if a run asks for more than any node has."""
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        self._rules, self._store, self._device, self._stop = rules, store, device, stop
+        self._resources = {run.spec.folder: resources_of(run, rules, device_name, nodes) for run in runs}
+        at_once = (sum(fitting(asked, node) for node in nodes) for asked in self._resources.values())
+        self.jobs = jobs or min(max(at_once), len(runs))
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        # Where Ray has to start it again, calls are repeated.
+        options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": here}
+        self._board = ray.remote(**options)(Board).remote()
 
     def do(self, job: Job, progress: Progress, say: Callable[[str], None]) -> StoredRun | None:
         """Do a run and store it; one that Ray lost too often is stored as failed."""
-        record = begun(job.run, self.device)
+        record = begun(job.run, self._device)
         try:
             ended = self._followed(job, progress, say)
         except RayError as error:
-            if self.stop.asked:
+            if self._stop.asked:
                 raise Stopped(_line(error)) from error
-            reason = f"its node or Ray's worker process there was lost {RETRIES + 1} times, the last time: {_line(error)}"
+            reason = f"its node or Ray's worker process was lost {RETRIES + 1} times, the last time: {_line(error)}"
             failed = record.model_copy(update={"reason": reason})
-            return store_failed(self.store, job.run, failed, str(error), lambda: job.lease.held)
+            return store_failed(self._store, job.run, failed, str(error), lambda: job.lease.held)
         if not job.lease.held:
             return None
-        write_files(self.store.training_folder(job.run.spec), ended.training or {})
+        write_files(self._store.training_folder(job.run.spec), ended.training)
         if ended.outcome == "stopped":
             raise Stopped(ended.reason)
         return self._write(ended.run) if ended.run else ended.stored
@@ -117,10 +103,10 @@ class RayExecutor:
         try:
             with Relay(progress, say) as relay:
                 while True:
-                    if self.stop.at_once or (self.stop.asked and not hosts):
+                    if self._stop.at_once or (self._stop.asked and not hosts):
                         raise Stopped("ended on request")
                     done, _ = ray.wait([task], timeout=POLL_SECONDS)
-                    for message in map(json.loads, ray.get(self.board.collect.remote(identity, self.stop.asked))):
+                    for message in map(json.loads, ray.get(self._board.collect.remote(identity, self._stop.asked))):
                         if "host" in message:
                             say(f"lost, and begun again on {message['host']}" if hosts else f"on {message['host']}")
                             hosts.append(message["host"])
@@ -137,15 +123,14 @@ class RayExecutor:
             ray.cancel(task, force=True)
 
     def _submit(self, job: Job) -> "ObjectRef[Ended]":
-        spec, asked = job.run.spec, self.resources[job.run.spec.folder]
+        spec, asked = job.run.spec, self._resources[job.run.spec.folder]
         order = Order(
             spec=spec,
             dataset=job.run.dataset,
-            rules=self.rules,
-            resources=asked,
-            results=self.store.root,
+            rules=replace(self._rules, threads=int(asked["CPU"]), device_jobs=max(1, round(1 / (asked["GPU"] or 1)))),
+            results=self._store.root,
             claim=job.lease.claim,
-            training=ray.put(files_below(self.store.training_folder(spec))),
+            training=ray.put(files_below(self._store.training_folder(spec))),
             working_folder=str(Path.cwd()),
             versions=versions(),
         )
@@ -160,12 +145,13 @@ class RayExecutor:
             max_calls=1 if asked["GPU"] else 0,
             runtime_env={"env_vars": variables},
         )(do_on_node)
-        return task.remote(order, self.board)
+        return task.remote(order, self._board)
 
     def _write(self, files: Files) -> StoredRun:
         """Store a run that came back from a node."""
-        record = unsealed(files[RECORD], self.store.root)
-        return self.store.write(record, lambda folder: write_files(folder, {name: files[name] for name in record.checksums}))
+        record = unsealed(files[RECORD], self._store.root)
+        written = {name: files[name] for name in record.checksums}
+        return self._store.write(record, lambda folder: write_files(folder, written))
 
 
 def _shown(resources: Mapping[str, float]) -> str:

@@ -7,7 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from queue import SimpleQueue
@@ -27,6 +27,7 @@ from bench.running.apart import Apart, Isolation
 from bench.running.messages import Messenger
 from bench.running.queue import LEASES
 from bench.running.stopping import StopRequest
+from bench.running.threads import usable_cores
 from bench.spec import RunSpec
 from bench.store import TRACEBACK, Store, StoredRun
 from bench.sweep import PlannedRun
@@ -44,8 +45,6 @@ class Order:
     dataset: str
     """As it was asked for."""
     rules: Isolation
-    resources: Mapping[str, float]
-    """`CPU`, `GPU`, `memory` (bytes) that Ray reserves for the run."""
     results: Path
     claim: Claim
     """The driver's lease of the run, in the results folder."""
@@ -63,22 +62,24 @@ class Ended:
     outcome: Literal["stored", "lost", "stopped", "refused"]
     reason: str = ""
     stored: StoredRun | None = None
-    """The run, where it was stored in the results folder itself."""
-    run: Files | None = None
-    """The run's folder, where the node does not see the results folder."""
-    training: Files | None = None
-    """The folder of its training, likewise."""
+    """The run, if the node sees the results folder and stored it there."""
+    run: Files = field(default_factory=dict)
+    """Else the content of the run's folder."""
+    training: Files = field(default_factory=dict)
+    """Likewise of the folder of its training, if that is to go on later."""
 
 
 def do_on_node(order: Order, board: ActorHandle) -> Ended:
     """Do a run on this node, with its progress reported to the board."""
+    # So many runs may share the node's memory.
+    rules = replace(order.rules, jobs=max(1, usable_cores() // (order.rules.threads or 1)))
     # The processes that runs are done in would import the program that Ray runs here.
     vars(sys.modules["__main__"]).pop("__file__", None)
     with _connected_to(board, order.spec.identity) as (messenger, stop):
         messenger.send(host=socket.gethostname())
 
         def do(store: Store, claim: Claim) -> StoredRun | None:
-            return Apart(store, _device(), stop, _rules(order)).do_claimed(run, claim, messenger, messenger.say)
+            return Apart(store, _device(), stop, rules).do_claimed(run, claim, messenger, messenger.say)
 
         try:
             run = _planned(order)
@@ -96,11 +97,6 @@ def do_on_node(order: Order, board: ActorHandle) -> Ended:
 def versions() -> dict[str, str]:
     """Versions of what results depend on; builds of one version for different devices count as equal."""
     return {name: version(name).partition("+")[0] for name in ("vhbench", "numpy", "torch")}
-
-
-def fitting(resources: Mapping[str, float], node: Mapping[str, float]) -> int:
-    """How many runs that reserve these resources a node takes at once."""
-    return min(int(node.get(name, 0) / amount) for name, amount in resources.items() if amount)
 
 
 def files_below(folder: Path) -> Files:
@@ -178,19 +174,6 @@ def _brought_back(order: Order, do: Callable[[Store, Claim], StoredRun | None]) 
             text = trace.read_text(encoding="utf-8").replace(folder, shlex.quote(str(order.results)))
             trace.write_text(text, encoding="utf-8")
         return Ended("stored", run=files_below(run_folder), training=files_below(training_folder))
-
-
-def _rules(order: Order) -> Isolation:
-    """The rules of the sweep, with the share of this node that a run may use."""
-    here = ray.get_runtime_context().get_node_id()
-    (node,) = [node["Resources"] for node in ray.nodes() if node["NodeID"] == here]
-    gpus = order.resources["GPU"]
-    return replace(
-        order.rules,
-        jobs=max(1, fitting(order.resources, node)),
-        threads=int(order.resources["CPU"]),
-        device_jobs=max(1, round(1 / gpus)) if gpus else 1,
-    )
 
 
 def _device() -> torch.device:

@@ -50,10 +50,9 @@ class OnRay:
         Raises InputError if there is no cluster, or a run asks for more than any of its nodes has.
         """
         with connected(self.address):
-            from bench.cluster.executor import ray_executor  # noqa: PLC0415  imports Ray, which not everybody has
+            from bench.cluster.executor import RayExecutor  # noqa: PLC0415  imports Ray, which not everybody has
 
-            with ray_executor(self.rules, self.jobs, self.device, store, device, stop, runs) as executor:
-                yield executor
+            yield RayExecutor(self.rules, self.jobs, self.device, store, device, stop, runs)
 
 
 @contextmanager
@@ -100,7 +99,7 @@ def _require_answer(address: str) -> None:
         return
     host, colon, port = named.rpartition(":")
     if "://" in named or not (colon and host and port.isdigit()):
-        raise InputError(f"--address {address}: expected host:port or auto; run the command on a machine of the cluster")
+        raise InputError(f"--address {address}: expected host:port or auto; run bench on a machine of the cluster")
     try:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
     except (OSError, OverflowError) as error:

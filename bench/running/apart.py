@@ -153,9 +153,7 @@ class Apart:
         return store_failed(self.store, run, failed, f"{last}\n{death.reason}", lambda: claim.held)
 
     @contextmanager
-    def _started(
-        self, run: PlannedRun, claim: Claim, output: Path
-    ) -> Iterator[tuple[ForkServerProcess, Connection]]:
+    def _started(self, run: PlannedRun, claim: Claim, output: Path) -> Iterator[tuple[ForkServerProcess, Connection]]:
         task = messages.Task(
             spec=run.spec,
             dataset=run.dataset,

@@ -32,7 +32,7 @@ SMALL = {"CPU": 4.0, "memory": 8.0 * GIGABYTE}
 )
 def test_how_many_a_node_takes(asked: dict[str, float], large: int, small: int) -> None:
     pytest.importorskip("ray")
-    from bench.cluster.node import fitting
+    from bench.cluster.executor import fitting
 
     assert (fitting(asked, LARGE), fitting(asked, SMALL)) == (large, small)
 

@@ -37,9 +37,9 @@ def unshared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     from bench.cluster import executor
 
     def order(**values: Any) -> Any:
-        return replace(ORDER(**values), claim=Claim(str(tmp_path / "on-the-driver-alone"), 0))
+        return replace(make(**values), claim=Claim(str(tmp_path / "on-the-driver-alone"), 0))
 
-    ORDER = executor.Order  # noqa: N806
+    make = executor.Order
     monkeypatch.setattr(executor, "Order", order)
 
 
@@ -53,48 +53,6 @@ def test_a_cluster_gives_the_same(cluster: Any, tmp_path: Path, one_thread: None
     assert not list((tmp_path / "there/.leases").iterdir())
     # Its progress came here as well.
     assert sum(": on " in line for line in said) == 3, said
-
-
-def test_what_is_lost_is_begun_again(
-    cluster: Any, hooks: Path, tmp_path: Path, one_thread: None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A node is killed in a training; beside it one method kills its worker again and again, another one crashes."""
-    from bench.cluster import executor
-
-    assert executor.RETRIES == 2
-    # Every attempt starts processes that import PyTorch: one retry shows as much, in less time.
-    monkeypatch.setattr(executor, "RETRIES", 1)
-    wanted = planned("watched,kills-worker,segfault", epochs=EPOCHS, hooks=str(hooks))
-    results, said = tmp_path / "there", list[str]()
-
-    def kill() -> None:
-        process = psutil.Process(int(_until(hooks / "waiting").read_text()))
-        (raylet,) = [parent.pid for parent in process.parents() if parent.name() == "raylet"]
-        (lost,) = [node for node in cluster.worker_nodes if _raylet(node) == raylet]
-        cluster.remove_node(lost, allow_graceful=False)
-        process.wait()
-        (hooks / "go").touch()
-
-    with _beside(kill):
-        runs = on_cluster(results, said.append).run(wanted)
-    watched, lost, crashed = (run.record for run in runs)
-    assert watched.status == "done", _of(runs)
-    assert sum("lost, and begun again" in line and "watched" in line for line in said) == 1, said
-    assert any("goes on after epoch 2" in line for line in said), said
-    assert (hooks / "epochs").read_text().split() == ["0", "1", "2", "2", "3", "4"]
-    assert lost.status == crashed.status == "failed"
-    assert "was lost 2 times" in str(lost.reason)
-    assert sum("lost, and begun again" in line and "kills-worker" in line for line in said) == 1, said
-    assert crashed.reason == "segmentation fault (signal 11)"
-    for run in runs[1:]:
-        text = run.verified("traceback.txt").read_text(encoding="utf-8")
-        assert f"--results {results} --existing retry-failed" in text
-    here(tmp_path / "here").run(wanted[:1])
-    undisturbed = records(tmp_path / "here")
-    assert {name: values for name, values in records(results).items() if name in undisturbed} == undisturbed
-    survived("nodes killed during a training")
-    survived("worker processes killed by their run", 2)
-    survived("methods that crash on a node")
 
 
 @pytest.mark.parametrize("shared", [True, False])
@@ -139,7 +97,11 @@ def test_nodes_with_other_software_or_data_are_refused(
     from bench.cluster import executor
 
     (run,) = planned("plain")
-    other = replace(run, spec=run.spec.model_copy(update={"dataset_fingerprint": "another"}))
+    other = replace(
+        run,
+        spec=run.spec.model_copy(update={"dataset_fingerprint": "another"}),
+        summary=run.summary.model_copy(update={"fingerprint": "another"}),
+    )
     with pytest.raises(InputError, match=r"^node .*: small: not the same dataset as where the sweep was started; copy"):
         on_cluster(tmp_path).run([other])
     monkeypatch.setattr(executor, "versions", lambda: {"vhbench": "0.0.7"})
@@ -150,6 +112,48 @@ def test_nodes_with_other_software_or_data_are_refused(
 def test_what_no_node_has_is_said_at_once(cluster: Any, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"plain/8-.* asks for 64 CPUs, .*which no node of the cluster has"):
         on_cluster(tmp_path, threads=64).run(planned("plain"))
+
+
+def test_what_is_lost_is_begun_again(
+    cluster: Any, hooks: Path, tmp_path: Path, one_thread: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node is killed in a training; beside it one method kills its worker again and again, another one crashes."""
+    from bench.cluster import executor
+
+    assert executor.RETRIES == 2
+    # Every attempt starts processes that import PyTorch: one retry shows as much, in less time.
+    monkeypatch.setattr(executor, "RETRIES", 1)
+    wanted = planned("watched,segfault,kills-worker", epochs=EPOCHS, hooks=str(hooks))
+    results, said = tmp_path / "there", list[str]()
+
+    def kill() -> None:
+        process = psutil.Process(int(_until(hooks / "waiting").read_text()))
+        (raylet,) = [parent.pid for parent in process.parents() if parent.name() == "raylet"]
+        (lost,) = [node for node in cluster.worker_nodes if _raylet(node) == raylet]
+        cluster.remove_node(lost, allow_graceful=False)
+        process.wait()
+        (hooks / "go").touch()
+
+    with _beside(kill):
+        runs = on_cluster(results, said.append).run(wanted)
+    watched, crashed, lost = (run.record for run in runs)
+    assert watched.status == "done", _of(runs)
+    assert sum("lost, and begun again" in line and "watched" in line for line in said) == 1, said
+    assert any("goes on after epoch 2" in line for line in said), said
+    assert (hooks / "epochs").read_text().split() == ["0", "1", "2", "2", "3", "4"]
+    assert lost.status == crashed.status == "failed"
+    assert "was lost 2 times" in str(lost.reason)
+    assert sum("lost, and begun again" in line and "kills-worker" in line for line in said) == 1, said
+    assert crashed.reason == "segmentation fault (signal 11)"
+    for run in runs[1:]:
+        text = run.verified("traceback.txt").read_text(encoding="utf-8")
+        assert f"--results {results} --existing retry-failed" in text
+    here(tmp_path / "here").run(wanted[:1])
+    undisturbed = records(tmp_path / "here")
+    assert {name: values for name, values in records(results).items() if name in undisturbed} == undisturbed
+    survived("nodes killed during a training")
+    survived("worker processes killed by their run", 2)
+    survived("methods that crash on a node")
 
 
 def _of(runs: Sequence[StoredRun]) -> str:
