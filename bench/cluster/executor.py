@@ -114,7 +114,7 @@ class RayExecutor:
                     if done:
                         ended: Ended = ray.get(task)
                         if ended.outcome == "refused":
-                            raise InputError(f"node {hosts[-1]}: {ended.reason}")
+                            raise InputError(ended.reason)
                         return ended
         except RayTaskError as error:  # raised by what surrounds the run, which itself fails in a process of its own
             raise InputError(f"a node cannot do runs ({_line(error.cause)}); install vhbench[ray] in the same version "

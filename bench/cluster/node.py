@@ -48,7 +48,7 @@ class Order:
     results: Path
     claim: Claim
     """The driver's lease of the run, in the results folder."""
-    training: ObjectRef
+    training: "ObjectRef[Files]"
     """`Files` of an interrupted training of the run."""
     working_folder: str
     """The driver's, from which relative paths start."""
@@ -75,8 +75,9 @@ def do_on_node(order: Order, board: ActorHandle) -> Ended:
     rules = replace(order.rules, jobs=max(1, usable_cores() // (order.rules.threads or 1)))
     # The processes that runs are done in would import the program that Ray runs here.
     vars(sys.modules["__main__"]).pop("__file__", None)
+    host = socket.gethostname()
     with _connected_to(board, order.spec.identity) as (messenger, stop):
-        messenger.send(host=socket.gethostname())
+        messenger.send(host=host)
 
         def do(store: Store, claim: Claim) -> StoredRun | None:
             return Apart(store, _device(), stop, rules).do_claimed(run, claim, messenger, messenger.say)
@@ -91,7 +92,7 @@ def do_on_node(order: Order, board: ActorHandle) -> Ended:
         except Stopped as stopped:
             return Ended("stopped", str(stopped))
         except InputError as error:
-            return Ended("refused", str(error))
+            return Ended("refused", f"node {host}: {error}")
 
 
 def versions() -> dict[str, str]:

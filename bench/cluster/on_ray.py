@@ -94,11 +94,10 @@ def connected(address: str | None) -> Iterator[None]:
 
 def _require_answer(address: str) -> None:
     """InputError unless somebody listens at the address; Ray itself would try for minutes."""
-    named = os.environ.get("RAY_ADDRESS", "auto") if address == "auto" else address
-    if named == "auto":
+    if address == "auto":
         return
-    host, colon, port = named.rpartition(":")
-    if "://" in named or not (colon and host and port.isdigit()):
+    host, _, port = address.rpartition(":")
+    if "://" in address or not (host and port.isdigit()):
         raise InputError(f"--address {address}: expected host:port or auto; run bench on a machine of the cluster")
     try:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
