@@ -3,12 +3,12 @@
 import ctypes
 import os
 import time
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
-import torch
 from torch import Tensor, nn
 
 from bench.context import FitContext
@@ -104,40 +104,32 @@ class Watched(DeepMethod):
         return Objective(network, self.parameters.hooks, context)
 
 
-class Untrained(Method):
-    title, uses_labels = "Untrained", True
+class Harmful(Method):
+    title = "Harmful"
 
     def build(self, frames: int, dimensions: int) -> nn.Module:
         return Pooled(dimensions, self.bits)
 
     def fit(self, features: Features, context: FitContext) -> nn.Module:
-        self.misbehave()
-        context.seed_torch("weights")
+        self.harm()
         return self.build(*features.shape[1:])
 
-    def misbehave(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def harm(self) -> None: ...
 
 
-class Plain(Untrained):
-    name = "plain"
-
-    def misbehave(self) -> None:
-        assert torch.get_num_threads() == int(os.environ["OMP_NUM_THREADS"])
-
-
-class Segfault(Untrained):
+class Segfault(Harmful):
     name = "segfault"
 
-    def misbehave(self) -> None:
+    def harm(self) -> None:
         ctypes.string_at(0)
 
 
-class KillsWorker(Untrained):
+class KillsWorker(Harmful):
     """Kills the process that Ray runs: not its parent, which starts processes, but that one's."""
 
     name = "kills-worker"
 
-    def misbehave(self) -> None:
+    def harm(self) -> None:
         psutil.Process().parents()[1].kill()
         time.sleep(60)
