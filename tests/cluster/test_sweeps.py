@@ -35,11 +35,11 @@ def hooks(tmp_path: Path) -> Path:
 def unshared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nodes see the driver's lease nowhere, as where they share no file system with it."""
     from bench.cluster import executor
+    from bench.cluster.node import Order
 
-    def order(**values: Any) -> Any:
-        return replace(make(**values), claim=Claim(str(tmp_path / "on-the-driver-alone"), 0))
+    def order(**values: Any) -> Order:
+        return replace(Order(**values), claim=Claim(str(tmp_path / "on-the-driver-alone"), 0))
 
-    make = executor.Order
     monkeypatch.setattr(executor, "Order", order)
 
 
