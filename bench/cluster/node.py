@@ -59,10 +59,10 @@ class Order:
 class Ended:
     """What became of a run on a node."""
 
-    outcome: Literal["stored", "lost", "stopped", "refused"]
+    outcome: Literal["stored", "stopped", "refused"]
     reason: str = ""
     stored: StoredRun | None = None
-    """The run, if the node sees the results folder and stored it there."""
+    """The run, if the node sees the results folder; None there: another process took it over."""
     run: Files = field(default_factory=dict)
     """Else the content of the run's folder."""
     training: Files = field(default_factory=dict)
@@ -87,8 +87,7 @@ def do_on_node(order: Order, board: ActorHandle) -> Ended:
             # Who sees the driver's lease sees its results folder.
             if not order.claim.held:
                 return _brought_back(order, do)
-            stored = do(Store(order.results, messenger.say), order.claim)
-            return Ended("stored" if stored else "lost", stored=stored)
+            return Ended("stored", stored=do(Store(order.results, messenger.say), order.claim))
         except Stopped as stopped:
             return Ended("stopped", str(stopped))
         except InputError as error:
