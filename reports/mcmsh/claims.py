@@ -8,12 +8,14 @@ from typing import NamedTuple
 import pandas as pd
 
 from bench.metrics.statistics import holm
-from bench.paper.artefacts import BACKBONES, BTH, LOSSES, MCMSH, WITHOUT_BRANCHES, Results
-from bench.paper.cost_table import measured_costs
-from bench.paper.measured import Beside
+from bench.recipe import Results
 from bench.report.costs import NOISY
 from bench.report.runs import seeds_of
 from bench.report.significance import ALPHA, OVER_BOTH, OVER_QUERIES
+
+from .cost_table import measured_costs
+from .quality_tables import Beside
+from .rows import BACKBONES, BTH, LOSSES, MCMSH, WITHOUT_BRANCHES
 
 HEADLINE_K = 20
 MATCHES = 0.1

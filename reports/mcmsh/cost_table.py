@@ -5,15 +5,16 @@ import re
 
 import pandas as pd
 
-from bench.paper.artefacts import Results
-from bench.paper.tables import missing, published_label, seeds_phrase, signed
 from bench.published import PAPER, PAPER_DATASET, PublishedCost, paper_costs
+from bench.recipe import Results
 from bench.report import costs, times
 from bench.report.cost_frames import at_least, measurements
 from bench.report.quality import select
 from bench.report.render import NOTHING, Cell, Table, significant_decimals
 from bench.report.runs import ReportRun
 from bench.text import one_line
+
+from .quality_tables import missing, published_label, seeds_phrase, signed
 
 BITS = 64
 DECIMALS = 2
