@@ -36,7 +36,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Results:
-    """What is stored of a need's runs. Runs that failed are here too; runs that were left out are missing."""
+    """The stored runs of a need, failed ones among them; runs that were left out are missing."""
 
     need: Need
     runs: Mapping[tuple[str, int], Sequence[ReportRun]]
@@ -91,7 +91,7 @@ def _changed(row: Row, run: ReportRun, registry: Registry) -> str:
 
 
 class Recipe(ABC):
-    """A paper's tables and figures, made again on any dataset with labels.
+    """A paper's tables and figures, reproduced on any dataset with labels.
 
     A subclass names its artefacts, says which runs each needs, and writes about their results. `bench reproduce` plans
     and does the runs, and frames the document: title and dataset before, the table of runs after.

@@ -47,14 +47,14 @@ class Broken:
 
 @dataclass
 class Registry:
-    """What there is, by name; `broken` holds installed plug-ins that failed, so that none vanishes silently."""
+    """Plug-ins by kind and name; `broken` holds installed ones that failed, so that none vanishes silently."""
 
     plugins: dict[Kind, dict[str, type[Any]]]
     """The classes of every kind that was looked for, by name."""
     origins: dict[type[Any], str] = field(default_factory=dict)
     broken: list[Broken] = field(default_factory=list)
     data_root: Path | None = None
-    """Where the files of datasets lie that are known by name; None: where the environment says."""
+    """The folder of datasets that are known by name; None: the one in the environment."""
 
     @property
     def methods(self) -> dict[str, type[Method]]:

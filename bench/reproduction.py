@@ -23,7 +23,7 @@ from bench.sweep import PlannedRun, plan, require_among
 from bench.text import slug
 
 SEEDS = (0, 1, 2)
-"""Enough to say something of other seeds."""
+"""The default: enough to say something of other seeds."""
 FILE = "paper.md"
 MARKER = "<!-- rendered by vhbench from stored results; `bench reproduce` writes it anew -->"
 REASON = 200
@@ -67,7 +67,7 @@ class Prepared:
     report_folder: Path
 
     def announcement(self, store: Store) -> str:
-        """How many runs are ahead, and how to have fewer or shorter ones."""
+        """The number of runs ahead, and options that make them fewer or shorter."""
         runs = distinct(self.planned)
         ahead = [run for run in runs if store.find(run.spec) is None]
         seeds = len({run.spec.seed for run in runs})

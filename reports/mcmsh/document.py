@@ -153,7 +153,7 @@ def measured_panels(results: Results) -> Plot | None:
 
 
 def reference_dataset(summary: Summary) -> str:
-    """Whose published numbers stand beside: those of the measured dataset, or FCVID's where nobody published any."""
+    """The dataset of the published numbers: the measured one, or FCVID where nobody published any on it."""
     return dataset_title(summary.name) or PAPER_DATASET
 
 

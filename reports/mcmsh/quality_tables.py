@@ -27,7 +27,7 @@ TIES = "worst to best order of ties"
 
 
 def like_with_like(summary: Summary) -> bool:
-    """Is this the dataset of the paper's tables, under its protocol (the test set searched against itself)?
+    """Whether this is the dataset of the paper's tables, under its protocol (the test set searched against itself).
 
     Its name alone would let a part of it pass, or other features.
     """
@@ -64,7 +64,7 @@ class Beside:
         return sorted(int(k) for k in self.frame["k"].unique())
 
     def evidence(self, pairs: Sequence[tuple[str, str]], bits: int, k: int) -> list[Evidence]:
-        """What says whether two rows, by their labels, differ. Rows without values per query prove nothing."""
+        """p-values of whether two rows, by their labels, differ; 1 for rows without values per query."""
         runs = {label: self.results.done(label, bits) for pair in pairs for label in pair}
         values = {label: of_seeds(found, PROTOCOL, k) for label, found in runs.items()}
         known = {
@@ -164,7 +164,7 @@ def _ties(worst: float, best: float) -> str:
 
 
 def provenance(results: Results, comparable: bool, table: int) -> str:
-    """What a reader must know before comparing: protocol, dataset, seeds, and where the published numbers come from."""
+    """Conditions of a comparison: protocol, dataset, seeds, and the source of the published numbers."""
     texts = [f"Protocol {PROTOCOL}: {choose_protocol(PROTOCOL).description}"]
     if results.all:
         first = results.all[0]
@@ -186,12 +186,12 @@ def provenance(results: Results, comparable: bool, table: int) -> str:
 
 
 def published_label(comparable: bool) -> str:
-    """What stands before a row of published numbers."""
+    """The label of a row of published numbers."""
     return f"published: {PAPER_DATASET}" if comparable else f"published: {PAPER_DATASET}, another dataset"
 
 
 def seeds_phrase(results: Results) -> str:
-    """How many seeds, and which."""
+    """The number of seeds, and the seeds."""
     seeds = sorted({run.record.spec.seed for run in results.all})
     if len(seeds) == 1:
         return f"one seed ({seeds[0]})"
@@ -199,7 +199,7 @@ def seeds_phrase(results: Results) -> str:
 
 
 def missing(results: Results, label: str, bits: int) -> str:
-    """Why runs of a row have no result; empty where all have one."""
+    """The reasons why runs of a row have no result; empty where all have one."""
     runs = results.runs.get((label, bits), ())
     if not runs:
         return "not run"
