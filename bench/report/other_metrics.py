@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.report import frames, problems, quality
-from bench.report.render import NOTHING, Cell, Table, number
-from bench.report.runs import ReportRun, protocols_of, rows_by_bits, seeds_of
+from bench.report.runs import ReportRun, protocols_of, rows_by_bits
+from bench.report.tables import NOTHING, Cell, Table, number
 from bench.text import slug
 
 BY = ("dataset", "protocol", "method", "bound", "bits", "k")
@@ -85,7 +85,7 @@ def _note(runs: Sequence[ReportRun], protocols: Sequence[str], counted: bool, se
     if len(protocols) > 1:
         texts.append("These metrics come out the same under each.")
     if several_seeds:
-        texts.append(quality.seeds_sentence(seeds_of(runs)))
+        texts.append(quality.seeds_sentence(runs))
     texts.append(
         "Radius 2: among the videos within Hamming distance 2 of a query; a query with nothing there counts as 0."
     )

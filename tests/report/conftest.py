@@ -11,8 +11,9 @@ from bench.data.dataset import Summary
 from bench.metrics import PROTOCOLS
 from bench.record import Costs, EncodingTimes, Rates, RunRecord, SearchTime, Timing
 from bench.report import write_report
-from bench.report.document import Document, compose
-from bench.report.plots import settings
+from bench.report.compose import compose
+from bench.report.document import Document
+from bench.report.figures import settings
 from bench.report.runs import name_runs
 from bench.spec import RunSpec
 from bench.store import PER_QUERY, Store, StoredRun

@@ -9,11 +9,11 @@ import torch
 from bench.record import RunRecord
 from bench.registry import load_registry
 from bench.report import quality
-from bench.report.document import Document, compose
-from bench.report.plots import settings
+from bench.report.compose import compose
+from bench.report.document import Document
+from bench.report.figures import BOUND_COLOUR, assign, settings
 from bench.report.runs import ReportRun, bounds_of, methods_of, name_runs
 from bench.report.significance import indistinguishable
-from bench.report.style import BOUND_COLOUR, assign
 from bench.running.single import begun
 from bench.store import Store
 from bench.sweep import plan

@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from bench.record import EncodingTimes, RunRecord
 from bench.report import costs, summary, times
-from bench.report.document import Document, compose
-from bench.report.pareto import pareto_front
-from bench.report.plots import settings
-from bench.report.profile import profile_text
-from bench.report.render import Table
+from bench.report.compose import compose
+from bench.report.document import Document
+from bench.report.figures import settings
+from bench.report.plots_cost import pareto_front
 from bench.report.runs import ReportRun, name_runs
+from bench.report.tables import Table
+from bench.report.terminal import profile_text
 from bench.store import StoredRun, write_record
 
 from .conftest import encoding, timing

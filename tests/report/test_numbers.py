@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from bench.report import summary
-from bench.report.document import Document, compose
-from bench.report.plots import settings
+from bench.report.compose import compose
+from bench.report.document import Document
+from bench.report.figures import settings
 from bench.report.runs import methods_of, name_runs
 from bench.store import StoredRun
 

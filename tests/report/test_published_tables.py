@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from bench.published import published_table
-from bench.report import published
-from bench.report.document import Document, compose
-from bench.report.plots import settings
-from bench.report.render import to_latex, to_markdown
+from bench.report.compose import compose
+from bench.report.document import Document
+from bench.report.figures import settings
+from bench.report.published_tables import beside, published_table
 from bench.report.runs import ReportRun, name_runs
+from bench.report.tables import to_latex, to_markdown
 
 PUBLISHED = Path(__file__).parents[2] / "results" / "published"
 
@@ -32,7 +32,7 @@ def rows_of(file: str) -> list[dict[str, str]]:
 
 
 def test_rows_are_those_of_the_file_in_italics_with_their_sources(builder: Any) -> None:
-    (table,) = published.tables(named(builder, "hmdb51"), 16, [5, 20, 100])
+    (table,) = beside(named(builder, "hmdb51"), 16, [5, 20, 100])
     assert list(table.header) == ["published", "mAP@5", "mAP@20", "mAP@100", "protocol", "source"]
     assert all(cell.italic and not cell.bold and not cell.mark for row in table.rows for cell in row)
     expected: dict[tuple[str, str], dict[int, str]] = {}
@@ -61,7 +61,7 @@ def test_suspect_rows_stay_out(builder: Any) -> None:
     shown = {
         (row.method, str(row.bits), str(row.k), row.source)
         for bits in (16, 32, 64)
-        for table in published.tables(runs, bits, ks)
+        for table in beside(runs, bits, ks)
         for row in table.frame.itertuples()
     }
     assert shown
@@ -70,21 +70,21 @@ def test_suspect_rows_stay_out(builder: Any) -> None:
 
 @pytest.mark.parametrize("name", ["HMDB-51", "hmdb51", "HMDB_51"])
 def test_names_of_a_dataset_in_several_spellings(builder: Any, name: str) -> None:
-    assert published.tables(named(builder, name), 16, [20])
+    assert beside(named(builder, name), 16, [20])
 
 
 def test_nothing_where_nothing_was_published(builder: Any) -> None:
-    assert published.tables(named(builder, "toy"), 16, [20]) == []
+    assert beside(named(builder, "toy"), 16, [20]) == []
 
 
 def test_nothing_at_other_code_lengths_or_cut_offs(builder: Any) -> None:
     runs = named(builder, "fcvid")
-    assert published.tables(runs, 17, [20]) == []
-    assert published.tables(runs, 16, [7]) == []
+    assert beside(runs, 17, [20]) == []
+    assert beside(runs, 16, [7]) == []
 
 
 def test_nothing_beside_stand_in_data(builder: Any) -> None:
-    assert published.tables(named(builder, "fcvid", stand_in=True), 16, [20]) == []
+    assert beside(named(builder, "fcvid", stand_in=True), 16, [20]) == []
 
 
 def test_only_the_protocol_of_the_papers_has_them_beside_it(builder: Any) -> None:
@@ -106,7 +106,7 @@ def test_measured_tables_and_plots_are_the_same_as_without(builder: Any) -> None
 
 
 def test_methods_whose_code_looks_at_the_test_set_are_named(builder: Any) -> None:
-    (table,) = published.tables(named(builder, "hmdb51"), 16, [20])
+    (table,) = beside(named(builder, "hmdb51"), 16, [20])
     kept = "AutoSSVH and S5VH: the epoch with the best mAP@5 on the test set is kept"
     assert kept in table.notes[2]
     assert "MCMSH: epochs 26 to 55" in table.notes[2]
@@ -116,7 +116,7 @@ def test_methods_whose_code_looks_at_the_test_set_are_named(builder: Any) -> Non
 
 
 def test_italics_in_every_format(builder: Any) -> None:
-    (table,) = published.tables(named(builder, "fcvid"), 16, [20])
+    (table,) = beside(named(builder, "fcvid"), 16, [20])
     row = next(line for line in to_markdown(table).splitlines() if line.startswith("| *BTH*"))
     assert [cell.strip() for cell in row.strip("|").split("|")][1:3] == ["*0.121*", "*papers' code*"]
     assert r"\textit{BTH} & \textit{0.121} & \textit{papers' code}" in to_latex(table)
