@@ -17,7 +17,7 @@ from bench.profile.handles import other_operations
 from bench.profile.memory import peak_bytes
 from bench.profile.parameters import split_parameters
 from bench.profile.signature import signature
-from bench.record import Costs
+from bench.profile.cost_types import Costs
 
 MEMORY_BATCHES = (1, 64)
 

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from bench.profile.stopwatch import Stopwatch, Work
-from bench.record import Rates
+from bench.profile.cost_types import Rates
 
 REPEATS = 5
 SIZES = {"cpu": (1024, 512, 2**26), "cuda": (8192, 8192, 2**30)}

@@ -9,7 +9,7 @@ from bench.data.features import Features
 from bench.profile.interleave import interleave
 from bench.profile.statistics import NOISY, spread
 from bench.profile.stopwatch import Stopwatch, Work
-from bench.record import SearchTime, Timing
+from bench.profile.cost_types import SearchTime, Timing
 
 QUERIES, NEAREST = 64, 100
 LOADED = 256

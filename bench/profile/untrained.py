@@ -8,7 +8,8 @@ import torch
 
 from bench.profile.environment import environment
 from bench.profile.measurement import measure_runs
-from bench.record import Costs, RunRecord
+from bench.profile.cost_types import Costs
+from bench.record import RunRecord
 from bench.store import StoredRun
 from bench.sweep import PlannedRun
 

@@ -32,7 +32,7 @@ def map_intervals(runs: Sequence[ReportRun], protocols: Sequence[str], k: int) -
     """
     seeds: dict[tuple[str, str, int], list[NDArray[np.float64] | None]] = defaultdict(list)
     for run in runs:
-        known = [name for name in protocols if str(k) in run.record.metrics.get(name, {}).get("map", {})]
+        known = [name for name in protocols if k in run.scores(name)]
         found = average_precision(run, [(protocol, k) for protocol in known])
         for protocol in known:
             seeds[protocol, run.method, run.bits].append(found.get((protocol, k)))

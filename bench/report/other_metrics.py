@@ -1,16 +1,17 @@
-"""Precision, recall, NDCG, the whole ranking and the ball of radius 2: what else an evaluation stores."""
+"""The table of all that an evaluation stores beside mAP@k; the declarations of `Scores` say what that is."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from bench.quantity import Quantity
 from bench.report import frames, problems, quality
+from bench.report.frames import OTHER_METRICS
 from bench.report.render import NOTHING, Cell, Table, number
 from bench.report.runs import ReportRun, protocols_of, rows_by_bits, seeds_of
 from bench.text import slug
 
 BY = ("dataset", "protocol", "method", "bound", "bits", "k")
-VALUES = ("precision", "recall", "ndcg", "map_full", "precision_radius2", "nothing_within_radius2")
 
 
 def protocol_groups(runs: Sequence[ReportRun], k: int) -> list[list[str]]:
@@ -37,24 +38,26 @@ def table(runs: Sequence[ReportRun], protocols: Sequence[str], k: int) -> Table:
     `protocols` is one of `protocol_groups`: they give the same values.
     """
     observed = quality.select(frames.other_metrics(runs, k), protocol=protocols[0])
-    frame = frames.over_seeds(observed, BY, spread=VALUES)
+    frame = frames.over_seeds(observed, BY, spread=list(OTHER_METRICS))
     several_seeds = bool((frame["seeds"] > 1).any())
-    counted = bool(frame["nothing_within_radius2"].notna().any())
+    # Records of earlier versions lack what was added since.
+    shown = {name: found for name, found in OTHER_METRICS.items() if frame.empty or frame[name].notna().any()}
     why = problems.notes(runs)
     rows = []
     for method, bits in rows_by_bits(runs):
         found = quality.select(frame, method=method, bits=bits)
         cells = [Cell(method), Cell(str(bits))]
         if found.empty:
-            cells += [Cell(NOTHING)] * (5 + counted + several_seeds)
+            cells += [Cell(NOTHING)] * (len(shown) + several_seeds)
         else:
             row = found.iloc[0]
-            cells += [Cell(number(row[name], row[f"{name}_std"])) for name in VALUES[:5]]
-            cells += [Cell(share(row["nothing_within_radius2"], row["nothing_within_radius2_std"]))] * counted
+            for name, quantity in shown.items():
+                shape = share if quantity.unit == "%" else number
+                cells.append(Cell(shape(row[name], row[f"{name}_std"])))
             cells += [Cell(str(row["seeds"]))] * several_seeds
         rows.append([*cells, Cell(why.get((method, bits), ""))])
-    header = ["method", "bits", f"precision@{k}", f"recall@{k}", f"NDCG@{k}", "mAP, whole ranking"]
-    header += ["precision, radius 2"] + ["nothing within 2"] * counted + ["seeds"] * several_seeds + ["note"]
+    header = ["method", "bits", *(quantity.title.replace("@k", f"@{k}") for quantity in shown.values())]
+    header += ["seeds"] * several_seeds + ["note"]
     if not why:
         header, rows = header[:-1], [row[:-1] for row in rows]
     return Table(
@@ -64,7 +67,7 @@ def table(runs: Sequence[ReportRun], protocols: Sequence[str], k: int) -> Table:
         rows=rows,
         frame=frame,
         words=frozenset({"note"}),
-        notes=(_note(runs, protocols, counted, several_seeds),),
+        notes=(_note(runs, protocols, shown.values(), several_seeds),),
     )
 
 
@@ -80,15 +83,13 @@ def share(mean: float, std: float = float("nan")) -> str:
     return shown if shown == NOTHING else f"{shown} %"
 
 
-def _note(runs: Sequence[ReportRun], protocols: Sequence[str], counted: bool, several_seeds: bool) -> str:
+def _note(
+    runs: Sequence[ReportRun], protocols: Sequence[str], shown: Iterable[Quantity], several_seeds: bool
+) -> str:  # fmt: skip
     texts = [quality.protocol_sentence(runs, protocol) for protocol in protocols]
     if len(protocols) > 1:
         texts.append("These metrics come out the same under each.")
     if several_seeds:
         texts.append(quality.seeds_sentence(seeds_of(runs)))
-    texts.append(
-        "Radius 2: among the videos within Hamming distance 2 of a query; a query with nothing there counts as 0."
-    )
-    if counted:
-        texts.append("Nothing within 2: the share of such queries.")
+    texts += [quantity.note for quantity in shown if quantity.note]
     return " ".join(texts)

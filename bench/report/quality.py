@@ -97,11 +97,7 @@ def table(runs: Sequence[ReportRun], scores: pd.DataFrame, protocol: str, bits: 
 def protocol_sentence(runs: Sequence[ReportRun], protocol: str) -> str:
     """What the protocol means, in the words stored with the results."""
     description = next(
-        (
-            str(run.record.metrics[protocol]["protocol"]["description"])
-            for run in runs
-            if protocol in run.record.metrics
-        ),
+        (run.record.metrics[protocol].protocol.description for run in runs if protocol in run.record.metrics),
         "",
     )
     return f"Protocol {protocol}: {description}"
@@ -145,9 +141,9 @@ def _notes(
 
 def _without_relevant(runs: Sequence[ReportRun], protocol: str) -> str:
     counts = {
-        (int(values["queries_without_relevant"]), int(values["queries"]))
+        (scores.queries_without_relevant, scores.queries)
         for run in runs
-        if run.done and (values := run.record.metrics.get(protocol))
+        if run.done and (scores := run.record.metrics.get(protocol))
     }
     worst, queries = max(counts, default=(0, 0))
     if not worst:

@@ -30,8 +30,8 @@ def indistinguishable(runs: Sequence[ReportRun], protocol: str, ks: Sequence[int
     values: dict[int, dict[str, list[NDArray[np.float64]]]] = {k: defaultdict(list) for k in ks}
     incomplete: set[int] = set()
     for run in runs:
-        known = run.record.metrics.get(protocol, {}).get("map", {})
-        wanted = [] if run.record.bound else [k for k in ks if str(k) in known]
+        known = run.scores(protocol)
+        wanted = [] if run.record.bound else [k for k in ks if k in known]
         found = average_precision(run, [(protocol, k) for k in wanted])
         for k in wanted:
             if (protocol, k) in found:
