@@ -99,5 +99,5 @@ def beside(results: Results, table: int, comparable: bool) -> Beside:
 
 
 def _values(runs: list[ReportRun], k: int, table: str = "map") -> list[float]:
-    found = [run.record.metrics.get(PROTOCOL, {}).get(table, {}).get(str(k)) for run in runs]
-    return [float(value) for value in found if value is not None]
+    found = [getattr(scores, table).get(k) for run in runs if (scores := run.record.metrics.get(PROTOCOL))]
+    return [value for value in found if value is not None]

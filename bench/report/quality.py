@@ -161,8 +161,8 @@ def table(runs: Sequence[ReportRun], scores: pd.DataFrame, group: Sequence[str],
 
 def protocol_sentence(runs: Sequence[ReportRun], protocol: str) -> str:
     """The protocol's definition, as stored with the results."""
-    metrics = next((run.record.metrics[protocol] for run in runs if protocol in run.record.metrics), None)
-    return f"Protocol {protocol}: {metrics['protocol']['description'] if metrics else ''}"
+    scores = next((run.record.metrics[protocol] for run in runs if protocol in run.record.metrics), None)
+    return f"Protocol {protocol}: {scores.protocol.description if scores else ''}"
 
 
 def seeds_sentence(runs: Sequence[ReportRun]) -> str:
@@ -222,9 +222,9 @@ def _notes(runs: Sequence[ReportRun], scores: pd.DataFrame, rows: Sequence[Row])
 
 def _without_relevant(runs: Sequence[ReportRun], protocol: str) -> str:
     counts = {
-        (int(values["queries_without_relevant"]), int(values["queries"]))
+        (scores.queries_without_relevant, scores.queries)
         for run in runs
-        if run.done and (values := run.record.metrics.get(protocol))
+        if run.done and (scores := run.record.metrics.get(protocol))
     }
     worst, queries = max(counts, default=(0, 0))
     if not worst:

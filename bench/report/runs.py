@@ -10,7 +10,6 @@ from pathlib import Path, PurePath
 from bench.data.dataset import Summary
 from bench.errors import InputError
 from bench.metrics import PROTOCOLS
-from bench.metrics.protocols import measure_of
 from bench.record import RunRecord
 from bench.registered import is_seeded
 from bench.store import StoredRun
@@ -52,9 +51,8 @@ class ReportRun:
 
     def scores(self, protocol: str) -> dict[int, float]:
         """mAP@k, or recall@k where there are no labels, by ascending k; empty if not evaluated under the protocol."""
-        values = self.record.metrics.get(protocol, {}).get("map" if measure_of(protocol) == "mAP" else "recall", {})
-        # Keys of a stored record are ordered as texts: "100" before "20".
-        return {int(k): values[k] for k in sorted(values, key=int)}
+        scores = self.record.metrics.get(protocol)
+        return {} if scores is None else scores.compared
 
     @property
     def row_order(self) -> tuple[bool, str, str]:

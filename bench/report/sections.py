@@ -67,7 +67,7 @@ class _Section:
         add("### Retrieval quality")
         for group in groups:
             if len(group) > 1:
-                add(f"Protocols {' and '.join(map(markdown, group))} give the same numbers here, which stand once.")
+                add(f"Protocols {' and '.join(map(markdown, group))} give the same numbers here; they are shown once.")
         self.document.add_table(quality.overview_table(runs, shown, groups))
         for group in groups:
             if len(groups) > 1:
@@ -91,7 +91,7 @@ class _Section:
     def add_other_metrics(self, scores: pd.DataFrame) -> None:
         """Tables and curves of the metrics beside mAP@k."""
         k = headline_ks([int(k) for k in scores["k"].unique()])[0]
-        for group in other_metrics.protocol_groups(self.runs, k):
+        for group in quality.equal_protocols(frames.other_metrics(self.runs, k), protocols_of(self.runs)):
             with self.document.folded(f"Other metrics and precision–recall curves, protocol {' and '.join(group)}"):
                 self.document.add_table(other_metrics.table(self.runs, group, k))
                 name = f"{self.name}-{slug(group[0])}-precision-recall"

@@ -73,7 +73,7 @@ def map_intervals(runs: Sequence[ReportRun], protocols: Sequence[str], k: int) -
     """
     seeds: dict[tuple[str, str, int], list[NDArray[np.float64] | None]] = defaultdict(list)
     for run in runs:
-        known = [name for name in protocols if str(k) in run.record.metrics.get(name, {}).get("map", {})]
+        known = [name for name in protocols if k in run.scores(name)]
         found = average_precision(run, [(protocol, k) for protocol in known])
         for protocol in known:
             seeds[protocol, run.method, run.bits].append(found.get((protocol, k)))
@@ -111,8 +111,8 @@ def indistinguishable(runs: Sequence[ReportRun], protocol: str, ks: Sequence[int
     values: dict[int, dict[str, list[NDArray[np.float64]]]] = {k: defaultdict(list) for k in ks}
     incomplete: set[int] = set()
     for run in runs:
-        known = run.record.metrics.get(protocol, {}).get("map", {})
-        wanted = [] if run.record.bound else [k for k in ks if str(k) in known]
+        known = run.scores(protocol)
+        wanted = [] if run.record.bound else [k for k in ks if k in known]
         found = average_precision(run, [(protocol, k) for k in wanted])
         for k in wanted:
             if (protocol, k) in found:

@@ -47,13 +47,16 @@ def _dataset(runs: Sequence[ReportRun], wanted: Sequence[str]) -> str:
     scores = quality.aggregate(runs)
     known = protocols_of(runs)
     self_search = runs[0].record.dataset.self_search
-    protocols = [name for name in wanted if name in known] or known[: None if self_search else 1]
-    groups = quality.equal_protocols(scores, protocols)
+    asked = [name for name in wanted if name in known]
+    groups = quality.equal_protocols(scores, asked or known)
+    if not asked and not self_search:
+        groups = groups[:1]
+    protocols = [group[0] for group in groups]
     heading = one_line(runs[0].dataset_title)
     lines = [heading, "=" * len(heading), *_meaning(runs, groups)]
     shown = scores[scores["protocol"].isin(protocols)]
     for index, k in enumerate(headline_ks([int(k) for k in shown["k"].unique()]) if protocols else []):
-        table = _table(runs, quality.select(shown, k=k), k, [group[0] for group in groups], with_costs=index == 0)
+        table = _table(runs, quality.select(shown, k=k), k, protocols, with_costs=index == 0)
         lines += ["", to_text(table)]
     if any(ROUGH in line for line in lines):
         lines += ["", f"{ROUGH.strip()} too noisy: an order of magnitude."]
@@ -82,9 +85,8 @@ def _meaning(runs: Sequence[ReportRun], groups: Sequence[Sequence[str]]) -> list
     seeds = seeds_of(runs)
     over = f", mean ± standard deviation over {len(seeds)} seeds" if len(seeds) > 1 else ""
     measure = measure_of(groups[0][0])
-    protocols = " and ".join(name for group in groups for name in group)
+    protocols = " and ".join(" and ".join(group) + " (the same here)" * (len(group) > 1) for group in groups)
     lines = [f"{measure} under protocol {protocols}{over}"]
-    lines += [f"Protocols {' and '.join(group)} give the same numbers here." for group in groups if len(group) > 1]
     chance = next((run.record.diagnostics.random for run in reversed(runs) if run.record.diagnostics), {})
     if runs[0].record.dataset.self_search and {"paper", "strict"} <= chance.keys():
         k = headline_ks(list(chance["paper"]))[0]

@@ -35,7 +35,7 @@ def rows(text: str, heading: str) -> list[list[str]]:
 
 
 def map_of(run: StoredRun, k: int = 20) -> float:
-    return float(run.record.metrics["paper"]["map"][str(k)])
+    return run.record.metrics["paper"].map[k]
 
 
 def change(builder: Builder, run: StoredRun, **update: Any) -> StoredRun:

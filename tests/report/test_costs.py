@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.record import EncodingTimes, RunRecord
+from bench.profile.cost_types import EncodingTimes
+from bench.record import RunRecord
 from bench.report import costs, summary, times
 from bench.report.compose import compose
 from bench.report.document import Document

@@ -23,7 +23,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 def map_values(runs: Sequence[StoredRun], method: str, bits: int, k: int) -> list[float]:
     return [
-        run.record.metrics["paper"]["map"][str(k)]
+        run.record.metrics["paper"].map[k]
         for run in runs
         if (run.record.spec.method, run.record.spec.bits, run.record.status) == (method, bits, "done")
     ]
