@@ -116,7 +116,7 @@ class Recipe(ABC):
     ) -> None:
         """Add to the document what there are results for, by the name of their need.
 
-        Plots may rely on `bench.report.plots.settings()`. Equal results must give equal bytes.
+        Plots may rely on `bench.report.figures.settings()`. Equal results must give equal bytes.
         """
 
 

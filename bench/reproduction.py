@@ -12,11 +12,10 @@ from bench.data.dataset import DatasetSource, Summary
 from bench.errors import InputError
 from bench.recipe import Need, Recipe, Results, choose
 from bench.registry import Registry
-from bench.report import folder
-from bench.report.document import Document
+from bench.report.document import Document, require_writable, write_document
 from bench.report.escape import markdown, shorten
-from bench.report.render import Cell, Table
 from bench.report.runs import ReportRun, name_runs
+from bench.report.tables import Cell, Table
 from bench.runner import Runner
 from bench.store import Store, StoredRun
 from bench.sweep import PlannedRun, plan, require_among
@@ -89,7 +88,7 @@ class Prepared:
         if not stored:
             raise InputError(f"{runner.store.root}: none of these runs is stored; run without --existing only-cached")
         results = {need.need.name: need.collect(stored) for need in self.planned}
-        return Reproduction(folder.write_document(lambda: self._document(results), self.report_folder, FILE), stored)
+        return Reproduction(write_document(lambda: self._document(results), self.report_folder, FILE), stored)
 
     def _document(self, results: Mapping[str, Results]) -> Document:
         document = Document()
@@ -134,7 +133,7 @@ def prepare(
         ending = f"-{source.summary().fingerprint[:8]}" if keys.count(key) > 1 else ""
         for recipe, artefacts in chosen:
             place = report_folder.joinpath(*[recipe.name] * (len(chosen) > 1), *[f"{key}{ending}"] * (len(sources) > 1))
-            folder.require_writable(place, FILE)
+            require_writable(place, FILE)
             needs = [need for artefact in artefacts for need in recipe.needs(artefact, registry, methods)]
             planned = plan_needs(needs, name, registry, seeds, methods, parameters or {})
             prepared.append(Prepared(recipe, planned, source, registry, place))

@@ -16,7 +16,7 @@ from bench.metrics.cuda import DeviceCounter, find_device
 from bench.metrics.labels import LabelLists, label_lists, label_planes, neighbour_lists, read_labels
 from bench.metrics.problem import Problem, byte_planes
 from bench.metrics.protocols import NEIGHBOURS, Normalise, Protocol, Ties, choose_protocol
-from bench.metrics.scores import Scores
+from bench.metrics.scores import PrecisionRecall, Scores
 from bench.metrics.tie_sums import Counts, rank_tables
 from bench.text import one_line
 from bench.threads import threads
@@ -154,6 +154,7 @@ def _gather(task: Task, blocks: list[BlockScores], bits: int) -> Scores:
         return {k: float(value) for k, value in zip(task.ks, values, strict=True)}
 
     radius_precision = mean("radius_precision")
+    map_best, map_worst = by_k(row.mean() for row in best), by_k(row.mean() for row in worst)
     return Scores(
         protocol=task.protocol,
         bits=bits,
@@ -161,15 +162,16 @@ def _gather(task: Task, blocks: list[BlockScores], bits: int) -> Scores:
         queries=queries,
         gallery=task.problem.gallery.shape[1],
         map=by_k(row.mean() for row in average_precision),
-        map_best=by_k(row.mean() for row in best),
-        map_worst=by_k(row.mean() for row in worst),
+        map_best=map_best,
+        map_worst=map_worst,
+        tie_spread={k: map_best[k] - map_worst[k] for k in task.ks},
         average_precision=dict(zip(task.ks, average_precision, strict=True)),
         precision=by_k(mean("precision")),
         recall=by_k(np.asarray(sum(block.recall.sum(axis=1) for block in blocks) / queries)),
         recall_per_query=dict(zip(task.ks, np.concatenate([block.recall for block in blocks], axis=1), strict=True)),
         ndcg=by_k(mean("ndcg")),
         map_full=float(mean("whole")),
-        precision_recall=(mean("radius_recall"), radius_precision),
+        precision_recall=PrecisionRecall(mean("radius_recall"), radius_precision),
         precision_radius2=float(radius_precision[min(2, bits)]),
         queries_empty_radius2=sum(block.empty_radius2 for block in blocks),
         queries_without_relevant=sum(block.without_relevant for block in blocks),

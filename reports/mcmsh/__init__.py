@@ -6,10 +6,10 @@ from typing import ClassVar
 
 from bench.data.dataset import DatasetSource
 from bench.errors import InputError
-from bench.published import published_methods
 from bench.recipe import Need, Recipe, Results, Row
 from bench.registry import Registry
 from bench.report.document import Document
+from bench.report.published import published_methods
 
 from .document import Composition
 from .rows import EMBEDDING, PANEL_BITS, RETRIEVAL, TABLES

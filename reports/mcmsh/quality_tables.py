@@ -10,12 +10,12 @@ import pandas as pd
 from bench.data.dataset import Summary
 from bench.metrics.protocols import choose_protocol
 from bench.metrics.statistics import Evidence, evidence
-from bench.published import PAPER, PAPER_DATASET, paper_scores
 from bench.recipe import Results
 from bench.report import problems
-from bench.report.per_query import of_seeds
-from bench.report.render import NOTHING, Cell, Table, number
+from bench.report.published import PAPER, PAPER_DATASET, paper_scores
 from bench.report.runs import ReportRun
+from bench.report.significance import of_seeds
+from bench.report.tables import NOTHING, Cell, Table, best_as_shown, number
 from bench.text import one_line, slug
 
 PROTOCOL = "paper"
@@ -105,8 +105,8 @@ def beside(results: Results, table: int, comparable: bool) -> Beside:
 
 
 def _values(runs: list[ReportRun], k: int, table: str = "map") -> list[float]:
-    found = [run.record.metrics.get(PROTOCOL, {}).get(table, {}).get(str(k)) for run in runs]
-    return [float(value) for value in found if value is not None]
+    found = [getattr(scores, table).get(k) for run in runs if (scores := run.record.metrics.get(PROTOCOL))]
+    return [value for value in found if value is not None]
 
 
 def backbone_table(shown: Beside) -> Table:
@@ -218,7 +218,5 @@ def _dataset_phrase(results: Results) -> str:
 def _best(frame: pd.DataFrame) -> set[tuple[int, int, str]]:
     """(bits, k, label) of the measured scores that, as shown, are the highest."""
     known = frame.dropna(subset="measured")
-    as_shown = known["measured"].round(DECIMALS)
-    highest = as_shown.groupby([known["bits"], known["k"]]).transform("max")
-    best = known[as_shown == highest]
+    best = known[best_as_shown(known["measured"], [known["bits"], known["k"]], DECIMALS)]
     return set(zip(best["bits"], best["k"], best["label"], strict=True))

@@ -18,7 +18,7 @@ from bench.data.dataset import Dataset
 from bench.recipe import Results
 from bench.registered import LABELS
 from bench.registry import Registry
-from bench.report.plots import settings
+from bench.report.figures import settings
 from bench.reproduction import Reproduction, plan_need, reproduce
 from bench.runner import Runner
 from bench.store import CODES, Store

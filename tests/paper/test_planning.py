@@ -10,9 +10,9 @@ from bench.reports.mcmsh.rows import BACKBONES, LOSSES
 
 from bench.cli import main
 from bench.errors import InputError
-from bench.published import paper_costs, paper_scores
 from bench.recipe import choose
 from bench.registry import Registry
+from bench.report.published import paper_costs, paper_scores
 from bench.reproduction import PlannedNeed, Prepared, distinct, plan_need, prepare
 from bench.store import Store
 

@@ -1,0 +1,34 @@
+"""What the numbers of a record are: declared once, beside their types."""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal, get_args, get_type_hints
+
+from pydantic import BaseModel
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number in the record of a run, as `Annotated[float, Quantity(…)]` declares it. Its name is the field's.
+
+    Attributes:
+        title: heading of its column in tables. `@k` in it stands for the cut-off, where there is one value for each.
+        better: whether a higher or a lower value is better.
+        unit: empty for a number from 0 to 1; `%` for a share that tables show in percent.
+        note: a sentence for the foot of a table; empty where the title says enough.
+    """
+
+    title: str
+    better: Literal["higher", "lower"]
+    unit: str = ""
+    note: str = ""
+
+
+@cache
+def quantities(model: type[BaseModel]) -> dict[str, Quantity]:
+    """The quantities that a model declares, by name: those of its fields in their order, then of its properties."""
+    hints = get_type_hints(model, include_extras=True)
+    for name, member in vars(model).items():
+        if isinstance(member, property):
+            hints[name] = get_type_hints(member.fget, include_extras=True).get("return")
+    return {name: found for name, hint in hints.items() for found in get_args(hint) if isinstance(found, Quantity)}
