@@ -154,9 +154,9 @@ def _count(one: pd.DataFrame, other: pd.DataFrame, title: str, column: str, unit
     first, second = (float(frame[column].iloc[0]) for frame in (one, other))
     if column == "flops" and any(frame["flops_at_least"].iloc[0] for frame in (one, other)):
         bounds = [multiply_adds(frame.iloc[0].to_dict()) for frame in (one, other)]
-        return _figure(title, *bounds, NOTHING, "unknown, not all counted")
+        return _figure(title, bounds, NOTHING, "unknown, not all counted")
     shown = [number(value, decimals=0) if unit == 1 else significant(value / unit) for value in (first, second)]
-    return _figure(title, *shown, _ratio(first, second), "no" if first == second else "* yes, counted")
+    return _figure(title, shown, _ratio(first, second), "no" if first == second else "* yes, counted")
 
 
 def _time(one: pd.DataFrame, other: pd.DataFrame, title: str, name: str, *, alike: bool, busy: bool) -> Row:
@@ -173,10 +173,12 @@ def _time(one: pd.DataFrame, other: pd.DataFrame, title: str, name: str, *, alik
         # A machine that is slower as a whole makes times longer and leaves shares as they are.
         real = _disjoint(*shares) and (not alike or (first < second) == (shares[0] > shares[1]))
         verdict = "* yes, intervals apart" if real else "no, so was the machine"
-    return _figure(title, _with_interval(*first), _with_interval(*second), _ratio(first[0], second[0]), verdict)
+    shown = [_with_interval(*first), _with_interval(*second)]
+    return _figure(title, shown, _ratio(first[0], second[0]), verdict)
 
 
-def _figure(title: str, first: str, second: str, ratio: str, noise: str) -> Row:
+def _figure(title: str, sides: Sequence[str], ratio: str, noise: str) -> Row:
+    first, second = sides
     return {"figure": title, "first": first, "second": second, "ratio": ratio, "noise": noise}
 
 
