@@ -14,10 +14,9 @@ from bench.consistency import AS_COMPUTED, examined, unsound
 from bench.integrity import RECORD, DamagedError, InconsistentError
 from bench.integrity_swap import look_through
 from bench.metrics import PROTOCOLS, Scores, evaluate, evaluate_neighbours, pack_codes
-from bench.metrics.diagnostics import distinct_share, random_codes, useless_bits
+from bench.metrics.diagnostics import Chance, Diagnostics, distinct_share, random_codes, useless_bits
 from bench.metrics.protocols import NEIGHBOURS
 from bench.npz_file import UNREADABLE, read_arrays
-from bench.metrics.diagnostics import Chance, Diagnostics
 from bench.store import Store
 from bench.stored_run import CODES, PER_QUERY, StoredRun, read_run
 

@@ -67,7 +67,7 @@ def test_shares(values: tuple[float, ...], shown: str) -> None:
 def test_protocols_that_agree_share_a_table(builder: Any) -> None:
     builder.add("alpha", 16)
     assert other_metrics.protocol_groups(name_runs(builder.store.runs()), 20) == [["paper"], ["strict"]]
-    same = {k: 0.5 for k in (5, 20, 40, 60, 80, 100)}
+    same = dict.fromkeys((5, 20, 40, 60, 80, 100), 0.5)
     edit_metrics(builder.store, precision=same, recall=same, ndcg=same)
     runs = name_runs(builder.store.runs())
     assert other_metrics.protocol_groups(runs, 20) == [["paper", "strict"]]
