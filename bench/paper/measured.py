@@ -10,9 +10,9 @@ import pandas as pd
 from bench.data.dataset import Summary
 from bench.metrics.statistics import Evidence, evidence
 from bench.paper.artefacts import Results
-from bench.published import PAPER_DATASET, paper_scores
-from bench.report.per_query import of_seeds
+from bench.report.published import PAPER_DATASET, paper_scores
 from bench.report.runs import ReportRun
+from bench.report.significance import of_seeds
 from bench.text import slug
 
 PROTOCOL = "paper"

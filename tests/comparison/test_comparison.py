@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from bench.cli import main
-from bench.comparison import compare_folders
 from bench.errors import InputError
+from bench.report.comparison import compare_folders
 from bench.store import PER_QUERY, Store, StoredRun
 from tests.report.conftest import Builder
 

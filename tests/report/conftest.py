@@ -12,8 +12,9 @@ from bench.metrics import PROTOCOLS
 from bench.profile.cost_types import Costs, EncodingTimes, Rates, SearchTime, Timing
 from bench.record import RunRecord
 from bench.report import write_report
-from bench.report.document import Document, compose
-from bench.report.plots import settings
+from bench.report.compose import compose
+from bench.report.document import Document
+from bench.report.figures import settings
 from bench.report.runs import name_runs
 from bench.spec import RunSpec
 from bench.store import PER_QUERY, Store, StoredRun

@@ -9,11 +9,11 @@ import torch
 from bench.record import RunRecord
 from bench.registry import load_registry
 from bench.report import quality
-from bench.report.document import Document, compose
-from bench.report.plots import settings
+from bench.report.compose import compose
+from bench.report.document import Document
+from bench.report.figures import BOUND_COLOUR, assign, settings
 from bench.report.runs import ReportRun, bounds_of, methods_of, name_runs
 from bench.report.significance import indistinguishable
-from bench.report.style import BOUND_COLOUR, assign
 from bench.running.single import begun
 from bench.store import Store
 from bench.sweep import plan
@@ -139,7 +139,8 @@ def test_ties_are_shown_at_each_k_where_they_exceed_rounding(
         scores.map_best[k] = value + scores.tie_spread[k]
     builder.store.rewrite(stored, stored.record, lambda folder: None)
     runs = name_runs(builder.store.runs())
-    table = quality.table(runs, quality.aggregate(runs), "paper", 16)
+    scores = quality.select(quality.aggregate(runs), protocol="paper")
+    table = quality.table(runs, quality.marked(runs, scores), ["paper"], 16)
     assert [title for title in table.header if title.startswith("ties")] == columns
     shown = table.frame.set_index("k")
     assert {k: round(shown["map_best"][k] - shown["map_worst"][k], 9) for k in KS} == {

@@ -7,7 +7,7 @@ import pytest
 
 from bench.metrics.diagnostics import Chance, Diagnostics
 from bench.report import summary, write_report
-from bench.report.cautions import cautions, last_share
+from bench.report.problems import cautions, last_share
 from bench.report.runs import name_runs
 from bench.store import StoredRun
 from tests.report.conftest import Builder

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from bench.metrics import Scores
-from bench.report import frames, other_metrics
+from bench.report import frames, other_metrics, quality
 from bench.report.document import Document
-from bench.report.runs import name_runs
+from bench.report.runs import ReportRun, name_runs, protocols_of
 from bench.store import Store, StoredRun, write_record
 
 
@@ -54,7 +54,7 @@ def test_queries_that_find_nothing_are_counted(builder: Any) -> None:
     table = other_metrics.table(name_runs(builder.store.runs()), ["paper"], 20)
     assert table.header[-1] == "nothing within 2"
     assert table.rows[0][-1].text == "12.5 %"  # 5 of 40
-    assert "Nothing within 2: the share of such queries." in table.notes[0]
+    assert "Nothing within 2: the share of such queries." in table.notes
 
 
 @pytest.mark.parametrize(
@@ -64,17 +64,21 @@ def test_shares(values: tuple[float, ...], shown: str) -> None:
     assert other_metrics.share(*values) == shown
 
 
+def groups(runs: list[ReportRun]) -> list[list[str]]:
+    return quality.equal_protocols(frames.other_metrics(runs, 20), protocols_of(runs))
+
+
 def test_protocols_that_agree_share_a_table(builder: Any) -> None:
     builder.add("alpha", 16)
-    assert other_metrics.protocol_groups(name_runs(builder.store.runs()), 20) == [["paper"], ["strict"]]
+    assert groups(name_runs(builder.store.runs())) == [["paper"], ["strict"]]
     same = dict.fromkeys((5, 20, 40, 60, 80, 100), 0.5)
     edit_metrics(builder.store, precision=same, recall=same, ndcg=same)
     runs = name_runs(builder.store.runs())
-    assert other_metrics.protocol_groups(runs, 20) == [["paper", "strict"]]
-    notes = other_metrics.table(runs, ["paper", "strict"], 20).notes[0]
+    assert groups(runs) == [["paper", "strict"]]
+    notes = " ".join(other_metrics.table(runs, ["paper", "strict"], 20).notes)
     assert "Protocol paper:" in notes
     assert "Protocol strict:" in notes
-    assert "come out the same under each" in notes
+    assert "are the same under each" in notes
 
 
 def test_curves_are_means_over_seeds_at_every_radius(runs: list[StoredRun]) -> None:
