@@ -132,11 +132,11 @@ def test_ties_are_shown_at_each_k_where_they_exceed_rounding(
     spread: dict[int, float], columns: list[str], builder: Builder
 ) -> None:
     stored = builder.add("alpha", 16)
-    scores = stored.record.metrics["paper"]
-    for k, value in scores.map.items():
-        scores.map_worst[k] = value
-        scores.tie_spread[k] = spread.get(k, 0.0)
-        scores.map_best[k] = value + scores.tie_spread[k]
+    found = stored.record.metrics["paper"]
+    for k, value in found.map.items():
+        found.map_worst[k] = value
+        found.tie_spread[k] = spread.get(k, 0.0)
+        found.map_best[k] = value + found.tie_spread[k]
     builder.store.rewrite(stored, stored.record, lambda folder: None)
     runs = name_runs(builder.store.runs())
     scores = quality.select(quality.aggregate(runs), protocol="paper")
@@ -149,4 +149,4 @@ def test_ties_are_shown_at_each_k_where_they_exceed_rounding(
     cells = {title: cell.text for title, cell in zip(table.header, table.rows[0], strict=True)}
     for title in columns:
         k = int(title.removeprefix("ties @"))
-        assert cells[title] == f"{scores.map[k]:.3f}–{scores.map[k] + spread[k]:.3f}"
+        assert cells[title] == f"{found.map[k]:.3f}–{found.map[k] + spread[k]:.3f}"
