@@ -6,6 +6,9 @@ from typing import Literal, get_args, get_type_hints
 
 from pydantic import BaseModel
 
+SCALES = {"bytes": 1, "kB": 1e3, "MB": 1e6, "M": 1e6}
+"""By unit: how much of it the records' own, bytes or one, makes one."""
+
 
 @dataclass(frozen=True)
 class Quantity:
@@ -14,7 +17,7 @@ class Quantity:
     Attributes:
         title: heading of its column in tables. `@k` in it stands for the cut-off, where there is one value for each.
         better: whether a higher or a lower value is better.
-        unit: empty for a number from 0 to 1; `%` for a share that tables show in percent.
+        unit: of the values in tables: empty for plain numbers, `%` for a share in percent, else one of `SCALES`.
         note: a sentence for the foot of a table; empty where the title says enough.
     """
 
@@ -22,6 +25,16 @@ class Quantity:
     better: Literal["higher", "lower"]
     unit: str = ""
     note: str = ""
+
+    @property
+    def heading(self) -> str:
+        """The title with the unit, unless values are shown with theirs."""
+        return f"{self.title} ({self.unit})" if self.unit in SCALES else self.title
+
+    @property
+    def scale(self) -> float:
+        """What to divide a value of the record by, to have it in the unit."""
+        return SCALES.get(self.unit, 1)
 
 
 @cache

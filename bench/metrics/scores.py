@@ -79,7 +79,7 @@ def _listed(curve: PrecisionRecall) -> dict[str, list[float]]:
     return {"recall": curve.recall.tolist(), "precision": curve.precision.tolist()}
 
 
-class Scores(BaseModel):
+class Scores(BaseModel):  # noqa: PLW1641 (a hash comes with every frozen model)
     """Ranking metrics of Q queries against a gallery, means over all queries.
 
     Notation: rel(r) is 1 if the item at rank r is relevant, else 0; prec(r) = (1/r) * sum_{s<=r} rel(s); R is the

@@ -5,6 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from bench.quantity import Quantity
 from bench.text import contradiction
 
 Count = Annotated[int, Field(ge=0)]
@@ -101,21 +102,21 @@ class Costs(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    parameters_instantiated: Count
-    parameters_trained: Count
-    parameters_encode: Count
-    flops: Count
+    parameters_instantiated: Annotated[Count, Quantity("parameters instantiated", "lower")]
+    parameters_trained: Annotated[Count, Quantity("parameters trained", "lower")]
+    parameters_encode: Annotated[Count, Quantity("parameters to encode", "lower")]
+    flops: Annotated[Count, Quantity("multiply-adds", "lower", "M")]
     """Multiply-adds of one video, as fvcore counts them."""
     flops_by_module: dict[str, Count]
     """The same by submodule, those of a submodule's own parts included."""
     uncounted_operators: dict[str, Count]
     """Operators that fvcore has no count for, with their number of calls in one encoding."""
-    other_operations: dict[str, Count]
+    other_operations: Annotated[dict[str, Count], Quantity("other operations", "lower", "M")]
     """Operations, by operator, of those that fvcore leaves out and whose formula is known."""
-    encoder_bytes: Count
+    code_bytes: Annotated[Number, Quantity("code", "lower", "bytes")]
+    encoder_bytes: Annotated[Count, Quantity("model", "lower", "kB")]
     """The weights on disk."""
-    code_bytes: Number
-    peak_bytes: dict[Number, Count]
+    peak_bytes: Annotated[dict[Number, Count], Quantity("peak memory", "lower", "MB")]
     """Peak memory of encoding, by batch size."""
     encoding: Annotated[list[EncodingTimes], Field(min_length=1)]
     """The CPU with one thread, with all, and the GPU if there is one."""

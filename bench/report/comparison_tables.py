@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from bench.metrics import statistics
 from bench.metrics.statistics import evidence, holm
 from bench.report import cost_frames
-from bench.report.costs import BUSY, NOISY, multiply_adds
+from bench.report.cost_frames import FIGURES
+from bench.report.costs import BUSY, NOISY, figure, multiply_adds
 from bench.report.escape import shorten
 from bench.report.runs import ReportRun, headline_ks, protocols_of, seeds_of
 from bench.report.significance import ALPHA, OVER_BOTH, OVER_QUERIES, of_seeds
@@ -33,7 +34,7 @@ COST_NOTE = (
     f"programs took more than {BUSY:.0%} of the machine meanwhile, nothing can be said. Times of different machines do "
     "not compare: the share of the rate replaces them."
 )
-COUNTS = (("parameters to encode", "parameters_encode", 1), ("multiply-adds (M)", "flops", 1e6))
+COUNTS = ("parameters_encode", "flops")
 TIMES = (("batch 1", "single"), ("best batch", "batched"))
 
 
@@ -110,7 +111,7 @@ def cost_table(pairs: Sequence[Pair]) -> Table:
         if one.empty or other.empty:
             continue
         alike = len({*one["machine"], *other["machine"]}) == 1
-        figures = [_count(one, other, *count) for count in COUNTS]
+        figures = [_count(one, other, name) for name in COUNTS]
         busy = any((cost_frames.rates(side)["others"] > BUSY).any() for side in pair.done)
         figures += [_time(one, other, *time, alike=alike, busy=busy) for time in TIMES]
         rows += [{"label": pair.shown_label, "bits": pair.bits, **figure} for figure in figures]
@@ -150,13 +151,14 @@ def _spread(values: NDArray[np.float64]) -> float:
     return float(values.std(ddof=1)) if len(values) > 1 else float("nan")
 
 
-def _count(one: pd.DataFrame, other: pd.DataFrame, title: str, column: str, unit: float) -> Row:
-    first, second = (float(frame[column].iloc[0]) for frame in (one, other))
-    if column == "flops" and any(frame["flops_at_least"].iloc[0] for frame in (one, other)):
-        bounds = [multiply_adds(frame.iloc[0].to_dict()) for frame in (one, other)]
-        return _figure(title, *bounds, NOTHING, "unknown, not all counted")
-    shown = [number(value, decimals=0) if unit == 1 else significant(value / unit) for value in (first, second)]
-    return _figure(title, *shown, _ratio(first, second), "no" if first == second else "* yes, counted")
+def _count(one: pd.DataFrame, other: pd.DataFrame, name: str) -> Row:
+    title = FIGURES[name].heading
+    rows = [frame.iloc[0].to_dict() for frame in (one, other)]
+    if name == "flops" and any(row["flops_at_least"] for row in rows):
+        return _figure(title, [multiply_adds(row) for row in rows], NOTHING, "unknown, not all counted")
+    first, second = (float(row[name]) for row in rows)
+    verdict = "no" if first == second else "* yes, counted"
+    return _figure(title, [figure(name)(row) for row in rows], _ratio(first, second), verdict)
 
 
 def _time(one: pd.DataFrame, other: pd.DataFrame, title: str, name: str, *, alike: bool, busy: bool) -> Row:
@@ -173,10 +175,12 @@ def _time(one: pd.DataFrame, other: pd.DataFrame, title: str, name: str, *, alik
         # A machine that is slower as a whole makes times longer and leaves shares as they are.
         real = _disjoint(*shares) and (not alike or (first < second) == (shares[0] > shares[1]))
         verdict = "* yes, intervals apart" if real else "no, so was the machine"
-    return _figure(title, _with_interval(*first), _with_interval(*second), _ratio(first[0], second[0]), verdict)
+    shown = [_with_interval(*first), _with_interval(*second)]
+    return _figure(title, shown, _ratio(first[0], second[0]), verdict)
 
 
-def _figure(title: str, first: str, second: str, ratio: str, noise: str) -> Row:
+def _figure(title: str, sides: Sequence[str], ratio: str, noise: str) -> Row:
+    first, second = sides
     return {"figure": title, "first": first, "second": second, "ratio": ratio, "noise": noise}
 
 

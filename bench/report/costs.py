@@ -1,11 +1,12 @@
 """Tables of what training and encoding cost."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import pandas as pd
 
 from bench.report import cost_frames, frames, problems
-from bench.report.cost_frames import COUNTED, MAIN, TIMED
+from bench.report.cost_frames import COUNTED, FIGURES, MAIN, TIMED
 from bench.report.runs import ReportRun, rows_by_method
 from bench.report.tables import (
     BITS,
@@ -80,20 +81,16 @@ def encoding_table(runs: Sequence[ReportRun]) -> Table:
     for method, bits in rows_by_method(runs):
         if (method, bits) not in measured:
             why[method, bits] = _missing(runs, method, bits)
+    special: dict[str, Callable[[Row], Cell | str]] = {
+        "flops": lambda row: Cell(
+            multiply_adds(row), mark=marks.get(missed.get((row["method"], row["bits"]), ""), "")
+        ),
+        "peak_bytes": _peaks,
+    }  # fmt: skip
     columns = [
         METHOD,
         BITS,
-        Column("parameters instantiated", _whole("parameters_instantiated")),
-        Column("trained", _whole("parameters_trained")),
-        Column("to encode", _whole("parameters_encode")),
-        Column(
-            "multiply-adds (M)",
-            lambda row: Cell(multiply_adds(row), mark=marks.get(missed.get((row["method"], row["bits"]), ""), "")),
-        ),
-        Column("other operations (M)", lambda row: significant(row["other_operations"] / 1e6)),
-        Column("code (bytes)", _whole("code_bytes")),
-        Column("model (kB)", lambda row: significant(row["encoder_bytes"] / 1e3)),
-        Column("peak memory (MB)", _peaks),
+        *(Column(quantity.heading, special.get(name, figure(name))) for name, quantity in FIGURES.items()),
         Column("ms/video, batch 1", lambda row: timing(row, "single"), when=one_machine),
         Column("ms/video, best batch", lambda row: timing(row, "batched"), when=one_machine),
         Column("share of the rate, batch 1", lambda row: _share(row, "single"), when=several_machines),
@@ -151,7 +148,7 @@ def training_table(runs: Sequence[ReportRun]) -> Table:
 
 def timing(row: Row, name: str) -> str:
     """Median milliseconds a video at batch 1 (`single`) or at the best batch size (`batched`), and the quartiles."""
-    if pd.isna(row[f"{name}_ms"]):
+    if math.isnan(row[f"{name}_ms"]):
         return NOTHING
     decimals = significant_decimals(row[f"{name}_ms"])
     lower, upper = (number(row[f"{name}_{end}_ms"], decimals=decimals) for end in ("lower", "upper"))
@@ -161,7 +158,7 @@ def timing(row: Row, name: str) -> str:
 
 def multiply_adds(row: Row) -> str:
     """Millions of multiply-adds; with ≥ where not everything is counted."""
-    return bounded(row, significant(row["flops"] / 1e6))
+    return bounded(row, figure("flops")(row))
 
 
 def bounded(row: Row, figure: str) -> str:
@@ -185,9 +182,15 @@ def _whole(name: str) -> Callable[[Row], str]:
     return lambda row: number(row[name], decimals=0)
 
 
+def figure(name: str) -> Callable[[Row], str]:
+    """A cell with what `Costs` declares by this name, in its unit."""
+    scale = FIGURES[name].scale
+    return _whole(name) if scale == 1 else lambda row: significant(row[name] / scale)
+
+
 def _peaks(row: Row) -> str:
-    peaks = [significant(row[f"peak_bytes_{batch}"] / 1e6) for batch in (1, 64)]
-    return NOTHING if pd.isna(row["peak_bytes_1"]) else " / ".join(peaks)
+    peaks = [significant(row[f"peak_bytes_{batch}"] / FIGURES["peak_bytes"].scale) for batch in (1, 64)]
+    return NOTHING if math.isnan(row["peak_bytes_1"]) else " / ".join(peaks)
 
 
 def _share(row: Row, name: str) -> str:

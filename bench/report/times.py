@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.report import cost_frames, frames
+from bench.report.cost_frames import FIGURES
 from bench.report.costs import LOWER_BOUND, NOISE, NOISY, SHARE, bounded, multiply_adds
 from bench.report.quality import select
 from bench.report.runs import ReportRun, bits_of, rows_by_method
@@ -185,7 +186,7 @@ def module_table(runs: Sequence[ReportRun]) -> Table | None:
     columns = [
         METHOD,
         Column("module", lambda row: row["module"], words=True),
-        Column("multiply-adds (M)", multiply_adds),
+        Column(FIGURES["flops"].heading, multiply_adds),
         Column("share", lambda row: percent(row["share"])),
     ]
     return Table.of(

@@ -122,7 +122,7 @@ def fill(store: Store, planned: Iterable[PlannedRun], level: Level, failing: Ite
         arrays = {f"paper@{k}": mean + noise - noise.mean() for k, mean in means.items()}
         by_k = means
         ties = 0.02 if run.spec.bits == 32 else 0.0
-        metrics = {
+        metrics: dict[str, Any] = {
             "protocol": PROTOCOLS["paper"],
             "bits": run.spec.bits,
             "ks": tuple(KS),

@@ -271,5 +271,9 @@ def test_each_number_of_parameters_stands_under_its_heading(composed: Document) 
     table = next(table for table in composed.tables if table.name == "toy-cost")
     row = next(row for row in table.rows if [cell.text for cell in row[:2]] == ["BETA", "16"])
     shown = dict(zip(table.header, (cell.text for cell in row), strict=True))
-    expected = {"parameters instantiated": "3,000,016", "trained": "2,000,016", "to encode": "1,000,016"}
+    expected = {
+        "parameters instantiated": "3,000,016",
+        "parameters trained": "2,000,016",
+        "parameters to encode": "1,000,016",
+    }
     assert {name: shown[name] for name in expected} == expected

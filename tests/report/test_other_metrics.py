@@ -57,6 +57,14 @@ def test_queries_that_find_nothing_are_counted(builder: Any) -> None:
     assert "Nothing within 2: the share of such queries." in table.notes
 
 
+def test_what_an_earlier_record_does_not_know_is_a_dash(builder: Any) -> None:
+    builder.add("alpha", 16)
+    edit_metrics(builder.store, queries_empty_radius2=5)
+    builder.add("beta", 16)
+    table = other_metrics.table(name_runs(builder.store.runs()), ["paper"], 20)
+    assert [row[-1].text for row in table.rows] == ["12.5 %", "–"]
+
+
 @pytest.mark.parametrize(
     ("values", "shown"), [((0.125,), "12.5 %"), ((0.125, 0.01), "12.5 ± 1.0 %"), ((float("nan"),), "–")]
 )
