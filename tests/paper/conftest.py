@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bench.data.dataset import Dataset, DatasetSource, Summary
-from bench.metrics import PROTOCOLS
+from bench.metrics import PROTOCOLS, Scores
 from bench.profile.cost_types import Costs, EncodingTimes, Rates, Timing
 from bench.record import RunRecord
 from bench.registry import Registry, load_registry
@@ -153,7 +153,7 @@ def fill(store: Store, planned: Iterable[PlannedRun], level: Level, failing: Ite
             started="2026-01-01T00:00:00+00:00",
             durations={"fit": 1.0},
             history=[{"epoch": epoch, "loss": 1.0} for epoch in range(run.spec.parameters.get("epochs", 0))],
-            metrics={"paper": metrics} if done else {},
+            metrics={"paper": Scores.model_validate(metrics)} if done else {},
             costs=costs_of(run.spec.method, run.spec.bits, run.spec.folder) if done else None,
             environment={"cpu": "Synthetic CPU 3000", "device": "cpu", "threads": 2},
         )
