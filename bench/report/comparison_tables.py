@@ -155,10 +155,10 @@ def _count(one: pd.DataFrame, other: pd.DataFrame, name: str) -> Row:
     title = FIGURES[name].heading
     rows = [frame.iloc[0].to_dict() for frame in (one, other)]
     if name == "flops" and any(row["flops_at_least"] for row in rows):
-        return _figure(title, *map(multiply_adds, rows), NOTHING, "unknown, not all counted")
+        return _figure(title, [multiply_adds(row) for row in rows], NOTHING, "unknown, not all counted")
     first, second = (float(row[name]) for row in rows)
     verdict = "no" if first == second else "* yes, counted"
-    return _figure(title, *map(figure(name), rows), _ratio(first, second), verdict)
+    return _figure(title, [figure(name)(row) for row in rows], _ratio(first, second), verdict)
 
 
 def _time(one: pd.DataFrame, other: pd.DataFrame, title: str, name: str, *, alike: bool, busy: bool) -> Row:
@@ -175,10 +175,12 @@ def _time(one: pd.DataFrame, other: pd.DataFrame, title: str, name: str, *, alik
         # A machine that is slower as a whole makes times longer and leaves shares as they are.
         real = _disjoint(*shares) and (not alike or (first < second) == (shares[0] > shares[1]))
         verdict = "* yes, intervals apart" if real else "no, so was the machine"
-    return _figure(title, _with_interval(*first), _with_interval(*second), _ratio(first[0], second[0]), verdict)
+    shown = [_with_interval(*first), _with_interval(*second)]
+    return _figure(title, shown, _ratio(first[0], second[0]), verdict)
 
 
-def _figure(title: str, first: str, second: str, ratio: str, noise: str) -> Row:
+def _figure(title: str, sides: Sequence[str], ratio: str, noise: str) -> Row:
+    first, second = sides
     return {"figure": title, "first": first, "second": second, "ratio": ratio, "noise": noise}
 
 

@@ -1,5 +1,6 @@
 """Tables of what training and encoding cost."""
 
+import math
 from collections.abc import Callable, Sequence
 
 import pandas as pd
@@ -147,7 +148,7 @@ def training_table(runs: Sequence[ReportRun]) -> Table:
 
 def timing(row: Row, name: str) -> str:
     """Median milliseconds a video at batch 1 (`single`) or at the best batch size (`batched`), and the quartiles."""
-    if pd.isna(row[f"{name}_ms"]):
+    if math.isnan(row[f"{name}_ms"]):
         return NOTHING
     decimals = significant_decimals(row[f"{name}_ms"])
     lower, upper = (number(row[f"{name}_{end}_ms"], decimals=decimals) for end in ("lower", "upper"))
@@ -189,7 +190,7 @@ def figure(name: str) -> Callable[[Row], str]:
 
 def _peaks(row: Row) -> str:
     peaks = [significant(row[f"peak_bytes_{batch}"] / FIGURES["peak_bytes"].scale) for batch in (1, 64)]
-    return NOTHING if pd.isna(row["peak_bytes_1"]) else " / ".join(peaks)
+    return NOTHING if math.isnan(row["peak_bytes_1"]) else " / ".join(peaks)
 
 
 def _share(row: Row, name: str) -> str:

@@ -1,6 +1,7 @@
 """Tables of published numbers, which are never averaged, ranked, marked or plotted."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -106,7 +107,7 @@ def _numbered(scores: Sequence[PublishedScore]) -> dict[str, int]:
 
 def _rows(scores: Sequence[PublishedScore]) -> list[Row]:
     """A row for every cell of a source but k, whose values stand under their k."""
-    rows: dict[tuple[str, int, str, str], dict[str | int, object]] = {}
+    rows: dict[tuple[str, int, str, str], dict[Any, Any]] = {}
     for score in scores:
         key = score.dataset, score.bits, score.method, score.source
         row = rows.setdefault(key, {**vars(score), "kind": score.source_kind.replace("_", " ")})

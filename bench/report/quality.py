@@ -172,7 +172,7 @@ def seeds_sentence(runs: Sequence[ReportRun]) -> str:
 
 def _rows(runs: Sequence[ReportRun], frame: pd.DataFrame, across: str, known: Sequence[int] = ()) -> list[Row]:
     """A row for each method and code length: its values by what stands `across`, without values where it has none."""
-    blank = dict.fromkeys(map(str, frame.columns), math.nan) | dict.fromkeys(MARKS, False)
+    blank = dict.fromkeys(frame.columns, math.nan) | dict.fromkeys(MARKS, False)
     values = dict.fromkeys([*frame[across].unique(), *known], blank)
     rows: dict[tuple[str, int], dict[Any, Any]] = {
         (method, bits): {"method": method, "bits": bits, "seeds": math.nan, **values}
@@ -210,8 +210,11 @@ def _ties_show(scores: pd.DataFrame) -> bool:
 
 def _notes(runs: Sequence[ReportRun], scores: pd.DataFrame, rows: Sequence[Row]) -> list[str]:
     """The meaning of what every table of mAP@k shows."""
-    tested = scores.dropna(subset="not_significantly_worse").groupby(["protocol", "bits"], sort=False).groups
-    marks = [explanation([run for run in runs if run.bits == bits], str(name)) for name, bits in tested]
+    tested = scores.dropna(subset="not_significantly_worse")[["protocol", "bits"]].drop_duplicates()
+    marks = [
+        explanation([run for run in runs if run.bits == bits], protocol)
+        for protocol, bits in tested.itertuples(index=False)
+    ]
     return [
         seeds_sentence(runs) if several_seeds(rows) else "",
         f"Bold: best{' (bounds do not compete)' if bounds_of(runs) else ''}.",

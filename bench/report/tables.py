@@ -12,8 +12,8 @@ from bench.report import escape
 from bench.text import one_line
 from bench.text_table import text_table
 
-Row = Mapping[str, Any]
-"""What the cells of a table row are made from."""
+Row = Mapping[Any, Any]
+"""The values that the cells of a table row are made from, by name."""
 
 NOTHING = "–"
 
@@ -135,8 +135,8 @@ def rows_for(keys: Iterable[tuple[str, int]], frame: pd.DataFrame) -> list[Row]:
     """The frame's rows for each method and code length in turn; one without values where the frame has none."""
     found: dict[tuple[str, int], list[Row]] = {}
     for row in frame.to_dict("records"):
-        found.setdefault((row["method"], row["bits"]), []).append({str(name): value for name, value in row.items()})
-    blank = dict.fromkeys(map(str, frame.columns), math.nan)
+        found.setdefault((row["method"], row["bits"]), []).append(row)
+    blank = dict.fromkeys(frame.columns, math.nan)
     return [
         row
         for method, bits in keys
