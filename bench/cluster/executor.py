@@ -14,6 +14,7 @@ from ray.actor import ActorHandle
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from bench.atomic import remove
 from bench.cluster.capacity import Need, at_once, need_of, require_room
 from bench.cluster.growth import possible_nodes
 from bench.cluster.node import do_on_node
@@ -24,7 +25,6 @@ from bench.cluster.versions import versions
 from bench.context import Progress, Stopped
 from bench.errors import InputError
 from bench.integrity import RECORD, sha256, unsealed
-from bench.integrity_swap import remove
 from bench.plugin_files import code_digest
 from bench.running.apart import Isolation
 from bench.running.messages import Relay

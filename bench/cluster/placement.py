@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from bench.atomic import write_file
 from bench.cluster.scratch import MEND, locked, scratch
 from bench.data.dataset import Dataset, DatasetSource, Split, Summary
 from bench.data.headers import open_safetensors, safetensors_header
 from bench.data.precision import Precision, as_stored, stored_dtype
 from bench.data.space import gigabytes, require_space
-from bench.integrity import write_durably
 
 DESCRIPTION = "description.json"
 KEY = "feats"
@@ -162,8 +162,7 @@ def place(
                 file.write(array.header())
                 for chunk in chunks(array):
                     file.write(chunk.reshape(-1).view(np.uint8).data)
-        write_durably(folder / f".{DESCRIPTION}", described.model_dump_json().encode())
-        (folder / f".{DESCRIPTION}").replace(folder / DESCRIPTION)
+        write_file(folder / DESCRIPTION, described.model_dump_json().encode())
     return folder
 
 

@@ -19,7 +19,6 @@ import torch
 
 from bench.context import Progress, Stopped
 from bench.errors import InputError
-from bench.leases import Claim
 from bench.record import Status
 from bench.running import messages
 from bench.running.fork_context import fork_server_context
@@ -162,7 +161,7 @@ class Apart:
             jobs=self.rules.jobs,
             device_jobs=self.rules.device_jobs or self.rules.jobs,
             threads=self.rules.threads,
-            claim=Claim(job.lease.claim.path, job.lease.claim.inode),
+            claim=job.lease.claim,
             placed=self.rules.placed,
         )
         try:
