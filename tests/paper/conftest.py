@@ -24,7 +24,7 @@ from tests.stored_files import write_files
 KS = (5, 20, 40, 60, 80, 100)
 QUERIES = 50
 QUICK = {"epochs": 1, "hidden": 32, "anchors": 4, "batch_size": 20}
-METHODS = ("mcmsh", "bth", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd")
+TRAINED = ("mcmsh", "bth", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd")
 
 Level = Callable[[PlannedRun, int], float]
 """The mAP of a planned run at k."""
@@ -36,7 +36,7 @@ def source_of(data: Dataset, name: str, self_search: bool = False) -> type[Datas
     gallery = data.query if self_search else data.gallery
 
     class Source(DatasetSource):
-        recommended = dict.fromkeys(METHODS, QUICK)
+        recommended = dict.fromkeys(TRAINED, QUICK)
 
         def summary(self) -> Summary:
             return summary
@@ -50,7 +50,7 @@ def source_of(data: Dataset, name: str, self_search: bool = False) -> type[Datas
 
 @pytest.fixture(scope="session")
 def registry(tiny: Dataset) -> Registry:
-    """The built-in methods, and the datasets `toy`, `toy-frames` (with frames) and `fcvid` (searched by itself)."""
+    """Everything built in; `toy`, `toy-frames` (with frames) and `fcvid` (searched by itself) as datasets."""
 
     def frames(videos: Any) -> Any:
         shade = np.asarray(videos, dtype=np.uint8)[:, None, None, None] * 5
@@ -58,7 +58,7 @@ def registry(tiny: Dataset) -> Registry:
         return picture + shade
 
     shown = replace(tiny, query=replace(tiny.query, frames=frames), gallery=replace(tiny.gallery, frames=frames))
-    found = load_registry()
+    found = load_registry(kinds=(METHODS, DATASETS, RECIPES))
     found.datasets.pop("fcvid", None)  # the adapter that needs the real files
     found.add("tests", [source_of(tiny, "toy"), source_of(shown, "toy-frames"), source_of(tiny, "fcvid", True)])
     assert not found.broken
