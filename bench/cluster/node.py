@@ -27,10 +27,10 @@ from bench.running.apart import Apart, Isolation
 from bench.running.messages import Messenger
 from bench.running.queue import LEASES
 from bench.running.stopping import StopRequest
-from bench.running.threads import usable_cores
 from bench.spec import RunSpec
 from bench.store import TRACEBACK, Store, StoredRun
 from bench.sweep import PlannedRun
+from bench.threads import usable_cores
 
 EXCHANGE_SECONDS = 0.5
 Files = Mapping[str, bytes]

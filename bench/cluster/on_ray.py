@@ -14,9 +14,9 @@ import torch
 from bench.errors import InputError
 from bench.running.apart import Executor, Isolation
 from bench.running.stopping import StopRequest
-from bench.running.threads import usable_cores
 from bench.store import Store
 from bench.sweep import PlannedRun
+from bench.threads import usable_cores
 
 ANSWER_SECONDS = 5.0
 ENVIRONMENT = {
