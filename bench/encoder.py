@@ -2,7 +2,6 @@
 
 import json
 import os
-import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
+from bench.atomic import new_file
 from bench.data.features import Features, as_features
 from bench.errors import InputError
 from bench.inference.backends import Forward, prepare
@@ -138,18 +138,13 @@ class Encoder:
         tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in self.module.state_dict().items()}
         description = json.dumps(self.description.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
         # Not by `save_file`, whose files only their owner may read.
-        contents = {WEIGHTS: save(tensors), DESCRIPTION: description.encode()}
-        beside = {name: target / f".{name}.{uuid.uuid4().hex}" for name in contents}
-        try:
-            for name, content in contents.items():
-                beside[name].write_bytes(content)
-            # A process that dies from here on leaves no description, rather than that of other weights.
+        weights = save(tensors)
+        with new_file(target / DESCRIPTION) as described, new_file(target / WEIGHTS) as weighed:
+            described.write_bytes(description.encode())
+            weighed.write_bytes(weights)
+            # The weights take their place first: a process that dies from here on leaves no description, rather than
+            # that of other weights.
             (target / DESCRIPTION).unlink(missing_ok=True)
-            for name in contents:
-                beside[name].replace(target / name)
-        finally:
-            for path in beside.values():
-                path.unlink(missing_ok=True)
 
 
 def _require_replaceable(folder: Path) -> None:

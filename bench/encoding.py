@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bench.atomic import replace
 from bench.context import Progress, SilentProgress
 from bench.data.features import Features
 from bench.data.files import likeness
@@ -76,7 +77,7 @@ def encode_file(
     loaded.forward(backend, precision)
     try:
         resumed = _write(loaded, videos, unfinished, backend, precision, progress or SilentProgress())
-        unfinished.replace(target)
+        replace(unfinished, target)
         # What was begun for this file with other features or another encoder is of no more use.
         for left in target.parent.glob(f".{escape(target.name)}.{'[0-9a-f]' * len(identity)}.part"):
             left.unlink()

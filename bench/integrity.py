@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 from pathlib import Path
 
@@ -106,34 +105,6 @@ def _contradiction(content: bytes, folder: Path, what: str) -> InputError:
         return InputError(f"{folder / RECORD}: not a record of this version ({what}); move the folder away and run "
                           "again")  # fmt: skip
     return InconsistentError(folder, what, record)
-
-
-def write_durably(path: Path, content: bytes) -> None:
-    """Write a file whose bytes are on disk when this returns."""
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync_folder(folder: Path) -> None:
-    """Have the names in a folder on disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_tree(folder: Path) -> None:
-    """Have all files below a folder, and their names, on disk."""
-    for path in folder.rglob("*"):
-        if path.is_dir():
-            sync_folder(path)
-        else:
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-    sync_folder(folder)
 
 
 def _schema_version(content: bytes) -> object:

@@ -8,10 +8,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.atomic import new_folder
 from bench.consistency import examined
 from bench.errors import InputError
-from bench.integrity import RECORD, InconsistentError, sealed, sync_tree
-from bench.integrity_swap import hidden_beside, look_through, remove
+from bench.integrity import RECORD, InconsistentError, sealed
+from bench.integrity_swap import hidden_beside, look_through
 from bench.integrity_verify import damages
 from bench.registered import adopt_notes
 from bench.store import CONFLICTS, Store, StoredRun, read_run
@@ -117,15 +118,10 @@ def _sha256(file: zipfile.ZipFile, name: str) -> bytes:
 def _copy(run: StoredRun, store: Store) -> None:
     final = store.root / run.record.spec.folder
     final.parent.mkdir(parents=True, exist_ok=True)
-    beside = hidden_beside(final)
-    try:
+    with new_folder(final, hidden_beside(final), store.place) as beside:
         for name in (RECORD, *run.record.checksums):
             (beside / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(run.folder / name, beside / name)
-        sync_tree(beside)
-        store.place(beside, final)
-    finally:
-        remove(beside)
 
 
 def _conflicts(store: Store, run: StoredRun) -> Store:

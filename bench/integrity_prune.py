@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.integrity_swap import is_leftover, look_through, remove
+from bench.atomic import remove
+from bench.integrity_swap import is_leftover, look_through
 from bench.leases import Leases, leftovers
 from bench.running.queue import LEASES
 from bench.running.underway import is_done

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.integrity import sync_folder
+from bench.atomic import sync, sync_tree
 from bench.litter import is_litter
 from bench.processes import exists, machine_name
 
@@ -64,7 +64,8 @@ def hidden_beside(final: Path, ending: str = "") -> Path:
 
 
 def put_in_place(written: Path, final: Path) -> Path | None:
-    """Rename a folder to its place. Returns where that now is which stood there before."""
+    """Rename a complete folder to its place. Returns where that now is which stood there before."""
+    sync_tree(written)
     old = written.with_name(f"{written.name}{OLD}")
     while True:
         moved = _moved(final, old)
@@ -76,7 +77,7 @@ def put_in_place(written: Path, final: Path) -> Path | None:
             if isinstance(error, OSError) and error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
                 continue  # another process stored, or put back, the same run meanwhile
             raise
-        sync_folder(final.parent)
+        sync(final.parent)
         return old if moved else None
 
 
@@ -110,14 +111,6 @@ def is_leftover(hidden: Path) -> bool:
         return time.time() - hidden.stat().st_ctime > DAY
     except OSError:
         return False
-
-
-def remove(path: Path) -> None:
-    """Remove a file or a folder with all that is in it, if it is there."""
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
 
 
 def _moved(final: Path, old: Path) -> bool:

@@ -1,32 +1,29 @@
 """Leases: who works on what in a results folder that several processes, on several machines, share.
 
-A lease is a file that its owner keeps alive by changing its time of modification. Others take it for abandoned when
-they saw no change for a while by their own clock (machines' clocks are never compared), or at once where its owner ran
-here and is dead. A lease is bound to its file's inode: an owner that slept through the loss of its lease notices, and
-can neither renew nor release another's.
+A lease is a folder that is renamed to its place when it says whose it is, and that its owner keeps alive by changing
+its time of modification. Others take it for abandoned when they saw no change for a while by their own clock (machines'
+clocks are never compared), or at once where its owner ran here and is dead. It is known by its inode: an owner that
+slept through the loss of its lease notices, and can neither renew nor release another's.
 """
 
-import errno
 import json
 import os
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
+from bench.atomic import hidden, new_folder, remove
 from bench.processes import is_dead, this_process
 
 POLL_SECONDS = 1.0
-# Network file systems may show a file's old times for a minute.
+# Network file systems may show old times for a minute.
 SECONDS = 180.0
 BEATS = 10
-WITHOUT_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
-"""What file systems answer that have no hard links."""
+OWNER = "owner.json"
 
 
 @dataclass(frozen=True)
@@ -46,23 +43,24 @@ class Claim:
 
 
 class Lease:
-    """The right to work on something, for as long as it is renewed; a context that releases it at its end."""
+    """The right to work on something, kept alive while open as a context, which releases it at its end."""
 
-    def __init__(self, path: Path, descriptor: int, interval: float) -> None:
-        self._path, self._descriptor, self._interval = path, descriptor, interval
-        self.claim = Claim(str(path), os.fstat(descriptor).st_ino)
+    def __init__(self, path: Path, folder: Path, interval: float) -> None:
+        """The lease whose `folder` is about to be renamed to `path`."""
+        self._path, self._interval = path, interval
+        # Held open, so that no other folder gets the same inode.
+        self._descriptor = os.open(folder, os.O_RDONLY)
+        self.claim = Claim(str(path), os.fstat(self._descriptor).st_ino)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep_alive, name="lease", daemon=True)
 
-    def __enter__(self) -> "Lease":
+    def __enter__(self) -> Self:
         # Where the system starts no more threads, others may take it for abandoned; without others nothing is lost.
         with suppress(RuntimeError):
             self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._ended.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -78,9 +76,11 @@ class Lease:
         os.utime(self._descriptor)
 
     def release(self) -> None:
-        """Let others have it."""
-        if self.held:
-            self._path.unlink(missing_ok=True)
+        """Let others have it. If that fails it runs out."""
+        with suppress(OSError):
+            # In our own folder, wherever it is now; another's is not empty and stays.
+            os.unlink(OWNER, dir_fd=self._descriptor)
+            self._path.rmdir()
         os.close(self._descriptor)
 
     def _keep_alive(self) -> None:
@@ -115,116 +115,79 @@ class Leases:
 
     def holder(self, name: str) -> dict[str, Any] | None:
         """The process that holds this lease, by its own word; None if nobody does, or it was abandoned."""
-        path = self.folder / name
-        try:
-            owner = json.loads(path.read_bytes())
-            abandoned = self._abandoned(path)
-        except (OSError, ValueError):
-            return None
-        return owner if isinstance(owner, dict) and not abandoned else None
+        owner = _owner(self.folder / name)
+        return owner if owner and not self._abandoned(self.folder / name) else None
 
     def names(self) -> list[str]:
         """The names of all leases that are held, or were when their owners died."""
         return sorted(path.name for path in self.folder.glob("[!.]*"))
 
     def _create(self, path: Path) -> Lease | None:
-        if path.exists():
+        if _owner(path):
             return None
-        # Signed before it can be seen: whenever its owner is killed, others know whose it was.
-        beside = _beside(path)
-        descriptor = _new_file(beside)
+        lease = None
         try:
-            os.write(descriptor, json.dumps(this_process()).encode())
-            with suppress(FileExistsError, FileNotFoundError):
-                # Of all who try, on all machines, one succeeds.
-                os.link(beside, path)
-        except OSError as error:
-            os.close(descriptor)
-            if error.errno not in WITHOUT_LINKS:
+            # Of all who rename, on all machines, one succeeds: then the place is taken by a folder that is not empty.
+            with new_folder(path) as folder:
+                (folder / OWNER).write_text(json.dumps(this_process()), encoding="utf-8")
+                lease = Lease(path, folder, self.seconds / BEATS)
+        except FileNotFoundError:
+            pass  # `bench prune` was quicker: the next try will tell
+        except OSError:
+            if not path.exists():
                 raise
-            return self._create_in_place(path)
-        finally:
-            with suppress(OSError):  # it would do no harm
-                beside.unlink()
-        lease = Lease(path, descriptor, self.seconds / BEATS)
         # Network file systems may say that it failed when it was only their answer that was lost.
-        if lease.held:
-            return lease
-        os.close(descriptor)
-        return None
-
-    def _create_in_place(self, path: Path) -> Lease | None:
-        """As `_create`, without hard links: who is killed between the two steps leaves a lease that must run out."""
-        try:
-            descriptor = _new_file(path)
-        except FileExistsError:
-            return None
-        lease = Lease(path, descriptor, self.seconds / BEATS)
-        try:
-            os.write(descriptor, json.dumps(this_process()).encode())
-        except BaseException:
+        if lease is not None and not lease.held:
             lease.release()
-            raise
+            return None
         return lease
 
     def _abandoned(self, path: Path) -> bool:
         try:
-            state = path.stat()
-            owner = json.loads(path.read_bytes())
+            life = _life(path)
         except FileNotFoundError:
-            # Released this moment: the next try will tell.
-            return False
-        except ValueError:
-            # Not signed yet, on a file system without links.
-            owner = {}
-        if not isinstance(owner, dict):
-            owner = {}
-        life = (state.st_ino, state.st_mtime_ns)
+            return False  # released this moment: the next try will tell
         known, since = self._seen.get(path.name, (None, 0.0))
         if known != life:
             since = self.clock()
             self._seen[path.name] = (life, since)
-        return self.clock() - since >= self.seconds or is_dead(owner)
+        return self.clock() - since >= self.seconds or is_dead(_owner(path))
+
+
+def _life(path: Path) -> tuple[int, int]:
+    """What changes with each sign of life."""
+    state = path.stat()
+    return state.st_ino, state.st_mtime_ns
+
+
+def _owner(path: Path) -> dict[str, Any]:
+    """Whose lease this is; empty if that cannot be read."""
+    try:
+        owner = json.loads((path / OWNER).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return owner if isinstance(owner, dict) else {}
 
 
 def _set_aside(path: Path, life: tuple[int, int]) -> bool:
-    """Take an abandoned lease's file away, unless it is no longer the one that was judged."""
-    aside = _beside(path)
+    """Take an abandoned lease away, unless it is no longer the one that was judged."""
+    aside = hidden(path)
     try:
         path.rename(aside)
+        judged = _life(aside) == life
     except FileNotFoundError:
         return False
-    state = aside.stat()
-    if (state.st_ino, state.st_mtime_ns) != life:
+    if not judged:
         # Somebody was quicker and this is their new lease, or the owner woke up: it goes back.
         with suppress(OSError):
-            os.link(aside, path)
-        aside.unlink()
-        return False
-    aside.unlink()
-    return True
+            aside.rename(path)
+    remove(aside)
+    return judged
 
 
 def leftovers(folder: Path) -> list[Path]:
-    """Files of a folder of leases that are no leases, and that no living process of this machine is about to use."""
-    return [path for path in sorted(folder.glob(".*")) if not _is_in_use(path)]
-
-
-def _is_in_use(path: Path) -> bool:
-    try:
-        owner = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(owner, dict) and not is_dead(owner)
-
-
-def _beside(path: Path) -> Path:
-    """A name for a file that is there for a moment."""
-    return path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-
-
-def _new_file(path: Path) -> int:
-    return os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o644)
+    """What is in a folder of leases and is none, nor about to be one by a living process of this machine."""
+    return [path for path in sorted(folder.glob(".*")) if not (owner := _owner(path)) or is_dead(owner)]
 
 
 def pause() -> None:

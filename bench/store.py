@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench import news
+from bench.atomic import new_folder, remove
 from bench.consistency import agreeing, examined, unsound
 from bench.errors import InputError
-from bench.integrity import RECORD, DamagedError, InconsistentError, sealed, sha256, sync_tree, unsealed
-from bench.integrity_swap import hidden_beside, is_leftover, look_through, put_back, put_in_place, remove, replaced_by
+from bench.integrity import RECORD, DamagedError, InconsistentError, sealed, sha256, unsealed
+from bench.integrity_swap import hidden_beside, is_leftover, look_through, put_back, put_in_place, replaced_by
 from bench.litter import is_litter
 from bench.record import RunRecord
 from bench.spec import RunSpec
@@ -140,19 +141,12 @@ class Store:
         """Store a run: `fill` writes its files into a folder beside, which then takes the run's place by renaming."""
         final = self.root / record.spec.folder
         final.parent.mkdir(parents=True, exist_ok=True)
-        beside = hidden_beside(final)
-        remove(beside)
-        beside.mkdir()
-        try:
+        with new_folder(final, hidden_beside(final), self.place) as beside:
             fill(beside)
             files = sorted(path for path in beside.rglob("*") if path.is_file() and not is_litter(path.name))
             checksums = {path.relative_to(beside).as_posix(): sha256(path) for path in files}
             complete = record.model_copy(update={"checksums": checksums})
             (beside / RECORD).write_bytes(sealed(complete))
-            sync_tree(beside)
-            self.place(beside, final)
-        finally:
-            remove(beside)
         # A failed run's training would only fail again from where it stopped; with more time it goes on from there.
         if record.status != "timeout":
             remove(self.training_folder(record.spec))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+from bench.atomic import write_file
 from bench.codes_file import CodesDigest
 from bench.errors import InputError
 from bench.integrity import (
@@ -13,9 +14,7 @@ from bench.integrity import (
     InconsistentError,
     sealed,
     sha256,
-    sync_folder,
     unsealed,
-    write_durably,
 )
 from bench.integrity_swap import hidden_beside
 from bench.litter import is_litter
@@ -86,13 +85,7 @@ def _require_place(folder: Path, record: RunRecord) -> None:
 
 def write_record(folder: Path, record: RunRecord) -> None:
     """Write `record.json` atomically."""
-    beside = hidden_beside(folder, ".record")
-    try:
-        write_durably(beside, sealed(record))
-        beside.replace(folder / RECORD)
-    finally:
-        beside.unlink(missing_ok=True)
-    sync_folder(folder)
+    write_file(folder / RECORD, sealed(record), hidden_beside(folder, ".record"))
 
 
 def strays(run: StoredRun) -> list[Path]:

@@ -1,1 +1,1 @@
-"""Sweeps on a Ray cluster: runs elsewhere, their results in the store here. Only `executor` and `node` import Ray."""
+"""Sweeps on a Ray cluster. Only `executor` and `node` import Ray."""

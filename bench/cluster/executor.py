@@ -1,249 +1,164 @@
-"""The driver's side: runs are handed to Ray, begun again where a node was lost, and stored here."""
+"""The driver of a sweep on a Ray cluster: reserves resources, hands runs to Ray, and stores what comes back."""
 
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import ray
 import torch
-from ray.actor import ActorHandle
+from ray import ObjectRef
 from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from bench.cluster.capacity import Need, at_once, need_of, require_room
-from bench.cluster.growth import possible_nodes
-from bench.cluster.node import do_on_node
-from bench.cluster.order import RESULTS, STATE_FILES, STATES, Begun, Ended, News, Order, Sent, Told
-from bench.cluster.parcels import Incoming, pack
-from bench.cluster.sweep_actor import SweepActor
-from bench.cluster.versions import versions
+from bench.cluster.board import Board
+from bench.cluster.node import Ended, Files, Order, do_on_node, files_below, versions, write_files
 from bench.context import Progress, Stopped
+from bench.data.space import gigabytes
 from bench.errors import InputError
-from bench.integrity import RECORD, sha256, unsealed
-from bench.integrity_swap import remove
-from bench.plugin_files import code_digest
+from bench.integrity import RECORD, unsealed
 from bench.running.apart import Isolation
 from bench.running.messages import Relay
 from bench.running.queue import Job
-from bench.running.single import begun, options_here, retry_command, store_failed
+from bench.running.single import begun, store_failed
 from bench.running.stopping import StopRequest
 from bench.running.threads import VARIABLES
-from bench.store import TRACEBACK, Store, StoredRun
+from bench.store import Store, StoredRun
 from bench.sweep import PlannedRun
 
-ATTEMPTS = 3
+RETRIES = 2
+"""How often Ray starts a run again whose node or worker process was lost."""
 POLL_SECONDS = 0.5
+PASSED_ON = ("GOMP_SPINCOUNT", "VHBENCH_DATA")
+"""Environment variables of the driver that runs on nodes get as well."""
 
 
-class LostError(Exception):
-    """A node, or Ray's worker on it, is gone with the run that it did."""
+def resources_of(
+    run: PlannedRun, rules: Isolation, device: str, nodes: Sequence[Mapping[str, float]]
+) -> dict[str, float]:
+    """The `CPU`, `GPU` and `memory` (bytes) to reserve for a run: as declared by its method or overridden by the rules.
 
-
-@contextmanager
-def on_connected(
-    rules: Isolation, jobs: int | None, device_name: str, store: Store, device: torch.device, stop: StopRequest,
-    runs: Sequence[PlannedRun],
-) -> Iterator["RayExecutor"]:  # fmt: skip
-    """What does these runs on the cluster that this process is connected to.
-
-    Raises InputError if a run asks for more than any node has that is there, or that the cluster could start.
+    A GPU is reserved only if a node has one. Raises InputError if no node has enough.
     """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]] + possible_nodes(len(runs))
-    needs = {run.spec.folder: need_of(run, rules, device_name, nodes) for run in runs}
-    require_room(needs, nodes)
-    actor = _actor(rules, runs)
-    try:
-        yield RayExecutor(store, device, stop, rules, jobs or at_once(list(needs.values()), nodes), needs, actor)
-    finally:
-        ray.kill(actor)
+    declared = run.method.resources(run.summary)
+    most = {name: max((node.get(name, 0) for node in nodes), default=0) for name in ("CPU", "GPU", "memory")}
+    asked = {
+        "CPU": rules.threads or declared.cpus,
+        "GPU": declared.gpus if device != "cpu" and most["GPU"] else 0,
+        "memory": rules.memory_limit or declared.memory or 0,
+    }
+    if device == "cuda" and not most["GPU"]:
+        raise InputError("--device cuda: Ray knows of no GPU in the cluster; use --device auto or cpu")
+    if not any(fitting(asked, node) for node in nodes):
+        raise InputError(f"{run.spec.folder} asks for {_shown(asked)}, which no node of the cluster has (at most "
+                         f"{_shown(most)}); lower --threads or --memory-limit, or start a larger node")  # fmt: skip
+    return asked
 
 
-@dataclass
+def fitting(resources: Mapping[str, float], node: Mapping[str, float]) -> int:
+    """How many runs that reserve these resources a node takes at once."""
+    return min(int(node.get(name, 0) / amount) for name, amount in resources.items() if amount)
+
+
 class RayExecutor:
-    """Does runs on a cluster's nodes, there in processes of their own."""
+    """Does runs on the cluster that this process is connected to, as `bench.running.apart.Executor` has it."""
 
-    store: Store
-    device: torch.device
-    stop: StopRequest
-    rules: Isolation
-    jobs: int
-    needs: Mapping[str, Need]
-    actor: ActorHandle
-
-    def __post_init__(self) -> None:
-        self._plugins = ray.put(pack(self.rules.plugins))
-        self._versions = versions()
+    def __init__(
+        self, rules: Isolation, jobs: int | None, device_name: str, store: Store, device: torch.device,
+        stop: StopRequest, runs: Sequence[PlannedRun],
+    ) -> None:  # fmt: skip
+        """Start what runs report to. Raises InputError if a run asks for more than any node has."""
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        self._rules, self._store, self._device, self._stop = rules, store, device, stop
+        self._resources = {run.spec.folder: resources_of(run, rules, device_name, nodes) for run in runs}
+        at_once = (sum(fitting(asked, node) for node in nodes) for asked in self._resources.values())
+        self.jobs = jobs or min(max(at_once), len(runs))
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        # Where Ray has to start it again, calls are repeated.
+        options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": here}
+        self._board = ray.remote(**options)(Board).remote()
 
     def do(self, job: Job, progress: Progress, say: Callable[[str], None]) -> StoredRun | None:
-        """As `bench.running.apart.Executor` has it; a run whose node was lost three times is a row."""
-        record = begun(job.run, self.device)
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                return self._attempt(job, progress, say)
-            except LostError as lost:
-                reason = f"its node or Ray's worker there was lost: {lost}"
-                if self.stop.asked:
-                    raise Stopped(reason) from lost
-                if attempt < ATTEMPTS:
-                    say(f"{reason}; begun again from what reached this machine")
-        reason = f"{reason}; so ended all {ATTEMPTS} attempts"
-        failed = record.model_copy(update={"reason": reason})
-        return store_failed(self.store, job.run, failed, reason, lambda: job.lease.held)
-
-    def _attempt(self, job: Job, progress: Progress, say: Callable[[str], None]) -> StoredRun | None:
-        received = self.store.training_folder(job.run.spec) / ".received"
-        remove(received)
+        """Do a run and store it; one that Ray lost too often is stored as failed."""
+        record = begun(job.run, self._device)
         try:
-            return self._followed(job, received, progress, say)
-        finally:
-            remove(received)
-
-    def _followed(
-        self, job: Job, received: Path, progress: Progress, say: Callable[[str], None]
-    ) -> StoredRun | None:  # fmt: skip
-        """Hand a run to Ray, and take what comes back until it is stored. Raises LostError if it never is."""
-        incoming = {kind: Incoming(received / kind) for kind in (RESULTS, STATES)}
-        host = ""
-        with Relay(progress, say) as relay:
-            for told in self._told(self._submit(job.run)):
-                if isinstance(told, Begun):
-                    host = told.host
-                    say(f"on {host}")
-                elif isinstance(told, News):
-                    for message in told.messages:
-                        relay.hear(json.loads(message))
-                elif isinstance(told, Sent):
-                    path = incoming[told.kind].take(told.piece)
-                    if path and told.kind == STATES and job.lease.held:
-                        _put(path, received.parent / told.piece.name)
-                elif told.outcome == "refused":
-                    raise InputError(f"node {host}: {told.reason}")
-                elif told.outcome == "stopped":
-                    raise Stopped(told.reason)
-                else:
-                    return self._store(job, received / RESULTS, told)
-        raise LostError("it ended without a word")
-
-    def _submit(self, run: PlannedRun) -> Any:
-        need = self.needs[run.spec.folder]
-        folder = self.store.training_folder(run.spec)
-        order = Order(
-            spec=run.spec,
-            dataset=run.dataset,
-            need=need,
-            versions=self._versions,
-            method_digest=code_digest(run.method),
-            states={path.relative_to(folder).as_posix(): path.read_bytes()
-                    for path in folder.glob(STATE_FILES) if not path.name.startswith(".")},
-            time_limit=self.rules.time_limit,
-            memory_limit=self.rules.memory_limit,
-        )  # fmt: skip
-        # Ray gives a process that has seen one GPU no run with another: it is to end with its run.
-        task = ray.remote(
-            num_cpus=need.cpus,
-            num_gpus=need.gpus,
-            memory=need.memory,
-            num_returns="streaming",
-            max_retries=0,
-            max_calls=1 if need.gpus else 0,
-            # As many threads as on one machine with --threads; processes that began with others are not used again.
-            runtime_env={"env_vars": _environment({name: str(need.cpus) for name in VARIABLES})},
-        )(do_on_node)
-        return task.remote(order, self._plugins, self.actor)
-
-    def _told(self, generator: Any) -> Iterator[Told]:
-        heard, asked, ended = False, False, False
-        try:
-            while True:
-                if self.stop.at_once or (self.stop.asked and not heard):
-                    raise Stopped("ended on request")
-                if self.stop.asked and not asked:
-                    asked = True
-                    self.actor.stop.remote()
-                ready, _ = ray.wait([generator], timeout=POLL_SECONDS)
-                if ready:
-                    told = ray.get(next(generator))
-                    heard, ended = True, isinstance(told, Ended)
-                    yield told
-        except StopIteration:
-            return
-        except RayTaskError as error:
-            raise _meaning(error) from error
+            ended = self._followed(job, progress, say)
         except RayError as error:
-            raise LostError(_first_line(error)) from error
-        finally:
-            if not ended:
-                ray.cancel(generator, force=True)
-
-    def _store(self, job: Job, received: Path, told: Ended) -> StoredRun | None:
-        """Put a run that was received whole into the store."""
-        try:
-            record = unsealed((received / RECORD).read_bytes(), received)
-            whole = all(sha256(received / name) == digest for name, digest in record.checksums.items())
-        except (InputError, FileNotFoundError) as error:
-            raise LostError(f"what it sent is damaged ({error})") from error
-        if not whole or record.spec != job.run.spec:
-            raise LostError("what it sent is damaged")
-        if record.status != "done":
-            trace = received / TRACEBACK
-            text, there = trace.read_text(encoding="utf-8"), retry_command(job.run, told.results)
-            here = f"{retry_command(job.run, self.store.root)} {options_here(job.run, record)}\n"
-            trace.write_text(text[: text.rindex(there)] + here, encoding="utf-8")
+            if self._stop.asked:
+                raise Stopped(_line(error)) from error
+            reason = f"its node or Ray's worker process was lost {RETRIES + 1} times, the last time: {_line(error)}"
+            failed = record.model_copy(update={"reason": reason})
+            return store_failed(self._store, job.run, failed, str(error), lambda: job.lease.held)
         if not job.lease.held:
             return None
+        write_files(self._store.training_folder(job.run.spec), ended.training)
+        if ended.outcome == "stopped":
+            raise Stopped(ended.reason)
+        return self._write(ended.run) if ended.run else ended.stored
 
-        def fill(folder: Path) -> None:
-            for name in record.checksums:
-                _put(received / name, folder / name)
+    def _followed(self, job: Job, progress: Progress, say: Callable[[str], None]) -> Ended:
+        """Hand a run to Ray and pass on its progress until it has ended."""
+        task, hosts, identity = self._submit(job), list[str](), job.run.spec.identity
+        try:
+            with Relay(progress, say) as relay:
+                while True:
+                    if self._stop.at_once or (self._stop.asked and not hosts):
+                        raise Stopped("ended on request")
+                    done, _ = ray.wait([task], timeout=POLL_SECONDS)
+                    for message in map(json.loads, ray.get(self._board.collect.remote(identity, self._stop.asked))):
+                        if "host" in message:
+                            say(f"lost, and begun again on {message['host']}" if hosts else f"on {message['host']}")
+                            hosts.append(message["host"])
+                        relay.hear(message)
+                    if done:
+                        ended: Ended = ray.get(task)
+                        if ended.outcome == "refused":
+                            raise InputError(ended.reason)
+                        return ended
+        except RayTaskError as error:  # raised by what surrounds the run, which itself fails in a process of its own
+            raise InputError(f"a node cannot do runs ({_line(error.cause)}); install vhbench[ray] in the same version "
+                             "on all nodes") from error  # fmt: skip
+        finally:
+            ray.cancel(task, force=True)
 
-        return self.store.write(record, fill)
+    def _submit(self, job: Job) -> "ObjectRef[Ended]":
+        spec, asked = job.run.spec, self._resources[job.run.spec.folder]
+        order = Order(
+            spec=spec,
+            dataset=job.run.dataset,
+            rules=replace(self._rules, threads=int(asked["CPU"]), device_jobs=max(1, round(1 / (asked["GPU"] or 1)))),
+            results=self._store.root,
+            claim=job.lease.claim,
+            training=ray.put(files_below(self._store.training_folder(spec))),
+            working_folder=str(Path.cwd()),
+            versions=versions(),
+        )
+        variables = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        variables |= {name: str(int(asked["CPU"])) for name in VARIABLES}
+        task = ray.remote(
+            num_cpus=asked["CPU"],
+            num_gpus=asked["GPU"],
+            memory=asked["memory"] or None,
+            max_retries=RETRIES,
+            # Ray gives a process that has seen one GPU no run with another: it has to end with its run.
+            max_calls=1 if asked["GPU"] else 0,
+            runtime_env={"env_vars": variables},
+        )(do_on_node)
+        return task.remote(order, self._board)
+
+    def _write(self, files: Files) -> StoredRun:
+        """Store a run that came back from a node."""
+        record = unsealed(files[RECORD], self._store.root)
+        written = {name: files[name] for name in record.checksums}
+        return self._store.write(record, lambda folder: write_files(folder, written))
 
 
-def _actor(rules: Isolation, runs: Sequence[PlannedRun]) -> ActorHandle:
-    names = {run.summary.fingerprint: run.dataset for run in runs}
-    here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    own = {name: value for name, value in os.environ.items() if name.startswith("VHBENCH_")}
-    actor = ray.remote(
-        num_cpus=0,
-        max_concurrency=8,
-        max_restarts=-1,
-        max_task_retries=-1,
-        scheduling_strategy=here,
-        runtime_env={"env_vars": _environment(own)},
-    )(SweepActor)
-    return actor.remote(str(Path.cwd()), names, list(rules.plugins), rules.data_root)
+def _shown(resources: Mapping[str, float]) -> str:
+    memory = gigabytes(int(resources["memory"]))
+    return f"{resources['CPU']:g} CPUs, {resources['GPU']:g} GPUs, {memory} of memory"
 
 
-def _environment(variables: dict[str, str]) -> dict[str, str]:
-    spinning = os.environ.get("GOMP_SPINCOUNT")
-    return variables | ({"GOMP_SPINCOUNT": spinning} if spinning else {})
-
-
-def _put(path: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    path.replace(target)
-
-
-def _meaning(error: RayTaskError) -> Exception:
-    """What it means that a node raised something itself."""
-    cause = error.cause
-    if isinstance(cause, ImportError) or "failed to import" in str(cause):
-        return InputError(f"a node cannot import vhbench ({_last_line(cause)}); install the same version with "
-                          "vhbench[ray] on all of them")  # fmt: skip
-    if isinstance(cause, InputError):
-        return InputError(str(cause))
-    return LostError(f"{type(cause).__name__}: {_first_line(cause)}")
-
-
-def _first_line(error: BaseException) -> str:
+def _line(error: BaseException) -> str:
+    """What an error says first."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]
-
-
-def _last_line(error: BaseException) -> str:
-    return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)[
-        :300
-    ]

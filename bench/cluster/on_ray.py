@@ -1,24 +1,40 @@
-"""Runs on a Ray cluster, as the runner sees it. Nothing of Ray is imported before there is something to do."""
+"""Connection to a Ray cluster for a sweep. Ray itself is imported when there are runs to do."""
 
+import os
+import signal
+import socket
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
-from bench.cluster.connection import connected
+from bench.errors import InputError
 from bench.running.apart import Executor, Isolation
 from bench.running.stopping import StopRequest
 from bench.store import Store
 from bench.sweep import PlannedRun
+from bench.threads import usable_cores
+
+ANSWER_SECONDS = 5.0
+ENVIRONMENT = {
+    # Nothing is sent to the makers of Ray.
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Messages of Ray on lost nodes would go to standard output. Read when Ray is imported.
+    "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
+    # Ray would try an address where something else listens twenty times, half a minute each.
+    "RAY_NUM_REDIS_GET_RETRIES": "2",
+}
 
 
 @dataclass(frozen=True)
 class OnRay:
-    """How runs are done on the nodes of a cluster; the connection ends when the last is done, before measuring."""
+    """Runs on the nodes of a Ray cluster; the connection is closed before costs are measured."""
 
     rules: Isolation
-    """Plug-ins and limits; threads go before what methods declare."""
+    """Plug-ins and limits; `threads` and `memory_limit` override what methods declare."""
     address: str | None = None
     """host:port, or `auto`; None: a cluster of this machine alone."""
     jobs: int | None = None
@@ -29,9 +45,62 @@ class OnRay:
     def executor(
         self, store: Store, device: torch.device, stop: StopRequest, runs: Sequence[PlannedRun]
     ) -> Iterator[Executor]:
-        """As `bench.running.apart.Elsewhere` has it."""
-        with connected(self.address):
-            from bench.cluster.executor import on_connected  # noqa: PLC0415  imports Ray, which not everybody has
+        """As `bench.running.apart.Elsewhere` has it.
 
-            with on_connected(self.rules, self.jobs, self.device, store, device, stop, runs) as executor:
-                yield executor
+        Raises InputError if there is no cluster, or a run asks for more than any of its nodes has.
+        """
+        with connected(self.address):
+            from bench.cluster.executor import RayExecutor  # noqa: PLC0415  imports Ray, which not everybody has
+
+            yield RayExecutor(self.rules, self.jobs, self.device, store, device, stop, runs)
+
+
+@contextmanager
+def connected(address: str | None) -> Iterator[None]:
+    """Connect to the cluster at `address` (host:port or `auto`; None: start one on this machine) while open.
+
+    An existing connection of this process is used and left open.
+    Raises InputError if Ray is not installed, nobody answers, or the cluster runs other versions of Ray or Python.
+    """
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    try:
+        import ray  # noqa: PLC0415  takes a second, and not everybody has it
+    except ImportError as error:
+        raise InputError(f'Ray cannot be imported ({error}); pip install "vhbench[ray]"') from error
+    if ray.is_initialized():
+        yield
+        return
+    settings: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address is None:
+        settings |= {"include_dashboard": False, "num_cpus": usable_cores()}
+    else:
+        _require_answer(address)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        try:
+            ray.init(address=address or "local", **settings)
+        except Exception as error:  # other versions of Ray or Python, a wrong token, a full disk, …
+            raise InputError(f"--address {address or 'local'}: {' '.join(str(error).split())[:300]} (docs/clusters.md, "
+                             "on versions and tokens)") from error  # fmt: skip
+        if threading.current_thread() is threading.main_thread():
+            # Ray replaces them: its own would end this process at SIGTERM.
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _require_answer(address: str) -> None:
+    """InputError unless somebody listens at the address; Ray itself would try for minutes."""
+    if address == "auto":
+        return
+    host, _, port = address.rpartition(":")
+    if "://" in address or not (host and port.isdigit()):
+        raise InputError(f"--address {address}: expected host:port or auto; run bench on a machine of the cluster")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), ANSWER_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise InputError(f"--address {address}: no cluster answers there ({error}); start one with `ray start --head`, "
+                         "or leave --address out for this machine alone") from error  # fmt: skip

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.atomic import write_file
 from bench.context import Progress
 from bench.data.dataset import Dataset, Split
 from bench.data.description import NOTE, Description, Files, SplitFiles, SplitName, as_toml
@@ -179,9 +179,7 @@ class Conversion:
 
     def _write_whole(self, name: str, content: bytes) -> str:
         """Write a small file, whole or not at all; its SHA-256."""
-        beside = self.folder / f".{name}.{os.getpid()}"
-        beside.write_bytes(content)
-        beside.replace(self.folder / name)
+        write_file(self.folder / name, content)
         return hashlib.sha256(content).hexdigest()
 
     def _verify(self, progress: Progress) -> None:

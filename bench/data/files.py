@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-import os
 import time
 from pathlib import Path
 
 from bench import text
+from bench.atomic import write_file
 from bench.data.space import gigabytes
 from bench.errors import InputError
 from bench.input_files import require_file, unreadable
@@ -78,11 +78,9 @@ def _read(note: Path) -> str | None:
 
 
 def _write(note: Path, digest: str) -> None:
-    beside = note.with_name(f"{note.name}.{os.getpid()}")
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(digest, encoding="ascii")
-        beside.replace(note)
+        write_file(note, digest.encode("ascii"))
     except OSError:
         # Remembering is a convenience: without a writable cache the file is hashed again next time.
         return

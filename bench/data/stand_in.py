@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.atomic import new_file
 from bench.context import Progress
 from bench.data.description import NOTE, Description, SplitName, as_toml
 from bench.data.feature_files import FeatureFiles, Sizes
@@ -70,17 +71,17 @@ class StandIn:
         sizes, unfinished = self.sizes, path.with_name(f".{path.name}.unfinished")
         shape = len(labels), sizes.frames, sizes.dimensions
         step = videos_a_block(shape)
-        try:
-            with h5py.File(unfinished, "w") as file, progress.task(path.name, -(-len(labels) // step)) as task:
-                file.attrs.update({"stand_in": True, "made_by": self.origin})
-                features = file.create_dataset(key, shape, dtype="<f4")
-                for start in range(0, len(labels), step):
-                    part = slice(start, start + step)
-                    features[part] = made.features(f"{path.name}/{start}", labels[part])
-                    task.advance()
-            unfinished.rename(path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with (
+            new_file(path, unfinished),
+            h5py.File(unfinished, "w") as file,
+            progress.task(path.name, -(-len(labels) // step)) as task,
+        ):
+            file.attrs.update({"stand_in": True, "made_by": self.origin})
+            features = file.create_dataset(key, shape, dtype="<f4")
+            for start in range(0, len(labels), step):
+                part = slice(start, start + step)
+                features[part] = made.features(f"{path.name}/{start}", labels[part])
+                task.advance()
 
 
 def plan_stand_in(

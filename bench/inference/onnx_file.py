@@ -2,7 +2,6 @@
 
 import io
 import json
-import os
 import warnings
 from importlib import import_module
 from importlib.util import find_spec
@@ -14,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bench.atomic import write_file
 from bench.errors import InputError
 from bench.inference.modules import inference_module
 
@@ -63,14 +63,10 @@ def export(module: nn.Module, description: "EncoderDescription", path: Path) -> 
     onnx.checker.check_model(model)
     # Where a link leads, so that the link stays.
     target = path.resolve()
-    beside = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        beside.write_bytes(model.SerializeToString())
-        beside.replace(target)
+        write_file(target, model.SerializeToString())
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); name another file") from error
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _is_ours(path: Path) -> bool:

@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import numba
 import numpy as np
@@ -153,7 +154,10 @@ def _gather(task: Task, blocks: list[BlockScores], bits: int) -> Scores:
     def by_k(values: Iterable[np.float64]) -> dict[int, float]:
         return {k: float(value) for k, value in zip(task.ks, values, strict=True)}
 
-    means = {name: mean(block.sums[name] for block in blocks) for name in blocks[0].sums}
+    def as_declared(values: NDArray[np.float64]) -> Any:
+        return by_k(values) if values.ndim else float(values)
+
+    sums = {name: mean(block.sums[name] for block in blocks) for name in blocks[0].sums}
     radius_precision = mean(block.radius_precision for block in blocks)
     map_best, map_worst = by_k(row.mean() for row in best), by_k(row.mean() for row in worst)
     return Scores(
@@ -173,7 +177,7 @@ def _gather(task: Task, blocks: list[BlockScores], bits: int) -> Scores:
         precision_radius2=float(radius_precision[min(2, bits)]),
         queries_empty_radius2=sum(block.empty_radius2 for block in blocks),
         queries_without_relevant=sum(block.without_relevant for block in blocks),
-        **{name: by_k(values) if values.ndim else float(values) for name, values in means.items()},
+        **{name: as_declared(values) for name, values in sums.items()},
     )
 
 

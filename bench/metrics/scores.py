@@ -1,6 +1,7 @@
 """The result of an evaluation, as `bench.evaluate` returns it and as the record of a run keeps it."""
 
 import re
+from functools import lru_cache
 from typing import Annotated, Any, NamedTuple, Self
 
 import numpy as np
@@ -30,6 +31,7 @@ ROUNDING = 1e-9
 K = re.compile("[1-9][0-9]{0,17}")
 
 
+@lru_cache(maxsize=256, typed=True)  # thousands of records have the same few
 def _read_k(key: object) -> object:
     """A cut-off: in JSON, keys are texts."""
     if not isinstance(key, str):

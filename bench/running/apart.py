@@ -79,8 +79,6 @@ class Isolation:
     """Bytes a run may have resident, with all that it starts."""
     device_jobs: int | None = None
     """Runs that share the device; None: all that are done at a time."""
-    placed: Path | None = None
-    """The folder in which the runs' dataset was placed; None: datasets are found by their names."""
 
     def executor(
         self, store: Store, device: torch.device, stop: StopRequest, runs: Sequence[PlannedRun]
@@ -117,7 +115,12 @@ class Apart:
 
     def do(self, job: Job, progress: Progress, say: Callable[[str], None]) -> StoredRun | None:
         """As `Executor` has it; a process that dies is a row with how it died."""
-        run, claim = job.run, job.lease.claim
+        return self.do_claimed(job.run, job.lease.claim, progress, say)
+
+    def do_claimed(
+        self, run: PlannedRun, claim: Claim, progress: Progress, say: Callable[[str], None]
+    ) -> StoredRun | None:
+        """The same under a lease that another process may hold."""
         before = self.store.find(run.spec)
         record = begun(run, self.device)
         folder = self.store.training_folder(run.spec)
@@ -125,7 +128,7 @@ class Apart:
         output = folder / "output.txt"
         output.unlink(missing_ok=True)
         start = time.monotonic()
-        with self._started(job, output) as (process, ours):
+        with self._started(run, claim, output) as (process, ours):
             watch = Watch(self.rules, self.stop, process, ours, progress, say)
             death = watch.until_the_end()
         # What ended without a word after a request to stop heard it too: it was meant for all of a job's processes.
@@ -150,8 +153,7 @@ class Apart:
         return store_failed(self.store, run, failed, f"{last}\n{death.reason}", lambda: claim.held)
 
     @contextmanager
-    def _started(self, job: Job, output: Path) -> Iterator[tuple[ForkServerProcess, Connection]]:
-        run = job.run
+    def _started(self, run: PlannedRun, claim: Claim, output: Path) -> Iterator[tuple[ForkServerProcess, Connection]]:
         task = messages.Task(
             spec=run.spec,
             dataset=run.dataset,
@@ -162,8 +164,7 @@ class Apart:
             jobs=self.rules.jobs,
             device_jobs=self.rules.device_jobs or self.rules.jobs,
             threads=self.rules.threads,
-            claim=Claim(job.lease.claim.path, job.lease.claim.inode),
-            placed=self.rules.placed,
+            claim=claim,
         )
         try:
             ours, theirs = self.context.Pipe()

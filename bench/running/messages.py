@@ -36,8 +36,6 @@ class Task(BaseModel):
     device_jobs: int
     threads: int | None
     claim: Claim
-    placed: Path | None
-    """The folder in which the dataset was placed; None: it is found by its name."""
 
 
 class Sender(Protocol):

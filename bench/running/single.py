@@ -24,9 +24,9 @@ from bench.fitting import fit_method, inputs
 from bench.inference.stream import OutputError
 from bench.method import Method
 from bench.plugin_files import code_digest, plugin_of
-from bench.process_state import deterministic
 from bench.profile.environment import environment
 from bench.record import RunRecord, Status
+from bench.running.fork_context import TRAINING_LIBRARIES
 from bench.store import CODES, ENCODER, PER_QUERY, TRACEBACK, Store, StoredRun
 from bench.sweep import PlannedRun
 from bench.text import one_line
@@ -198,10 +198,9 @@ def _computed(
 
 def _load_libraries(method: type[Method]) -> None:
     """Import what takes seconds once a process, and would count as the fitting of its first run."""
-    with deterministic():  # which brings PyTorch's compiler
-        pass
     if issubclass(method, DeepMethod):
-        importlib.import_module("faiss")
+        for library in TRAINING_LIBRARIES:
+            importlib.import_module(library)
 
 
 def _write(

@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 
 from bench import streams
-from bench.cluster.placement import PlacedDataset
 from bench.context import Stopped
 from bench.errors import InputError
 from bench.registry import load_registry
@@ -55,7 +54,7 @@ def _do(task: Task, messenger: Messenger, stop: StopRequest) -> str:
     residency.DEVICE_SHARE /= task.device_jobs
     residency.MEMORY_SHARE /= task.jobs
     registry = load_registry(task.plugins, task.data_root)
-    source = PlacedDataset(task.placed) if task.placed else registry.dataset(task.dataset)
+    source = registry.dataset(task.dataset)
     summary = source.summary()
     if summary.fingerprint != task.spec.dataset_fingerprint:
         raise InputError(f"{task.dataset}: the dataset was changed since the sweep began; start it again")

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from bench.atomic import new_file
 from bench.text import slug
 from bench.training.losses import Lowest
 
@@ -49,19 +49,8 @@ class TrainingStates:
         note["fit_seconds"] = self.earlier + time.monotonic() - self._begun
         note["checksum"] = _checksum(note, copies)
         self.folder.mkdir(parents=True, exist_ok=True)
-        path = self._path(stage)
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            beside.touch()
-            mode = beside.stat().st_mode
+        with new_file(self._path(stage)) as beside:
             save_file(copies, beside, {"note": json.dumps(note)})
-            # safetensors puts a file in its place that only its owner may read.
-            beside.chmod(mode)
-            with beside.open("rb") as file:
-                os.fsync(file.fileno())
-            beside.replace(path)
-        finally:
-            beside.unlink(missing_ok=True)
         self._saved = time.monotonic()
 
     def restore(

@@ -144,7 +144,7 @@ def test_a_run_that_cannot_be_stored_leaves_nothing_behind(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("bench.store.sync_tree", full)
+        patch.setattr("bench.integrity_swap.sync_tree", full)
         with pytest.raises(OSError, match="No space left"):
             runner(tmp_path / "runs").run(planned(feature_folder, "lsh"))
     # But the notes of the dataset, and that it was begun.

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bench import runner as running
+from bench.atomic import remove
 from bench.leases import Leases
 from bench.processes import this_process
 from bench.running.queue import LEASES, MEASURING, RunQueue, alone
@@ -17,7 +18,7 @@ from bench.store import Store
 from tests.conftest import survived
 from tests.running.conftest import Start, bench_run, planned, records, runner
 
-KILLS = int(os.environ.get("VHBENCH_KILLS", "36"))
+KILLS = int(os.environ.get("VHBENCH_KILLS", "12"))
 SWEEP = ("--methods", "steady", "--bits", "8,16", "--seeds", "0,1", "--set", "steady.epochs=25", "--set",
          "steady.batch_size=4")  # fmt: skip
 ALL = ("--shard", "1/1")
@@ -121,7 +122,7 @@ def test_a_lost_lease_leaves_the_others_result(features: Path, tmp_path: Path, m
 
     def slow(*arguments: Any) -> Any:
         monkeypatch.setattr("bench.runner.do_run", do_run)
-        (tmp_path / LEASES / wanted[0].spec.identity).unlink()
+        remove(tmp_path / LEASES / wanted[0].spec.identity)
         runner(tmp_path).run(wanted)
         return do_run(*arguments)
 

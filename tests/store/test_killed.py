@@ -84,7 +84,7 @@ def test_a_rename_that_fails_leaves_the_stored_run(store: Store, monkeypatch: py
     assert not list(store.root.glob("*/*/.*"))
 
 
-@pytest.mark.parametrize("where", ["sync_tree", "sealed", "sha256"])
+@pytest.mark.parametrize("where", ["integrity_swap.sync_tree", "store.sealed", "store.sha256"])
 def test_a_full_disk_leaves_the_stored_run(store: Store, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     add(store, spec_of())
 
@@ -93,7 +93,7 @@ def test_a_full_disk_leaves_the_stored_run(store: Store, monkeypatch: pytest.Mon
 
     before = everything(store.root)
     with monkeypatch.context() as patch:
-        patch.setattr(f"bench.store.{where}", full)
+        patch.setattr(f"bench.{where}", full)
         with pytest.raises(OSError, match="No space left"):
             write(store)
     assert everything(store.root) == before
