@@ -296,3 +296,4 @@ def _sum_ranks(ranks: NDArray[np.int64], query: int, tables: RankTables, sums: R
         found += 1
         precisions += found / ranks[found - 1]
     sums.whole[3, query] = precisions
+    sums.hits_r[3, query] = np.searchsorted(ranks, len(ranks), side="right")

@@ -47,6 +47,7 @@ class RankSums(NamedTuple):
     hits: NDArray[np.float64]  # (rules, k's, b), sum_{r<=k} rel(r)
     gains: NDArray[np.float64]  # (rules, k's, b), sum_{r<=k} rel(r) / log2(r + 1)
     whole: NDArray[np.float64]  # (rules, b), sum_r rel(r) * prec(r)
+    hits_r: NDArray[np.float64]  # (rules, b), sum_{r<=R} rel(r), with R the number of relevant items
 
 
 def rank_tables(items: int, reach: list[int]) -> RankTables:
@@ -81,6 +82,9 @@ def tie_sums(counts: Counts, tables: RankTables, sums: RankSums) -> None:
     for rule in range(3):
         for i in range(counts.totals.shape[0]):
             precisions = hits = gains = 0.0
+            found = np.int64(0)
+            for d in range(counts.totals.shape[1]):
+                found += counts.relevants[i, d]
             before = relevant_before = np.int64(0)
             position = 0
             for d in range(counts.totals.shape[1]):
@@ -92,6 +96,8 @@ def tie_sums(counts: Counts, tables: RankTables, sums: RankSums) -> None:
                     sums.hits[rule, position, i] = hits + part[1]
                     sums.gains[rule, position, i] = gains + part[2]
                     position += 1
+                if before < found <= before + total:
+                    sums.hits_r[rule, i] = hits + _group(rule, group, found - before, tables)[1]
                 if relevant > 0:
                     part = _group(rule, group, total, tables)
                     precisions += part[0]

@@ -99,7 +99,7 @@ def test_a_key_that_is_no_k_is_refused(scores: dict[str, Any], name: str, key: s
     ("changed", "told"),
     [
         ({"recall": {"2": 0.5}}, "map and recall are not of the same k"),
-        ({"map": {}}, "map: dictionary should have at least 1 item"),
+        ({"map": {}}, "map: .* should have at least 1 item"),
         ({"precision_recall": {"recall": [0.5], "precision": [0.5, 0.5]}}, "of different lengths"),
         ({"precision_recall": {"recall": [], "precision": []}}, "precision_recall.recall: list should have"),
         ({"queries": 0}, "queries: input should be greater"),
