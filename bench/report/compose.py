@@ -1,4 +1,4 @@
-"""The report: what was compared, then a section for every dataset, then what is behind the numbers."""
+"""The report: an overview, a section for every dataset, then problems, explanations and the settings of the runs."""
 
 import json
 from collections import Counter

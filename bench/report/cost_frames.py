@@ -154,7 +154,7 @@ def measurements(runs: Iterable[ReportRun]) -> Iterator[tuple[ReportRun, Costs]]
 
 
 def machine(measured: Costs) -> str:
-    """Where costs were measured: times of different machines do not compare."""
+    """The machine that costs were measured on: times of different machines do not compare."""
     if measured.device == "cpu":
         return f"{measured.processor}, {measured.threads} threads"
     return f"{measured.device} ({measured.processor})"

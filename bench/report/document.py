@@ -69,7 +69,7 @@ class Document:
 
     @contextmanager
     def folded(self, summary: str) -> Iterator[None]:
-        """What is added within is shown when a reader unfolds the `summary`."""
+        """Hides what is added within until a reader unfolds the `summary`."""
         self.add(f"<details><summary>{html(summary)}</summary>")
         yield
         self.add("</details>")

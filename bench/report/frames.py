@@ -88,7 +88,7 @@ def precision_recall(runs: Iterable[ReportRun], protocol: str) -> pd.DataFrame:
 
 
 def training(runs: Iterable[ReportRun]) -> pd.DataFrame:
-    """How training went, one row per finished run. Methods without epochs have no number of epochs and no loss."""
+    """Training, one row per finished run. Methods without epochs have no number of epochs and no loss."""
     rows = [
         {
             **identify(run),

@@ -61,7 +61,7 @@ class ReportRun:
 
     @property
     def machine(self) -> str:
-        """Where the run's durations were measured: times of different machines do not compare."""
+        """The machine of the run's durations: times of different machines do not compare."""
         environment = self.record.environment
         processor, device = environment.get("cpu", "unknown processor"), environment.get("device", "cpu")
         return (

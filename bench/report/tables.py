@@ -127,7 +127,7 @@ SEEDS = Column("seeds", lambda row: number(row["seeds"], decimals=0), when=sever
 
 
 def note_column(notes: Mapping[tuple[str, int], str]) -> Column:
-    """Why a row has no result, or not that of every seed; `notes` by method and code length."""
+    """The reasons why rows have no result, or not that of every seed; `notes` by method and code length."""
     return Column("note", lambda row: notes.get((row["method"], row["bits"]), ""), words=True)
 
 
