@@ -8,25 +8,33 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.npz_file import read_arrays
+from bench.base.text import one_line
 from bench.metrics.statistics import Interval, each_not_worse_than_best, resampled_means
-from bench.npz_file import read_arrays
 from bench.report.runs import ReportRun, methods_of
-from bench.store import PER_QUERY
-from bench.text import one_line
+from bench.store.stored_run import PER_QUERY
 
 Key = TypeVar("Key")
 
 ALPHA = 0.05
+
 # Enough to decide at ALPHA after Holm's adjustment, and still quick with tens of thousands of queries.
 REPETITIONS = 2_000
+
 WORSE = "not significantly worse than the best"
+
 HOLM = f"p ≥ {ALPHA}, Holm-adjusted over the methods at one k, code length and protocol"
+
 OVER_BOTH = "two-way bootstrap over seeds and queries"
+
 OVER_QUERIES = "paired randomisation test over queries"
+
 PICKED = "The best was picked on the same values."
 
 LEVEL = 0.95
+
 RESAMPLES = 2_000
+
 INTERVALS = (
     f"{LEVEL:.0%} CI: percentile bootstrap over queries ({RESAMPLES:,} resamples, seeds averaged per query): how far "
     "the mean would move with other queries of the same kind. It covers neither other seeds nor the order of ties. "

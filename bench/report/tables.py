@@ -8,9 +8,8 @@ from typing import Any, Self
 import pandas as pd
 from tabulate import tabulate
 
+from bench.base.text import one_line, text_table
 from bench.report import escape
-from bench.text import one_line
-from bench.text_table import text_table
 
 Row = Mapping[Any, Any]
 """The values that the cells of a table row are made from, by name."""
@@ -121,8 +120,11 @@ def several_seeds(rows: Sequence[Row]) -> bool:
 
 
 METHOD = Column("method", lambda row: row["method"])
+
 BITS = Column("bits", lambda row: str(row["bits"]))
+
 MACHINE = Column("machine", lambda row: word(row["machine"]), when=several_machines, words=True)
+
 SEEDS = Column("seeds", lambda row: number(row["seeds"], decimals=0), when=several_seeds)
 
 
