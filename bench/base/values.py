@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bench.base.errors import InputError
-from bench.base.files import named_path
+from bench.base.paths import named_path
 from bench.base.text import LONGEST_SHOWN, one_line
 
 

@@ -7,9 +7,8 @@ import typer
 
 from bench.cli.data import check, convert, fake
 from bench.cli.encoders import check_method, encode, profile
-from bench.cli.listing import show
 from bench.cli.reproduce import reproduce
-from bench.cli.results import compare, results_app
+from bench.cli.results import compare, results_app, show
 from bench.cli.runs import evaluate, render, run
 
 app = typer.Typer(

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bench.base.errors import InputError
-from bench.base.files import named_path
+from bench.base.paths import named_path
 from bench.cli.options import DataRoot, Plugins
 
 # Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
@@ -23,11 +23,11 @@ def check(
 ) -> int:
     """Say whether a dataset is complete and well-formed, what is missing and where it goes."""
     from bench.base.progress import progress
-    from bench.cli.listing import dataset_table, files_table
     from bench.data.check import check_files
     from bench.data.feature_files import FeatureFiles
     from bench.data.folder import FolderSource
     from bench.registry import load_registry
+    from bench.report.listing import dataset_table, files_table
 
     source = load_registry(plugin or [], data_root).dataset(dataset)
     if isinstance(source, FolderSource):

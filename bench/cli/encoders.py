@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bench.base.errors import InputError
-from bench.base.files import named_path
+from bench.base.paths import named_path
 from bench.cli.options import DEFAULT_DATASET, DataRoot, Device, Plugins, names_of, numbers_of
 
 # Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.

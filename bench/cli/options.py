@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from bench.base.errors import InputError
-from bench.base.files import named_path
+from bench.base.paths import named_path
 
 DEFAULT_DATASET = "moving-digits"
 

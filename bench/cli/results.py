@@ -1,12 +1,12 @@
-"""`bench results` (verify, merge, prune) and `bench compare`."""
+"""`bench results` (verify, merge, prune), `bench list` and `bench compare`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bench.base.files import named_path
-from bench.cli.options import RESULTS, DataRoot, Plugins, Results, names_of
+from bench.base.paths import named_path
+from bench.cli.options import RESULTS, DataRoot, Plugins, Results, names_of, numbers_of
 
 # Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
 # ruff: noqa: PLC0415
@@ -124,4 +124,22 @@ def compare(
     from bench.report.comparison import compare_folders
 
     print(compare_folders(first, second))
+    return 0
+
+
+def show(
+    what: Annotated[
+        str, typer.Argument(help="methods, datasets, runs, published; several with commas.")
+    ] = "methods,datasets",
+    methods: Annotated[str | None, typer.Option("--method", help="Published numbers of these methods only.")] = None,
+    datasets: Annotated[str | None, typer.Option("--dataset", help="Published numbers on these datasets only.")] = None,
+    bits: Annotated[str | None, typer.Option(help="Published numbers at these code lengths only.")] = None,
+    results: Results = RESULTS,
+    plugin: Plugins = None,
+) -> int:
+    """List what there is."""
+    from bench.report.listing import Selection, listing
+
+    selection = Selection(names_of(methods), names_of(datasets), numbers_of("--bits", bits))
+    print(listing(names_of(what), results, plugin or [], selection))
     return 0

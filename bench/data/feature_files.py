@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from bench.base.errors import InputError
-from bench.base.files import named_path
+from bench.base.paths import named_path
 from bench.data.dataset import Summary
 from bench.data.description import NOTE, Description, SplitName
 from bench.data.folder import FolderSource

@@ -8,7 +8,8 @@ from pathlib import Path
 from bench.base import text
 from bench.base.atomic import write_file
 from bench.base.errors import InputError
-from bench.base.files import cache_folder, gigabytes, require_file, unreadable
+from bench.base.files import gigabytes, require_file, unreadable
+from bench.base.paths import cache_folder
 from bench.base.text import say
 
 # A fingerprint of a larger file takes more than a second or two, and is announced.

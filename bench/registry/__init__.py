@@ -12,7 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from bench.base.errors import InputError
-from bench.base.files import named_path
+from bench.base.paths import named_path
 from bench.base.text import closest, one_line, slug
 from bench.base.values import as_path, shown
 from bench.data.dataset import Dataset, DatasetSource

@@ -9,7 +9,7 @@ import pytest
 
 import bench
 from bench.base.errors import InputError
-from bench.base.files import cache_folder, named_path
+from bench.base.paths import cache_folder, named_path
 from bench.base.text import slug
 from bench.cli import main
 from bench.data.folder import FolderSource

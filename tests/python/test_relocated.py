@@ -23,6 +23,7 @@ def test_an_old_path_gives_the_module_under_its_new_one(old: str) -> None:
     new = importlib.import_module(MOVED[old])
     found = import_old(old)
     assert found is new
+    assert found.__spec__ is not None
     assert found.__name__ == found.__spec__.name == MOVED[old]
 
 

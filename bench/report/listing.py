@@ -1,16 +1,13 @@
-"""`bench list`: methods, datasets, runs and published numbers."""
+"""Text tables of what there is: methods, datasets, runs and published numbers."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, NamedTuple
-
-import typer
+from typing import NamedTuple
 
 from bench.base.errors import InputError
 from bench.base.text import closest, one_line, text_table
-from bench.cli.options import RESULTS, Plugins, Results, names_of, numbers_of
 from bench.data.check import CheckedFile
 from bench.data.dataset import Dataset, DatasetSource
 from bench.data.feature_files import VARIABLE, FeatureFiles
@@ -176,21 +173,3 @@ PLUGINS: dict[str, Callable[[Registry], str]] = {"methods": _methods, "datasets"
 
 # Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
 # ruff: noqa: PLC0415
-
-
-def show(
-    what: Annotated[
-        str, typer.Argument(help="methods, datasets, runs, published; several with commas.")
-    ] = "methods,datasets",
-    methods: Annotated[str | None, typer.Option("--method", help="Published numbers of these methods only.")] = None,
-    datasets: Annotated[str | None, typer.Option("--dataset", help="Published numbers on these datasets only.")] = None,
-    bits: Annotated[str | None, typer.Option(help="Published numbers at these code lengths only.")] = None,
-    results: Results = RESULTS,
-    plugin: Plugins = None,
-) -> int:
-    """List what there is."""
-    pass
-
-    selection = Selection(names_of(methods), names_of(datasets), numbers_of("--bits", bits))
-    print(listing(names_of(what), results, plugin or [], selection))
-    return 0
