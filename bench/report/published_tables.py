@@ -86,7 +86,7 @@ def published_table(methods: Sequence[str], datasets: Sequence[str], bits: Seque
     columns = [
         Column("dataset", lambda row: row["dataset"]),
         BITS,
-        Column("method", METHOD.value, words=True),
+        METHOD,
         *(_score_column(k) for k in sorted({score.k for score in scores})),
         Column("source", lambda row: f"[{numbers[row['source']]}]"),
     ]
