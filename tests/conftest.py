@@ -20,7 +20,7 @@ from scipy.io import savemat
 
 from bench.data.dataset import Dataset, Split, Summary
 from bench.data.features import ArrayFeatures
-from bench.profile.statistics import FEWEST
+from bench.profile.timing import FEWEST
 
 FRAMES, DIMENSIONS, CLASSES = 25, 32, 3
 GOLDEN = Path(__file__).parent / "golden"
@@ -114,9 +114,9 @@ def _measured_quickly(request: pytest.FixtureRequest) -> Iterator[None]:
     """Elsewhere costs are measured with the fewest repeats, of small work: nobody looks at how long it took."""
     with pytest.MonkeyPatch.context() as patch:
         if request.path.parent.name not in MEASURING:
-            patch.setattr("bench.profile.interleave.MAX_ROUNDS", FEWEST)
-            patch.setattr("bench.profile.interleave.WARM_UP_SECONDS", 0)
-            patch.setattr("bench.profile.rates.SIZES", {"cpu": (64, 64, 2**16)})
+            patch.setattr("bench.profile.timing.MAX_ROUNDS", FEWEST)
+            patch.setattr("bench.profile.timing.WARM_UP_SECONDS", 0)
+            patch.setattr("bench.profile.machine.SIZES", {"cpu": (64, 64, 2**16)})
         yield
 
 

@@ -9,9 +9,9 @@ from typing import Any, BinaryIO
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bench.atomic import write_file
-from bench.errors import InputError
-from bench.threads import threads
+from bench.base.atomic import write_file
+from bench.base.errors import InputError
+from bench.base.processes import threads
 
 PIECE_BYTES = 2**20
 

@@ -1,4 +1,4 @@
-"""Scoring one block of queries: from counts per distance to the values that a mean is taken of."""
+"""Scores of one block of queries, from counts per distance."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics.counting import distance_array, order_block
-from bench.metrics.problem import Problem
+from bench.metrics.labels import Problem
 from bench.metrics.protocols import Protocol
 from bench.metrics.tie_sums import RULES, Counts, RankSums, RankTables, tie_sums
 

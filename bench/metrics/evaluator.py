@@ -9,18 +9,25 @@ import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.errors import InputError
+from bench.base.errors import InputError
+from bench.base.processes import threads
+from bench.base.text import one_line
 from bench.metrics.blocks import BlockScores, Counter, Task, score_block
 from bench.metrics.codes import PackedCodes, read_codes
 from bench.metrics.counting import count_block, distance_array
 from bench.metrics.cuda import DeviceCounter, find_device
-from bench.metrics.labels import LabelLists, label_lists, label_planes, neighbour_lists, read_labels
-from bench.metrics.problem import Problem, byte_planes
+from bench.metrics.labels import (
+    LabelLists,
+    Problem,
+    byte_planes,
+    label_lists,
+    label_planes,
+    neighbour_lists,
+    read_labels,
+)
 from bench.metrics.protocols import NEIGHBOURS, Normalise, Protocol, Ties, choose_protocol
 from bench.metrics.scores import PrecisionRecall, Scores
 from bench.metrics.tie_sums import Counts, rank_tables
-from bench.text import one_line
-from bench.threads import threads
 
 
 def evaluate(
@@ -88,7 +95,7 @@ def evaluate_neighbours(
         query_codes, gallery_codes: as in `evaluate`; without a gallery the queries search each other, and a query is
             left out of its own ranking.
         neighbours: (Q, m) integers: the gallery items that are relevant to each query, such as those that
-            `bench.data.neighbours.exact_neighbours` finds; each once, and no query its own.
+            `bench.data.dataset.exact_neighbours` finds; each once, and no query its own.
         ks: cut-offs, as in `evaluate`.
 
     Raises:

@@ -22,12 +22,13 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from bench.base.quantity import Quantity, quantities
+from bench.base.text import contradiction
+from bench.base.values import plain
 from bench.metrics.protocols import Protocol, described, read_protocol
-from bench.quantity import Quantity, quantities
-from bench.text import contradiction
-from bench.values import plain
 
 ROUNDING = 1e-9
+
 K = re.compile("[1-9][0-9]{0,17}")
 
 
@@ -50,14 +51,19 @@ def _array(values: list[float]) -> NDArray[np.float64]:
 
 
 Count = Annotated[int, Field(ge=0)]
+
 Share = Annotated[float, Field(ge=-ROUNDING, le=1 + ROUNDING, allow_inf_nan=False)]
 """From 0 to 1, but for what sums round."""
+
 Shares = Annotated[dict[Annotated[int, Field(ge=1), BeforeValidator(_read_k)], Share], AfterValidator(_ascending)]
 """A value for every cut-off k, ascending."""
+
 PerQuery = dict[int, SkipValidation[NDArray[np.float64]]]
+
 _Curve = Annotated[
     list[Share], Field(min_length=1), BeforeValidator(plain), AfterValidator(_array), PlainSerializer(plain)
 ]
+
 Curve = Annotated[NDArray[np.float64], GetPydanticSchema(lambda _source, handler: handler.generate_schema(_Curve))]
 """Shares as an array; a list in JSON."""
 

@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
+from bench.base.quantity import quantities
 from bench.profile.cost_types import Costs, EncodingTimes, Timing
-from bench.profile.operators import may_hold_products
-from bench.profile.roofline import moved_bytes, needed_seconds
-from bench.quantity import quantities
+from bench.profile.operators import may_hold_products, moved_bytes, needed_seconds
 from bench.report.frames import identify
 from bench.report.runs import ReportRun
 

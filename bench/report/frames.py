@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.base.quantity import quantities
 from bench.metrics.scores import Scores
-from bench.quantity import quantities
 from bench.report.runs import ReportRun
 
 SCORES = ["dataset", "protocol", "method", "bound", "bits", "seed", "k", "map", "map_best", "map_worst"]

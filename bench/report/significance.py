@@ -8,11 +8,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.npz_file import read_arrays
+from bench.base.text import one_line
 from bench.metrics.statistics import Interval, each_not_worse_than_best, resampled_means
-from bench.npz_file import read_arrays
 from bench.report.runs import ReportRun, methods_of
-from bench.store import PER_QUERY
-from bench.text import one_line
+from bench.store.stored_run import PER_QUERY
 
 Key = TypeVar("Key")
 

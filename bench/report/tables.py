@@ -8,9 +8,8 @@ from typing import Any, Self
 import pandas as pd
 from tabulate import tabulate
 
+from bench.base.text import one_line, text_table
 from bench.report import escape
-from bench.text import one_line
-from bench.text_table import text_table
 
 Row = Mapping[Any, Any]
 """The values that the cells of a table row are made from, by name."""

@@ -1,4 +1,4 @@
-"""How the process is started that runs are forked from."""
+"""The multiprocessing context that isolated runs are forked from."""
 
 import multiprocessing
 import os
@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext
 
+from bench.base.processes import VARIABLES
 from bench.registry import load_registry
-from bench.running.threads import VARIABLES
 
 TRAINING_LIBRARIES = ("faiss", "torch._dynamo")
 """What trainings import when they begin, which takes seconds; PyTorch's optimisers bring its compiler."""

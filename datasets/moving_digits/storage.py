@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.atomic import new_file
+from bench.base.atomic import new_file
 
 from .digits import SPLITS, SplitName
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import torch
 
-from bench.cluster.on_ray import ENVIRONMENT, OnRay
 from bench.registry import load_registry
-from bench.runner import Runner
-from bench.running.apart import Isolation
-from bench.store import Store
-from bench.sweep import PlannedRun, plan
+from bench.running.isolation import Isolation
+from bench.running.plan import PlannedRun, plan
+from bench.running.ray.on_ray import ENVIRONMENT, OnRay
+from bench.running.runner import Runner
+from bench.store.store import Store
 
 PLUGIN = Path(__file__).with_name("plugin.py")
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
@@ -49,7 +49,7 @@ def _unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     def measure(runs: Sequence[PlannedRun], *rest: object) -> list[Exception]:
         return [RuntimeError("not here") for _ in runs]
 
-    monkeypatch.setattr("bench.runner.measure_runs", measure)
+    monkeypatch.setattr("bench.running.runner.measure_runs", measure)
 
 
 @pytest.fixture

@@ -11,11 +11,13 @@ import numpy as np
 import psutil
 from torch import Tensor, nn
 
-from bench.context import FitContext
 from bench.data.dataset import Dataset, DatasetSource, Split, Summary
 from bench.data.features import ArrayFeatures, Features
-from bench.method import Method
-from bench.training import DeepMethod, Draw, Schedule
+from bench.learning.context import FitContext
+from bench.learning.deep_method import DeepMethod
+from bench.learning.items import Draw
+from bench.learning.method import Method
+from bench.learning.schedule import Schedule
 
 FRAMES, DIMENSIONS, CLASSES = 4, 16, 3
 SIZES = {"train": 40, "query": 12, "gallery": 30}

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from bench.base.errors import InputError
 from bench.cli import main
-from bench.cluster.on_ray import connected
 from bench.data.dataset import Summary
-from bench.errors import InputError
-from bench.method import Resources
+from bench.learning.method import Resources
 from bench.registry import load_registry
-from bench.running.apart import Isolation
+from bench.running.isolation import Isolation
+from bench.running.ray.on_ray import connected
 from tests.cluster.conftest import planned
 
 GIGABYTE = 10**9
@@ -32,14 +32,14 @@ SMALL = {"CPU": 4.0, "memory": 8.0 * GIGABYTE}
 )
 def test_how_many_a_node_takes(asked: dict[str, float], large: int, small: int) -> None:
     pytest.importorskip("ray")
-    from bench.cluster.executor import fitting
+    from bench.running.ray.on_ray import fitting
 
     assert (fitting(asked, LARGE), fitting(asked, SMALL)) == (large, small)
 
 
 def test_options_override_what_is_declared() -> None:
     pytest.importorskip("ray")
-    from bench.cluster.executor import resources_of
+    from bench.running.ray.on_ray import resources_of
 
     deep, shallow = planned("watched")[0], planned("itq")[0]
     declared = shallow.method.resources(shallow.summary)

@@ -12,10 +12,11 @@ from typing import Any
 import psutil
 import pytest
 
-from bench.context import Stopped
-from bench.errors import InputError
-from bench.leases import Claim
-from bench.store import Store, StoredRun
+from bench.base.errors import InputError
+from bench.base.progress import Stopped
+from bench.store.leases import Claim
+from bench.store.store import Store
+from bench.store.stored_run import StoredRun
 from tests.cluster.conftest import here, on_cluster, planned
 from tests.conftest import survived
 from tests.running.conftest import records
@@ -34,8 +35,8 @@ def hooks(tmp_path: Path) -> Path:
 @pytest.fixture
 def unshared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nodes see the driver's lease nowhere, as where they share no file system with it."""
-    from bench.cluster import executor
-    from bench.cluster.node import Order
+    from bench.running.ray import on_ray as executor
+    from bench.running.ray.node import Order
 
     def order(**values: Any) -> Order:
         return replace(Order(**values), claim=Claim(str(tmp_path / "on-the-driver-alone"), 0))
@@ -96,7 +97,7 @@ def test_failures_travel_back(cluster: Any, tmp_path: Path, unshared: None) -> N
 def test_nodes_with_other_software_or_data_are_refused(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench.cluster import executor
+    from bench.running.ray import on_ray as executor
 
     (run,) = planned("segfault")
     other = replace(
@@ -120,7 +121,7 @@ def test_what_is_lost_is_begun_again(
     cluster: Any, hooks: Path, tmp_path: Path, one_thread: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A node is killed in a training; beside it a method kills its worker again and again."""
-    from bench.cluster import executor
+    from bench.running.ray import on_ray as executor
 
     assert executor.RETRIES == 2
     # Every attempt starts processes that import PyTorch: one retry shows as much, in less time.

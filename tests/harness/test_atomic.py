@@ -8,7 +8,7 @@ from typing import NoReturn
 
 import pytest
 
-from bench.atomic import new_file, new_folder, write_file
+from bench.base.atomic import new_file, new_folder, write_file
 
 
 def names(folder: Path) -> list[str]:

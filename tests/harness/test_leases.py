@@ -12,10 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench import leases
-from bench.atomic import remove
-from bench.leases import Lease, Leases
-from bench.processes import is_dead, started, this_process
+from bench.base.atomic import remove
+from bench.base.processes import is_dead, started, this_process
+from bench.store import leases
+from bench.store.leases import Lease, Leases
 from tests.conftest import survived
 
 
@@ -87,7 +87,7 @@ def test_another_machine_is_given_time_by_our_own_clock(tmp_path: Path, clock: C
 
 
 def test_a_dead_process_of_this_machine_holds_nothing(tmp_path: Path) -> None:
-    code = (f"from pathlib import Path; from bench.leases import Leases; import os\n"
+    code = (f"from pathlib import Path; from bench.store.leases import Leases; import os\n"
             f"assert Leases(Path({str(tmp_path)!r})).take('a'); os._exit(9)")  # fmt: skip
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
     assert (tmp_path / "a").exists()
@@ -99,7 +99,7 @@ def test_a_dead_process_of_this_machine_holds_nothing(tmp_path: Path) -> None:
 DIES = """
 import os, sys
 from pathlib import Path
-from bench.leases import Leases
+from bench.store.leases import Leases
 left = int(sys.argv[2])
 def die(event, arguments):
     global left
@@ -272,7 +272,7 @@ def test_a_clock_that_is_set_makes_nobody_dead(tmp_path: Path) -> None:
         "real = time.time\n"
         "time.time = lambda: real() + 3600\n"
         f"psutil.PROCFS_PATH = {str(tmp_path)!r}\n"
-        "from bench.leases import Leases\n"
+        "from bench.store.leases import Leases\n"
         f"print(psutil.Process({os.getpid()}).create_time())\n"
         f"sys.exit(Leases(Path({str(tmp_path / 'leases')!r})).take('a') is not None)\n"
     )
@@ -285,7 +285,7 @@ def test_a_clock_that_is_set_makes_nobody_dead(tmp_path: Path) -> None:
 
 def test_a_process_that_cannot_be_looked_at_is_not_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where /proc shows other users' processes to nobody (hidepid)."""
-    monkeypatch.setattr("bench.processes._stat", lambda process: None)
+    monkeypatch.setattr("bench.base.processes._stat", lambda process: None)
     assert not is_dead(this_process() | {"started": 1})
 
 

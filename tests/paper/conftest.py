@@ -13,12 +13,13 @@ import torch
 from bench.data.dataset import Dataset, DatasetSource, Summary
 from bench.metrics import PROTOCOLS, Scores
 from bench.profile.cost_types import Costs, EncodingTimes, Rates, Timing
-from bench.recipe import RECIPES
-from bench.record import RunRecord
 from bench.registry import DATASETS, METHODS, Registry, load_registry
-from bench.runner import Runner
-from bench.store import PER_QUERY, Store, StoredRun
-from bench.sweep import PlannedRun
+from bench.report.recipe import RECIPES
+from bench.running.plan import PlannedRun
+from bench.running.runner import Runner
+from bench.store.record import RunRecord
+from bench.store.store import Store
+from bench.store.stored_run import PER_QUERY, StoredRun
 from tests.stored_files import write_files
 
 KS = (5, 20, 40, 60, 80, 100)

@@ -14,7 +14,7 @@ from bench.report.document import Document
 from bench.report.figures import settings
 from bench.report.runs import name_runs
 from bench.report.tables import MACHINE, METHOD, SEEDS, Column, Table, best_as_shown, note_column, rows_for
-from bench.store import Store
+from bench.store.store import Store
 from tests.report.conftest import Builder
 
 

@@ -17,11 +17,11 @@ import pytest
 import torch
 
 from bench.registry import load_registry
-from bench.runner import Runner
-from bench.running.apart import Isolation
 from bench.running.fork_context import TRAINING_LIBRARIES
-from bench.store import Store
-from bench.sweep import PlannedRun, plan
+from bench.running.isolation import Isolation
+from bench.running.plan import PlannedRun, plan
+from bench.running.runner import Runner
+from bench.store.store import Store
 from tests.conftest import write_split
 
 # Forked processes import by name what they are to do; `tests` has one here only.

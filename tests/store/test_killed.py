@@ -9,10 +9,11 @@ from typing import NoReturn
 
 import pytest
 
-from bench import integrity_swap
-from bench.evaluation import evaluate_again
-from bench.integrity_swap import RUN_NAME
-from bench.store import Store, read_run, write_record
+from bench.store import swap as integrity_swap
+from bench.store.evaluation import evaluate_again
+from bench.store.store import Store
+from bench.store.stored_run import read_run, write_record
+from bench.store.swap import RUN_NAME
 from tests.store.conftest import add, dies_at, everything, record_of, spec_of
 
 
@@ -118,8 +119,10 @@ def test_another_process_that_stores_the_same_run_at_the_same_time(
             return integrity_swap.put_in_place(*arguments)
 
     endings = iter(range(9))
-    monkeypatch.setattr("bench.store.put_in_place", slow)
-    monkeypatch.setattr("bench.store.hidden_beside", lambda final: final.with_name(f".{final.name}.h.{next(endings)}"))
+    monkeypatch.setattr("bench.store.store.put_in_place", slow)
+    monkeypatch.setattr(
+        "bench.store.store.hidden_beside", lambda final: final.with_name(f".{final.name}.h.{next(endings)}")
+    )
     write(store)
     assert whole(store) == 2.0
 

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from bench.integrity import InconsistentError, sealed, unsealed
+from bench.base.text import validation_message
 from bench.metrics import evaluate
-from bench.record import RunRecord
-from bench.store import Store, read_run
-from bench.text import validation_message
+from bench.store.integrity import InconsistentError, sealed, unsealed
+from bench.store.record import RunRecord
+from bench.store.store import Store
+from bench.store.stored_run import read_run
 from tests.store import forger
 from tests.store.conftest import add, record_of, spec_of
 

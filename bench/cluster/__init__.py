@@ -1,1 +1,0 @@
-"""Sweeps on a Ray cluster. Only `executor` and `node` import Ray."""
