@@ -27,7 +27,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").r
 BLOCK = re.compile(
     r"^(?:<!-- (?P<marker>file|skip): (?P<value>.+?) -->\n)?```(?P<language>\S*)\n(?P<source>.*?)^```$", re.M | re.S
 )
-QUICK = {"epochs": 1, "hidden": 32, "anchors": 4, "batch_size": 30}
+QUICK = {"epochs": 1, "hidden": 16, "anchors": 8, "batch_size": 40, "learning_rate": 3e-3}
 TRAINED = ("mcmsh", "bth", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd")
 RUN, NOT_RUN = {"python", "sh"}, {"", "toml", "text", "{toctree}"}
 
