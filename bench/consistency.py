@@ -18,9 +18,9 @@ from bench.codes_file import CodesDigest, digest_of
 from bench.errors import InputError
 from bench.integrity import DamagedError
 from bench.metrics.protocols import measure_of
+from bench.metrics.scores import ROUNDING
 from bench.npz_file import UNREADABLE, read_arrays
 from bench.record import RunRecord
-from bench.record_metrics import ROUNDING
 from bench.registered import KnownDataset, is_seeded, known_dataset, known_methods, registered_datasets
 from bench.stored_run import CODES, ENCODER, PER_QUERY, StoredRun, state_of
 
@@ -188,8 +188,11 @@ def _require_means(run: StoredRun) -> None:
         return
     path = run.verified(PER_QUERY)
     found = _per_query(path, state_of(path))
-    expected = {f"{name}@{k}": (values["queries"], mean) for name, values in run.record.metrics.items()
-                for k, mean in values["recall" if measure_of(name) == "recall" else "map"].items()}  # fmt: skip
+    expected = {
+        f"{name}@{k}": (scores.queries, mean)
+        for name, scores in run.record.metrics.items()
+        for k, mean in scores.compared.items()
+    }
     _require(f"values per query in {PER_QUERY}", sorted(found), sorted(expected), "the record has")
     for name, (queries, mean) in expected.items():
         shape, low, high, computed = found[name]

@@ -14,10 +14,9 @@ from bench.consistency import AS_COMPUTED, examined, unsound
 from bench.integrity import RECORD, DamagedError, InconsistentError
 from bench.integrity_swap import look_through
 from bench.metrics import PROTOCOLS, Scores, evaluate, evaluate_neighbours, pack_codes
-from bench.metrics.diagnostics import distinct_share, random_codes, useless_bits
+from bench.metrics.diagnostics import Chance, Diagnostics, distinct_share, random_codes, useless_bits
 from bench.metrics.protocols import NEIGHBOURS
 from bench.npz_file import UNREADABLE, read_arrays
-from bench.record import Chance, Diagnostics
 from bench.store import Store
 from bench.stored_run import CODES, PER_QUERY, StoredRun, read_run
 
@@ -95,7 +94,8 @@ def changes(run: StoredRun, codes: StoredCodes, scores: Mapping[str, Scores]) ->
 
     Numbers agree to 1e-12. What is stored is read as it is; it need be no metrics at all.
     """
-    yield from _differences("", stored_metrics(run), {name: score.to_json() for name, score in scores.items()})
+    metrics = stored_metrics(run)
+    yield from _differences("", metrics, {name: _expected(metrics.get(name), score) for name, score in scores.items()})
     stored = _stored(run).get("diagnostics")
     if stored is not None:  # records of versions that did not look have none
         yield from _differences("diagnostics", stored, diagnose(codes, scores).model_dump(mode="json"))
@@ -116,6 +116,16 @@ def stored_metrics(run: StoredRun) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _expected(stored: Any, scores: Scores) -> dict[str, Any]:
+    """The scores without those that the stored ones lack since an earlier version, which did not know them, wrote."""
+    known = stored if isinstance(stored, dict) else {}
+    return {
+        name: value
+        for name, value in scores.to_json().items()
+        if name in known or Scores.model_fields[name].is_required()
+    }  # fmt: skip
+
+
 def _stored(run: StoredRun) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((run.folder / RECORD).read_bytes())
     return content
@@ -130,7 +140,7 @@ def _evaluate_again(store: Store, run: StoredRun, protocols: Iterable[str]) -> N
     scores = recomputed(codes, [*stored, *protocols])
     for line in changes(run, codes, {name: score for name, score in scores.items() if name in stored}):
         store.say(f"{run.folder}: {line}")
-    metrics = {name: score.to_json() for name, score in scores.items()}
+    metrics = {name: score.without_queries() for name, score in scores.items()}
     record = run.record.model_copy(update={"metrics": metrics, "diagnostics": diagnose(codes, scores)})
     store.rewrite(run, record, lambda folder: write_per_query(folder / PER_QUERY, scores))
 

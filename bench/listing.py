@@ -10,7 +10,6 @@ from bench.data.check import CheckedFile
 from bench.data.dataset import Dataset, DatasetSource
 from bench.data.feature_files import VARIABLE, FeatureFiles
 from bench.errors import InputError
-from bench.published import published_table
 from bench.registry import Registry, load_registry
 from bench.running.underway import unfinished
 from bench.store import TRACEBACK, Store
@@ -41,6 +40,8 @@ def listing(what: Sequence[str], results: Path, plugins: Iterable[Path], selecti
         elif name == "runs":
             parts.append(_runs(results))
         elif name == "published":
+            from bench.report.published_tables import published_table  # noqa: PLC0415  brings pandas and matplotlib
+
             parts.append(published_table(selection.methods, selection.datasets, selection.bits))
         else:
             raise InputError(f"cannot list '{name}': {closest(name, [*PLUGINS, 'runs', 'published'])}")

@@ -1,185 +1,20 @@
 """The record of a run, as `record.json` keeps it."""
 
-from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from bench.data.dataset import Summary
-from bench.record_metrics import check_metrics, contradiction, metrics_of_another
+from bench.metrics.diagnostics import Diagnostics
+from bench.metrics.scores import Scores
+from bench.profile.cost_types import Costs
 from bench.spec import RunSpec
+from bench.text import contradiction
 
 Status = Literal["done", "failed", "timeout", "skipped", "unsound"]
 """`unsound` is what readers make of a stored run that is damaged or contradicts itself: its numbers are not shown."""
-Count = Annotated[int, Field(ge=0)]
-Number = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-
-
-class Timing(BaseModel):
-    """Time a video (or a query), in milliseconds, over repeats of one batch after a warm-up."""
-
-    model_config = ConfigDict(frozen=True)
-
-    batch: Number
-    repeats: Number
-    median_ms: Positive
-    lower_ms: Positive
-    upper_ms: Positive
-    """Quartiles."""
-    low_ms: Positive
-    high_ms: Positive
-    """The 95 % confidence interval of the median, by order statistics."""
-    noisy: bool
-    """Half of that interval is more than a tenth of the median."""
-
-    @model_validator(mode="after")
-    def _around_the_median(self) -> Self:
-        for low, high in ((self.lower_ms, self.upper_ms), (self.low_ms, self.high_ms)):
-            if not low <= self.median_ms <= high:
-                raise contradiction("median_ms", self.median_ms, f"between {low} and {high}")
-        return self
-
-
-class Rates(BaseModel):
-    """The machine at its best: multiply-adds a second of matrix products, bytes a second read and written by a copy."""
-
-    model_config = ConfigDict(frozen=True)
-
-    float32: Positive
-    bfloat16: Positive
-    copy_bytes: Positive
-
-
-class EncodingTimes(BaseModel):
-    """Encoding times on a device with so many threads."""
-
-    model_config = ConfigDict(frozen=True)
-
-    device: str
-    """`cpu`, or the name of the GPU."""
-    threads: Number
-    rates: Rates
-    others: Annotated[Seconds, Field(le=1)] | None = None
-    """Share of the machine's processor time, from 0 to 1, that other programs took meanwhile; None: not measured."""
-    sweep: Annotated[list[Timing], Field(min_length=1)]
-    """By batch size, from 1 on; features lie in the device's memory."""
-    with_transfer: list[Timing] = []
-    """The same with the copy of the features to the GPU; empty on the CPU."""
-    modules: dict[str, Seconds] = {}
-    """Milliseconds a video in each part of the encoding network at the best batch size; `rest`: between the parts."""
-
-    @model_validator(mode="after")
-    def _from_batch_one_on(self) -> Self:
-        for timings in filter(None, (self.sweep, self.with_transfer)):
-            batches = [timing.batch for timing in timings]
-            if batches[0] != 1 or any(one >= other for one, other in pairwise(batches)):
-                raise contradiction("batch sizes", batches, "ascending from 1")
-        return self
-
-    @property
-    def single(self) -> Timing:
-        """At batch 1: the latency."""
-        return self.sweep[0]
-
-    @property
-    def best(self) -> Timing:
-        """At the batch size with the highest throughput."""
-        return min(self.sweep, key=lambda timing: timing.median_ms)
-
-
-class SearchTime(BaseModel):
-    """Time a query of finding the `nearest` of a gallery of random codes by Hamming distance, exactly."""
-
-    model_config = ConfigDict(frozen=True)
-
-    gallery: Number
-    nearest: Number
-    threads: Number
-    timing: Timing
-
-
-class Costs(BaseModel):
-    """What encoding costs. docs/costs.md says what each figure includes."""
-
-    model_config = ConfigDict(frozen=True)
-
-    parameters_instantiated: Count
-    parameters_trained: Count
-    parameters_encode: Count
-    flops: Count
-    """Multiply-adds of one video, as fvcore counts them."""
-    flops_by_module: dict[str, Count]
-    """The same by submodule, those of a submodule's own parts included."""
-    uncounted_operators: dict[str, Count]
-    """Operators that fvcore has no count for, with their number of calls in one encoding."""
-    other_operations: dict[str, Count]
-    """Operations, by operator, of those that fvcore leaves out and whose formula is known."""
-    encoder_bytes: Count
-    """The weights on disk."""
-    code_bytes: Number
-    peak_bytes: dict[Number, Count]
-    """Peak memory of encoding, by batch size."""
-    encoding: Annotated[list[EncodingTimes], Field(min_length=1)]
-    """The CPU with one thread, with all, and the GPU if there is one."""
-    search: SearchTime | None = None
-    loading: Timing | None = None
-    """Reading features, which no other time includes."""
-    processor: str
-    measured_on: str
-    """The run whose encoder was measured: encoders that are alike share their figures."""
-    measured_at: str
-
-    @model_validator(mode="after")
-    def _parts_within_the_whole(self) -> Self:
-        for name in ("parameters_trained", "parameters_encode"):
-            if getattr(self, name) > self.parameters_instantiated:
-                raise contradiction(name, getattr(self, name), f"at most {self.parameters_instantiated}")
-        for name, flops in self.flops_by_module.items():
-            if flops > self.flops:
-                raise contradiction(f"flops of {name}", flops, f"at most {self.flops}")
-        return self
-
-    @property
-    def main(self) -> EncodingTimes:
-        """The times that a report shows first: the GPU's, else those with all threads."""
-        return self.encoding[-1]
-
-    @property
-    def device(self) -> str:
-        return self.main.device
-
-    @property
-    def threads(self) -> int:
-        return self.main.threads
-
-
-class Chance(BaseModel):
-    """What random codes score in a run's place, and how sure it is that the run scores more."""
-
-    model_config = ConfigDict(frozen=True)
-
-    value: float = Field(ge=0, le=1)
-    """The mean over the queries, of what the protocol compares: AP@k, or recall@k."""
-    error: float = Field(ge=0, le=1)
-    """Standard error, over the queries, of the run's mean minus this one."""
-
-
-class Diagnostics(BaseModel):
-    """What the codes of queries and gallery look like, whatever they retrieve."""
-
-    model_config = ConfigDict(frozen=True)
-
-    constant_bits: int = Field(ge=0)
-    """Bits that are the same for every video."""
-    copied_bits: int = Field(ge=0)
-    """Of the others those that copy an earlier bit, or its inverse."""
-    distinct_codes: float = Field(gt=0, le=1)
-    """The number of different codes over the number of videos."""
-    random: dict[str, dict[int, Chance]]
-    """By protocol and k."""
 
 
 def _check_names(checksums: dict[str, str]) -> dict[str, str]:
@@ -215,8 +50,8 @@ class RunRecord(BaseModel):
     """How the evaluated weights were chosen; never by test labels."""
     history: list[dict[str, Finite]] = []
     """Training losses, one row an epoch, with `epoch`, `loss` and the parts of the loss."""
-    metrics: Annotated[dict[str, dict[str, Any]], AfterValidator(check_metrics)] = {}
-    """By protocol name: `bench.metrics.Scores.to_json()`."""
+    metrics: dict[str, Scores] = {}
+    """By protocol name, without the values per query."""
     diagnostics: Diagnostics | None = None
     """None in records of versions that did not look."""
     costs: Costs | None = None
@@ -242,12 +77,22 @@ class RunRecord(BaseModel):
                                 f"({spec.dataset_fingerprint}) as in spec")  # fmt: skip
         if self.status != "done" and (self.metrics or self.costs):
             raise contradiction("status", self.status, "done, since there are metrics or costs")
-        wrong = metrics_of_another(self.metrics, spec.bits, dataset)
-        if wrong is not None:
-            raise wrong
+        for name, scores in self.metrics.items():
+            self._require_own_scores(name, scores)
         if self.costs is not None:
             self._require_own_costs(self.costs)
         return self
+
+    def _require_own_scores(self, protocol: str, scores: Scores) -> None:
+        for what, stored, expected in (
+            ("protocol", scores.protocol.name, protocol),
+            ("bits", scores.bits, self.spec.bits),
+            ("radii of precision_recall", len(scores.precision_recall.recall), self.spec.bits + 1),
+            ("queries", scores.queries, self.dataset.query_videos),
+            ("gallery", scores.gallery, self.dataset.gallery_videos),
+        ):
+            if stored != expected:
+                raise contradiction(f"metrics.{protocol}: {what}", stored, f"{expected} as the run says")
 
     def _require_own_costs(self, costs: Costs) -> None:
         if self.uses_labels:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticCustomError
 
 LONGEST_SHOWN = 100
 """Characters of a wrong value that a message shows."""
@@ -44,6 +45,12 @@ def validation_message(error: ValidationError, model: type[BaseModel] | None = N
     given = first["input"]
     shown = f" (got {_shown(given)})" if isinstance(given, str | int | float | bool) else ""
     return f"{where}: {message}{shown}" if where else f"{message}{shown}"
+
+
+def contradiction(what: str, stored: object, expected: str) -> PydanticCustomError:
+    """An error of validation: what is stored, and what the rest of the record says."""
+    parts = {"what": what, "stored": one_line(str(stored)), "expected": expected}
+    return PydanticCustomError("contradiction", "{what} is stored as {stored}; expected {expected}", parts)
 
 
 def _keys(model: Any, place: Iterable[int | str]) -> list[str]:

@@ -1,9 +1,16 @@
-"""Threads that work beside this one, where the system starts any."""
+"""The processor cores of this process, and threads that work beside this one."""
 
+import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any
+
+
+def usable_cores() -> int:
+    """How many processor cores this process may use."""
+    # Systems other than Linux do not say which: all, there.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Here(Executor):

@@ -8,7 +8,7 @@ from importlib.resources import files
 import pytest
 
 from bench.errors import InputError
-from bench.published import (
+from bench.report.published import (
     PAPER,
     dataset_title,
     paper_costs,
@@ -17,8 +17,8 @@ from bench.published import (
     published_costs,
     published_datasets,
     published_methods,
-    published_table,
 )
+from bench.report.published_tables import published_table
 
 
 def shipped(name: str) -> list[dict[str, str]]:

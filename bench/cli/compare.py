@@ -18,7 +18,7 @@ def compare(
     second: Annotated[Path, typer.Argument(metavar="B", help="Another one.", parser=named_path)],
 ) -> int:
     """Show two sets of stored runs side by side, in quality and in cost; * marks what is more than noise."""
-    from bench.comparison import compare_folders
+    from bench.report.comparison import compare_folders
 
     print(compare_folders(first, second))
     return 0

@@ -26,7 +26,7 @@ def profile(
     from bench.news import say
     from bench.profile.untrained import profile_untrained
     from bench.registry import load_registry
-    from bench.report.profile import profile_text
+    from bench.report.terminal import profile_text
     from bench.sweep import parse_settings, plan
 
     planned = plan(

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from bench.errors import InputError
-from bench.running.threads import usable_cores
+from bench.threads import usable_cores
 
 SECONDS = 5.0
 """How long the address of a cluster may take to answer."""

@@ -29,15 +29,16 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class BlockScores:
-    """The part that b queries have in the final scores: AP and recall of each, and sums over them of the rest."""
+    """The part that b queries have in the final scores: AP and recall of each, and sums over them of the rest.
+
+    `sums` are those of the means in `Scores` by their names: (k's,), or () where there is one value for all k.
+    """
 
     average_precision: NDArray[np.float64]  # (k's, b), under the protocol's ties
     best: NDArray[np.float64]  # (k's, b), AP with relevant items first among equals
     worst: NDArray[np.float64]  # (k's, b), and last
-    precision: NDArray[np.float64]  # (k's,)
     recall: NDArray[np.float64]  # (k's, b), of each query
-    ndcg: NDArray[np.float64]  # (k's,)
-    whole: float  # AP over the whole ranking
+    sums: dict[str, NDArray[np.float64]]
     radius_recall: NDArray[np.float64]  # (K + 1,)
     radius_precision: NDArray[np.float64]  # (K + 1,)
     empty_radius2: int
@@ -74,10 +75,12 @@ def score_block(task: Task, start: int, stop: int) -> BlockScores:
         average_precision=np.clip(sums.precisions[rule] / divisor, worst, best),
         best=best,
         worst=worst,
-        precision=(sums.hits[rule] / ks).sum(axis=1),
         recall=sums.hits[rule] / relevant_or_one,
-        ndcg=(sums.gains[rule] / ideal).sum(axis=1),
-        whole=float((sums.whole[rule] / relevant_or_one).sum()),
+        sums={
+            "precision": (sums.hits[rule] / ks).sum(axis=1),
+            "ndcg": (sums.gains[rule] / ideal).sum(axis=1),
+            "map_full": (sums.whole[rule] / relevant_or_one).sum(),
+        },
         radius_recall=(found / relevant_or_one[:, None]).sum(axis=0),
         radius_precision=(found / np.maximum(within, 1)).sum(axis=0),
         empty_radius2=int(np.count_nonzero(within[:, min(2, within.shape[1] - 1)] == 0)),

@@ -2,8 +2,35 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from bench.metrics.codes import PackedCodes, code_bytes, unpack_codes
+
+
+class Chance(BaseModel):
+    """What random codes score in a run's place, and how sure it is that the run scores more."""
+
+    model_config = ConfigDict(frozen=True)
+
+    value: float = Field(ge=0, le=1)
+    """The mean over the queries, of what the protocol compares: AP@k, or recall@k."""
+    error: float = Field(ge=0, le=1)
+    """Standard error, over the queries, of the run's mean minus this one."""
+
+
+class Diagnostics(BaseModel):
+    """What the codes of queries and gallery look like, whatever they retrieve."""
+
+    model_config = ConfigDict(frozen=True)
+
+    constant_bits: int = Field(ge=0)
+    """Bits that are the same for every video."""
+    copied_bits: int = Field(ge=0)
+    """Of the others those that copy an earlier bit, or its inverse."""
+    distinct_codes: float = Field(gt=0, le=1)
+    """The number of different codes over the number of videos."""
+    random: dict[str, dict[int, Chance]]
+    """By protocol and k."""
 
 
 def useless_bits(packed: PackedCodes) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from bench.metrics.cuda import DeviceCounter, find_device
 from bench.metrics.labels import LabelLists, label_lists, label_planes, neighbour_lists, read_labels
 from bench.metrics.problem import Problem, byte_planes
 from bench.metrics.protocols import NEIGHBOURS, Normalise, Protocol, Ties, choose_protocol
-from bench.metrics.scores import Scores
+from bench.metrics.scores import PrecisionRecall, Scores
 from bench.metrics.tie_sums import Counts, rank_tables
 from bench.text import one_line
 from bench.threads import threads
@@ -147,13 +147,15 @@ def _gather(task: Task, blocks: list[BlockScores], bits: int) -> Scores:
     best = np.concatenate([block.best for block in blocks], axis=1)
     worst = np.concatenate([block.worst for block in blocks], axis=1)
 
-    def mean(part: str) -> NDArray[np.float64]:
-        return np.asarray(sum(getattr(block, part) for block in blocks) / queries)
+    def mean(sums: Iterable[NDArray[np.float64]]) -> NDArray[np.float64]:
+        return np.asarray(sum(sums) / queries)
 
     def by_k(values: Iterable[np.float64]) -> dict[int, float]:
         return {k: float(value) for k, value in zip(task.ks, values, strict=True)}
 
-    radius_precision = mean("radius_precision")
+    means = {name: mean(block.sums[name] for block in blocks) for name in blocks[0].sums}
+    radius_precision = mean(block.radius_precision for block in blocks)
+    map_best, map_worst = by_k(row.mean() for row in best), by_k(row.mean() for row in worst)
     return Scores(
         protocol=task.protocol,
         bits=bits,
@@ -161,18 +163,17 @@ def _gather(task: Task, blocks: list[BlockScores], bits: int) -> Scores:
         queries=queries,
         gallery=task.problem.gallery.shape[1],
         map=by_k(row.mean() for row in average_precision),
-        map_best=by_k(row.mean() for row in best),
-        map_worst=by_k(row.mean() for row in worst),
+        map_best=map_best,
+        map_worst=map_worst,
+        tie_spread={k: map_best[k] - map_worst[k] for k in task.ks},
         average_precision=dict(zip(task.ks, average_precision, strict=True)),
-        precision=by_k(mean("precision")),
-        recall=by_k(np.asarray(sum(block.recall.sum(axis=1) for block in blocks) / queries)),
+        recall=by_k(mean(block.recall.sum(axis=1) for block in blocks)),
         recall_per_query=dict(zip(task.ks, np.concatenate([block.recall for block in blocks], axis=1), strict=True)),
-        ndcg=by_k(mean("ndcg")),
-        map_full=float(mean("whole")),
-        precision_recall=(mean("radius_recall"), radius_precision),
+        precision_recall=PrecisionRecall(mean(block.radius_recall for block in blocks), radius_precision),
         precision_radius2=float(radius_precision[min(2, bits)]),
         queries_empty_radius2=sum(block.empty_radius2 for block in blocks),
         queries_without_relevant=sum(block.without_relevant for block in blocks),
+        **{name: by_k(values) if values.ndim else float(values) for name, values in means.items()},
     )
 
 

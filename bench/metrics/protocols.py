@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from bench.errors import InputError
-from bench.text import LONGEST_SHOWN, one_line
+from bench.text import LONGEST_SHOWN, contradiction, one_line
 
 Normalise = Literal["k", "relevant"]
 Ties = Literal["expected", "index", "best", "worst"]
@@ -80,6 +80,33 @@ NEIGHBOURS = Protocol("neighbours", normalise="relevant", exclude_self=True, tie
 def measure_of(protocol: str) -> Measure:
     """What is shown first, and compared, under the protocol of this name."""
     return "recall" if protocol == NEIGHBOURS.name else "mAP"
+
+
+def described(protocol: Protocol) -> dict[str, Any]:
+    """The parts of a protocol that a record keeps, as its readers see them."""
+    return {"name": protocol.name, "description": protocol.description} | {
+        part: getattr(protocol, part) for part in PARTS
+    }
+
+
+def read_protocol(stored: Any) -> Protocol:
+    """The protocol that a record describes, or that an evaluation was given.
+
+    Raises a validation error unless it is known and described in its own words: one that is unknown has no meaning to
+    compare by.
+    """
+    if isinstance(stored, Protocol):
+        return stored
+    parts = stored if isinstance(stored, dict) else {}
+    known = {**PROTOCOLS, NEIGHBOURS.name: NEIGHBOURS}.get(str(parts.get("name")))
+    if known is None:
+        raise contradiction("name", parts.get("name"), f"one of {', '.join(PROTOCOLS)}")
+    apart = replace(known, apart=True)
+    protocol = apart if parts.get("description") == apart.description else known
+    for part, expected in described(protocol).items():
+        if parts.get(part) != expected:
+            raise contradiction(part, parts.get(part), str(expected))
+    return protocol
 
 
 def choose_protocol(

@@ -6,8 +6,8 @@ from types import MappingProxyType
 from typing import Any
 
 from bench.errors import InputError
-from bench.published import published_methods
 from bench.registry import Registry
+from bench.report.published import published_methods
 from bench.report.runs import ReportRun, name_runs
 from bench.store import StoredRun
 from bench.sweep import PlannedRun, plan, require_among

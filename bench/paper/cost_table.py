@@ -7,12 +7,12 @@ import pandas as pd
 
 from bench.paper.artefacts import Results
 from bench.paper.tables import missing, published_label, seeds_phrase, signed
-from bench.published import PAPER, PAPER_DATASET, PublishedCost, paper_costs
 from bench.report import costs, times
 from bench.report.cost_frames import at_least, measurements
+from bench.report.published import PAPER, PAPER_DATASET, PublishedCost, paper_costs
 from bench.report.quality import select
-from bench.report.render import NOTHING, Cell, Table, significant_decimals
 from bench.report.runs import ReportRun
+from bench.report.tables import NOTHING, Cell, Row, Table, percent, significant_decimals
 from bench.text import one_line
 
 BITS = 64
@@ -29,7 +29,7 @@ def cost_table(results: Results, comparable: bool) -> Table:
     rows: list[list[Cell]] = []
     for row in results.need.rows:
         found = frame[frame["label"] == row.label]
-        for _, values in found.iterrows():
+        for values in found.to_dict("records"):
             cells = [
                 _unit(values["parameters_trained"], "M"),
                 _unit(values["parameters_encode"], "M"),
@@ -47,7 +47,7 @@ def cost_table(results: Results, comparable: bool) -> Table:
         machine = [said.platform] * several_machines
         rows.append([Cell(text) for text in ("", published_label(comparable), *texts, *machine)])
         if comparable and not found.empty:
-            rows.append([Cell(text) for text in ("", "difference", *_differences(found.iloc[0], said))])
+            rows.append([Cell(text) for text in ("", "difference", *_differences(found.iloc[0].to_dict(), said))])
             rows[-1] += [Cell("")] * several_machines
     header = ["method", "numbers", "parameters, trained", "parameters, to encode", "FLOPs (multiply-adds)"]
     header += ["ms/video, batch 1", "ms/video, best batch"]
@@ -132,11 +132,11 @@ def _counts(run: ReportRun) -> str:
 def _settings(single: pd.DataFrame, best: pd.DataFrame) -> str:
     """Median, confidence interval and share of the rate in every setting."""
     texts = []
-    for (_, first), (_, fastest) in zip(single.iterrows(), best.iterrows(), strict=True):
+    for first, fastest in zip(single.to_dict("records"), best.to_dict("records"), strict=True):
         copy = ", with copy" if first["with_transfer"] else ""
         texts.append(
             f"{first['setting']}{copy}: {times.interval(first)} ms at batch 1, {times.interval(fastest)} ms at batch "
-            f"{fastest['batch']} ({costs.percent(fastest['share'])} of the rate)"
+            f"{fastest['batch']} ({percent(fastest['share'])} of the rate)"
         )
     return f"Median [95 % confidence interval] a video: {'; '.join(texts)}."
 
@@ -151,7 +151,7 @@ def _said(text: str) -> str:
     return f"{text[:-1]} {text[-1]}" if text else NOTHING
 
 
-def _differences(measured: pd.Series, said: PublishedCost) -> list[str]:
+def _differences(measured: Row, said: PublishedCost) -> list[str]:
     """At the paper's precision; none for times, whose platform the paper does not state."""
     parameters = _difference(measured["parameters_trained"], said.parameters)
     flops = costs.bounded(measured, _difference(measured["flops"], said.flops))

@@ -14,11 +14,11 @@ from bench.paper.panels import measured_panels, published_panel, reference_datas
 from bench.paper.retrieval import retrieval_plot
 from bench.paper.runs_table import runs_table
 from bench.paper.tables import backbone_table, loss_table, seeds_phrase
-from bench.published import PAPER_DATASET
 from bench.registry import Registry
 from bench.report.document import Document
 from bench.report.escape import markdown
-from bench.report.plots import Plot
+from bench.report.figures import Plot
+from bench.report.published import PAPER_DATASET
 from bench.text import slug
 
 MARKER = "<!-- rendered by vhbench from stored results; `bench reproduce` writes it anew -->"
@@ -50,7 +50,7 @@ class Paper:
         return self._source.load()
 
     def compose(self) -> Document:
-        """Everything there are results for. Plots must be drawn within `bench.report.plots.settings()`."""
+        """Everything there are results for. Plots must be drawn within `bench.report.figures.settings()`."""
         self.document.add(MARKER, "# The MCMSH paper's tables and figures, made again", *self._overview())
         self.document.add("## How to read this", HOW_TO_READ)
         if "table1" in self._results:

@@ -15,8 +15,7 @@ from bench.methods.mcmsh.mixer import McMlp
 from bench.paper.artefacts import EMBEDDING, Results
 from bench.registry import Registry
 from bench.report import escape
-from bench.report.plots import Plot
-from bench.report.style import COLOURS, FULL_WIDTH, MARKERS
+from bench.report.figures import COLOURS, FULL_WIDTH, MARKERS, Plot
 from bench.store import ENCODER
 from bench.text import one_line
 

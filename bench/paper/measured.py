@@ -10,9 +10,9 @@ import pandas as pd
 from bench.data.dataset import Summary
 from bench.metrics.statistics import Evidence, evidence
 from bench.paper.artefacts import Results
-from bench.published import PAPER_DATASET, paper_scores
-from bench.report.per_query import of_seeds
+from bench.report.published import PAPER_DATASET, paper_scores
 from bench.report.runs import ReportRun
+from bench.report.significance import of_seeds
 from bench.text import slug
 
 PROTOCOL = "paper"
@@ -99,5 +99,5 @@ def beside(results: Results, table: int, comparable: bool) -> Beside:
 
 
 def _values(runs: list[ReportRun], k: int, table: str = "map") -> list[float]:
-    found = [run.record.metrics.get(PROTOCOL, {}).get(table, {}).get(str(k)) for run in runs]
-    return [float(value) for value in found if value is not None]
+    found = [getattr(scores, table).get(k) for run in runs if (scores := run.record.metrics.get(PROTOCOL))]
+    return [value for value in found if value is not None]

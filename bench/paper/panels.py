@@ -7,13 +7,13 @@ import pandas as pd
 from bench.data.dataset import Summary
 from bench.paper.artefacts import Results
 from bench.paper.measured import PROTOCOL
-from bench.published import PAPER_DATASET, dataset_title, published
-from bench.published import PROTOCOL as PUBLISHED_PROTOCOL
 from bench.report import quality
-from bench.report.plots import Plot, map_at_k
-from bench.report.render import Cell, Table, number
+from bench.report.figures import Plot, assign
+from bench.report.plots import map_at_k
+from bench.report.published import PAPER_DATASET, dataset_title, published
+from bench.report.published import PROTOCOL as PUBLISHED_PROTOCOL
 from bench.report.runs import bounds_of, methods_of
-from bench.report.style import assign
+from bench.report.tables import Cell, Table, number
 from bench.text import slug
 
 FOOTNOTES = "abcdefghijklmnopqrstuvwxyz"

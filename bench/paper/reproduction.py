@@ -10,7 +10,7 @@ from bench.errors import InputError
 from bench.paper.artefacts import PlannedNeed, check_artefacts, collect, distinct, plan_artefacts
 from bench.paper.document import FILE, Paper
 from bench.registry import Registry
-from bench.report import folder
+from bench.report.document import require_writable, write_document
 from bench.runner import Runner
 from bench.store import Store, StoredRun
 from bench.text import slug
@@ -59,7 +59,7 @@ class Prepared:
             raise InputError(f"{runner.store.root}: none of these runs is stored; run without --existing only-cached")
         results = {need.need.name: collect(need, stored) for need in self.planned}
         paper = Paper(results, self.source, self.registry)
-        return Reproduction(folder.write_document(paper.compose, self.report_folder, FILE), stored)
+        return Reproduction(write_document(paper.compose, self.report_folder, FILE), stored)
 
 
 def prepare(
@@ -94,7 +94,7 @@ def prepare(
             raise InputError(f"{name}: has no labels, which all that the paper shows needs; name another dataset")
         ending = f"-{source.summary().fingerprint[:8]}" if keys.count(key) > 1 else ""
         place = report_folder / f"{key}{ending}" if len(sources) > 1 else report_folder
-        folder.require_writable(place, FILE)
+        require_writable(place, FILE)
         planned = plan_artefacts(chosen, name, registry, seeds, methods, parameters or {})
         prepared.append(Prepared(planned, source, registry, place))
     return prepared

@@ -14,8 +14,7 @@ from bench.codes_file import StoredCodes, read_codes
 from bench.data.dataset import Dataset, Split
 from bench.paper.artefacts import Results
 from bench.report import escape
-from bench.report.plots import Plot
-from bench.report.style import COLOURS, FULL_WIDTH
+from bench.report.figures import COLOURS, FULL_WIDTH, Plot
 from bench.store import CODES
 from bench.text import one_line
 

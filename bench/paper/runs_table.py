@@ -6,8 +6,8 @@ import pandas as pd
 
 from bench.paper.artefacts import Results
 from bench.report.escape import shorten
-from bench.report.render import Cell, Table
 from bench.report.runs import ReportRun
+from bench.report.tables import Cell, Table
 
 REASON = 200
 

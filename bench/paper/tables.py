@@ -7,9 +7,9 @@ import pandas as pd
 from bench.metrics.protocols import choose_protocol
 from bench.paper.artefacts import Results
 from bench.paper.measured import PROTOCOL, Beside
-from bench.published import PAPER, PAPER_DATASET
 from bench.report import problems
-from bench.report.render import NOTHING, Cell, Table, number
+from bench.report.published import PAPER, PAPER_DATASET
+from bench.report.tables import NOTHING, Cell, Table, best_as_shown, number
 from bench.text import one_line
 
 DECIMALS = 3
@@ -126,7 +126,5 @@ def _dataset_phrase(results: Results) -> str:
 def _best(frame: pd.DataFrame) -> set[tuple[int, int, str]]:
     """(bits, k, label) of the measured scores that, as shown, are the highest."""
     known = frame.dropna(subset="measured")
-    as_shown = known["measured"].round(DECIMALS)
-    highest = as_shown.groupby([known["bits"], known["k"]]).transform("max")
-    best = known[as_shown == highest]
+    best = known[best_as_shown(known["measured"], [known["bits"], known["k"]], DECIMALS)]
     return set(zip(best["bits"], best["k"], best["label"], strict=True))

@@ -11,13 +11,13 @@ from torch import nn
 
 from bench.inference.modules import inference_module
 from bench.profile.complexity import flops, flops_by_module
+from bench.profile.cost_types import Costs
 from bench.profile.encoding import Job, random_videos, time_encoders
 from bench.profile.environment import processor
 from bench.profile.handles import other_operations
 from bench.profile.memory import peak_bytes
 from bench.profile.parameters import split_parameters
 from bench.profile.signature import signature
-from bench.record import Costs
 
 MEMORY_BATCHES = (1, 64)
 

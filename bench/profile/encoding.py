@@ -9,13 +9,13 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from bench.profile.cost_types import EncodingTimes, Timing
 from bench.profile.interleave import interleave
 from bench.profile.modules import time_modules
 from bench.profile.others import Others
 from bench.profile.rates import measure_rates
 from bench.profile.stopwatch import Stopwatch, Work, stopwatch
 from bench.profile.timing import timing
-from bench.record import EncodingTimes, Timing
 
 BATCHES = (1, 4, 16, 64, 256)
 SECONDS = 1.5

@@ -5,10 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 
 from bench.data.dataset import Dataset
+from bench.profile.cost_types import Costs, SearchTime
 from bench.profile.costs import Subject, measure_costs
 from bench.profile.stopwatch import HostStopwatch
 from bench.profile.timing import time_loading, time_search
-from bench.record import Costs, SearchTime
 from bench.sweep import PlannedRun
 from bench.training import DeepMethod
 

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from bench.profile.cost_types import Rates
 from bench.profile.stopwatch import Stopwatch, Work
-from bench.record import Rates
 
 REPEATS = 5
 SIZES = {"cpu": (1024, 512, 2**26), "cuda": (8192, 8192, 2**30)}

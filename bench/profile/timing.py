@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.features import Features
+from bench.profile.cost_types import SearchTime, Timing
 from bench.profile.interleave import interleave
 from bench.profile.statistics import NOISY, spread
 from bench.profile.stopwatch import Stopwatch, Work
-from bench.record import SearchTime, Timing
 
 QUERIES, NEAREST = 64, 100
 LOADED = 256

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import torch
 
+from bench.profile.cost_types import Costs
 from bench.profile.environment import environment
 from bench.profile.measurement import measure_runs
-from bench.record import Costs, RunRecord
+from bench.record import RunRecord
 from bench.store import StoredRun
 from bench.sweep import PlannedRun
 

@@ -8,19 +8,19 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
+from bench.profile.cost_types import Costs, EncodingTimes, Timing
 from bench.profile.operators import may_hold_products
 from bench.profile.roofline import moved_bytes, needed_seconds
-from bench.record import Costs, EncodingTimes, Timing
+from bench.quantity import quantities
 from bench.report.frames import identify
 from bench.report.runs import ReportRun
 
 MAIN = ("single", "batched")
 """Names of the two main timings: at batch 1, and at the batch size with the highest throughput."""
 ROW = ["dataset", "method", "bound", "bits", "seed", "machine"]
-COUNTED = [
-    "parameters_instantiated", "parameters_trained", "parameters_encode", "flops", "other_operations", "encoder_bytes",
-    "code_bytes", "peak_bytes_1", "peak_bytes_64",
-]  # fmt: skip
+FIGURES = quantities(Costs)
+"""What is counted, in the order of the table."""
+COUNTED = [*(name for name in FIGURES if name != "peak_bytes"), "peak_bytes_1", "peak_bytes_64"]
 TIMED = ["batch", "ms", "lower_ms", "upper_ms", "low_ms", "high_ms", "noisy", "repeats", "share"]
 COSTS = [*ROW, *COUNTED, "flops_at_least", *(f"{name}_{column}" for name in MAIN for column in TIMED)]
 TIMES = [

@@ -1,13 +1,34 @@
-"""The table of what encoding costs."""
+"""Tables of what training and encoding cost."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
 from bench.report import cost_frames, frames, problems
-from bench.report.cost_frames import COUNTED, MAIN, TIMED
-from bench.report.render import NOTHING, Cell, Table, number, significant_decimals
-from bench.report.runs import ReportRun
+from bench.report.cost_frames import COUNTED, FIGURES, MAIN, TIMED
+from bench.report.runs import ReportRun, rows_by_method
+from bench.report.tables import (
+    BITS,
+    MACHINE,
+    METHOD,
+    NOTHING,
+    SEEDS,
+    Cell,
+    Column,
+    Row,
+    Table,
+    note_column,
+    number,
+    one_machine,
+    percent,
+    rows_for,
+    several_machines,
+    several_seeds,
+    significant,
+    significant_decimals,
+    word,
+)
 
 BY = ("dataset", "method", "bound", "bits", "machine")
 MEASURED = tuple(f"{name}_ms" for name in MAIN)
@@ -18,6 +39,7 @@ SHARE = (
     "over the time taken."
 )
 NOISY = "too noisy"
+NOISE = f"{NOISY}: half of the 95 % confidence interval of the median is more than a tenth of it."
 BUSY = 0.1
 """The share of the machine that other programs may take before times count as disturbed."""
 AT_LEAST = "≥"
@@ -25,15 +47,15 @@ LOWER_BOUND = (
     f"{AT_LEAST}: an operator that may hold multiply-adds has no count, so that the figure is a lower bound; it takes "
     "part in no front, roofline or comparison of multiply-adds."
 )
+COUNTS = (
+    "Multiply-adds are those of one video as fvcore counts them, and of recurrent layers; other operations are those "
+    "that it leaves out and that have a known formula. Peak memory at batch 1 / 64."
+)
 FOOTNOTES = "abcdefghijklmnopqrstuvwxyz"
-STATIC_HEADER = [
-    "parameters instantiated", "trained", "to encode", "multiply-adds (M)", "other operations (M)", "code (bytes)",
-    "model (kB)", "peak memory (MB)",
-]  # fmt: skip
 
 
 def aggregate(runs: Sequence[ReportRun]) -> pd.DataFrame:
-    """Costs over measurements. Those of different machines stay apart: their times do not compare."""
+    """Costs over measurements. Those of different machines stay separate: their times do not compare."""
     frame = cost_frames.costs(runs)
     flags = ["flops_at_least", *(f"{name}_noisy" for name in MAIN)]
     mean = frames.over_seeds(frame.astype(dict.fromkeys(flags, float)), BY, spread=MEASURED, mean=CONSTANT)
@@ -51,120 +73,97 @@ def encoding_table(runs: Sequence[ReportRun]) -> Table:
     With several machines shares of their rates take the place of times, which would not compare.
     """
     frame = aggregate(runs)
-    several_machines = len(machines(frame)) > 1
-    several_measurements = bool((frame["seeds"] > 1).any())
+    rows = rows_for(rows_by_method(runs), frame)
+    missed = {(run.method, run.bits): _uncounted(run) for run in runs if run.done}
+    marks = {text: _footnote(index) for index, text in enumerate(dict.fromkeys(filter(None, missed.values())))}
+    measured = set(zip(frame["method"], frame["bits"], strict=True))
     why = problems.notes(runs)
-    footnotes: dict[str, str] = {}
-    uncounted = {(run.method, run.bits): _uncounted(run) for run in runs if run.done}
-    rows = []
-    for method, bits in rows_of(runs):
-        found = frame[(frame["method"] == method) & (frame["bits"] == bits)]
-        if found.empty:
-            blank = len(STATIC_HEADER) + 2 + several_machines + several_measurements
-            rows.append([Cell(method), Cell(str(bits)), *[Cell(NOTHING)] * blank, Cell(_missing(runs, method, bits))])
-        for _, row in found.iterrows():
-            missed = uncounted.get((method, bits), "")
-            mark = footnotes.setdefault(missed, _footnote(len(footnotes))) if missed else ""
-            cells = [Cell(method), Cell(str(bits)), *counted(row, mark)]
-            cells += [Cell(share(row, name) if several_machines else timing(row, name)) for name in MAIN]
-            cells += [Cell(row["machine"])] * several_machines
-            cells += [Cell(str(row["seeds"]))] * several_measurements
-            rows.append([*cells, Cell(why.get((method, bits), ""))])
-    header = ["method", "bits", *STATIC_HEADER]
-    unit = "share of the rate" if several_machines else "ms/video"
-    header += [f"{unit}, batch 1", f"{unit}, best batch"]
-    header += ["machine"] * several_machines + ["measurements"] * several_measurements + ["note"]
-    if not any(row[-1].text for row in rows):
-        header, rows = header[:-1], [row[:-1] for row in rows]
-    notes = [" ".join(filter(None, (_times_note(frame, several_measurements), disturbed(runs))))]
-    notes += [f"{mark}: {missed}." for missed, mark in footnotes.items()]
-    return Table(
+    for method, bits in rows_by_method(runs):
+        if (method, bits) not in measured:
+            why[method, bits] = _missing(runs, method, bits)
+    special: dict[str, Callable[[Row], Cell | str]] = {
+        "flops": lambda row: Cell(
+            multiply_adds(row), mark=marks.get(missed.get((row["method"], row["bits"]), ""), "")
+        ),
+        "peak_bytes": _peaks,
+    }  # fmt: skip
+    columns = [
+        METHOD,
+        BITS,
+        *(Column(quantity.heading, special.get(name, figure(name))) for name, quantity in FIGURES.items()),
+        Column("ms/video, batch 1", lambda row: timing(row, "single"), when=one_machine),
+        Column("ms/video, best batch", lambda row: timing(row, "batched"), when=one_machine),
+        Column("share of the rate, batch 1", lambda row: _share(row, "single"), when=several_machines),
+        Column("share of the rate, best batch", lambda row: _share(row, "batched"), when=several_machines),
+        MACHINE,
+        Column("measurements", SEEDS.value, when=several_seeds),
+        note_column(why),
+    ]
+    return Table.of(
+        columns,
+        rows,
         name=f"{runs[0].dataset}-cost",
         caption=f"Cost of encoding one video of {runs[0].dataset_title}.",
-        header=header,
-        rows=rows,
         frame=frame,
-        words=frozenset({"machine", "note"}),
-        notes=tuple(notes),
+        notes=[
+            COUNTS,
+            *(f"{mark}: {text}." for text, mark in marks.items()),
+            LOWER_BOUND if frame["flops_at_least"].any() else "",
+            *_times_notes(frame, several_seeds(rows)),
+            disturbed(runs),
+        ],
     )
 
 
-def rows_of(runs: Sequence[ReportRun]) -> list[tuple[str, int]]:
-    """Row label and code length of every row, methods in order."""
-    return [(method, bits) for _, method, bits in sorted({(run.row_order, run.method, run.bits) for run in runs})]
-
-
-def counted(row: pd.Series, mark: str = "") -> list[Cell]:
-    """The cells of `STATIC_HEADER`: what does not depend on the machine."""
-    peaks = [significant(row[f"peak_bytes_{batch}"] / 1e6) for batch in (1, 64)]
-    return [
-        *(Cell(number(row[f"parameters_{part}"], decimals=0)) for part in ("instantiated", "trained", "encode")),
-        Cell(multiply_adds(row), mark=mark),
-        Cell(significant(row["other_operations"] / 1e6)),
-        Cell(number(row["code_bytes"], decimals=0)),
-        Cell(significant(row["encoder_bytes"] / 1e3)),
-        Cell(" / ".join(peaks)),
+def training_table(runs: Sequence[ReportRun]) -> Table:
+    """Epochs, time, final loss and the rule by which weights were chosen. `runs` are those of one dataset."""
+    observed = frames.training(runs)
+    observed["checkpoint"] = [run.record.checkpoint if run.record.history else None for run in runs if run.done]
+    frame = frames.over_seeds(observed, (*BY, "checkpoint"), spread=["fit_seconds", "final_loss"], mean=["epochs"])
+    rows = rows_for(rows_by_method(runs), frame)
+    columns = [
+        METHOD,
+        BITS,
+        Column("epochs", _whole("epochs")),
+        Column("fit (s)", lambda row: significant(row["fit_seconds"], row["fit_seconds_std"])),
+        Column("final loss", lambda row: significant(row["final_loss"], row["final_loss_std"])),
+        Column("weights", lambda row: word(row["checkpoint"]), words=True),
+        MACHINE,
+        SEEDS,
+        note_column(problems.notes(runs)),
     ]
+    return Table.of(
+        columns,
+        rows,
+        name=f"{runs[0].dataset}-training",
+        caption=f"Training on {runs[0].dataset_title}.",
+        frame=frame,
+        notes=[
+            "Mean ± standard deviation over seeds." if several_seeds(rows) else "",
+            "Losses of different methods do not compare. No rule for choosing weights looks at test labels.",
+            SEVERAL_MACHINES if several_machines(rows) else "",
+        ],
+    )
 
 
-def timing(row: pd.Series, name: str) -> str:
+def timing(row: Row, name: str) -> str:
     """Median milliseconds a video at batch 1 (`single`) or at the best batch size (`batched`), and the quartiles."""
+    if math.isnan(row[f"{name}_ms"]):
+        return NOTHING
     decimals = significant_decimals(row[f"{name}_ms"])
     lower, upper = (number(row[f"{name}_{end}_ms"], decimals=decimals) for end in ("lower", "upper"))
     shown = f"{number(row[f'{name}_ms'], row[f'{name}_ms_std'], decimals)} ({lower}–{upper})"
-    return f"{shown} {NOISY}" if row[f"{name}_noisy"] else shown
+    return f"{shown} {NOISY}" if row[f"{name}_noisy"] > 0 else shown
 
 
-def share(row: pd.Series, name: str) -> str:
-    """The share of the machine's rate in percent, of `single` or `batched`."""
-    return bounded(row, percent(row[f"{name}_share"])) + (f" {NOISY}" if row[f"{name}_noisy"] else "")
-
-
-def multiply_adds(row: pd.Series) -> str:
+def multiply_adds(row: Row) -> str:
     """Millions of multiply-adds; with ≥ where not everything is counted."""
-    return bounded(row, significant(row["flops"] / 1e6))
+    return bounded(row, figure("flops")(row))
 
 
-def bounded(row: pd.Series, figure: str) -> str:
+def bounded(row: Row, figure: str) -> str:
     """A figure that follows from the multiply-adds of a row; with ≥ where these are a lower bound."""
-    return f"{AT_LEAST} {figure}" if row["flops_at_least"] else figure
-
-
-def percent(value: float) -> str:
-    """Three significant digits of a share."""
-    return f"{significant(100 * value)} %"
-
-
-def significant(mean: float, std: float = float("nan")) -> str:
-    return number(mean, std, significant_decimals(mean))
-
-
-def _times_note(frame: pd.DataFrame, several_measurements: bool) -> str:
-    texts = [
-        "Multiply-adds are those of one video as fvcore counts them, and of recurrent layers; other operations are "
-        "those that it leaves out and that have a known formula. Peak memory at batch 1 / 64."
-    ]
-    if frame["flops_at_least"].any():
-        texts.append(LOWER_BOUND)
-    found = machines(frame)
-    if len(found) > 1:
-        texts.append(f"{SHARE} {SEVERAL_MACHINES}")
-    elif found:
-        batches = ", ".join(str(int(batch)) for batch in sorted(frame["batched_batch"].unique()))
-        texts.append(
-            "Times are medians over repeats, with the quartiles in parentheses, without reading features; best batch: "
-            f"the size with the highest throughput ({batches}). Measured on: {found[0]}."
-        )
-        if several_measurements:
-            texts.append(
-                "Over several measurements: the mean of the medians ± its standard deviation, and the mean quartiles."
-            )
-        texts.append(
-            "Encoders that are alike, such as those of several seeds, are measured once and share the figures."
-        )
-        if (frame[[f"{name}_noisy" for name in MAIN]] > 0).any(axis=None):
-            texts.append(f"{NOISY}: half of the 95 % confidence interval of the median is more than a tenth of it.")
-    return " ".join(texts)
+    return f"{AT_LEAST} {figure}" if row["flops_at_least"] > 0 else figure
 
 
 def disturbed(runs: Sequence[ReportRun]) -> str:
@@ -173,13 +172,53 @@ def disturbed(runs: Sequence[ReportRun]) -> str:
     if not most > BUSY:
         return ""
     return (
-        f"Disturbed: other programs took up to {most:.0%} of the machine meanwhile; by how much that moved these times "
-        "cannot be said. Measure again when it is quiet."
+        f"Disturbed: other programs took up to {most:.0%} of the machine while these times were measured, which may "
+        "have changed them. Measure again when it is idle."
     )
 
 
+def _whole(name: str) -> Callable[[Row], str]:
+    """A cell with a whole number."""
+    return lambda row: number(row[name], decimals=0)
+
+
+def figure(name: str) -> Callable[[Row], str]:
+    """A cell with what `Costs` declares by this name, in its unit."""
+    scale = FIGURES[name].scale
+    return _whole(name) if scale == 1 else lambda row: significant(row[name] / scale)
+
+
+def _peaks(row: Row) -> str:
+    peaks = [significant(row[f"peak_bytes_{batch}"] / FIGURES["peak_bytes"].scale) for batch in (1, 64)]
+    return NOTHING if math.isnan(row["peak_bytes_1"]) else " / ".join(peaks)
+
+
+def _share(row: Row, name: str) -> str:
+    """The share of the machine's rate in percent, of `single` or `batched`."""
+    return bounded(row, percent(row[f"{name}_share"])) + f" {NOISY}" * (row[f"{name}_noisy"] > 0)
+
+
+def _times_notes(frame: pd.DataFrame, several_measurements: bool) -> list[str]:
+    found = machines(frame)
+    if not found:
+        return []
+    if len(found) > 1:
+        return [f"{SHARE} {SEVERAL_MACHINES}"]
+    batches = ", ".join(str(int(batch)) for batch in sorted(frame["batched_batch"].unique()))
+    noisy = (frame[[f"{name}_noisy" for name in MAIN]] > 0).any(axis=None)
+    return [
+        "Times are medians over repeats, with the quartiles in parentheses, without reading features; best batch: the "
+        f"size with the highest throughput ({batches}). Measured on: {found[0]}. Encoders that are alike, such as "
+        "those of several seeds, are measured once and share the figures.",
+        "Over several measurements: the mean of the medians ± its standard deviation, and the mean quartiles."
+        if several_measurements
+        else "",
+        NOISE if noisy else "",
+    ]
+
+
 def _missing(runs: Sequence[ReportRun], method: str, bits: int) -> str:
-    """Why a row has no costs."""
+    """The reason why a row has no costs."""
     here = [run for run in runs if (run.method, run.bits) == (method, bits)]
     reasons = [problems.notes(here).get((method, bits)), *(run.record.reason for run in here if run.done)]
     made = "made from labels" if all(run.record.uses_labels for run in here) else None
@@ -187,7 +226,7 @@ def _missing(runs: Sequence[ReportRun], method: str, bits: int) -> str:
 
 
 def _uncounted(run: ReportRun) -> str:
-    """What fvcore has no count for, and what of that nothing counts."""
+    """The operators that fvcore has no count for, and those of them that nothing counts."""
     measured = run.record.costs
     if measured is None or not measured.uncounted_operators:
         return ""

@@ -1,18 +1,18 @@
 """Tidy pandas frames from runs: one row per observation, full precision; tables, plots and CSV files start here."""
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from bench.metrics.protocols import measure_of
+from bench.metrics.scores import Scores
+from bench.quantity import quantities
 from bench.report.runs import ReportRun
 
 SCORES = ["dataset", "protocol", "method", "bound", "bits", "seed", "k", "map", "map_best", "map_worst"]
-OTHER_METRICS = [
-    "dataset", "protocol", "method", "bound", "bits", "seed", "k", "precision", "recall", "ndcg", "map_full",
-    "precision_radius2", "nothing_within_radius2",
-]  # fmt: skip
+OTHER_METRICS = {name: found for name, found in quantities(Scores).items() if name not in SCORES}
+"""All that an evaluation gives beside mAP@k, in the order of the table."""
 PRECISION_RECALL = ["dataset", "protocol", "method", "bound", "bits", "seed", "radius", "recall", "precision"]
 LOSSES = ["dataset", "method", "bound", "bits", "seed", "epoch", "loss"]
 TRAINING = ["dataset", "method", "bound", "bits", "seed", "machine", "epochs", "fit_seconds", "final_loss"]
@@ -41,13 +41,14 @@ def scores(runs: Iterable[ReportRun]) -> pd.DataFrame:
             "k": k,
             "map": value,
             **{
-                end: values[end][str(k)] if measure_of(protocol) == "mAP" else None for end in ("map_best", "map_worst")
+                end: getattr(found, end)[k] if found.protocol.measure == "mAP" else None
+                for end in ("map_best", "map_worst")
             },
         }
         for run in runs
         if run.done
-        for protocol, values in run.record.metrics.items()
-        for k, value in run.scores(protocol).items()
+        for protocol, found in run.record.metrics.items()
+        for k, value in found.compared.items()
     ]
     return pd.DataFrame(rows, columns=SCORES).astype({"map_best": float, "map_worst": float})
 
@@ -55,37 +56,34 @@ def scores(runs: Iterable[ReportRun]) -> pd.DataFrame:
 def other_metrics(runs: Iterable[ReportRun], k: int) -> pd.DataFrame:
     """The metrics beside mAP@k of every finished run under every protocol; those with a cut-off at `k`.
 
-    `nothing_within_radius2` is a share of the queries, None where a record does not count them.
+    NaN where a record of an earlier version lacks one.
     """
     rows = [
         {
             **identify(run),
             "protocol": protocol,
             "k": k,
-            **{name: values[name][str(k)] for name in ("precision", "recall", "ndcg")},
-            "map_full": values["map_full"],
-            "precision_radius2": values["precision_radius2"],
-            "nothing_within_radius2": None if empty is None else empty / values["queries"],
+            **{name: value[k] if isinstance(value, dict) else value for name, value in values.items()},
         }
         for run in runs
         if run.done
-        for protocol, values in run.record.metrics.items()
-        if str(k) in values["precision"]
-        for empty in [values.get("queries_empty_radius2")]
+        for protocol, found in run.record.metrics.items()
+        if k in found.map
+        for values in [{name: getattr(found, name) for name in OTHER_METRICS}]
     ]
-    frame = pd.DataFrame(rows, columns=OTHER_METRICS)
-    return frame.astype({"nothing_within_radius2": float})
+    frame = pd.DataFrame(rows, columns=["dataset", "protocol", "method", "bound", "bits", "seed", "k", *OTHER_METRICS])
+    return frame.astype(dict.fromkeys(OTHER_METRICS, float))
 
 
 def precision_recall(runs: Iterable[ReportRun], protocol: str) -> pd.DataFrame:
     """Mean precision and recall within every Hamming radius, of every finished run under one protocol."""
     curves = [
-        ({**identify(run), "protocol": protocol}, values["precision_recall"])
+        ({**identify(run), "protocol": protocol}, found.precision_recall)
         for run in runs
-        if run.done and (values := run.record.metrics.get(protocol))
+        if run.done and (found := run.record.metrics.get(protocol))
     ]
     return _unfolded(
-        [(same, {"radius": range(len(curve["recall"])), **curve}) for same, curve in curves], PRECISION_RECALL
+        [(same, {"radius": range(len(curve.recall)), **curve._asdict()}) for same, curve in curves], PRECISION_RECALL
     )
 
 
@@ -136,7 +134,7 @@ def over_seeds(frame: pd.DataFrame, by: Sequence[str], spread: Sequence[str], me
 
 
 def _unfolded(
-    parts: Sequence[tuple[dict[str, object], dict[str, Sequence[float]]]], columns: list[str]
+    parts: Sequence[tuple[dict[str, object], dict[str, Any]]], columns: list[str]
 ) -> pd.DataFrame:  # fmt: skip
     """A row for every entry of the lists of every part, beside the values that hold for the whole part.
 

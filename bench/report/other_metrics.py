@@ -1,70 +1,62 @@
-"""Precision, recall, NDCG, the whole ranking and the ball of radius 2: what else an evaluation stores."""
+"""The table and curves of all that an evaluation stores beside mAP@k, as `Scores` declares it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from bench.quantity import Quantity
 from bench.report import frames, problems, quality
-from bench.report.render import NOTHING, Cell, Table, number
-from bench.report.runs import ReportRun, protocols_of, rows_by_bits, seeds_of
+from bench.report.frames import OTHER_METRICS
+from bench.report.runs import ReportRun, rows_by_bits
+from bench.report.tables import (
+    BITS,
+    METHOD,
+    NOTHING,
+    SEEDS,
+    Column,
+    Row,
+    Table,
+    note_column,
+    number,
+    rows_for,
+    several_seeds,
+)
 from bench.text import slug
 
 BY = ("dataset", "protocol", "method", "bound", "bits", "k")
-VALUES = ("precision", "recall", "ndcg", "map_full", "precision_radius2", "nothing_within_radius2")
 
 
-def protocol_groups(runs: Sequence[ReportRun], k: int) -> list[list[str]]:
-    """Protocols that give the same values here stand together, in order: one table serves them all.
+def table(runs: Sequence[ReportRun], group: Sequence[str], k: int) -> Table:
+    """The metrics at cut-off `k`, those of the whole ranking, and those within a radius. `runs`: one dataset.
 
-    AP's divisor, by which `paper` and `strict` differ wherever the queries are not in the gallery, enters none of these
-    metrics.
+    `group` are protocols that give the same values, from `quality.equal_protocols` of `frames.other_metrics`.
     """
-    observed = frames.other_metrics(runs, k)
-    groups: list[tuple[pd.DataFrame, list[str]]] = []
-    for protocol in protocols_of(runs):
-        values = quality.select(observed, protocol=protocol).drop(columns="protocol").reset_index(drop=True)
-        same = next((members for other, members in groups if other.equals(values)), None)
-        if same is None:
-            groups.append((values, [protocol]))
-        else:
-            same.append(protocol)
-    return [members for _, members in groups]
-
-
-def table(runs: Sequence[ReportRun], protocols: Sequence[str], k: int) -> Table:
-    """The metrics at cut-off `k`, those of the whole ranking, and those within radius 2. `runs`: one dataset.
-
-    `protocols` is one of `protocol_groups`: they give the same values.
-    """
-    observed = quality.select(frames.other_metrics(runs, k), protocol=protocols[0])
-    frame = frames.over_seeds(observed, BY, spread=VALUES)
-    several_seeds = bool((frame["seeds"] > 1).any())
-    counted = bool(frame["nothing_within_radius2"].notna().any())
-    why = problems.notes(runs)
-    rows = []
-    for method, bits in rows_by_bits(runs):
-        found = quality.select(frame, method=method, bits=bits)
-        cells = [Cell(method), Cell(str(bits))]
-        if found.empty:
-            cells += [Cell(NOTHING)] * (5 + counted + several_seeds)
-        else:
-            row = found.iloc[0]
-            cells += [Cell(number(row[name], row[f"{name}_std"])) for name in VALUES[:5]]
-            cells += [Cell(share(row["nothing_within_radius2"], row["nothing_within_radius2_std"]))] * counted
-            cells += [Cell(str(row["seeds"]))] * several_seeds
-        rows.append([*cells, Cell(why.get((method, bits), ""))])
-    header = ["method", "bits", f"precision@{k}", f"recall@{k}", f"NDCG@{k}", "mAP, whole ranking"]
-    header += ["precision, radius 2"] + ["nothing within 2"] * counted + ["seeds"] * several_seeds + ["note"]
-    if not why:
-        header, rows = header[:-1], [row[:-1] for row in rows]
-    return Table(
-        name=f"{runs[0].dataset}-{slug(protocols[0])}-other-metrics",
-        caption=f"Other metrics on {runs[0].dataset_title}, protocol {' and '.join(protocols)}.",
-        header=header,
-        rows=rows,
+    observed = quality.select(frames.other_metrics(runs, k), protocol=group[0])
+    frame = frames.over_seeds(observed, BY, spread=list(OTHER_METRICS))
+    rows = rows_for(rows_by_bits(runs), frame)
+    # Records of earlier versions lack what was added since.
+    known = {name: quantity for name, quantity in OTHER_METRICS.items() if frame.empty or frame[name].notna().any()}
+    return Table.of(
+        [
+            METHOD,
+            BITS,
+            *(
+                Column(quantity.title.replace("@k", f"@{k}"), _value(name, quantity))
+                for name, quantity in known.items()
+            ),
+            SEEDS,
+            note_column(problems.notes(runs)),
+        ],
+        rows,
+        name=f"{runs[0].dataset}-{slug(group[0])}-other-metrics",
+        caption=f"Other metrics on {runs[0].dataset_title}, protocol {' and '.join(group)}.",
         frame=frame,
-        words=frozenset({"note"}),
-        notes=(_note(runs, protocols, counted, several_seeds),),
+        notes=[
+            *(quality.protocol_sentence(runs, protocol) for protocol in group),
+            "These metrics are the same under each." if len(group) > 1 else "",
+            quality.seeds_sentence(runs) if several_seeds(rows) else "",
+            *(quantity.note for quantity in known.values()),
+        ],
     )
 
 
@@ -80,15 +72,6 @@ def share(mean: float, std: float = float("nan")) -> str:
     return shown if shown == NOTHING else f"{shown} %"
 
 
-def _note(runs: Sequence[ReportRun], protocols: Sequence[str], counted: bool, several_seeds: bool) -> str:
-    texts = [quality.protocol_sentence(runs, protocol) for protocol in protocols]
-    if len(protocols) > 1:
-        texts.append("These metrics come out the same under each.")
-    if several_seeds:
-        texts.append(quality.seeds_sentence(seeds_of(runs)))
-    texts.append(
-        "Radius 2: among the videos within Hamming distance 2 of a query; a query with nothing there counts as 0."
-    )
-    if counted:
-        texts.append("Nothing within 2: the share of such queries.")
-    return " ".join(texts)
+def _value(name: str, quantity: Quantity) -> Callable[[Row], str]:
+    shape = share if quantity.unit == "%" else number
+    return lambda row: shape(row[name], row[f"{name}_std"])

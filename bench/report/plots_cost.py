@@ -1,7 +1,8 @@
-"""Plots of what encoding costs: against quality, batch size and the machine's roof, and part by part."""
+"""Plots of encoding costs: against quality, batch size and the machine's roofline, and by part of the network."""
 
 import math
 import textwrap
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,9 @@ from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 from bench.profile.roofline import attainable_rate
 from bench.report import escape
 from bench.report.costs import AT_LEAST
-from bench.report.pareto import pareto_front
-from bench.report.plots import NEUTRAL, PLAIN, Plot, finished, look, measure_in, methods_in, panels, with_methods
+from bench.report.figures import NEUTRAL, PLAIN, Plot, Style, finished, look, methods_in, panels, with_methods
+from bench.report.plots import measure_in
 from bench.report.quality import select
-from bench.report.style import Style
 
 FRONT = "ringed: the Pareto front; no method is both cheaper and better than one on it"
 
@@ -124,6 +124,20 @@ def time_by_part(name: str, title: str, parts: pd.DataFrame, styles: dict[str, S
     return finished(name, caption, make, shown)
 
 
+def pareto_front(costs: Sequence[float], qualities: Sequence[float]) -> list[int]:
+    """Indices of the points that no other point beats in both quality and cost, by ascending cost.
+
+    A point beats another if it costs no more and is no worse, and differs in one of both.
+    """
+    order = sorted(range(len(costs)), key=lambda index: (costs[index], -qualities[index]))
+    front: list[int] = []
+    for index in order:
+        point = (costs[index], qualities[index])
+        if not front or point[1] > qualities[front[-1]] or point == (costs[front[-1]], qualities[front[-1]]):
+            front.append(index)
+    return front
+
+
 def _quality_by(
     name: str,
     caption: str,
@@ -197,7 +211,7 @@ def _plain_ticks(axes: Axes) -> None:
 
 
 def _lower_bounds(frame: pd.DataFrame, what: str) -> str:
-    """What becomes of methods whose multiply-adds are a lower bound; empty where there is none."""
+    """A clause on the methods whose multiply-adds are a lower bound; empty where there is none."""
     methods = methods_in(frame[frame["flops_at_least"]])
     return f"; {AT_LEAST}: not all is counted of {', '.join(methods)}, which {what}" if methods else ""
 
@@ -207,7 +221,7 @@ def _settings(frame: pd.DataFrame) -> list[str]:
 
 
 def _hidden(times: pd.DataFrame) -> str:
-    """What to know where methods share a measurement, such as all linear ones."""
+    """A clause for methods that share a measurement, such as all linear ones; empty where none do."""
     if not any(_measured_together(times.assign(part=times["setting"])).values()):
         return ""
     return "; methods whose encoders are alike are measured once and lie on one another"

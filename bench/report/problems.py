@@ -1,22 +1,25 @@
-"""Runs without a result: they keep their rows and say why."""
+"""Runs without a result, results to doubt, and codes that are those of another run."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-
-import pandas as pd
+from collections.abc import Iterable, Iterator, Sequence
 
 from bench.consistency import twins
+from bench.metrics.protocols import measure_of
 from bench.report import escape
-from bench.report.render import NOTHING, Cell, Table
-from bench.report.runs import ReportRun
+from bench.report.runs import ReportRun, headline_ks, protocols_of
+from bench.report.tables import BITS, METHOD, NOTHING, Column, Table
 
 SHORT = 60
 """Characters of a reason beside other results; the table of all problems has more room."""
 LONG = 400
+STILL_FALLING = 0.1
+"""Share of the loss's whole fall that its last quarter of the epochs may bring before training looks cut short."""
+SURE = 2.0
+"""Standard errors by which a score must lie above that of random codes."""
 
 
 def notes(runs: Iterable[ReportRun]) -> dict[tuple[str, int], str]:
-    """What went wrong, in a few words, by row label and code length."""
+    """The reasons for missing results, in a few words, by row label and code length."""
     seeds: dict[tuple[str, int], set[int]] = defaultdict(set)
     problems: dict[tuple[str, int], dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
     for run in runs:
@@ -34,7 +37,7 @@ def notes(runs: Iterable[ReportRun]) -> dict[tuple[str, int], str]:
 
 
 def table(runs: Sequence[ReportRun]) -> Table | None:
-    """All runs without a result, or None where there are none."""
+    """All runs without a result; None where there are none."""
     rows = [
         {
             "dataset": run.dataset_title,
@@ -49,14 +52,15 @@ def table(runs: Sequence[ReportRun]) -> Table | None:
     ]
     if not rows:
         return None
-    return Table(
-        name="without-result",
-        caption="Runs without a result.",
-        header=("dataset", "method", "bits", "seed", "status", "reason"),
-        rows=[[Cell(str(value)) for value in row.values()] for row in rows],
-        frame=pd.DataFrame(rows),
-        words=frozenset({"dataset", "method", "status", "reason"}),
-    )
+    columns = [
+        Column("dataset", lambda row: row["dataset"]),
+        METHOD,
+        BITS,
+        Column("seed", lambda row: str(row["seed"])),
+        Column("status", lambda row: row["status"], words=True),
+        Column("reason", lambda row: row["reason"], words=True),
+    ]
+    return Table.of(columns, rows, name="without-result", caption="Runs without a result.")
 
 
 def why(run: ReportRun, width: int) -> str:
@@ -68,3 +72,66 @@ def why(run: ReportRun, width: int) -> str:
 def equal_codes(runs: Sequence[ReportRun]) -> list[str]:
     """A line for every run whose codes are those of another one, which a reader must not take for two results."""
     return [f"{pair.second.record.spec.folder}: {pair.sentence}" for pair in twins(run.stored for run in runs)]
+
+
+def cautions(runs: Sequence[ReportRun]) -> list[str]:
+    """Reasons to doubt finished runs of one dataset: a sentence for every method and reason. Bounds have none."""
+    found: dict[tuple[str, str], list[tuple[ReportRun, str]]] = defaultdict(list)
+    for run in runs:
+        if run.done and not run.record.bound:
+            for reason, figure in _doubts(run):
+                found[run.method, reason].append((run, figure))
+    return [f"{method}, {_where(cases)}: {reason} ({_figures(cases)})." for (method, reason), cases in found.items()]
+
+
+def _doubts(run: ReportRun) -> Iterator[tuple[str, str]]:
+    """Reasons to doubt a run, each with a figure."""
+    diagnostics = run.record.diagnostics
+    if diagnostics is not None:
+        yield from _weak(run)
+        if diagnostics.constant_bits:
+            yield "bits are the same for every video", f"{diagnostics.constant_bits} of {run.bits}"
+        if diagnostics.copied_bits:
+            yield "bits copy others", f"{diagnostics.copied_bits} of {run.bits}"
+    losses = [row["loss"] for row in run.record.history if "loss" in row]
+    if len(losses) == 1:
+        yield "trained for one epoch, which does not show whether the loss has settled", f"loss {losses[0]:.3g}"
+    elif losses:
+        last = max(1, len(losses) // 4)
+        share = last_share(losses, last)
+        if share > STILL_FALLING:
+            yield (
+                "the loss was still falling when training ended; more epochs may change the result",
+                f"{share:.0%} of its fall came in the last {last} of {len(losses)} epochs",
+            )
+
+
+def _weak(run: ReportRun) -> Iterator[tuple[str, str]]:
+    """Whether random codes do as well, under the strictest protocol: elsewhere queries may find themselves."""
+    assert run.record.diagnostics is not None
+    protocol = protocols_of([run])[-1]
+    scores, chance = run.scores(protocol), run.record.diagnostics.random.get(protocol, {})
+    for k in headline_ks([k for k in scores if k in chance])[:1]:
+        if scores[k] <= chance[k].value + SURE * chance[k].error:
+            yield (
+                "not above random codes",
+                f"{measure_of(protocol)}@{k} {scores[k]:.3f}, random {chance[k].value:.3f}, protocol {protocol}",
+            )
+
+
+def last_share(losses: Sequence[float], last: int) -> float:
+    """The share of the fall from the first to the last loss that came in the `last` epochs; 0 if it did not fall."""
+    fall = losses[0] - losses[-1]
+    return max(0.0, (losses[-1 - last] - losses[-1]) / fall) if fall > 0 else 0.0
+
+
+def _where(cases: Sequence[tuple[ReportRun, str]]) -> str:
+    lengths = ", ".join(map(str, sorted({run.bits for run, _ in cases})))
+    seeds = sorted({run.record.spec.seed for run, _ in cases})
+    return f"{lengths} bits, {'seed' if len(seeds) == 1 else 'seeds'} {', '.join(map(str, seeds))}"
+
+
+def _figures(cases: Sequence[tuple[ReportRun, str]]) -> str:
+    """The first three figures, each once."""
+    figures = list(dict.fromkeys(figure for _, figure in cases))
+    return "; ".join(figures[:3]) + (" …" if len(figures) > 3 else "")

@@ -1,28 +1,38 @@
-"""Tables of retrieval quality: methods in rows, mAP@k in columns, one table per code length.
+"""Tables of retrieval quality: mAP@k with its significance and intervals.
 
 Where there are no labels, recall@k of the exact neighbours stands in place of mAP@k.
 """
 
-from collections import defaultdict
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, product
+from typing import Any
 
 import pandas as pd
 
 from bench.metrics.protocols import measure_of
 from bench.report import frames, problems
-from bench.report.render import NOTHING, Cell, Table, number
-from bench.report.runs import ReportRun, bounds_of, methods_of, seeds_of
-from bench.report.significance import explanation, indistinguishable
+from bench.report.runs import ReportRun, bits_of, bounds_of, headline_ks, rows_by_bits, seeds_of
+from bench.report.significance import INTERVALS, LEVEL, explanation, indistinguishable, map_intervals
+from bench.report.tables import (
+    BITS,
+    METHOD,
+    NOTHING,
+    SEEDS,
+    Cell,
+    Column,
+    Row,
+    Table,
+    best_as_shown,
+    note_column,
+    number,
+    several_seeds,
+)
 from bench.text import slug
 
 BY = ("dataset", "protocol", "method", "bound", "bits", "k")
 DECIMALS = 3
-HEADLINE_KS = (20, 100)
-
-
-def headline_ks(ks: Sequence[int]) -> list[int]:
-    """The cut-offs that short tables and plots show: 20 and 100, or the smallest and largest where neither is known."""
-    return [k for k in HEADLINE_KS if k in ks] or sorted({min(ks), max(ks)})
+MARKS = ("best", "not_significantly_worse")
 
 
 def aggregate(runs: Sequence[ReportRun]) -> pd.DataFrame:
@@ -38,116 +48,186 @@ def select(frame: pd.DataFrame, **values: object) -> pd.DataFrame:
     return chosen
 
 
-def table(runs: Sequence[ReportRun], scores: pd.DataFrame, protocol: str, bits: int) -> Table:
-    """mAP@k of all methods at one code length. `runs` are those of one dataset, `scores` comes from `aggregate`."""
+def equal_protocols(frame: pd.DataFrame, protocols: Iterable[str]) -> list[list[str]]:
+    """The protocols, in order, in groups under which all values of a frame are the same: one table serves a group."""
+    groups: list[tuple[pd.DataFrame, list[str]]] = []
+    for protocol in protocols:
+        values = select(frame, protocol=protocol).drop(columns="protocol").reset_index(drop=True)
+        same = next((members for other, members in groups if other.equals(values)), None)
+        if same is None:
+            groups.append((values, [protocol]))
+        else:
+            same.append(protocol)
+    return [members for _, members in groups]
+
+
+def marked(runs: Sequence[ReportRun], scores: pd.DataFrame) -> pd.DataFrame:
+    """`scores`, from `aggregate`, of one dataset with what tables mark.
+
+    `best`: no other method has a higher score, as shown, at the same k, code length and protocol; bounds do not
+    compete. `not_significantly_worse`: so of the others; None where that cannot be tested.
+    """
+    competing = scores["map"].where(~scores["bound"].astype(bool))
+    groups = [scores[name] for name in ("protocol", "bits", "k")]
+    found = scores.assign(best=best_as_shown(competing, groups, DECIMALS))
+    near: dict[tuple[str, int, int], set[str] | None] = {}
+    for protocol, bits in product(scores["protocol"].unique(), bits_of(runs)):
+        here = [run for run in runs if run.bits == bits]
+        ks = sorted(int(k) for k in select(scores, protocol=protocol)["k"].unique())
+        near |= {(protocol, bits, k): methods for k, methods in indistinguishable(here, protocol, ks).items()}
+    names = ["protocol", "bits", "k", "method", "best"]
+    found["not_significantly_worse"] = pd.Series(
+        [
+            None if (methods := near[protocol, bits, k]) is None else method in methods and not best
+            for protocol, bits, k, method, best in found[names].itertuples(index=False)
+        ],
+        index=found.index,
+        dtype=object,
+    )
+    return found
+
+
+def overview_table(runs: Sequence[ReportRun], scores: pd.DataFrame, groups: Sequence[Sequence[str]]) -> Table:
+    """Methods and code lengths in rows, protocols in columns, with intervals, at the first headline k.
+
+    Args:
+        runs: of one dataset.
+        scores: from `marked`, under the first protocol of every group.
+        groups: from `equal_protocols`.
+    """
+    k = headline_ks([int(k) for k in scores["k"].unique()])[0]
+    protocols = [group[0] for group in groups]
+    measure = measure_of(protocols[0])  # a dataset has labels, or it has none
+    intervals = map_intervals(runs, protocols, k)
+    here = select(scores, k=k)
+    keys = zip(here["protocol"], here["method"], here["bits"], strict=True)
+    ends = [intervals.get(key, (math.nan, math.nan)) for key in keys]
+    frame = here.assign(ci_low=[low for low, _ in ends], ci_high=[high for _, high in ends])
+    columns = [METHOD, BITS]
+    for protocol in protocols:
+        prefix = f"{protocol} " if len(protocols) > 1 else ""
+        columns.append(Column(f"{prefix}{measure}@{k}", _of(protocol, _score)))
+        columns.append(Column(f"{prefix}{LEVEL:.0%} CI", _of(protocol, _interval), when=lambda _: bool(intervals)))
+    rows = _rows(runs, frame, "protocol")
+    return Table.of(
+        [*columns, SEEDS, note_column(problems.notes(runs))],
+        rows,
+        name=f"{runs[0].dataset}-protocols",
+        caption=f"{measure}@{k} on {runs[0].dataset_title}, protocol {' and '.join(chain(*groups))}.",
+        frame=frame,
+        notes=[
+            *(protocol_sentence(runs, protocol) for protocol in chain(*groups)),
+            *_notes(runs, scores, rows),
+            INTERVALS if intervals else "",
+        ],
+    )
+
+
+def table(runs: Sequence[ReportRun], scores: pd.DataFrame, group: Sequence[str], bits: int) -> Table:
+    """mAP@k of all methods at one code length.
+
+    Args:
+        runs: of one dataset.
+        scores: from `marked`, under the first protocol of the group.
+        group: from `equal_protocols`.
+    """
     here = [run for run in runs if run.bits == bits]
-    evaluated = select(scores, dataset=here[0].dataset, protocol=protocol)
-    chosen = select(evaluated, bits=bits)
-    ks = sorted(int(k) for k in evaluated["k"].unique())
-    best = _best(chosen)
-    compared = indistinguishable(here, protocol, ks)
-    tested = any(methods is not None for methods in compared.values())
-    near = {k: (methods or set()) - best[k] for k, methods in compared.items()}
-    why = problems.notes(here)
+    protocol = group[0]
+    chosen = select(scores, bits=bits)
+    ks = sorted(int(k) for k in scores["k"].unique())
     tie_ks = [k for k in sorted({headline_ks(ks)[0], max(ks)}) if _ties_show(select(chosen, k=k))]
-    show_seeds = bool((chosen["seeds"] > 1).any())
-    rows = []
-    for method in methods_of(here):
-        values = select(chosen, method=method).set_index("k")
-        found = not values.empty
-        values = values.reindex(ks)
-        row = [Cell(method)]
-        row += [
-            Cell(
-                number(values["map"][k], values["map_std"][k], DECIMALS),
-                bold=method in best[k],
-                mark="†" if method in near[k] else "",
-            )
-            for k in ks
-        ]
-        for k in tie_ks:
-            lowest, highest = (number(values[end][k]) for end in ("map_worst", "map_best"))
-            row.append(Cell(f"{lowest}–{highest}" if found else NOTHING))
-        if show_seeds:
-            row.append(Cell(number(values["seeds"].max(), decimals=0)))
-        if not found and (method, bits) not in why:
-            why[method, bits] = "not evaluated under this protocol"
-        row.append(Cell(why.get((method, bits), "")))
-        rows.append(row)
-    header = ["method", *(f"{measure_of(protocol)}@{k}" for k in ks)]
-    header += [f"ties @{k}" for k in tie_ks] + ["seeds"] * show_seeds + ["note"]
-    if not why:
-        header, rows = header[:-1], [row[:-1] for row in rows]
-    return Table(
+    why = problems.notes(here)
+    evaluated = set(chosen["method"])
+    for method, _ in rows_by_bits(here):
+        if method not in evaluated:
+            why.setdefault((method, bits), "not evaluated under this protocol")
+    rows = _rows(here, chosen, "k", ks)
+    columns = [METHOD]
+    columns += [Column(f"{measure_of(protocol)}@{k}", _of(k, _score)) for k in ks]
+    columns += [Column(f"ties @{k}", _of(k, _ties)) for k in tie_ks]
+    return Table.of(
+        [*columns, SEEDS, note_column(why)],
+        rows,
         name=f"{here[0].dataset}-{slug(protocol)}-{bits}-bits",
-        caption=f"{measure_of(protocol)}@k on {here[0].dataset_title} at {bits} bits, protocol {protocol}.",
-        header=header,
-        rows=rows,
-        frame=chosen.assign(
-            best=[method in best[k] for method, k in zip(chosen["method"], chosen["k"], strict=True)],
-            not_significantly_worse=[
-                method in near[k] for method, k in zip(chosen["method"], chosen["k"], strict=True)
-            ],
-        ),
-        words=frozenset({"note"}),
-        notes=_notes(here, protocol, tie_ks, show_seeds, tested),
+        caption=f"{measure_of(protocol)}@k on {here[0].dataset_title} at {bits} bits, protocol {' and '.join(group)}.",
+        frame=chosen,
+        notes=[
+            *(protocol_sentence(here, name) for name in group),
+            *_notes(here, chosen, rows),
+            "Ties: mAP@k with items at equal distance in the worst and in the best order." if tie_ks else "",
+        ],
     )
 
 
 def protocol_sentence(runs: Sequence[ReportRun], protocol: str) -> str:
-    """What the protocol means, in the words stored with the results."""
-    description = next(
-        (
-            str(run.record.metrics[protocol]["protocol"]["description"])
-            for run in runs
-            if protocol in run.record.metrics
-        ),
-        "",
-    )
-    return f"Protocol {protocol}: {description}"
+    """The protocol's definition, as stored with the results."""
+    scores = next((run.record.metrics[protocol] for run in runs if protocol in run.record.metrics), None)
+    return f"Protocol {protocol}: {scores.protocol.description if scores else ''}"
 
 
-def seeds_sentence(seeds: Sequence[int]) -> str:
-    """What two numbers around `±` are."""
-    return f"Mean ± standard deviation over the seeds {', '.join(map(str, seeds))}."
+def seeds_sentence(runs: Sequence[ReportRun]) -> str:
+    """The meaning of `±`."""
+    return f"Mean ± standard deviation over the seeds {', '.join(map(str, seeds_of(runs)))}."
 
 
-def _best(chosen: pd.DataFrame) -> dict[int, set[str]]:
-    """By k, the methods whose mAP, as shown, is the highest; a bound is never among them."""
-    competing = chosen[~chosen["bound"].astype(bool)]
-    best: dict[int, set[str]] = defaultdict(set)
-    for k, rows in competing.groupby("k"):
-        shown = rows["map"].map(f"{{:.{DECIMALS}f}}".format)
-        best[int(str(k))] = set(rows["method"][shown == shown.max()])
-    return best
+def _rows(runs: Sequence[ReportRun], frame: pd.DataFrame, across: str, known: Sequence[int] = ()) -> list[Row]:
+    """A row for each method and code length: its values by what stands `across`, without values where it has none."""
+    blank = dict.fromkeys(frame.columns, math.nan) | dict.fromkeys(MARKS, False)
+    values = dict.fromkeys([*frame[across].unique(), *known], blank)
+    rows: dict[tuple[str, int], dict[Any, Any]] = {
+        (method, bits): {"method": method, "bits": bits, "seeds": math.nan, **values}
+        for method, bits in rows_by_bits(runs)
+    }
+    for found in frame.to_dict("records"):
+        row = rows[found["method"], found["bits"]]
+        row |= {found[across]: found, "seeds": max(found["seeds"], row["seeds"])}
+    return list(rows.values())
+
+
+def _of(key: object, value: Callable[[Row], Cell | str]) -> Callable[[Row], Cell | str]:
+    """A cell of the values under one protocol or at one k."""
+    return lambda row: value(row[key])
+
+
+def _score(row: Row) -> Cell:
+    mark = "†" if row["not_significantly_worse"] else ""
+    return Cell(number(row["map"], row["map_std"], DECIMALS), bold=row["best"], mark=mark)
+
+
+def _interval(row: Row) -> str:
+    """`0.401–0.455`; a dash where there is none."""
+    return NOTHING if math.isnan(row["ci_low"]) else f"{number(row['ci_low'])}–{number(row['ci_high'])}"
+
+
+def _ties(row: Row) -> str:
+    return NOTHING if math.isnan(row["map"]) else f"{number(row['map_worst'])}–{number(row['map_best'])}"
 
 
 def _ties_show(scores: pd.DataFrame) -> bool:
-    """Do the worst and the best order of ties lie further apart than rounding does anywhere?"""
+    """Whether the worst and the best order of ties lie further apart than rounding does anywhere."""
     return bool((scores["map_best"] - scores["map_worst"] > 0.5 * 10**-DECIMALS).any())
 
 
-def _notes(
-    runs: Sequence[ReportRun], protocol: str, tie_ks: Sequence[int], several_seeds: bool, tested: bool
-) -> tuple[str, ...]:
-    """What a reader must know to read the table alone."""
-    texts = [protocol_sentence(runs, protocol)]
-    if several_seeds:
-        texts.append(seeds_sentence(seeds_of(runs)))
-    texts.append(f"Bold: best{' (bounds do not compete)' if bounds_of(runs) else ''}.")
-    if tested:
-        texts.append(explanation(runs, protocol))
-    if tie_ks:
-        texts.append("Ties: mAP@k with items at equal distance in the worst and in the best order.")
-    texts.append(_without_relevant(runs, protocol))
-    return (" ".join(filter(None, texts)),)
+def _notes(runs: Sequence[ReportRun], scores: pd.DataFrame, rows: Sequence[Row]) -> list[str]:
+    """The meaning of what every table of mAP@k shows."""
+    tested = scores.dropna(subset="not_significantly_worse")[["protocol", "bits"]].drop_duplicates()
+    marks = [
+        explanation([run for run in runs if run.bits == bits], protocol)
+        for protocol, bits in tested.itertuples(index=False)
+    ]
+    return [
+        seeds_sentence(runs) if several_seeds(rows) else "",
+        f"Bold: best{' (bounds do not compete)' if bounds_of(runs) else ''}.",
+        *dict.fromkeys(marks),
+        *dict.fromkeys(_without_relevant(runs, protocol) for protocol in scores["protocol"].unique()),
+    ]
 
 
 def _without_relevant(runs: Sequence[ReportRun], protocol: str) -> str:
     counts = {
-        (int(values["queries_without_relevant"]), int(values["queries"]))
+        (scores.queries_without_relevant, scores.queries)
         for run in runs
-        if run.done and (values := run.record.metrics.get(protocol))
+        if run.done and (scores := run.record.metrics.get(protocol))
     }
     worst, queries = max(counts, default=(0, 0))
     if not worst:

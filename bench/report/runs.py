@@ -1,23 +1,24 @@
-"""Stored runs, named for a report: which runs are one row, which are one dataset."""
+"""Stored runs as a report shows them: selected, named, and grouped into rows and datasets."""
 
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from pathlib import PurePath
+from pathlib import Path, PurePath
 
 from bench.data.dataset import Summary
+from bench.errors import InputError
 from bench.metrics import PROTOCOLS
-from bench.metrics.protocols import measure_of
 from bench.record import RunRecord
 from bench.registered import is_seeded
 from bench.store import StoredRun
-from bench.text import one_line, slug
+from bench.text import closest, one_line, slug
 
 _Data = tuple[str, str]
+HEADLINE_KS = (20, 100)
 BOUND = ", bound"
-"""How the label of a bound ends."""
+"""The end of a bound's label."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,8 @@ class ReportRun:
 
     def scores(self, protocol: str) -> dict[int, float]:
         """mAP@k, or recall@k where there are no labels, by ascending k; empty if not evaluated under the protocol."""
-        values = self.record.metrics.get(protocol, {}).get("map" if measure_of(protocol) == "mAP" else "recall", {})
-        # Keys of a stored record are ordered as texts: "100" before "20".
-        return {int(k): values[k] for k in sorted(values, key=int)}
+        scores = self.record.metrics.get(protocol)
+        return {} if scores is None else scores.compared
 
     @property
     def row_order(self) -> tuple[bool, str, str]:
@@ -67,6 +67,31 @@ class ReportRun:
         return (
             f"{processor}, {environment.get('threads', '?')} threads" if device == "cpu" else f"{device} ({processor})"
         )
+
+
+def select_runs(
+    runs: Iterable[StoredRun], methods: Sequence[str] = (), datasets: Sequence[str] = (), bits: Sequence[int] = ()
+) -> list[StoredRun]:
+    """The runs of these methods, datasets (names, or folders that were given to `bench run`) and code lengths.
+
+    Where nothing is named, all are taken.
+
+    Raises:
+        InputError: there is no run of a method, dataset or code length; the message names the nearest that have runs.
+    """
+    selected = list(runs)
+    names = [str(Path(name).resolve().name) if Path(name).is_dir() else name for name in datasets]
+    criteria: list[tuple[str, Iterable[str], Callable[[StoredRun], str]]] = [
+        ("method", methods, lambda run: run.record.spec.method),
+        ("dataset", names, lambda run: run.record.spec.dataset),
+        ("code length", map(str, bits), lambda run: str(run.record.spec.bits)),
+    ]
+    for what, wanted, of in criteria:
+        chosen, known = set(wanted), {of(run) for run in selected}
+        for name in sorted(chosen - known):
+            raise InputError(f"no selected run has the {what} '{name}': {closest(name, known)}")
+        selected = [run for run in selected if not chosen or of(run) in chosen]
+    return selected
 
 
 def name_runs(stored: Iterable[StoredRun]) -> list[ReportRun]:
@@ -87,7 +112,7 @@ def name_runs(stored: Iterable[StoredRun]) -> list[ReportRun]:
 
 
 def stand_in_phrase(data: Summary) -> str:
-    """What generated data must be called."""
+    """The words that generated data must be shown with."""
     return f"stand-in data, not the real {data.title}"
 
 
@@ -109,6 +134,11 @@ def rows_by_bits(runs: Iterable[ReportRun]) -> list[tuple[str, int]]:
     return [(method, bits) for bits, _, method in sorted({(run.bits, run.row_order, run.method) for run in runs})]
 
 
+def rows_by_method(runs: Iterable[ReportRun]) -> list[tuple[str, int]]:
+    """Row label and code length of every row, methods in order, then by code length."""
+    return [(method, bits) for _, method, bits in sorted({(run.row_order, run.method, run.bits) for run in runs})]
+
+
 def bounds_of(runs: Iterable[ReportRun]) -> set[str]:
     """Labels of the methods that are ranked with none."""
     return {run.method for run in runs if run.record.bound}
@@ -122,6 +152,11 @@ def bits_of(runs: Iterable[ReportRun]) -> list[int]:
 def seeds_of(runs: Iterable[ReportRun]) -> list[int]:
     """Seeds, ascending."""
     return sorted({run.record.spec.seed for run in runs})
+
+
+def headline_ks(ks: Sequence[int]) -> list[int]:
+    """The cut-offs that short tables and plots show: 20 and 100, or the smallest and largest where neither is known."""
+    return [k for k in HEADLINE_KS if k in ks] or sorted({min(ks), max(ks)})
 
 
 def protocols_of(runs: Iterable[ReportRun]) -> list[str]:
@@ -140,20 +175,20 @@ def _one_seed_of_many(runs: Iterable[StoredRun]) -> list[StoredRun]:
 
 
 def _data(run: StoredRun) -> _Data:
-    """What tells datasets apart: name and fingerprint."""
+    """The identity of a run's dataset: name and fingerprint."""
     return run.record.spec.dataset, run.record.spec.dataset_fingerprint
 
 
 def _dataset_names(runs: Sequence[StoredRun]) -> dict[_Data, tuple[str, str]]:
     """Key and title of every dataset; those of one name say what differs in their folders, else in their data."""
     summaries = {_data(run): run.record.dataset for run in runs}
-    keys = _told_apart(
+    keys = _distinct(
         {data: slug(data[0]) for data in summaries},
         summaries,
         by_folder=lambda key, mark: slug(f"{key} {mark}"),
         by_contents=lambda key, mark: f"{key}-{mark}",
     )
-    titles = _told_apart(
+    titles = _distinct(
         {data: _dataset_title(summary) for data, summary in summaries.items()},
         summaries,
         by_folder=lambda title, mark: f"{title} ({mark})",
@@ -162,7 +197,7 @@ def _dataset_names(runs: Sequence[StoredRun]) -> dict[_Data, tuple[str, str]]:
     return {data: (keys[data], titles[data]) for data in summaries}
 
 
-def _told_apart(
+def _distinct(
     names: dict[_Data, str],
     summaries: dict[_Data, Summary],
     *,
@@ -170,13 +205,16 @@ def _told_apart(
     by_contents: Callable[[str, str], str],
 ) -> dict[_Data, str]:
     """The names, no two alike: those that several datasets have get a mark."""
-    told: dict[_Data, str] = {}
+    distinct: dict[_Data, str] = {}
     for name in names.values():
         same = [data for data in names if names[data] == name]
         marks = _differing_parts([summaries[data].place for data in same])
-        told |= {data: by_folder(name, mark) if mark else name for data, mark in zip(same, marks, strict=True)}
-    counts = Counter(told.values())
-    return {data: name if counts[name] == 1 else by_contents(names[data], data[1][:8]) for data, name in told.items()}
+        distinct |= {data: by_folder(name, mark) if mark else name for data, mark in zip(same, marks, strict=True)}
+    counts = Counter(distinct.values())
+    return {
+        data: name if counts[name] == 1 else by_contents(names[data], data[1][:8])
+        for data, name in distinct.items()
+    }  # fmt: skip
 
 
 def _differing_parts(folders: Sequence[str]) -> list[str]:
@@ -227,7 +265,7 @@ def _settings(run: StoredRun) -> dict[str, str]:
 
 
 def _sources(runs: Sequence[StoredRun]) -> dict[int | str, str]:
-    """What labels say of each revision of a method; of the newest source of a plug-in nothing, of others their date."""
+    """The mark of each revision of a method in labels: none for the newest source of a plug-in, else its date."""
     last: dict[int | str, str] = {}
     for run in runs:
         revision = run.record.spec.method_revision

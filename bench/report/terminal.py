@@ -1,18 +1,28 @@
-"""The short summary that ends a run, for the terminal."""
+"""Results as text for the terminal: the summary that ends a run, and the costs that `bench profile` shows."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
 
 from bench.metrics.protocols import measure_of
-from bench.report import cautions, cost_frames, costs, escape, problems, quality
-from bench.report.render import NOTHING, number
-from bench.report.runs import ReportRun, bits_of, datasets_of, methods_of, name_runs, protocols_of, seeds_of
+from bench.report import cost_frames, costs, escape, problems, quality, times
+from bench.report.runs import (
+    ReportRun,
+    bits_of,
+    datasets_of,
+    headline_ks,
+    methods_of,
+    name_runs,
+    protocols_of,
+    seeds_of,
+)
+from bench.report.tables import NOTHING, Column, Row, Table, number, rows_for, significant, to_text
 from bench.store import StoredRun
 from bench.text import one_line
-from bench.text_table import folded, text_table
+from bench.text_table import folded
 
 LABEL_WIDTH = 40
+HEADER_WIDTH = 14
 ROUGH = " ≈"
 
 
@@ -20,7 +30,7 @@ def summary(runs: Iterable[StoredRun], protocols: Sequence[str] = ()) -> str:
     """Per dataset: methods with their mAP and what encoding with them costs; then what is doubtful or has no result.
 
     Under each of the `protocols`. None named: under the first that the runs have, and where the queries are the gallery
-    under all, since finding oneself counts under some.
+    under all, since finding oneself counts under some. Protocols that give the same numbers are shown as one.
     """
     named = name_runs(runs)
     if not named:
@@ -28,27 +38,36 @@ def summary(runs: Iterable[StoredRun], protocols: Sequence[str] = ()) -> str:
     return "\n\n".join(_dataset(group, protocols) for group in datasets_of(named).values())
 
 
+def profile_text(runs: Iterable[StoredRun]) -> str:
+    """Counts, times, machine, search and parts of every dataset's encoders."""
+    return "\n\n".join(_profile(group) for group in datasets_of(name_runs(runs)).values())
+
+
 def _dataset(runs: Sequence[ReportRun], wanted: Sequence[str]) -> str:
     scores = quality.aggregate(runs)
     known = protocols_of(runs)
     self_search = runs[0].record.dataset.self_search
-    protocols = [name for name in wanted if name in known] or known[: None if self_search else 1]
+    asked = [name for name in wanted if name in known]
+    groups = quality.equal_protocols(scores, asked or known)
+    if not asked and not self_search:
+        groups = groups[:1]
+    protocols = [group[0] for group in groups]
     heading = one_line(runs[0].dataset_title)
-    lines = [heading, "=" * len(heading), *_how(runs, protocols)]
+    lines = [heading, "=" * len(heading), *_meaning(runs, groups)]
     shown = scores[scores["protocol"].isin(protocols)]
-    for index, k in enumerate(quality.headline_ks([int(k) for k in shown["k"].unique()]) if protocols else []):
-        lines += ["", _table(runs, quality.select(shown, k=k), k, protocols, with_costs=index == 0)]
+    for index, k in enumerate(headline_ks([int(k) for k in shown["k"].unique()]) if protocols else []):
+        table = _table(runs, quality.select(shown, k=k), k, protocols, with_costs=index == 0)
+        lines += ["", to_text(table)]
     if any(ROUGH in line for line in lines):
         lines += ["", f"{ROUGH.strip()} too noisy: an order of magnitude."]
     disturbed = costs.disturbed(runs)
     if disturbed:
         lines += ["", disturbed]
     if _several_machines(runs):
-        lines += ["", "Times come from different machines, which do not compare: the report shows them apart."]
-    doubts = cautions.cautions(runs)
+        lines += ["", "Times come from different machines, which do not compare: the report shows them separately."]
+    doubts = problems.cautions(runs)
     if doubts:
-        lines += ["", "Be careful with:"]
-        lines += [folded(one_line(doubt)) for doubt in doubts]
+        lines += ["", "Be careful with:", *(folded(one_line(doubt)) for doubt in doubts)]
     why = problems.notes(runs)
     if why:
         lines += ["", "Without a result:"]
@@ -59,65 +78,78 @@ def _dataset(runs: Sequence[ReportRun], wanted: Sequence[str]) -> str:
     return "\n".join(lines)
 
 
-def _how(runs: Sequence[ReportRun], protocols: Sequence[str]) -> list[str]:
-    """What the numbers below are."""
-    if not protocols:
+def _meaning(runs: Sequence[ReportRun], groups: Sequence[Sequence[str]]) -> list[str]:
+    """The meaning of the numbers below."""
+    if not groups:
         return []
     seeds = seeds_of(runs)
     over = f", mean ± standard deviation over {len(seeds)} seeds" if len(seeds) > 1 else ""
-    lines = [f"{measure_of(protocols[0])} under protocol {' and '.join(protocols)}{over}"]
+    measure = measure_of(groups[0][0])
+    protocols = " and ".join(" and ".join(group) + " (the same here)" * (len(group) > 1) for group in groups)
+    lines = [f"{measure} under protocol {protocols}{over}"]
     chance = next((run.record.diagnostics.random for run in reversed(runs) if run.record.diagnostics), {})
     if runs[0].record.dataset.self_search and {"paper", "strict"} <= chance.keys():
-        k = quality.headline_ks(list(chance["paper"]))[0]
+        k = headline_ks(list(chance["paper"]))[0]
         paper, strict = (number(chance[name][k].value) for name in ("paper", "strict"))
         lines.append(
             "The queries are the gallery. Under paper each finds itself, which alone gives random codes "
             f"mAP@{k} {paper}; strict leaves it out ({strict})."
         )
-    if measure_of(protocols[0]) == "recall":
+    if measure == "recall":
         lines.append("No labels: recall of the exact nearest neighbours by the cosine of mean features.")
     return lines
 
 
 def _table(
     runs: Sequence[ReportRun], scores: pd.DataFrame, k: int, protocols: Sequence[str], with_costs: bool
-) -> str:  # fmt: skip
-    lengths = bits_of(runs)
-    longest = lengths[-1]
-    several = len(protocols) > 1
-    header = ["method"]
-    header += [f"{measure_of(name)}@{k}\n{bits} bits" + f"\n{name}" * several for bits in lengths for name in protocols]
-    if with_costs:
-        header += [f"parameters\nat {longest} bits", "multiply-\nadds (M)", "ms/video,\nbest batch"]
+) -> Table:  # fmt: skip
+    """mAP@k by code length and protocol; costs are those of the longest codes."""
+    longest = bits_of(runs)[-1]
     missing = {(run.method, run.bits): run.record.status for run in runs if not run.done}
-    rows = []
-    for method in methods_of(runs):
-        row = [escape.shorten(method, LABEL_WIDTH)]
-        for bits in lengths:
-            for name in protocols:
-                found = quality.select(scores, method=method, bits=bits, protocol=name)
-                if found.empty:
-                    row.append(missing.get((method, bits), NOTHING))
-                else:
-                    row.append(number(found["map"].iloc[0], found["map_std"].iloc[0]))
-        if with_costs:
-            here = [run for run in runs if run.method == method and run.bits == longest]
-            row += _costs(here, with_time=not _several_machines(runs))
-        rows.append(row)
-    return text_table(rows, header, colalign=["left"] + ["right"] * (len(header) - 1))
+    found = {(row["method"], row["bits"], row["protocol"]): row for row in scores.to_dict("records")}
 
+    def score(bits: int, protocol: str) -> Callable[[Row], str]:
+        def value(row: Row) -> str:
+            known = found.get((row["method"], bits, protocol))
+            if known is None:
+                return missing.get((row["method"], bits), NOTHING)
+            return number(known["map"], known["map_std"])
 
-def _costs(runs: Sequence[ReportRun], with_time: bool) -> list[str]:
-    frame = costs.aggregate(runs)
-    if frame.empty:
-        return [NOTHING] * 3
-    row = frame.iloc[0]
-    return [
-        number(row["parameters_encode"], decimals=0),
-        costs.multiply_adds(row),
-        costs.significant(row["batched_ms"]) + (ROUGH if row["batched_noisy"] else "") if with_time else NOTHING,
+        return value
+
+    measured = costs.aggregate([run for run in runs if run.bits == longest])
+    rows = rows_for([(method, longest) for method in methods_of(runs)], measured.drop_duplicates("method"))
+    columns = [Column("method", lambda row: escape.shorten(row["method"], LABEL_WIDTH))]
+    columns += [
+        Column(f"{measure_of(name)}@{k}\n{bits} bits" + f"\n{name}" * (len(protocols) > 1), score(bits, name))
+        for bits in bits_of(runs)
+        for name in protocols
     ]
+    if with_costs:
+        columns += [
+            Column(f"parameters\nat {longest} bits", lambda row: number(row["parameters_encode"], decimals=0)),
+            Column("multiply-\nadds (M)", costs.multiply_adds),
+            Column("ms/video,\nbest batch", _milliseconds, when=lambda _: not _several_machines(runs)),
+        ]
+    return Table.of(columns, rows)
+
+
+def _milliseconds(row: Row) -> str:
+    return significant(row["batched_ms"]) + ROUGH * (row["batched_noisy"] > 0)
 
 
 def _several_machines(runs: Sequence[ReportRun]) -> bool:
     return len({cost_frames.machine(measured) for _, measured in cost_frames.measurements(runs)}) > 1
+
+
+def _profile(runs: Sequence[ReportRun]) -> str:
+    tables: list[Table | None] = [costs.encoding_table(runs)]
+    if any(run.record.costs for run in runs):
+        tables += [times.time_table(runs, times.aggregate(runs)), times.parts_table(runs), times.module_table(runs)]
+        tables += [times.machine_table(runs), times.search_table(runs)]
+    noted: set[str] = set()
+    parts = []
+    for table in filter(None, tables):
+        parts += [table.caption, to_text(table, HEADER_WIDTH), *(note for note in table.notes if note not in noted)]
+        noted.update(table.notes)
+    return "\n\n".join(parts)

@@ -1,4 +1,4 @@
-"""A report that would come out as it stands need not be drawn again: figures take most of a report's time."""
+"""Recognition of a report that would come out as it stands: drawing its figures again would take most of the time."""
 
 import hashlib
 import json
@@ -13,12 +13,12 @@ from typing import Any
 from bench.report.runs import ReportRun
 
 PLACE = re.compile(r"(tables/|figures/)?[^/\\]*[^/\\.][^/\\]*")
-"""Where a document's files lie."""
+"""A file of a document, below its folder."""
 LIBRARIES = ("matplotlib", "numpy", "pandas", "tabulate")
 
 
 def ingredients(runs: Iterable[ReportRun]) -> str:
-    """A digest of all that a report is made of: records, which hold their files' checksums, code and libraries."""
+    """A digest of all that a report depends on: records, which hold their files' checksums, code and libraries."""
     digest = hashlib.sha256()
     for run in runs:
         digest.update(run.record.model_dump_json().encode())
@@ -34,17 +34,17 @@ def digest(content: bytes) -> str:
 
 
 def note_of(folder: Path, file: str) -> Path:
-    """Where a document keeps what it was made of, and which files it brought: `{"made_of": …, "files": {name: …}}`."""
+    """The file that lists a document's ingredients and files: `{"made_of": digest, "files": {name: digest}}`."""
     return folder / f".{file}.json"
 
 
 def written(folder: Path, file: str) -> dict[str, str]:
-    """The files that a document in the folder brought, with their digests."""
+    """The files of a document in the folder, with their digests."""
     return _noted(folder, file)[1]
 
 
 def stands(folder: Path, file: str, made_of: str) -> bool:
-    """Does the folder hold, whole and unchanged, a document made of this?"""
+    """Whether the folder holds, whole and unchanged, the document with these ingredients."""
     kept, files = _noted(folder, file)
     try:
         return kept == made_of and all(digest((folder / name).read_bytes()) == found for name, found in files.items())

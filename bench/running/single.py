@@ -189,7 +189,7 @@ def _computed(
             "durations": durations,
             "history": encoder.history,
             "checkpoint": context.checkpoint,
-            "metrics": {name: score.to_json() for name, score in scores.items()},
+            "metrics": {name: score.without_queries() for name, score in scores.items()},
             "diagnostics": diagnose(codes, scores),
         }
     )

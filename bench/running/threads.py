@@ -3,13 +3,9 @@
 import os
 import sys
 
+from bench.threads import usable_cores
+
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-
-
-def usable_cores() -> int:
-    """How many processor cores this process may use."""
-    # Systems other than Linux do not say which: all, there.
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def choose_threads(asked: int | None, jobs: int, apart: bool) -> int | None:

@@ -24,7 +24,7 @@ from tabulate import tabulate
 
 from bench.errors import InputError
 from bench.profile.environment import environment
-from bench.report.render import NOTHING, number
+from bench.report.tables import NOTHING, number
 
 from .baseline import (
     Baseline,

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from bench.cli import main
-from bench.comparison import compare_folders
 from bench.errors import InputError
+from bench.report.comparison import compare_folders
 from bench.store import PER_QUERY, Store, StoredRun
 from tests.report.conftest import Builder
 
@@ -35,7 +35,7 @@ def rows(text: str, heading: str) -> list[list[str]]:
 
 
 def map_of(run: StoredRun, k: int = 20) -> float:
-    return float(run.record.metrics["paper"]["map"][str(k)])
+    return run.record.metrics["paper"].map[k]
 
 
 def change(builder: Builder, run: StoredRun, **update: Any) -> StoredRun:

@@ -12,8 +12,8 @@ from bench.data.dataset import Dataset
 from bench.encoder import Encoder
 from bench.inference.backends import CHUNK
 from bench.profile import encoding
+from bench.profile.cost_types import Costs
 from bench.profile.costs import Subject, measure_costs
-from bench.record import Costs
 from tests.gpu.conftest import CUDA
 from tests.inference.conftest import DEEP, deep_encoder, golden_encoder, plain, random_videos
 

@@ -9,9 +9,10 @@ import pytest
 
 from bench.errors import InputError
 from bench.report import select_runs
-from bench.running.threads import choose_threads, usable_cores
+from bench.running.threads import choose_threads
 from bench.store import Store
 from bench.text_table import text_table
+from bench.threads import usable_cores
 from tests.conftest import survived
 from tests.harness.conftest import Run
 

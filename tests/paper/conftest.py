@@ -12,7 +12,8 @@ import torch
 
 from bench.data.dataset import Dataset, DatasetSource, Summary
 from bench.metrics import PROTOCOLS
-from bench.record import Costs, EncodingTimes, Rates, RunRecord, Timing
+from bench.profile.cost_types import Costs, EncodingTimes, Rates, Timing
+from bench.record import RunRecord
 from bench.registry import Registry, load_registry
 from bench.runner import Runner
 from bench.store import PER_QUERY, Store, StoredRun
@@ -118,14 +119,18 @@ def fill(store: Store, planned: Iterable[PlannedRun], level: Level, failing: Ite
         noise = np.random.default_rng(0).uniform(-0.05, 0.05, QUERIES)
         means = {k: level(run, k) for k in KS}
         arrays = {f"paper@{k}": mean + noise - noise.mean() for k, mean in means.items()}
-        by_k = {str(k): mean for k, mean in means.items()}
+        by_k = means
         ties = 0.02 if run.spec.bits == 32 else 0.0
-        metrics = {
-            "protocol": {"name": "paper", "description": PROTOCOLS["paper"].description},
+        metrics: dict[str, Any] = {
+            "protocol": PROTOCOLS["paper"],
+            "bits": run.spec.bits,
+            "ks": tuple(KS),
             "queries": QUERIES,
+            "gallery": summary.gallery_videos,
             "map": by_k,
             "map_best": {k: mean + ties for k, mean in by_k.items()},
             "map_worst": {k: mean - ties for k, mean in by_k.items()},
+            "tie_spread": dict.fromkeys(KS, 2 * ties),
             "precision": by_k,
             "recall": by_k,
             "ndcg": by_k,

@@ -17,7 +17,7 @@ from bench.paper.embedding import choose_videos, project
 from bench.paper.retrieval import choose_queries, retrieval_plot, retrieve
 from bench.registered import LABELS
 from bench.registry import Registry
-from bench.report.plots import settings
+from bench.report.figures import settings
 from bench.runner import Runner
 from bench.store import CODES, Store
 

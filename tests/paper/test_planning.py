@@ -10,8 +10,8 @@ from bench.cli import main
 from bench.errors import InputError
 from bench.paper.artefacts import BACKBONES, LOSSES, PlannedNeed, check_artefacts, distinct, needs, plan_need
 from bench.paper.reproduction import Prepared, prepare
-from bench.published import paper_costs, paper_scores
 from bench.registry import Registry
+from bench.report.published import paper_costs, paper_scores
 from bench.store import Store
 
 from .conftest import fill

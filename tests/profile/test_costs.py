@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from bench.profile import encoding
+from bench.profile.cost_types import Costs, Rates
 from bench.profile.costs import Subject, measure_costs
 from bench.profile.statistics import FEWEST
-from bench.record import Costs, Rates
 
 
 class Noted(nn.Module):

@@ -9,10 +9,12 @@ import pytest
 
 from bench.data.dataset import Summary
 from bench.metrics import PROTOCOLS
-from bench.record import Costs, EncodingTimes, Rates, RunRecord, SearchTime, Timing
+from bench.profile.cost_types import Costs, EncodingTimes, Rates, SearchTime, Timing
+from bench.record import RunRecord
 from bench.report import write_report
-from bench.report.document import Document, compose
-from bench.report.plots import settings
+from bench.report.compose import compose
+from bench.report.document import Document
+from bench.report.figures import settings
 from bench.report.runs import name_runs
 from bench.spec import RunSpec
 from bench.store import PER_QUERY, Store, StoredRun
@@ -100,18 +102,19 @@ class Builder:
             falling = level * (1 - 0.1 * np.log(np.array(KS) / 5))[:, None]
             per_query = dict(zip(KS, np.clip(falling + noise, 0, 1), strict=True))
             arrays |= {f"{name}@{k}": values for k, values in per_query.items()}
-            means = {str(k): float(values.mean()) for k, values in per_query.items()}
+            means = {k: float(values.mean()) for k, values in per_query.items()}
             without = min(2, self.queries - 1)
             precision = np.linspace(level, 0.1, bits + 1).tolist()
             metrics[name] = {
-                "protocol": {"name": name, "description": protocol.description},
+                "protocol": protocol,
                 "bits": bits,
-                "ks": list(KS),
+                "ks": KS,
                 "queries": self.queries,
                 "gallery": 1000,
                 "map": means,
                 "map_best": {k: value + 0.3 / bits for k, value in means.items()},
                 "map_worst": {k: value - 0.3 / bits for k, value in means.items()},
+                "tie_spread": dict.fromkeys(KS, 0.6 / bits),
                 "precision": means,
                 "recall": {k: value / 2 for k, value in means.items()},
                 "ndcg": {k: value * 0.8 for k, value in means.items()},

@@ -9,11 +9,11 @@ import torch
 from bench.record import RunRecord
 from bench.registry import load_registry
 from bench.report import quality
-from bench.report.document import Document, compose
-from bench.report.plots import settings
+from bench.report.compose import compose
+from bench.report.document import Document
+from bench.report.figures import BOUND_COLOUR, assign, settings
 from bench.report.runs import ReportRun, bounds_of, methods_of, name_runs
 from bench.report.significance import indistinguishable
-from bench.report.style import BOUND_COLOUR, assign
 from bench.running.single import begun
 from bench.store import Store
 from bench.sweep import plan
@@ -123,28 +123,30 @@ def test_no_rule_for_weights_where_there_are_no_epochs(document: Document) -> No
     ("spread", "columns"),
     [
         ({}, []),
-        ({"100": 0.01}, ["ties @100"]),
-        ({"20": 0.01, "100": 0.01}, ["ties @20", "ties @100"]),
-        ({"5": 0.1}, []),
+        ({100: 0.01}, ["ties @100"]),
+        ({20: 0.01, 100: 0.01}, ["ties @20", "ties @100"]),
+        ({5: 0.1}, []),
     ],
 )
 def test_ties_are_shown_at_each_k_where_they_exceed_rounding(
-    spread: dict[str, float], columns: list[str], builder: Builder
+    spread: dict[int, float], columns: list[str], builder: Builder
 ) -> None:
     stored = builder.add("alpha", 16)
-    values = stored.record.metrics["paper"]
-    for k, value in values["map"].items():
-        values["map_best"][k] = values["map_worst"][k] = value
-        values["map_best"][k] += spread.get(k, 0.0)
+    found = stored.record.metrics["paper"]
+    for k, value in found.map.items():
+        found.map_worst[k] = value
+        found.tie_spread[k] = spread.get(k, 0.0)
+        found.map_best[k] = value + found.tie_spread[k]
     builder.store.rewrite(stored, stored.record, lambda folder: None)
     runs = name_runs(builder.store.runs())
-    table = quality.table(runs, quality.aggregate(runs), "paper", 16)
+    scores = quality.select(quality.aggregate(runs), protocol="paper")
+    table = quality.table(runs, quality.marked(runs, scores), ["paper"], 16)
     assert [title for title in table.header if title.startswith("ties")] == columns
     shown = table.frame.set_index("k")
-    assert {str(k): round(shown["map_best"][k] - shown["map_worst"][k], 9) for k in KS} == {
-        str(k): spread.get(str(k), 0.0) for k in KS
+    assert {k: round(shown["map_best"][k] - shown["map_worst"][k], 9) for k in KS} == {
+        k: spread.get(k, 0.0) for k in KS
     }
     cells = {title: cell.text for title, cell in zip(table.header, table.rows[0], strict=True)}
     for title in columns:
-        k = title.removeprefix("ties @")
-        assert cells[title] == f"{values['map'][k]:.3f}–{values['map'][k] + spread[k]:.3f}"
+        k = int(title.removeprefix("ties @"))
+        assert cells[title] == f"{found.map[k]:.3f}–{found.map[k] + spread[k]:.3f}"

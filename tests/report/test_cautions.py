@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from bench.record import Chance, Diagnostics
+from bench.metrics.diagnostics import Chance, Diagnostics
 from bench.report import summary, write_report
-from bench.report.cautions import cautions, last_share
+from bench.report.problems import cautions, last_share
 from bench.report.runs import name_runs
 from bench.store import StoredRun
 from tests.report.conftest import Builder
@@ -61,7 +61,7 @@ def test_codes_that_say_little(builder: Builder) -> None:
 def test_no_better_than_random(builder: Builder) -> None:
     run = builder.add("mine", 16, level=0.5)
     settled = losses(10, 2, 1.1, 1.05, 1.0)
-    score = run.record.metrics["strict"]["map"]["20"]
+    score = run.record.metrics["strict"].map[20]
     # Above random codes by 1.9 and by 2.1 standard errors.
     (weak,) = seen(builder, run, history=settled, diagnostics=diagnostics(score - 0.019, 0.01))
     assert f"not above random codes (mAP@20 {score:.3f}, random {score - 0.019:.3f}, protocol strict)" in weak

@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 
 from bench.metrics.statistics import bootstrap_mean, not_worse_than_best
-from bench.report.confidence import bootstrap_means
-from bench.report.document import Document, compose
-from bench.report.per_query import average_precision
-from bench.report.plots import settings
-from bench.report.render import Table
+from bench.report.compose import compose
+from bench.report.document import Document
+from bench.report.figures import settings
 from bench.report.runs import ReportRun, name_runs
-from bench.report.significance import ALPHA, REPETITIONS, indistinguishable
+from bench.report.significance import ALPHA, REPETITIONS, average_precision, bootstrap_means, indistinguishable
+from bench.report.tables import Table
 from bench.store import PER_QUERY, StoredRun
 from tests.report.conftest import KS
 

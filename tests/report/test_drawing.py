@@ -9,8 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from bench.report.document import Document
-from bench.report.drawing import drawn
-from bench.report.plots import Plot, settings
+from bench.report.figures import Plot, drawn, settings
 from tests.conftest import survived
 
 

@@ -10,8 +10,7 @@ import pytest
 
 from bench.errors import InputError
 from bench.report import require_writable, write_report
-from bench.report.document import Document
-from bench.report.folder import write_document
+from bench.report.document import Document, write_document
 from tests.conftest import survived
 
 LEFT_BY_SYSTEMS = [".DS_Store", "Thumbs.db", "desktop.ini", ".directory", "._report.md", ".nfs0001", ".gitignore"]
@@ -21,7 +20,7 @@ OWN = ["report.html", "thesis.tex", "tables/own.csv", "figures/mine.png", "figur
 @pytest.fixture
 def folder(builder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of a report of one run, with empty pictures."""
-    monkeypatch.setattr("bench.report.drawing._draw", lambda plot: ("<svg/>", b"png"))
+    monkeypatch.setattr("bench.report.figures._draw", lambda plot: ("<svg/>", b"png"))
     builder.add("alpha", 16)
     return write_report(builder.store.runs(), tmp_path / "report").parent
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from bench.report import summary
-from bench.report.document import Document, compose
-from bench.report.plots import settings
+from bench.report.compose import compose
+from bench.report.document import Document
+from bench.report.figures import settings
 from bench.report.runs import methods_of, name_runs
 from bench.store import StoredRun
 
@@ -22,7 +23,7 @@ def read(path: Path) -> list[dict[str, str]]:
 
 def map_values(runs: Sequence[StoredRun], method: str, bits: int, k: int) -> list[float]:
     return [
-        run.record.metrics["paper"]["map"][str(k)]
+        run.record.metrics["paper"].map[k]
         for run in runs
         if (run.record.spec.method, run.record.spec.bits, run.record.status) == (method, bits, "done")
     ]
@@ -103,7 +104,7 @@ def test_report_of_nothing_but_failures(builder: Any) -> None:
 
 def test_one_seed_is_shown_plainly(builder: Any) -> None:
     builder.add("alpha", 16)
-    assert "±" not in text_of(builder).split("### Retrieval quality")[1].split("## Parameters")[0]
+    assert "±" not in text_of(builder).split("### Retrieval quality")[1].split("## How to read this")[0]
 
 
 def test_parameter_sets_are_not_merged(builder: Any) -> None:
@@ -160,7 +161,7 @@ def test_times_of_different_machines_stay_apart(builder: Any) -> None:
     assert "come from 2 machines and must not be ranked together" in document.text
     for name in ("toy-cost", "toy-training"):
         table = next(table for table in document.tables if table.name == name)
-        assert "Times of different machines do not compare" in table.notes[0]
+        assert "Times of different machines do not compare" in " ".join(table.notes)
         assert not any(cell.bold for row in table.rows for cell in row)
     costs = next(table for table in document.tables if table.name == "toy-cost").frame
     assert dict(zip(costs["machine"], costs["batched_ms"], strict=True)) == {

@@ -11,8 +11,8 @@ import pytest
 
 from bench.integrity import sha256
 from bench.npz_file import UNREADABLE, read_arrays
-from bench.report.per_query import average_precision
 from bench.report.runs import ReportRun, name_runs
+from bench.report.significance import average_precision
 from bench.store import PER_QUERY, StoredRun
 
 QUERIES = 40

@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.report import summary, write_report
-from bench.report.document import Document, compose
-from bench.report.plots import settings
+from bench.report.compose import compose
+from bench.report.document import Document
+from bench.report.figures import settings
 from bench.report.runs import name_runs
 
 PHRASE = "stand-in data, not the real FCVID"

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from bench.report.costs import training_table
 from bench.report.runs import name_runs
-from bench.report.training import training_table
 from bench.store import StoredRun
 
 

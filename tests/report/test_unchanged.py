@@ -12,7 +12,7 @@ from bench.store import PER_QUERY
 @pytest.fixture
 def drawn(builder: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Writes the report, with empty pictures; was it drawn?"""
-    monkeypatch.setattr("bench.report.drawing._draw", lambda plot: ("", b""))
+    monkeypatch.setattr("bench.report.figures._draw", lambda plot: ("", b""))
     builder.add("alpha", 16)
 
     def draw() -> bool:

@@ -74,7 +74,7 @@ def add(store: Store, spec: RunSpec, status: Status = "done", codes_of: int = 0,
         write_description(folder, record)
         (folder / "encoder/weights").write_bytes(bytes(100))
 
-    metrics = {name: score.to_json() for name, score in scores.items()}
+    metrics = {name: score.without_queries() for name, score in scores.items()}
     return store.write(record.model_copy(update={"metrics": metrics}), fill)
 
 

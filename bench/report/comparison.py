@@ -1,46 +1,19 @@
-"""Two sets of stored runs side by side: which runs face each other, and the text that shows them."""
+"""Two sets of stored runs side by side: the rows that face each other, and the text that shows them."""
 
 import textwrap
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-from bench.comparison_costs import COST_HEADER, COST_NOTE, cost_rows
-from bench.comparison_quality import QUALITY_HEADER, QUALITY_NOTE, quality_rows, shown_scores
 from bench.metrics.protocols import measure_of
-from bench.report import escape
+from bench.report.comparison_tables import COST_NOTE, QUALITY_NOTE, Pair, cost_table, quality_table, shown_scores
 from bench.report.problems import why
 from bench.report.runs import ReportRun, datasets_of, name_runs, seeds_of
-from bench.report.terminal import LABEL_WIDTH
+from bench.report.tables import to_text
 from bench.store import Store, StoredRun
 from bench.text import one_line
-from bench.text_table import text_table
 
 REASON_WIDTH, NOTE_WIDTH = 60, 120
-WORDS = {"method", "figure", "more than noise?"}
-
-
-@dataclass(frozen=True)
-class Pair:
-    """The runs of one row: one variant of a method at one code length on one dataset, all seeds, on sides A and B."""
-
-    label: str
-    bits: int
-    first: tuple[ReportRun, ...]
-    second: tuple[ReportRun, ...]
-
-    @property
-    def done(self) -> tuple[list[ReportRun], list[ReportRun]]:
-        """The finished runs of each side, of the seeds that both finished; of all seeds where they share none.
-
-        One more seed on one side would pass for a change.
-        """
-        one, other = ([run for run in side if run.done] for side in (self.first, self.second))
-        shared = set(seeds_of(one)) & set(seeds_of(other))
-        if not shared:
-            return one, other
-        one, other = ([run for run in side if run.record.spec.seed in shared] for side in (one, other))
-        return one, other
 
 
 def compare_folders(first: Path, second: Path) -> str:
@@ -106,25 +79,20 @@ def _dataset(first: Sequence[ReportRun], second: Sequence[ReportRun]) -> list[st
     parts = [f"{heading}\n{'=' * len(heading)}"]
     rows = pairs(first, second)
     both = [row for row in rows if all(row.done)]
+    protocols: dict[tuple[str, str], list[str]] = {}
     for protocol, k in shown_scores(both):
-        scored = quality_rows(both, protocol, k)
-        if scored:
-            parts.append(
-                f"{measure_of(protocol)}@{k} under protocol {one_line(protocol)}\n\n{_table(QUALITY_HEADER, scored)}"
-            )
-    costs = cost_rows(both)
-    if costs:
-        parts.append(f"Cost of encoding one video\n\n{_table(COST_HEADER, costs)}")
+        table = quality_table(both, protocol, k)
+        if table.rows:
+            protocols.setdefault((f"{measure_of(protocol)}@{k}", to_text(table)), []).append(one_line(protocol))
+    for (measure, text), names in protocols.items():  # equal tables stand once
+        parts += [f"{measure} under protocol {' and '.join(names)}", text]
+    costs = cost_table(both)
+    if costs.rows:
+        parts += ["Cost of encoding one video", to_text(costs)]
     missing = [line for row in rows for line in _not_on_both(row)]
     if missing:
         parts.append("\n".join(["Not on both sides:", *(f"  {line}" for line in missing)]))
     return parts
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    shown = [[escape.shorten(label, 2 * LABEL_WIDTH), *others] for label, *others in rows]
-    sides = ["left" if title in WORDS else "right" for title in header]
-    return text_table(shown, header, colalign=sides)
 
 
 def _not_on_both(row: Pair) -> list[str]:
@@ -135,7 +103,7 @@ def _not_on_both(row: Pair) -> list[str]:
         if states != ("done", "done"):
             seeds.setdefault(states, []).append(seed)
     return [
-        f"{escape.shorten(row.label, 2 * LABEL_WIDTH)}, {row.bits} bits, seed{'s' if len(found) > 1 else ''} "
+        f"{row.shown_label}, {row.bits} bits, seed{'s' if len(found) > 1 else ''} "
         f"{', '.join(map(str, found))}: A {one}, B {other}"
         for (one, other), found in seeds.items()
     ]

@@ -1,0 +1,191 @@
+"""The report: what was compared, then a section for every dataset, then what is behind the numbers."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from bench.errors import InputError
+from bench.report import problems
+from bench.report.document import REPORT, Document, write_document
+from bench.report.escape import code_block, markdown
+from bench.report.figures import assign
+from bench.report.runs import (
+    BOUND,
+    ReportRun,
+    bits_of,
+    bounds_of,
+    datasets_of,
+    methods_of,
+    name_runs,
+    seeds_of,
+    stand_in_phrase,
+)
+from bench.report.sections import add_dataset
+from bench.report.tables import Column, Table
+from bench.report.unchanged import ingredients, stands
+from bench.store import StoredRun
+
+MARKER = "<!-- rendered by vhbench from stored results; `bench report` writes it anew -->"
+
+HOW_TO_READ = """\
+- **mAP@k**: every query video ranks the gallery by the Hamming distance between codes; mAP@k is the average precision
+  of the first *k* results, averaged over all queries. From 0 to 1, higher is better.
+- **recall@k** replaces it where a dataset has no labels: the share of a query's exact neighbours, by the cosine of the
+  mean features, among its first *k* results. It tells how well codes keep the features, not what they mean.
+- **Protocol**: mAP@k of two sources compare only if both divide AP by the same number, treat a query's own copy alike,
+  and treat ties alike. `paper` follows the papers' released code; `strict` leaves the query itself out and divides AP
+  by what can be found.
+- **Confidence intervals** tell how far mAP@k would move with other queries. They cover no other seeds.
+- **Ties**: short codes put many videos at the same distance. Columns “ties” show mAP@k with the worst and with the best
+  order among them: a smaller difference between two methods may come from the order of ties alone.
+- **Bounds** (grey, dashed) tell what is possible and do not compete: they are never best, in no test and on no Pareto
+  front. The oracle was shown the labels; random codes learned nothing.
+- **Published** numbers are in italics in tables of their own, each with its source. They were not measured here and
+  are not ranked or plotted.
+- **Precision–recall curves** have a point for every Hamming radius, without interpolation. Where no video lies within a
+  radius, precision counts as 0, so curves of long codes start low.
+- **Cost**: multiply-adds and parameters do not depend on the machine; times do, and compare only on the same one.
+  Across machines compare the shares of the machine's measured rates. `docs/costs.md` says what each figure includes.
+- **Several seeds**: tables and plots show the mean ± standard deviation. Runs with different parameters are never
+  averaged: they have rows of their own, labelled with what differs."""
+
+
+def write_report(runs: Iterable[StoredRun], folder: Path) -> Path:
+    """Render a report of `runs` into `folder`, in place of a report that is there. Returns the path of `report.md`.
+
+    A report that would come out as it stands is left as it is.
+
+    Raises:
+        InputError: there are no runs, or as `write_document`.
+    """
+    named = name_runs(runs)
+    if not named:
+        raise InputError("there are no stored runs to report; make some with `bench run`")
+    made_of = ingredients(named)
+    if stands(folder, REPORT, made_of):
+        return folder / REPORT
+    return write_document(lambda: compose(named), folder, made_of=made_of)
+
+
+def compose(runs: Sequence[ReportRun]) -> Document:
+    """The whole report. Its plots must be drawn within `figures.settings()`."""
+    document = Document()
+    datasets = datasets_of(runs)
+    styles = assign(methods_of(runs), bounds_of(runs))
+    document.add(MARKER, _title(datasets), *_overview(runs, datasets))
+    for group in datasets.values():
+        earlier = len(document.plots)
+        add_dataset(document, group, styles)
+        data = group[0].record.dataset
+        if data.stand_in:  # pictures travel without their captions
+            document.plots[earlier:] = [
+                replace(plot, banner=stand_in_phrase(data)) for plot in document.plots[earlier:]
+            ]
+    missing = problems.table(runs)
+    if missing is not None:
+        document.add_section("Runs without a result")
+        document.add_table(missing)
+    equal = problems.equal_codes(runs)
+    if equal:
+        document.add("## Equal codes", "\n".join(f"- {markdown(line)}" for line in equal))
+    document.add("## How to read this")
+    with document.folded("Measures, protocols, intervals, ties, bounds, published numbers, costs and seeds"):
+        document.add(HOW_TO_READ)
+    document.add("## Parameters")
+    for group in datasets.values():
+        with document.folded(f"Parameters on {group[0].dataset_title}"):
+            document.add(*_parameters(group))
+    document.add("## Environment")
+    with document.folded("Software and hardware of the runs"):
+        document.add_table(_environment_table(runs))
+    document.add(
+        "## Render this again",
+        "From the stored results, without training (put your own folders in place of these defaults):",
+        code_block("bench report --results results/runs --report reports/latest"),
+    )
+    return document
+
+
+def _title(datasets: Mapping[str, Sequence[ReportRun]]) -> str:
+    """The report's heading, which says where data were generated."""
+    data = [group[0].record.dataset for group in datasets.values()]
+    phrases = dict.fromkeys(stand_in_phrase(summary) for summary in data if summary.stand_in)
+    return f"# Video hashing benchmark{''.join(f' – {markdown(phrase)}' for phrase in phrases)}"
+
+
+def _overview(runs: Sequence[ReportRun], datasets: Mapping[str, Sequence[ReportRun]]) -> list[str]:
+    done = sum(run.done for run in runs)
+    bounds = bounds_of(runs)
+    competing = [method for method in methods_of(runs) if method not in bounds]
+    seeds = seeds_of(runs)
+    compared = _count(len(competing), "method")
+    if bounds:
+        compared += f" and {_count(len(bounds), 'bound')}"
+    missing = f"{done} finished, {len(runs) - done} [without a result](#runs-without-a-result)"
+    sentence = (
+        f"{compared} on {_count(len(datasets), 'dataset')} at {_listed(bits_of(runs))} bits, "
+        f"{'seed' if len(seeds) == 1 else 'seeds'} {_listed(seeds)}: {_count(len(runs), 'run')}, "
+        f"{'all finished' if done == len(runs) else missing}."
+    )
+    names = f"Methods: {', '.join(map(markdown, competing))}." if competing else ""
+    if bounds:
+        names += f" Bounds: {', '.join(markdown(bound.removesuffix(BOUND)) for bound in sorted(bounds))}."
+    doubts = [doubt for group in datasets.values() for doubt in problems.cautions(group)]
+    warned = ["**Be careful with**", "\n".join(f"- {markdown(doubt)}" for doubt in doubts)] if doubts else []
+    return [f"{sentence} {names.strip()} [How to read this](#how-to-read-this).", *warned]
+
+
+def _parameters(runs: Sequence[ReportRun]) -> list[str]:
+    """The parameters of every row. `runs` are those of one dataset."""
+    parts = []
+    for method in methods_of(runs):
+        record = next(run.record for run in runs if run.method == method)
+        values = sorted(record.spec.parameters.items())
+        lines = [f"{name} = {json.dumps(value, sort_keys=True, ensure_ascii=False)}" for name, value in values]
+        parts.append(
+            f"**{markdown(method)}**: `{record.spec.method}`, revision {record.spec.method_revision}. "
+            f"{markdown(record.paper)}\n\n{code_block(chr(10).join(lines) or 'no parameters')}"
+        )
+    return parts
+
+
+def _environment_table(runs: Sequence[ReportRun]) -> Table:
+    """Software and hardware of the runs; where they differ, every value with its number of runs."""
+    values: dict[str, Counter[str]] = {}
+    for run in runs:
+        for name, value in _flat(run.record.environment):
+            values.setdefault(name, Counter())[value] += 1
+    rows = [
+        {"property": name, "value": value, "runs": number}
+        for name, counts in sorted(values.items())
+        for value, number in sorted(counts.items())
+    ]
+    columns = [
+        Column("property", lambda row: row["property"]),
+        Column("value", lambda row: row["value"], words=True),
+        Column("runs", lambda row: str(row["runs"]), when=lambda rows: any(row["runs"] < len(runs) for row in rows)),
+    ]
+    return Table.of(columns, rows, name="environment", caption="Software and hardware of the runs.")
+
+
+def _flat(value: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    pairs = []
+    for name, entry in value.items():
+        if isinstance(entry, Mapping):
+            pairs += _flat(entry, f"{prefix}{name}.")
+        else:
+            pairs.append((f"{prefix}{name}", str(entry)))
+    return pairs
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def _listed(values: Sequence[int]) -> str:
+    """`16, 32 and 64`."""
+    *first, last = map(str, values)
+    return f"{', '.join(first)} and {last}" if first else last

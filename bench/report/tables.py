@@ -1,0 +1,244 @@
+"""Tables declared by their columns, shown as Markdown, LaTeX (booktabs), CSV and plain text."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import pandas as pd
+from tabulate import tabulate
+
+from bench.report import escape
+from bench.text import one_line
+from bench.text_table import text_table
+
+Row = Mapping[Any, Any]
+"""The values that the cells of a table row are made from, by name."""
+
+NOTHING = "–"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A table cell; `mark` is raised behind the text and explained in a note.
+
+    Bold is the best of the measured ones, italic is not measured here.
+    """
+
+    text: str
+    bold: bool = False
+    italic: bool = False
+    mark: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A table column.
+
+    Attributes:
+        title: its heading.
+        value: makes its cell from a row.
+        when: whether it is shown, given all rows. A column without text in any cell never is.
+        words: it holds words and is set flush left, as the first column always is.
+    """
+
+    title: str
+    value: Callable[[Row], Cell | str]
+    when: Callable[[Sequence[Row]], bool] = lambda rows: True
+    words: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table for readers, with the numbers behind it in full precision.
+
+    Attributes:
+        name: of its files, without the ending.
+        caption: one sentence; the LaTeX caption.
+        header: column titles.
+        rows: plain text, escaped only when rendered.
+        frame: the content of the CSV file.
+        words: titles of the columns that are set flush left; the first column always is.
+        notes: sentences for the foot of the table.
+    """
+
+    name: str
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    frame: pd.DataFrame
+    words: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        columns: Iterable[Column],
+        rows: Sequence[Row],
+        *,
+        name: str = "",
+        caption: str = "",
+        frame: pd.DataFrame | None = None,
+        notes: Iterable[str] = (),
+    ) -> Self:
+        """The table of these rows, with the columns that have something to show.
+
+        Args:
+            frame: the content of the CSV file; `rows` themselves by default.
+            notes: as of the class; empty ones are dropped.
+        """
+        filled = [(column, [_cell(column.value(row)) for row in rows]) for column in columns if column.when(rows)]
+        shown = [(column, cells) for column, cells in filled if any(cell.text for cell in cells)]
+        return cls(
+            name,
+            caption,
+            header=[column.title for column, _ in shown],
+            rows=list(zip(*(cells for _, cells in shown), strict=True)),
+            frame=pd.DataFrame(rows) if frame is None else frame,
+            words=frozenset(column.title for column, _ in shown if column.words),
+            notes=tuple(filter(None, notes)),
+        )
+
+    @property
+    def alignment(self) -> list[str]:
+        """`left` or `right` for every column."""
+        return ["left" if not index or title in self.words else "right" for index, title in enumerate(self.header)]
+
+
+def several_machines(rows: Sequence[Row]) -> bool:
+    """Whether the rows were measured on several machines, whose times do not compare."""
+    return len({row["machine"] for row in rows if not pd.isna(row["machine"])}) > 1
+
+
+def one_machine(rows: Sequence[Row]) -> bool:
+    """Whether times may stand in one column."""
+    return not several_machines(rows)
+
+
+def several_seeds(rows: Sequence[Row]) -> bool:
+    """Whether any row is a mean over several seeds."""
+    return any(row["seeds"] > 1 for row in rows)
+
+
+METHOD = Column("method", lambda row: row["method"])
+BITS = Column("bits", lambda row: str(row["bits"]))
+MACHINE = Column("machine", lambda row: word(row["machine"]), when=several_machines, words=True)
+SEEDS = Column("seeds", lambda row: number(row["seeds"], decimals=0), when=several_seeds)
+
+
+def note_column(notes: Mapping[tuple[str, int], str]) -> Column:
+    """Why a row has no result, or not that of every seed; `notes` by method and code length."""
+    return Column("note", lambda row: notes.get((row["method"], row["bits"]), ""), words=True)
+
+
+def rows_for(keys: Iterable[tuple[str, int]], frame: pd.DataFrame) -> list[Row]:
+    """The frame's rows for each method and code length in turn; one without values where the frame has none."""
+    found: dict[tuple[str, int], list[Row]] = {}
+    for row in frame.to_dict("records"):
+        found.setdefault((row["method"], row["bits"]), []).append(row)
+    blank = dict.fromkeys(frame.columns, math.nan)
+    return [
+        row
+        for method, bits in keys
+        for row in found.get((method, bits), [{**blank, "method": method, "bits": bits}])
+    ]  # fmt: skip
+
+
+def best_as_shown(values: pd.Series, groups: Sequence[pd.Series], decimals: int) -> pd.Series:
+    """Whether a value, as shown with so many decimals, is the highest of its group; a missing value never is."""
+    shown = values.map(lambda value: float(f"{value:.{decimals}f}"))
+    return shown == shown.groupby(list(groups)).transform("max")
+
+
+def to_markdown(table: Table) -> str:
+    """The table and, below it, its notes, each on a line of its own."""
+
+    def show(cell: Cell) -> str:
+        text = escape.markdown(cell.text)
+        text = f"**{text}**" if cell.bold else text
+        text = f"*{text}*" if cell.italic else text
+        return f"{text}<sup>{escape.markdown(cell.mark)}</sup>" if cell.mark else text
+
+    body = tabulate(
+        [[show(cell) for cell in row] for row in table.rows],
+        headers=[escape.markdown(title) for title in table.header],
+        tablefmt="pipe",
+        disable_numparse=True,
+        colalign=table.alignment,
+    )
+    return "\n\n".join(filter(None, [body, "<br>\n".join(map(escape.markdown, table.notes))]))
+
+
+def to_latex(table: Table) -> str:
+    """The table as a LaTeX float with booktabs rules."""
+
+    def show(cell: Cell) -> str:
+        text = escape.latex(cell.text)
+        text = rf"\textbf{{{text}}}" if cell.bold else text
+        text = rf"\textit{{{text}}}" if cell.italic else text
+        return rf"{text}\textsuperscript{{{escape.latex(cell.mark)}}}" if cell.mark else text
+
+    columns = "".join(side[0] for side in table.alignment)
+    notes = r" \par ".join(map(escape.latex, table.notes))
+    lines = [
+        r"% needs \usepackage{booktabs}",
+        r"\begin{table}",
+        r"\centering",
+        rf"\caption{{{escape.latex(table.caption)}}}",
+        rf"\label{{tab:{table.name}}}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        " & ".join(map(escape.latex, table.header)) + r" \\",
+        r"\midrule",
+        *(" & ".join(map(show, row)) + r" \\" for row in table.rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        *([rf"\par\smallskip\begin{{minipage}}{{\linewidth}}\footnotesize {notes}\end{{minipage}}"] if notes else []),
+        r"\end{table}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def to_csv(frame: pd.DataFrame) -> str:
+    """A frame as CSV with full precision and line feeds on every system."""
+    return frame.to_csv(index=False, lineterminator="\n")
+
+
+def to_text(table: Table, header_width: int | None = None) -> str:
+    """The table, without its notes, for the terminal; headings are folded at `header_width`."""
+    rows = [[one_line(cell.text) + (f" ({cell.mark})" if cell.mark else "") for cell in row] for row in table.rows]
+    return text_table(rows, list(table.header), colalign=table.alignment, maxheadercolwidths=header_width)
+
+
+def number(mean: float, std: float = math.nan, decimals: int = 3) -> str:
+    """`0.512`, or `0.512 ± 0.004` where there is a standard deviation; a dash where there is no value."""
+    if math.isnan(mean):
+        return NOTHING
+    shown = f"{mean:,.{decimals}f}"
+    return shown if math.isnan(std) else f"{shown} ± {std:,.{decimals}f}"
+
+
+def significant_decimals(value: float) -> int:
+    """Decimals that show three significant digits of `value`, at most six."""
+    if math.isnan(value) or value == 0:
+        return 0
+    return min(6, max(0, 2 - math.floor(math.log10(abs(value)))))
+
+
+def significant(mean: float, std: float = math.nan) -> str:
+    """Three significant digits."""
+    return number(mean, std, significant_decimals(mean))
+
+
+def percent(share: float) -> str:
+    """Three significant digits of a share; a dash where there is no value."""
+    return NOTHING if math.isnan(share) else f"{significant(100 * share)} %"
+
+
+def word(value: Any) -> str:
+    """A word of a row; a dash where there is none."""
+    return NOTHING if pd.isna(value) else str(value)
+
+
+def _cell(shown: Cell | str) -> Cell:
+    return shown if isinstance(shown, Cell) else Cell(shown)
