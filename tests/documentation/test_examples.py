@@ -29,6 +29,8 @@ BLOCK = re.compile(
 )
 QUICK = {"epochs": 1, "hidden": 16, "anchors": 8, "batch_size": 40, "learning_rate": 3e-3}
 TRAINED = ("mcmsh", "bth", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd")
+STAND_INS = {"datasets.md": ("fcvid", "ucf101")}
+"""By page, the papers' datasets of which examples suppose that the files are there."""
 RUN, NOT_RUN = {"python", "sh"}, {"", "toml", "text", "{toctree}"}
 
 
@@ -72,9 +74,9 @@ class Place:
 
 def write_split(folder: Path, split: str, videos: int, seed: int) -> None:
     """Files of a split under their usual names, with features as wide as those of the few moving digits."""
-    features, labels = make_features(videos, seed)
+    (features, labels), (more, _) = make_features(videos, seed), make_features(videos, seed + 2)
     with h5py.File(folder / f"{split}_feats.h5", "w") as file:
-        file["feats"] = np.tile(features, 2)
+        file["feats"] = np.concatenate([features, more], axis=2)
     savemat(folder / f"{split}_labels.mat", {"labels": labels})
 
 
@@ -87,7 +89,7 @@ def places() -> dict[Path, Place]:
 def place(
     example: Example, places: dict[Path, Place], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Place:  # fmt: skip
-    """The folder of the example's page, with a feature folder, a small stand-in of FCVID, and few moving digits."""
+    """The folder of the example's page, with a feature folder; few moving digits, and costs measured for a moment."""
     monkeypatch.setattr("bench.profile.encoding.BATCHES", (1,))
     monkeypatch.setattr("bench.profile.costs.time_encoders", partial(encoding.time_encoders, seconds=0.01))
     small = partial(Parameters, train_videos=80, query_videos=12, gallery_videos=30, filters=64, patch_samples=2000)
@@ -98,6 +100,8 @@ def place(
         features.mkdir(parents=True)
         write_split(features, "train", 80, 0)
         write_split(features, "test", 12, 1)
+        for name in STAND_INS.get(example.page.name, ()):
+            assert main(["data", "fake", name, "--scale", "0.0005", "--out", str(tmp_path / "data" / name)]) == 0
         places[example.page] = Place(tmp_path)
     monkeypatch.chdir(places[example.page].folder)
     return places[example.page]
