@@ -15,10 +15,10 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from bench.datasets.moving_digits import MovingDigits, Parameters
 from scipy.io import savemat
 
 from bench.cli import main
-from bench.datasets.moving_digits import MovingDigits, Parameters
 from bench.profile import encoding
 from tests.conftest import make_features
 

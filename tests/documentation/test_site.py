@@ -1,4 +1,4 @@
-"""The documentation site builds without a warning, its links lead somewhere, and its pages load nothing from elsewhere."""
+"""The documentation site builds without a warning, its links lead somewhere, and pages load nothing from elsewhere."""
 
 import re
 import subprocess
