@@ -1,4 +1,4 @@
-"""Finding methods and datasets: built-in folders, installed packages (entry points), and files given by path."""
+"""Finding plug-ins such as methods: in built-in folders, installed packages (entry points), and files given by path."""
 
 import importlib
 import inspect
@@ -20,8 +20,21 @@ from bench.plugin_files import import_file, line_of, plugin_files
 from bench.text import closest, one_line, slug
 from bench.values import shown
 
-METHODS_GROUP, DATASETS_GROUP = "vhbench.methods", "vhbench.datasets"
-BUILT_IN = ("bench.methods", "bench.datasets")
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of plug-in: what its classes derive from, and where they are found besides files given by path."""
+
+    noun: str
+    base: type[Any]
+    built_in: str
+    """The package whose modules hold those that come with vhbench."""
+    group: str
+    """Of entry points, under which installed packages offer theirs."""
+
+
+METHODS = Kind("method", Method, "bench.methods", "vhbench.methods")
+DATASETS = Kind("dataset", DatasetSource, "bench.datasets", "vhbench.datasets")
 
 
 @dataclass(frozen=True)
@@ -34,21 +47,31 @@ class Broken:
 
 @dataclass
 class Registry:
-    """What there is, by name; `broken` holds installed plug-ins that failed, so that none vanishes silently."""
+    """Plug-ins by kind and name; `broken` holds installed ones that failed, so that none vanishes silently."""
 
-    methods: dict[str, type[Method]] = field(default_factory=dict)
-    datasets: dict[str, type[DatasetSource]] = field(default_factory=dict)
+    plugins: dict[Kind, dict[str, type[Any]]]
+    """The classes of every kind that was looked for, by name."""
     origins: dict[type[Any], str] = field(default_factory=dict)
     broken: list[Broken] = field(default_factory=list)
     data_root: Path | None = None
-    """Where the files of datasets lie that are known by name; None: where the environment says."""
+    """The folder of datasets that are known by name; None: the one in the environment."""
+
+    @property
+    def methods(self) -> dict[str, type[Method]]:
+        """The methods by name."""
+        return self.plugins[METHODS]
+
+    @property
+    def datasets(self) -> dict[str, type[DatasetSource]]:
+        """The datasets by name."""
+        return self.plugins[DATASETS]
 
     def method(self, name: str, own: str = "--plugin FILE") -> type[Method]:
         """The method of this name. Raises InputError with the closest known names, and how to give one's `own`."""
         if name not in self.methods:
             raise InputError(
                 f"unknown method '{name}': {closest(name, self.methods)} (a method in a file of your own: "
-                f"{own}){self._broken_hint(name)}"
+                f"{own}){self.broken_hint(name)}"
             )
         return self.methods[name]
 
@@ -61,21 +84,23 @@ class Registry:
             return FolderSource(path)
         raise InputError(
             f"unknown dataset '{name}': {closest(name, self.datasets)}, or a folder with feature files, or one file"
-            f"{self._broken_hint(name)}"
+            f"{self.broken_hint(name)}"
         )
 
-    def _broken_hint(self, name: str) -> str:
-        # A plug-in that failed may be the one that is asked for.
-        same = [entry for entry in self.broken if slug(name) in slug(entry.origin)]
+    def broken_hint(self, name: str = "") -> str:
+        """The plug-ins that failed, with the name in their origin if one is given: one may be what is asked for."""
+        same = [entry for entry in self.broken if not name or slug(name) in slug(entry.origin)]
         return "".join(f"; {entry.origin} is broken: {entry.error}" for entry in same)
 
     def add(self, origin: str, found: Iterable[type[Any]]) -> None:
         """Register plug-in classes; a nameless one or one whose name is taken is listed as broken."""
         for plugin in found:
-            table: dict[str, type[Any]] = self.methods if issubclass(plugin, Method) else self.datasets
+            table = next((table for kind, table in self.plugins.items() if issubclass(plugin, kind.base)), None)
             name = getattr(plugin, "name", None)
             parameters = getattr(plugin, "Parameters", Parameters)
-            if not isinstance(getattr(plugin, "title", None), str):
+            if table is None:
+                self.broken.append(Broken(origin, f"{plugin.__name__} is {_none_of(self.plugins)}"))
+            elif not isinstance(getattr(plugin, "title", None), str):
                 self.broken.append(Broken(origin, f"{plugin.__name__} has no title"))
             elif not (inspect.isclass(parameters) and issubclass(parameters, Parameters)):
                 self.broken.append(Broken(origin, f"{plugin.__name__}.Parameters is no bench.method.Parameters"))
@@ -99,27 +124,31 @@ class Registry:
         except (Exception, SystemExit) as error:  # a plug-in may raise anything, and must not take the program down
             self.broken.append(Broken(origin, one_line(f"{type(error).__name__}: {error}") + line_of(error, origin)))
             return True
-        found = [module] if inspect.isclass(module) else list(_plugins_of(module))
+        bases = tuple(kind.base for kind in self.plugins)
+        found = [module] if inspect.isclass(module) else list(_plugins_of(module, bases))
         self.add(origin, found)
         return bool(found)
 
 
-def load_registry(plugins: Iterable[Path | type[Any]] = (), data_root: Path | None = None) -> Registry:
-    """The registry of everything found, with the given plug-ins: files, folders or classes.
+def load_registry(
+    plugins: Iterable[Path | type[Any]] = (),
+    data_root: Path | None = None,
+    kinds: tuple[Kind, ...] = (METHODS, DATASETS),
+) -> Registry:
+    """The registry of everything found of these kinds, with the given plug-ins: files, folders or classes.
 
     Raises InputError if one of those is broken, or has a name that is taken: who names a file means to use it.
     """
-    registry = _installed()
-    extended = Registry(
-        dict(registry.methods), dict(registry.datasets), dict(registry.origins), list(registry.broken), data_root
-    )
+    registry = _installed(kinds)
+    tables = {kind: dict(table) for kind, table in registry.plugins.items()}
+    extended = Registry(tables, dict(registry.origins), list(registry.broken), data_root)
     for plugin in plugins:
         if isinstance(plugin, type):
             extended.add(f"{plugin.__module__}.{plugin.__qualname__}", [plugin])
         else:
             held = [extended.load(str(file), lambda file=file: import_file(file)) for file in plugin_files(plugin)]
             if not any(held):
-                raise InputError(f"--plugin {plugin}: defines no method and no dataset")
+                raise InputError(f"--plugin {plugin}: defines {_none_of(kinds)}")
         for entry in extended.broken[len(registry.broken) :]:
             raise InputError(f"--plugin {entry.origin}: {entry.error}")
     return extended
@@ -135,25 +164,29 @@ def find_method(method: str | type[Method]) -> type[Method]:
 
 
 @cache
-def _installed() -> Registry:
-    registry = Registry()
-    for package_name in BUILT_IN:
-        package = importlib.import_module(package_name)
-        for module in pkgutil.iter_modules(package.__path__, f"{package_name}."):
+def _installed(kinds: tuple[Kind, ...]) -> Registry:
+    registry = Registry({kind: {} for kind in kinds})
+    for kind in kinds:
+        package = importlib.import_module(kind.built_in)
+        for module in pkgutil.iter_modules(package.__path__, f"{kind.built_in}."):
             registry.load(module.name, lambda name=module.name: importlib.import_module(name))
-    for group in (METHODS_GROUP, DATASETS_GROUP):
-        for entry in entry_points(group=group):
+    for kind in kinds:
+        for entry in entry_points(group=kind.group):
             origin = f"{entry.value} ({entry.dist.name})" if entry.dist else entry.value
             registry.load(origin, entry.load)
     return registry
 
 
-def _plugins_of(module: ModuleType) -> Iterator[type[Any]]:
+def _none_of(kinds: Iterable[Kind]) -> str:
+    return " and ".join(f"no {kind.noun}" for kind in kinds)
+
+
+def _plugins_of(module: ModuleType, bases: tuple[type[Any], ...]) -> Iterator[type[Any]]:
     """The plug-in classes that a module defines itself; those of its own submodules count, imported ones do not."""
     for value in vars(module).values():
         if (
             inspect.isclass(value)
-            and issubclass(value, Method | DatasetSource)
+            and issubclass(value, bases)
             and (value.__module__ == module.__name__ or value.__module__.startswith(f"{module.__name__}."))
             # What is to be extended need not have a name.
             and (hasattr(value, "name") or not (inspect.isabstract(value) or value.__subclasses__()))

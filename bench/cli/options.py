@@ -28,6 +28,10 @@ DataRoot = Annotated[
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Existing = Annotated[str, typer.Option(help="Runs that are stored: reuse, rerun, retry-failed or only-cached.")]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, help="Threads per run; default: all cores divided by the runs at a time."),
+]
 Settings = Annotated[list[str] | None, typer.Option("--set", help="A parameter, such as mcmsh.epochs=5; repeatable.")]
 RESULTS, REPORT, PAPER = Path("results/runs"), Path("reports/latest"), Path("reports/paper")
 

@@ -15,6 +15,7 @@ from bench.cli.options import (
     Report,
     Results,
     Settings,
+    Threads,
     names_of,
     numbers_of,
 )
@@ -24,7 +25,7 @@ from bench.cli.options import (
 
 
 def reproduce(
-    artefacts: Annotated[str, typer.Argument(help="table1, table2, table3, figures; several with commas.")],
+    artefacts: Annotated[str, typer.Argument(help="Artefacts, such as table1,table2,table3,figures.")],
     datasets: Annotated[
         str, typer.Option("--datasets", "--dataset", help="Datasets, or folders with feature files.")
     ] = DEFAULT_DATASET,
@@ -37,9 +38,9 @@ def reproduce(
     existing: Existing = "reuse",
     device: Device = "auto",
     plugin: Plugins = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads a run; else all cores.")] = None,
+    threads: Threads = None,
 ) -> int:
-    """Regenerate the MCMSH paper's tables and figures, measured beside published."""
+    """Regenerate a paper's tables and figures, measured beside published."""
     from bench.running.threads import choose_threads
 
     # Before the libraries are loaded that start threads.
@@ -47,8 +48,9 @@ def reproduce(
 
     from bench.fitting import choose_device
     from bench.news import say
-    from bench.paper import prepare
-    from bench.registry import load_registry
+    from bench.recipe import RECIPES
+    from bench.registry import DATASETS, METHODS, load_registry
+    from bench.reproduction import prepare
     from bench.runner import Runner
     from bench.running.display import sweep_display
     from bench.running.existing import check_existing
@@ -61,7 +63,7 @@ def reproduce(
     prepared = prepare(
         names_of(artefacts),
         names_of(datasets),
-        registry=load_registry(plugin or [], data_root),
+        registry=load_registry(plugin or [], data_root, (METHODS, DATASETS, RECIPES)),
         report_folder=report,
         seeds=numbers_of("--seeds", seeds),
         methods=names_of(methods),

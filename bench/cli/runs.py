@@ -17,6 +17,7 @@ from bench.cli.options import (
     Report,
     Results,
     Settings,
+    Threads,
     names_of,
     numbers_of,
 )
@@ -51,7 +52,7 @@ def run(
     plugin: Plugins = None,
     isolate: Annotated[bool, typer.Option("--isolate", help="Do each run in a process of its own.")] = False,
     jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time, each in a process of its own.")] = None,
-    threads: Annotated[int | None, typer.Option(min=1, help="Threads a run; else all cores divided by jobs.")] = None,
+    threads: Threads = None,
     time_limit: Annotated[str | None, typer.Option(help="A run may take so long: 45s, 90m, 2h. Isolates.")] = None,
     memory_limit: Annotated[str | None, typer.Option(help="A run may take so much memory: 8GB. Isolates.")] = None,
     executor: Annotated[str, typer.Option(help="Where runs are done: local, or ray (a cluster).")] = "local",

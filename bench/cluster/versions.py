@@ -12,7 +12,7 @@ from bench.errors import InputError
 
 PACKAGES = ("bench", "bench.methods", "bench.datasets")
 # Installed, the first lie inside `bench`, in a checkout beside it; the others show results, and make none.
-LEFT_OUT = {"methods", "datasets", "results", "cli", "paper", "report"}
+LEFT_OUT = {"methods", "datasets", "results", "reports", "cli", "recipe.py", "report", "reproduction.py"}
 
 
 def versions() -> dict[str, str]:

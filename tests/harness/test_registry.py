@@ -128,6 +128,28 @@ def test_a_broken_package_is_listed_and_hides_nothing(
     assert "moving-digits" in output
 
 
+class ForeignEntry:
+    """An entry point that names a class which is no plug-in."""
+
+    value, dist = "elsewhere:Path", None
+
+    def load(self) -> type[Path]:
+        return Path
+
+
+def test_a_class_that_is_no_plug_in_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    registry._installed.cache_clear()
+    monkeypatch.setattr(registry, "entry_points", lambda group: [ForeignEntry()])
+    try:
+        found = load_registry()
+    finally:
+        registry._installed.cache_clear()
+    assert {(entry.origin, entry.error) for entry in found.broken} == {
+        ("elsewhere:Path", "Path is no method and no dataset")
+    }
+    assert "lsh" in found.methods
+
+
 def test_the_source_of_a_package_is_all_of_it(tmp_path: Path) -> None:
     package = tmp_path / "package"
     package.mkdir()

@@ -12,9 +12,11 @@ import torch
 
 from bench.data.dataset import Dataset, DatasetSource, Summary
 from bench.metrics import PROTOCOLS
+from bench.metrics.scores import Scores
 from bench.profile.cost_types import Costs, EncodingTimes, Rates, Timing
+from bench.recipe import RECIPES
 from bench.record import RunRecord
-from bench.registry import Registry, load_registry
+from bench.registry import DATASETS, METHODS, Registry, load_registry
 from bench.runner import Runner
 from bench.store import PER_QUERY, Store, StoredRun
 from bench.sweep import PlannedRun
@@ -23,7 +25,7 @@ from tests.stored_files import write_files
 KS = (5, 20, 40, 60, 80, 100)
 QUERIES = 50
 QUICK = {"epochs": 1, "hidden": 32, "anchors": 4, "batch_size": 20}
-METHODS = ("mcmsh", "bth", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd")
+TRAINED = ("mcmsh", "bth", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd")
 
 Level = Callable[[PlannedRun, int], float]
 """The mAP of a planned run at k."""
@@ -35,7 +37,7 @@ def source_of(data: Dataset, name: str, self_search: bool = False) -> type[Datas
     gallery = data.query if self_search else data.gallery
 
     class Source(DatasetSource):
-        recommended = dict.fromkeys(METHODS, QUICK)
+        recommended = dict.fromkeys(TRAINED, QUICK)
 
         def summary(self) -> Summary:
             return summary
@@ -49,7 +51,7 @@ def source_of(data: Dataset, name: str, self_search: bool = False) -> type[Datas
 
 @pytest.fixture(scope="session")
 def registry(tiny: Dataset) -> Registry:
-    """The built-in methods, and the datasets `toy`, `toy-frames` (with frames) and `fcvid` (searched by itself)."""
+    """Everything built in; `toy`, `toy-frames` (with frames) and `fcvid` (searched by itself) as datasets."""
 
     def frames(videos: Any) -> Any:
         shade = np.asarray(videos, dtype=np.uint8)[:, None, None, None] * 5
@@ -57,7 +59,7 @@ def registry(tiny: Dataset) -> Registry:
         return picture + shade
 
     shown = replace(tiny, query=replace(tiny.query, frames=frames), gallery=replace(tiny.gallery, frames=frames))
-    found = load_registry()
+    found = load_registry(kinds=(METHODS, DATASETS, RECIPES))
     found.datasets.pop("fcvid", None)  # the adapter that needs the real files
     found.add("tests", [source_of(tiny, "toy"), source_of(shown, "toy-frames"), source_of(tiny, "fcvid", True)])
     assert not found.broken
@@ -153,7 +155,7 @@ def fill(store: Store, planned: Iterable[PlannedRun], level: Level, failing: Ite
             started="2026-01-01T00:00:00+00:00",
             durations={"fit": 1.0},
             history=[{"epoch": epoch, "loss": 1.0} for epoch in range(run.spec.parameters.get("epochs", 0))],
-            metrics={"paper": metrics} if done else {},
+            metrics={"paper": Scores(**metrics)} if done else {},
             costs=costs_of(run.spec.method, run.spec.bits, run.spec.folder) if done else None,
             environment={"cpu": "Synthetic CPU 3000", "device": "cpu", "threads": 2},
         )

@@ -8,16 +8,18 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from bench.reports.mcmsh import McmshPaper
+from bench.reports.mcmsh.embedding import choose_videos, project
+from bench.reports.mcmsh.retrieval import choose_queries, retrieval_plot, retrieve
+from bench.reports.mcmsh.rows import RETRIEVAL
 
 from bench.codes_file import StoredCodes, read_codes
 from bench.data.dataset import Dataset
-from bench.paper import Reproduction, reproduce
-from bench.paper.artefacts import RETRIEVAL, Results, collect, needs, plan_need
-from bench.paper.embedding import choose_videos, project
-from bench.paper.retrieval import choose_queries, retrieval_plot, retrieve
+from bench.recipe import Results
 from bench.registered import LABELS
 from bench.registry import Registry
 from bench.report.figures import settings
+from bench.reproduction import Reproduction, plan_need, reproduce
 from bench.runner import Runner
 from bench.store import CODES, Store
 
@@ -30,7 +32,7 @@ DATASET = "toy-frames"
 def store(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Store:
     """Synthetic records for the code lengths that only the panels show."""
     store = Store(tmp_path_factory.mktemp("figures") / "results")
-    panels = plan_need(needs("figures", registry)[0], DATASET, registry, (0,))
+    panels = plan_need(McmshPaper().needs("figures", registry)[0], DATASET, registry, (0,))
     short = [run for (_, bits), group in panels.runs.items() for run in group if bits != 64]
     fill(store, short, lambda run, k: 0.3 - k / 1000)
     return store
@@ -84,7 +86,7 @@ def test_same_results_give_the_same_bytes(made: Reproduction, store: Store, regi
 
 
 def retrieval_results(made: Reproduction, registry: Registry) -> Results:
-    return collect(plan_need(RETRIEVAL, DATASET, registry, (0,)), made.runs)
+    return plan_need(RETRIEVAL, DATASET, registry, (0,)).collect(made.runs)
 
 
 @pytest.mark.usefixtures("_settings")

@@ -5,13 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bench.reports.mcmsh import McmshPaper
+from bench.reports.mcmsh.rows import BACKBONES, LOSSES
 
 from bench.cli import main
 from bench.errors import InputError
-from bench.paper.artefacts import BACKBONES, LOSSES, PlannedNeed, check_artefacts, distinct, needs, plan_need
-from bench.paper.reproduction import Prepared, prepare
+from bench.recipe import choose
 from bench.registry import Registry
 from bench.report.published import paper_costs, paper_scores
+from bench.reproduction import PlannedNeed, Prepared, distinct, plan_need, prepare
 from bench.store import Store
 
 from .conftest import fill
@@ -20,7 +22,7 @@ WEIGHTS = ("cluster_weight", "similarity_weight", "quadruplet_weight", "quantisa
 
 
 def planned(registry: Registry, name: str, seeds: tuple[int, ...] = (0,)) -> list[PlannedNeed]:
-    return [plan_need(need, "toy", registry, seeds) for need in needs(name, registry)]
+    return [plan_need(need, "toy", registry, seeds) for need in McmshPaper().needs(name, registry)]
 
 
 def test_rows_are_labelled_as_in_the_paper() -> None:
@@ -71,12 +73,15 @@ def test_artefacts_share_runs(registry: Registry) -> None:
     assert len(distinct(everything)) == 2 * (10 + 6 + 1)
 
 
-def test_names() -> None:
-    assert check_artefacts(["figures", "table1", "table1"]) == ["table1", "figures"]
+def test_names(registry: Registry) -> None:
+    ((recipe, artefacts),) = choose(["figures", "mcmsh:table1", "table1"], registry)
+    assert (recipe.name, artefacts) == ("mcmsh", ["table1", "figures"])
     with pytest.raises(InputError, match="unknown artefact 'tabel1': did you mean table"):
-        check_artefacts(["tabel1"])
+        choose(["tabel1"], registry)
+    with pytest.raises(InputError, match="unknown artefact 'bth:table1': did you mean table1"):
+        choose(["bth:table1"], registry)
     with pytest.raises(InputError, match="known: table1, table2, table3, figures"):
-        check_artefacts([])
+        choose([], registry)
 
 
 def prepared(registry: Registry, tmp_path: Path, *names: str, **options: Any) -> list[Prepared]:

@@ -8,15 +8,17 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from bench.reports.mcmsh import McmshPaper
+from bench.reports.mcmsh.claims import backbone_claims
+from bench.reports.mcmsh.quality_tables import Beside, like_with_like
+from bench.reports.mcmsh.rows import BACKBONES, TABLES
 
 from bench.data.dataset import Summary
 from bench.errors import InputError
 from bench.metrics.statistics import Evidence
-from bench.paper import reproduce
-from bench.paper.artefacts import BACKBONES, Results, distinct, needs, plan_need
-from bench.paper.claims import backbone_claims
-from bench.paper.measured import Beside, like_with_like
-from bench.registry import Registry, load_registry
+from bench.recipe import Results
+from bench.registry import Registry
+from bench.reproduction import distinct, plan_need, reproduce
 from bench.runner import Runner
 from bench.store import write_record
 from bench.sweep import PlannedRun
@@ -46,7 +48,9 @@ def make(
     levels: Level = level,
 ) -> str:
     """`paper.md` from synthetic records."""
-    needed = [plan_need(need, dataset, registry, seeds) for name in names for need in needs(name, registry)]
+    needed = [
+        plan_need(need, dataset, registry, seeds) for name in names for need in McmshPaper().needs(name, registry)
+    ]
     fill(runner.store, distinct(needed), levels, failing)
     made = reproduce(names, dataset, runner=runner, registry=registry, report_folder=folder, seeds=seeds)
     return made.path.read_text(encoding="utf-8")
@@ -60,7 +64,7 @@ def rows_of(text: str, heading: str) -> list[list[str]]:
 @pytest.fixture
 def _any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few videos pass for the paper's dataset."""
-    monkeypatch.setattr("bench.paper.measured.PAPER_SIZES", {})
+    monkeypatch.setattr("bench.reports.mcmsh.quality_tables.PAPER_SIZES", {})
 
 
 @pytest.mark.parametrize(
@@ -134,7 +138,7 @@ def test_the_cost_table_says_the_rest_in_footnotes(runner: Runner, registry: Reg
 
 
 def test_noisy_times_decide_nothing(runner: Runner, registry: Registry, tmp_path: Path) -> None:
-    (needed,) = (plan_need(need, "toy", registry, (0,)) for need in needs("table3", registry))
+    needed = plan_need(TABLES["table3"], "toy", registry, (0,))
     for run in fill(runner.store, distinct([needed]), level):
         costs = run.record.costs
         if run.record.spec.method == "bth" and costs is not None:
@@ -149,7 +153,7 @@ def test_noisy_times_decide_nothing(runner: Runner, registry: Registry, tmp_path
 
 
 def test_lower_bounds_match_nothing(runner: Runner, registry: Registry, tmp_path: Path) -> None:
-    (needed,) = (plan_need(need, "toy", registry, (0,)) for need in needs("table3", registry))
+    needed = plan_need(TABLES["table3"], "toy", registry, (0,))
     for run in fill(runner.store, distinct([needed]), level):
         if run.record.spec.method == "bth" and run.record.costs is not None:
             partly = run.record.costs.model_copy(update={"uncounted_operators": {"baddbmm": 1}})
@@ -246,7 +250,7 @@ def test_many_comparisons_need_more_to_be_sure(monkeypatch: pytest.MonkeyPatch) 
         for bits in (32, 64)
         for place, row in enumerate(BACKBONES)
     ]
-    shown = Beside(Results(needs("table1", load_registry())[0], {}), pd.DataFrame(rows), comparable=False)
+    shown = Beside(Results(TABLES["table1"], {}), pd.DataFrame(rows), comparable=False)
     first, best, *_ = backbone_claims(shown)
     assert "not shown, 0 of 3 better, 3 within noise" in first
     assert "bits: yes (MC-MLP over +S-RD +0.100, the best of the others)" in best

@@ -8,12 +8,14 @@ from typing import NamedTuple
 import pandas as pd
 
 from bench.metrics.statistics import holm
-from bench.paper.artefacts import BACKBONES, BTH, LOSSES, MCMSH, WITHOUT_BRANCHES, Results
-from bench.paper.cost_table import measured_costs
-from bench.paper.measured import Beside
+from bench.recipe import Results
 from bench.report.costs import NOISY
 from bench.report.runs import seeds_of
 from bench.report.significance import ALPHA, OVER_BOTH, OVER_QUERIES
+
+from .cost_table import measured_costs
+from .quality_tables import Beside
+from .rows import BACKBONES, BTH, LOSSES, MCMSH, WITHOUT_BRANCHES
 
 HEADLINE_K = 20
 MATCHES = 0.1
@@ -41,7 +43,7 @@ PARTS = {  # which rows of Table 2 hold which structures alone
 
 
 class Judged(NamedTuple):
-    """What the measured numbers say of a pair of rows: is the first better than the second?"""
+    """A comparison of two measured rows: whether the first is better than the second, and by how much."""
 
     labels: Labels
     gain: float
@@ -76,7 +78,7 @@ def loss_claims(shown: Beside) -> list[str]:
 
 
 def caution(sentences: Sequence[str]) -> str:
-    """What the words of the sentences mean; empty where nothing was compared."""
+    """An explanation of the words in the sentences; empty where nothing was compared."""
     compared = [sentence for sentence in sentences if "not measured;" not in sentence]
     single = [sentence for sentence in compared if THESE_WEIGHTS in sentence or ONE_SEED in sentence]
     several = [sentence for sentence in compared if THESE_WEIGHTS not in sentence]
@@ -121,7 +123,7 @@ def _faster(name: str, ours: pd.Series, theirs: pd.Series) -> str:
 
 
 def _count(claim: str, shown: Beside, pairs: Sequence[Labels], bits: int) -> str:
-    """How many of the pairs' first rows are better than the second."""
+    """A sentence with the number of pairs whose first row is better than the second."""
     judged = _judge(shown, pairs, bits)
     start = _start(claim, shown, pairs, bits)
     in_paper = f"in the paper {sum(gain > 0 for gain in _gains(shown.published, pairs, bits))} of {len(pairs)}"
@@ -141,7 +143,7 @@ def _count(claim: str, shown: Beside, pairs: Sequence[Labels], bits: int) -> str
 
 
 def _best(claim: str, shown: Beside, pairs: Sequence[Labels], bits: int) -> str:
-    """Is the whole, first of every pair, above all others, and by how much above the next?"""
+    """A sentence that says whether the first row, the same in every pair, is above all others."""
     judged = _judge(shown, pairs, bits, at_once=True)
     start = _start(claim, shown, pairs, bits)
     in_paper = f"in the paper {'yes' if all(gain > 0 for gain in _gains(shown.published, pairs, bits)) else 'no'}"

@@ -5,8 +5,7 @@ import re
 
 import pandas as pd
 
-from bench.paper.artefacts import Results
-from bench.paper.tables import missing, published_label, seeds_phrase, signed
+from bench.recipe import Results
 from bench.report import costs, times
 from bench.report.cost_frames import at_least, measurements
 from bench.report.published import PAPER, PAPER_DATASET, PublishedCost, paper_costs
@@ -14,6 +13,8 @@ from bench.report.quality import select
 from bench.report.runs import ReportRun
 from bench.report.tables import NOTHING, Cell, Row, Table, percent, significant_decimals
 from bench.text import one_line
+
+from .quality_tables import missing, published_label, seeds_phrase, signed
 
 BITS = 64
 DECIMALS = 2

@@ -6,18 +6,20 @@ from functools import partial
 import numpy as np
 import pandas as pd
 import torch
+from bench.methods.mcmsh.mixer import McMlp
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bench.data.dataset import Dataset
 from bench.encoder import Encoder, read_encoder
-from bench.methods.mcmsh.mixer import McMlp
-from bench.paper.artefacts import EMBEDDING, Results
+from bench.recipe import Results
 from bench.registry import Registry
 from bench.report import escape
 from bench.report.figures import COLOURS, FULL_WIDTH, MARKERS, Plot
 from bench.store import ENCODER
 from bench.text import one_line
+
+from .rows import EMBEDDING
 
 CLASSES = len(COLOURS)
 VIDEOS_OF_A_CLASS = 50

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bench.codes_file import StoredCodes, read_codes
 from bench.data.dataset import Dataset, Split
-from bench.paper.artefacts import Results
+from bench.recipe import Results
 from bench.report import escape
 from bench.report.figures import COLOURS, FULL_WIDTH, Plot
 from bench.store import CODES

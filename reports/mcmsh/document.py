@@ -1,57 +1,75 @@
-"""`paper.md`: every artefact asked for, with its protocol, dataset, seeds, and the claims a reader can check."""
+"""The document's sections: every artefact asked for, with its protocol, and the claims a reader can check."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 
+import pandas as pd
+
 from bench.data.dataset import Dataset, DatasetSource, Summary
-from bench.paper.artefacts import Results
-from bench.paper.claims import backbone_claims, caution, cost_claims, loss_claims
-from bench.paper.conditions import conditions
-from bench.paper.cost_table import cost_table
-from bench.paper.embedding import embedding_plot
-from bench.paper.measured import Beside, beside, like_with_like
-from bench.paper.panels import measured_panels, published_panel, reference_dataset
-from bench.paper.retrieval import retrieval_plot
-from bench.paper.runs_table import runs_table
-from bench.paper.tables import backbone_table, loss_table, seeds_phrase
+from bench.recipe import Results
 from bench.registry import Registry
+from bench.report import quality
 from bench.report.document import Document
 from bench.report.escape import markdown
-from bench.report.figures import Plot
-from bench.report.published import PAPER_DATASET
+from bench.report.figures import Plot, assign
+from bench.report.plots import map_at_k
+from bench.report.published import PAPER_DATASET, dataset_title, published
+from bench.report.published import PROTOCOL as PUBLISHED_PROTOCOL
+from bench.report.runs import bounds_of, methods_of
+from bench.report.tables import Cell, Table, number
 from bench.text import slug
 
-MARKER = "<!-- rendered by vhbench from stored results; `bench reproduce` writes it anew -->"
-FILE = "paper.md"
+from .claims import backbone_claims, caution, cost_claims, loss_claims
+from .cost_table import cost_table
+from .embedding import embedding_plot
+from .quality_tables import (
+    PROTOCOL,
+    Beside,
+    backbone_table,
+    beside,
+    like_with_like,
+    loss_table,
+    seeds_phrase,
+)
+from .retrieval import retrieval_plot
+
+FOOTNOTES = "abcdefghijklmnopqrstuvwxyz"
 HOW_TO_READ = """\
 - **Measured** rows come from runs made and stored here; their number of seeds stands under every table.
 - **Published** rows are copied from the source named under the table. They are never averaged, ranked or plotted.
 - **Difference** (measured minus published) is shown only where both are of the same dataset under the same protocol."""
+ANOTHER_DATASET = (
+    f"**The paper's own tables are of {PAPER_DATASET}, another dataset.** Its numbers stand beside as a "
+    "reference only: look at which rows are better than which, not at how far measured and published lie apart."
+)
 NINE_PANELS = (
     "The paper's nine panels are of three datasets: `bench reproduce figures --datasets fcvid,activitynet,yfcc` makes "
     "three each, from their files."
 )
 
 
-class Paper:
-    """The document as it is composed, from results by the name of their need."""
+class Composition:
+    """The document as it grows, from results by the name of their need."""
 
-    def __init__(self, results: Mapping[str, Results], source: DatasetSource, registry: Registry) -> None:
+    def __init__(
+        self, document: Document, results: Mapping[str, Results], source: DatasetSource, registry: Registry
+    ) -> None:
+        self.document = document
         self._results = results
         self._source = source
         self._registry = registry
         self._summary: Summary = source.summary()
         self._comparable = like_with_like(self._summary)
-        self.document = Document()
 
     @cached_property
     def _data(self) -> Dataset:
         """Read only where a figure needs it: tables come from the records alone."""
         return self._source.load()
 
-    def compose(self) -> Document:
-        """Everything there are results for. Plots must be drawn within `bench.report.figures.settings()`."""
-        self.document.add(MARKER, "# The MCMSH paper's tables and figures, made again", *self._overview())
+    def compose(self) -> None:
+        """Add everything there are results for."""
+        if not self._comparable:
+            self.document.add(ANOTHER_DATASET)
         self.document.add("## How to read this", HOW_TO_READ)
         if "table1" in self._results:
             shown = beside(self._results["table1"], 1, self._comparable)
@@ -72,25 +90,6 @@ class Paper:
             self._panels(self._results["panels"])
             self._figure("Feature distributions", self._results["embedding"], self._embedding)
             self._figure("Retrieved results", self._results["retrieval"], self._retrieval)
-        self.document.add("## Runs")
-        self.document.add_table(runs_table(self._results.values()))
-        return self.document
-
-    def _overview(self) -> list[str]:
-        data = self._summary
-        search = "searched among themselves" if data.self_search else f"against a gallery of {data.gallery_videos:,}"
-        sentence = (
-            f"Measured on **{markdown(data.title)}** (`{data.name}`): {data.train_videos:,} training videos, "
-            f"{data.query_videos:,} queries {search}; {data.frames} frames × {data.dimensions:,} dimensions; "
-            f"{data.classes:,} classes; data fingerprint `{data.fingerprint[:12]}`."
-        )
-        if self._comparable:
-            return [sentence]
-        warning = (
-            f"**The paper's own tables are of {PAPER_DATASET}, another dataset.** Its numbers stand beside as a "
-            "reference only: look at which rows are better than which, not at how far measured and published lie apart."
-        )
-        return [sentence, warning]
 
     def _quality_claims(self, shown: Beside, sentences: list[str]) -> None:
         self._claims(shown.results, sentences)
@@ -99,7 +98,7 @@ class Paper:
             self.document.add(markdown(words))
 
     def _claims(self, results: Results, sentences: list[str]) -> None:
-        settings = conditions(results, self._registry)
+        settings = results.conditions(self._registry)
         if not settings:
             return
         self.document.add(
@@ -139,3 +138,49 @@ class Paper:
 
     def _retrieval(self, results: Results) -> Plot | None:
         return retrieval_plot(results, self._data)
+
+
+def measured_panels(results: Results) -> Plot | None:
+    """mAP@k over k, a panel for each code length; None where nothing was measured."""
+    runs = [run for run in results.all if run.done]
+    if not runs:
+        return None
+    scores = quality.select(quality.aggregate(runs), protocol=PROTOCOL)
+    # A record just made and the same record read back list their k in different orders.
+    scores = scores.sort_values(["bits", "k"], kind="stable", ignore_index=True)
+    title = f"{runs[0].dataset_title} under protocol {PROTOCOL}, measured"
+    return map_at_k("panels", title, scores, assign(methods_of(runs), bounds_of(runs)))
+
+
+def reference_dataset(summary: Summary) -> str:
+    """The dataset of the published numbers: the measured one, or FCVID where nobody published any on it."""
+    return dataset_title(summary.name) or PAPER_DATASET
+
+
+def published_panel(dataset: str, bits: int, comparable: bool) -> Table:
+    """Published mAP@k at one code length, a row for every method and source; never averaged, ranked or plotted."""
+    scores = published(dataset=dataset, bits=bits)
+    frame = pd.DataFrame([vars(score) for score in scores])
+    ks = sorted({score.k for score in scores})
+    marks = _footnotes([score.source for score in scores])
+    rows = []
+    for (method, source), group in frame.groupby(["method", "source"], sort=False):
+        values = group.set_index("k")["map"].reindex(ks)
+        rows.append([Cell(str(method), mark=marks[str(source)]), *(Cell(number(values[k])) for k in ks)])
+    reference = "" if comparable else " Another dataset than the measured one: for reference only."
+    return Table(
+        name=f"published-{slug(dataset)}-{bits}-bits",
+        caption=f"Published mAP@k on {dataset} at {bits} bits.",
+        header=["published", *(f"mAP@{k}" for k in ks)],
+        rows=rows,
+        frame=frame,
+        notes=(
+            f"Published, not measured here. {PUBLISHED_PROTOCOL}{reference}",
+            *(f"{mark}: {source}" for source, mark in marks.items()),
+        ),
+    )
+
+
+def _footnotes(sources: Sequence[str]) -> dict[str, str]:
+    """A letter for every source, in order of first appearance."""
+    return dict(zip(dict.fromkeys(sources), FOOTNOTES, strict=False))
