@@ -5,8 +5,7 @@ import torch
 from torch import nn
 
 from bench.context import FitContext
-from bench.data.features import Features
-from bench.method import LinearHash, Method
+from bench.method import Features, LinearHash, Method
 
 
 class Oracle(Method):

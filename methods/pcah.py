@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import InputError
+from bench.base.errors import InputError
 from bench.method import ShallowMethod, Shape
 
 

@@ -5,8 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.context import FitContext
-from bench.data.features import Features
-from bench.method import Method
+from bench.method import Features, Method
 
 # Odd constants of SplitMix64 (Steele et al., OOPSLA 2014), as signed 64-bit numbers.
 GOLDEN = -7046029254386353131

@@ -20,6 +20,7 @@ from scipy.io import savemat
 
 from bench.data.dataset import Dataset, Split, Summary
 from bench.data.features import ArrayFeatures
+from bench.profile.timing import FEWEST
 
 FRAMES, DIMENSIONS, CLASSES = 25, 32, 3
 GOLDEN = Path(__file__).parent / "golden"
@@ -101,6 +102,21 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     shared = folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("VHBENCH_CACHE", str(shared / "cache"))
+        yield
+
+
+MEASURING = ("profile", "benchmarks", "gpu")
+"""Folders whose tests look at what is measured."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _measured_quickly(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Elsewhere costs are measured with the fewest repeats, of small work: nobody looks at how long it took."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.path.parent.name not in MEASURING:
+            patch.setattr("bench.profile.timing.MAX_ROUNDS", FEWEST)
+            patch.setattr("bench.profile.timing.WARM_UP_SECONDS", 0)
+            patch.setattr("bench.profile.machine.SIZES", {"cpu": (64, 64, 2**16)})
         yield
 
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.codes_file import StoredCodes, write_codes
-from bench.consistency import DESCRIPTION
-from bench.record import RunRecord
-from bench.registered import known_methods
-from bench.store import CODES
+from bench.store.codes_file import StoredCodes, write_codes
+from bench.store.consistency import DESCRIPTION
+from bench.store.record import RunRecord
+from bench.store.registered import known_methods
+from bench.store.stored_run import CODES
 
 
 def said_of(method: str, title: str) -> tuple[str, str]:

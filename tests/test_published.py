@@ -7,7 +7,7 @@ from importlib.resources import files
 
 import pytest
 
-from bench.errors import InputError
+from bench.base.errors import InputError
 from bench.report.published import (
     PAPER,
     dataset_title,

@@ -2,9 +2,9 @@
 
 import pytest
 
+from bench.base.quantity import Quantity, quantities
 from bench.metrics import Scores
 from bench.profile.cost_types import Costs
-from bench.quantity import Quantity, quantities
 
 
 def test_fields_come_in_their_order_and_properties_after_them() -> None:

@@ -1,4 +1,4 @@
-"""The command line: verbs that read options, call the library, and print; nothing heavy is imported before its use."""
+"""The command line: verbs read options, call the library and print; heavy imports happen inside the verbs."""
 
 import errno
 import os
@@ -9,15 +9,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout, suppress
 from types import FrameType
 
-from bench import streams
-from bench.errors import InputError
+from bench.base import streams
+from bench.base.errors import InputError
 
 LONGEST_LINE = 2000
+
 INTERRUPTED = "bench: interrupted; finished runs are stored, the same command goes on from there"
+
 OUTPUT_CLOSED = 128 + 13
 """The status of programs whose reader has gone: 128 and the number of SIGPIPE."""
+
 NO_MORE = "the system starts no more processes or threads; raise the limit (ulimit -u), or ask for fewer of them"
+
 FULL = "free some space, and give the same command again"
+
 NO_THREAD = "can't start new thread"
 
 
@@ -88,7 +93,7 @@ def _message(error: BaseException | None) -> str | None:
         why = error.strerror or str(error)
         if not error.filename:
             return why
-        from bench.input_files import REASONS  # noqa: PLC0415  slower to import than `bench --help` should be
+        from bench.base.files import REASONS  # noqa: PLC0415  slower to import than `bench --help` should be
 
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         return f"{error.filename}: {why}; {FULL if full else REASONS.get(error.errno or 0, 'name another')}"
@@ -128,7 +133,7 @@ def _interrupted() -> int:
 
 
 def _wrong(message: str) -> int:
-    from bench.text import one_line  # noqa: PLC0415  slower to import than `bench --help` should be
+    from bench.base.text import one_line  # noqa: PLC0415  slower to import than `bench --help` should be
 
     line = one_line(message)
     # A name of thousands of characters would hide what is wrong with it.

@@ -1,18 +1,14 @@
-"""The verbs of the command line, and what is known of them as a whole."""
+"""All verbs of the command line, assembled."""
 
 from importlib.metadata import version as installed
 from typing import Annotated
 
 import typer
 
-from bench.cli.compare import compare
-from bench.cli.convert import convert
-from bench.cli.data import check, fake
-from bench.cli.encoders import encode, profile
-from bench.cli.listing import show
-from bench.cli.methods import check_method
+from bench.cli.data import check, convert, fake
+from bench.cli.encoders import check_method, encode, profile
 from bench.cli.reproduce import reproduce
-from bench.cli.results import results_app
+from bench.cli.results import compare, results_app, show
 from bench.cli.runs import evaluate, render, run
 
 app = typer.Typer(
@@ -21,21 +17,37 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
 app.command()(run)
+
 app.command("report")(render)
+
 app.command()(compare)
+
 app.command()(evaluate)
+
 app.command()(profile)
+
 app.command("list")(show)
+
 app.command()(reproduce)
+
 app.command()(encode)
+
 app.command("check-method")(check_method)
+
 data_app = typer.Typer(help="Look after datasets.", rich_markup_mode=None)
+
 data_app.command()(check)
+
 data_app.command()(fake)
+
 data_app.command()(convert)
+
 app.add_typer(data_app, name="data")
+
 app.add_typer(results_app, name="results")
+
 GROUPS: tuple[list[str], ...] = ([], ["data"], ["results"])
 """What is no command alone, and shows its help."""
 

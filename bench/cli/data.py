@@ -1,13 +1,13 @@
-"""Verbs that look after datasets: check, fake."""
+"""`bench data`: check, fake and convert datasets."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from bench.base.errors import InputError
+from bench.base.paths import named_path
 from bench.cli.options import DataRoot, Plugins
-from bench.errors import InputError
-from bench.paths import named_path
 
 # Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
 # ruff: noqa: PLC0415
@@ -22,12 +22,12 @@ def check(
     plugin: Plugins = None,
 ) -> int:
     """Say whether a dataset is complete and well-formed, what is missing and where it goes."""
+    from bench.base.progress import progress
     from bench.data.check import check_files
     from bench.data.feature_files import FeatureFiles
     from bench.data.folder import FolderSource
-    from bench.listing import dataset_table, files_table
-    from bench.progress import progress
     from bench.registry import load_registry
+    from bench.report.listing import dataset_table, files_table
 
     source = load_registry(plugin or [], data_root).dataset(dataset)
     if isinstance(source, FolderSource):
@@ -54,13 +54,12 @@ def fake(
     plugin: Plugins = None,
 ) -> int:
     """Write a stand-in of a dataset: its file names, shapes, keys and parts, made-up contents."""
+    from bench.base.files import free_space, gigabytes
+    from bench.base.progress import progress
+    from bench.base.text import closest, say
     from bench.data.feature_files import FeatureFiles
-    from bench.data.space import free_space, gigabytes
     from bench.data.stand_in import plan_stand_in
-    from bench.news import say
-    from bench.progress import progress
     from bench.registry import load_registry
-    from bench.text import closest
 
     datasets = load_registry(plugin or []).datasets
     known = {name: source for name, source in datasets.items() if issubclass(source, FeatureFiles)}
@@ -70,4 +69,38 @@ def fake(
     say(f"{out}: {gigabytes(planned.size)} will be written, {gigabytes(free_space(out))} are free")
     planned.write(progress())
     say(f"{out}: done; try it with `bench data check {dataset} --data-root {out}`")
+    return 0
+
+
+# Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
+# ruff: noqa: PLC0415
+
+
+def convert(
+    dataset: Annotated[str, typer.Argument(help="A dataset's name, or a folder with feature files.")],
+    to: Annotated[str, typer.Option(help="float16, bfloat16 or float32.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder for the converted dataset; give it to --datasets.", parser=named_path, metavar="PATH"
+        ),
+    ],
+    data_root: DataRoot = None,
+    plugin: Plugins = None,
+) -> int:
+    """Rewrite a dataset once into contiguous files that train fastest; the same call again goes on, or checks it."""
+    from bench.base.files import free_space, gigabytes
+    from bench.base.progress import progress
+    from bench.base.text import say
+    from bench.data.convert import Conversion, conversion_precision, require_own_folder
+    from bench.registry import load_registry
+
+    precision = conversion_precision(to)
+    require_own_folder(out)
+    conversion = Conversion(load_registry(plugin or [], data_root).dataset(dataset).load(), precision, out)
+    size, left, free = (gigabytes(size) for size in (conversion.size, conversion.left(), free_space(out)))
+    say(f"{out}: {size} in {to}, {left} to write, {free} free")
+    conversion.write(progress())
+    say(f"{out}: complete, every file as its checksum says")
+    print(out)
     return 0

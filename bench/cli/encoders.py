@@ -1,12 +1,13 @@
-"""Verbs that measure and use encoders: profile, encode."""
+"""`bench encode`, `bench profile` and `bench check-method`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from bench.base.errors import InputError
+from bench.base.paths import named_path
 from bench.cli.options import DEFAULT_DATASET, DataRoot, Device, Plugins, names_of, numbers_of
-from bench.paths import named_path
 
 # Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
 # ruff: noqa: PLC0415
@@ -22,12 +23,12 @@ def profile(
     plugin: Plugins = None,
 ) -> int:
     """Measure parameters, FLOPs, memory and encoding time, without training."""
-    from bench.fitting import choose_device
-    from bench.news import say
-    from bench.profile.untrained import profile_untrained
+    from bench.base.text import say
+    from bench.encoding.fitting import choose_device
     from bench.registry import load_registry
     from bench.report.terminal import profile_text
-    from bench.sweep import parse_settings, plan
+    from bench.running.measure import profile_untrained
+    from bench.running.plan import parse_settings, plan
 
     planned = plan(
         load_registry(plugin or [], data_root),
@@ -57,9 +58,9 @@ def encode(
     plugin: Plugins = None,
 ) -> int:
     """Encode anybody's features with a saved encoder; the same command goes on after an interruption."""
-    from bench.encoding import encode_file
-    from bench.news import say
-    from bench.progress import progress
+    from bench.base.progress import progress
+    from bench.base.text import say
+    from bench.encoding.encode_file import encode_file
     from bench.registry import load_registry
 
     registry = load_registry(plugin or [])
@@ -72,3 +73,35 @@ def encode(
         say(f"{out}: {encoded.flipped:.2%} of the bits of the first videos differ from those in float32")
     say(f"{out}: codes {encoded.videos} × {encoded.bits}")
     return 0
+
+
+# Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
+# ruff: noqa: PLC0415
+
+
+def check_method(
+    file: Annotated[Path, typer.Argument(help="Python file or folder with methods of your own.")],
+) -> int:
+    """Check that methods of your own do what every method must, on a small made-up dataset."""
+    from bench.base.text import one_line
+    from bench.registry import load_registry
+    from bench.registry.plugin_files import line_of, plugin_of
+    from bench.running.contract import CHECKS, ContractError, Subject, small_dataset
+
+    methods = [method for method in load_registry([file]).methods.values() if plugin_of(method)]
+    if not methods:
+        raise InputError(f"{file}: defines no method; derive one from bench.learning.method.Method")
+    data, failed = small_dataset(), False
+    for method in methods:
+        subject = Subject(method, data)
+        for check in CHECKS:
+            try:
+                check(subject)
+            except Exception as error:  # a method may fail in any way
+                failed = True
+                kind = "" if isinstance(error, ContractError) else f"{type(error).__name__}: "
+                reason = one_line(f"{kind}{error}") + line_of(error, str(plugin_of(method)))
+                print(f"FAILS  {method.name} {check.__doc__}: {reason}")
+            else:
+                print(f"fine   {method.name} {check.__doc__}")
+    return 1 if failed else 0

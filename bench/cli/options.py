@@ -1,22 +1,26 @@
-"""Options that several verbs share, and how lists are written on the command line."""
+"""Options shared by several verbs, and parsing of comma-separated lists."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bench.errors import InputError
-from bench.paths import named_path
+from bench.base.errors import InputError
+from bench.base.paths import named_path
 
 DEFAULT_DATASET = "moving-digits"
+
 Results = Annotated[Path, typer.Option("--results", help="Folder of stored runs.", parser=named_path, metavar="PATH")]
+
 Report = Annotated[Path, typer.Option("--report", help="Folder for the report.", parser=named_path, metavar="PATH")]
+
 Plugins = Annotated[
     list[Path] | None,
     typer.Option(
         "--plugin", help="Python file or folder with plug-ins; repeatable.", parser=named_path, metavar="PATH"
     ),
 ]
+
 DataRoot = Annotated[
     Path | None,
     typer.Option(
@@ -26,13 +30,18 @@ DataRoot = Annotated[
         metavar="PATH",
     ),
 ]
+
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+
 Existing = Annotated[str, typer.Option(help="Runs that are stored: reuse, rerun, retry-failed or only-cached.")]
+
 Threads = Annotated[
     int | None,
     typer.Option("--threads", min=1, help="Threads per run; default: all cores divided by the runs at a time."),
 ]
+
 Settings = Annotated[list[str] | None, typer.Option("--set", help="A parameter, such as mcmsh.epochs=5; repeatable.")]
+
 RESULTS, REPORT, PAPER = Path("results/runs"), Path("reports/latest"), Path("reports/paper")
 
 

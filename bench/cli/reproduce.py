@@ -1,4 +1,4 @@
-"""The verb `reproduce`: a paper's tables and figures from runs made here, with the published numbers beside."""
+"""`bench reproduce`: a paper's tables and figures from own runs, with the published numbers beside."""
 
 from typing import Annotated
 
@@ -41,21 +41,20 @@ def reproduce(
     threads: Threads = None,
 ) -> int:
     """Regenerate a paper's tables and figures, measured beside published."""
-    from bench.running.threads import choose_threads
+    from bench.base.processes import choose_threads
 
     # Before the libraries are loaded that start threads.
     choose_threads(threads, 1, apart=False)
 
-    from bench.fitting import choose_device
-    from bench.news import say
-    from bench.recipe import RECIPES
+    from bench.base.text import say
+    from bench.cli.reproduction import prepare
+    from bench.encoding.fitting import choose_device
     from bench.registry import DATASETS, METHODS, load_registry
-    from bench.reproduction import prepare
-    from bench.runner import Runner
+    from bench.report.recipe import RECIPES
     from bench.running.display import sweep_display
-    from bench.running.existing import check_existing
-    from bench.store import Store
-    from bench.sweep import parse_settings
+    from bench.running.plan import check_existing, parse_settings
+    from bench.running.runner import Runner
+    from bench.store.store import Store
 
     store = Store(results)
     runner = Runner(store, choose_device(device), check_existing(existing), sweep_display(say), say)

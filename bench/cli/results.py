@@ -1,12 +1,12 @@
-"""Verbs that look after results folders: verify, merge, prune."""
+"""`bench results` (verify, merge, prune), `bench list` and `bench compare`."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bench.cli.options import RESULTS, DataRoot, Plugins, Results, names_of
-from bench.paths import named_path
+from bench.base.paths import named_path
+from bench.cli.options import RESULTS, DataRoot, Plugins, Results, names_of, numbers_of
 
 # Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
 # ruff: noqa: PLC0415
@@ -30,16 +30,15 @@ def verify(
     plugin: Plugins = None,
 ) -> int:
     """Compare stored runs with their checksums, themselves and each other; changes nothing. 1 if any is not sound."""
-    from bench.integrity_verify import verify as look
-    from bench.store import Store
-    from bench.text import one_line
-    from bench.text_table import text_table
+    from bench.base.text import one_line, text_table
+    from bench.store.store import Store
+    from bench.store.verify import verify as look
 
     store, proof = Store(results), None
     store.require_runs()
     if recompute or reencode:
-        from bench.integrity_recompute import Recomputation
         from bench.registry import load_registry
+        from bench.store.recompute import Recomputation
 
         registry = load_registry(plugin or [], data_root)
         given = [registry.dataset(name) for name in names_of(datasets)]
@@ -69,10 +68,9 @@ def merge(
     """Copy runs of other machines into one results folder; of runs in conflict both are kept."""
     from collections import Counter
 
-    from bench.integrity_merge import merge as merged
-    from bench.news import say
-    from bench.store import Store
-    from bench.text import one_line
+    from bench.base.text import one_line, say
+    from bench.store.merge import merge as merged
+    from bench.store.store import Store
 
     counts: Counter[str] = Counter()
     for entry in merged(sources, Store(results)):
@@ -90,10 +88,9 @@ def prune(
     yes: Annotated[bool, typer.Option("--yes", help="Remove what is listed.")] = False,
 ) -> int:
     """List what no run needs: damaged files set aside, leftovers, states of finished runs; --yes removes it."""
-    from bench.integrity_prune import superfluous
-    from bench.store import Store
-    from bench.text import one_line
-    from bench.text_table import text_table
+    from bench.base.text import one_line, text_table
+    from bench.store.prune import superfluous
+    from bench.store.store import Store
 
     store = Store(results)
     found = superfluous(store)
@@ -110,4 +107,39 @@ def prune(
             entry.remove()
     total = f"{sum(entry.size for entry in found) / 1e6:,.2f} MB"
     print(f"{total} removed" if yes else f"{total} can be removed: `bench results prune --yes` does it")
+    return 0
+
+
+# Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
+# ruff: noqa: PLC0415
+
+
+def compare(
+    first: Annotated[
+        Path, typer.Argument(metavar="A", help="A results folder, such as results/runs.", parser=named_path)
+    ],
+    second: Annotated[Path, typer.Argument(metavar="B", help="Another one.", parser=named_path)],
+) -> int:
+    """Show two sets of stored runs side by side, in quality and in cost; * marks what is more than noise."""
+    from bench.report.comparison import compare_folders
+
+    print(compare_folders(first, second))
+    return 0
+
+
+def show(
+    what: Annotated[
+        str, typer.Argument(help="methods, datasets, runs, published; several with commas.")
+    ] = "methods,datasets",
+    methods: Annotated[str | None, typer.Option("--method", help="Published numbers of these methods only.")] = None,
+    datasets: Annotated[str | None, typer.Option("--dataset", help="Published numbers on these datasets only.")] = None,
+    bits: Annotated[str | None, typer.Option(help="Published numbers at these code lengths only.")] = None,
+    results: Results = RESULTS,
+    plugin: Plugins = None,
+) -> int:
+    """List what there is."""
+    from bench.report.listing import Selection, listing
+
+    selection = Selection(names_of(methods), names_of(datasets), numbers_of("--bits", bits))
+    print(listing(names_of(what), results, plugin or [], selection))
     return 0

@@ -1,4 +1,4 @@
-"""Verbs that do runs or read stored ones: run, report, evaluate."""
+"""`bench run`, `bench report` and `bench evaluate`."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bench.base.errors import InputError
+from bench.base.paths import named_path
 from bench.cli.options import (
     DEFAULT_DATASET,
     REPORT,
@@ -21,15 +23,13 @@ from bench.cli.options import (
     names_of,
     numbers_of,
 )
-from bench.errors import InputError
-from bench.paths import named_path
+
+if TYPE_CHECKING:
+    from bench.running.plan import SweepFile
+    from bench.store.stored_run import StoredRun
 
 # Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
 # ruff: noqa: PLC0415
-
-if TYPE_CHECKING:
-    from bench.store import StoredRun
-    from bench.sweep import SweepFile
 
 
 def run(
@@ -65,26 +65,25 @@ def run(
     ] = False,
 ) -> int:
     """Train, encode, evaluate and measure methods, and write a report."""
-    from bench.running.threads import choose_threads
+    from bench.base.processes import choose_threads
 
     limits, on_ray = _limits(time_limit, memory_limit), _on_ray(executor, address)
     isolate = isolate or (jobs or 1) > 1 or any(limit is not None for limit in limits)
     # Before the libraries are loaded that start threads.
     chosen_threads = threads if on_ray else choose_threads(threads, jobs or 1, isolate)
 
-    from bench.cluster.on_ray import OnRay
-    from bench.fitting import choose_device
-    from bench.news import say
+    from bench.base.text import say
+    from bench.encoding.fitting import choose_device
     from bench.registry import load_registry
     from bench.report import require_writable
-    from bench.runner import Runner
-    from bench.running.apart import Isolation
     from bench.running.display import sweep_display
-    from bench.running.dry_run import dry_run
-    from bench.running.existing import check_existing
+    from bench.running.estimate import dry_run
+    from bench.running.isolation import Isolation
     from bench.running.limits import shard_of
-    from bench.store import Store
-    from bench.sweep import SweepFile, plan, read_sweep_file
+    from bench.running.plan import SweepFile, check_existing, plan, read_sweep_file
+    from bench.running.ray.on_ray import OnRay
+    from bench.running.runner import Runner
+    from bench.store.store import Store
 
     file = read_sweep_file(sweep) if sweep else SweepFile()
     wanted = names_of(methods) or file.methods or []
@@ -126,7 +125,7 @@ def _parameters(
     sweep: Path | None, file: "SweepFile", settings: list[str], methods: list[str]
 ) -> dict[str, dict[str, Any]]:
     """Parameters by method: those of the sweep file, and before them those of --set."""
-    from bench.sweep import parse_settings, require_among
+    from bench.running.plan import parse_settings, require_among
 
     if methods:
         require_among(methods, file.parameters, f"{sweep}: parameters.")
@@ -163,7 +162,7 @@ def render(
 ) -> int:
     """Render the report again from stored results; trains nothing."""
     from bench.report import select_runs
-    from bench.store import Store
+    from bench.store.store import Store
 
     store = Store(results)
     store.require_runs()
@@ -176,7 +175,7 @@ def render(
 
 def _show(runs: Sequence["StoredRun"], report: Path | None = None) -> None:
     """Write the report, if a folder for it is given, and print the summary, whatever becomes of the report."""
-    from bench.news import say
+    from bench.base.text import say
     from bench.report import summary, write_report
 
     try:
@@ -193,10 +192,10 @@ def evaluate(
     results: Results = RESULTS,
 ) -> int:
     """Compute the metrics of stored runs again from their codes, and name every number that changes; trains nothing."""
-    from bench.evaluation import evaluate_again
     from bench.metrics.protocols import choose_protocol
     from bench.report import summary
-    from bench.store import Store
+    from bench.store.evaluation import evaluate_again
+    from bench.store.store import Store
 
     names = names_of(protocol)
     if not names:

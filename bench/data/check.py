@@ -1,4 +1,4 @@
-"""Is a folder of feature files complete and well-formed? Every file is looked at, and every defect told."""
+"""Checks of a feature folder: every file is read, and every defect is reported."""
 
 import os
 from collections import Counter
@@ -7,17 +7,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from bench.context import Progress
+from bench.base.errors import InputError
+from bench.base.progress import Progress
+from bench.base.text import one_line
 from bench.data.description import SplitName
 from bench.data.feature_files import Sizes
-from bench.data.features import Features
-from bench.data.finite import blocks_to_check, require_finite
-from bench.data.folder import marks_stand_in
+from bench.data.features import Features, blocks_to_check, require_finite
+from bench.data.folder import joined, marks_stand_in, open_parts
 from bench.data.label_files import features_of_labels, labels_in
 from bench.data.layout import Layout, SplitPaths
-from bench.data.opening import joined, open_parts
-from bench.errors import InputError
-from bench.text import one_line
 
 
 @dataclass

@@ -1,9 +1,8 @@
-"""A dataset written once into the files that train fastest: one contiguous array a split, in one precision."""
+"""Conversion of a dataset into the files that train fastest: one contiguous array a split, in one precision."""
 
 import hashlib
 import io
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,17 +12,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.context import Progress
+from bench.base.atomic import write_file
+from bench.base.errors import InputError
+from bench.base.files import require_space
+from bench.base.progress import Progress
 from bench.data.dataset import Dataset, Split
 from bench.data.description import NOTE, Description, Files, SplitFiles, SplitName, as_toml
 from bench.data.features import Features, videos_a_block
 from bench.data.headers import ITEM_BYTES, safetensors_header
 from bench.data.journal import Journal, restore, sha256_of, write_on
 from bench.data.precision import Precision, as_stored
-from bench.data.space import require_space
-from bench.errors import InputError
 
 KEY, JOURNAL, CHECKSUMS = "feats", "conversion.journal", "checksums.json"
+
 LARGEST: dict[Precision, float] = {
     "float16": 65504.0,
     "bfloat16": 3.3895313892515355e38,
@@ -179,9 +180,7 @@ class Conversion:
 
     def _write_whole(self, name: str, content: bytes) -> str:
         """Write a small file, whole or not at all; its SHA-256."""
-        beside = self.folder / f".{name}.{os.getpid()}"
-        beside.write_bytes(content)
-        beside.replace(self.folder / name)
+        write_file(self.folder / name, content)
         return hashlib.sha256(content).hexdigest()
 
     def _verify(self, progress: Progress) -> None:

@@ -1,4 +1,4 @@
-"""What a dataset's own note, `dataset.toml`, can say of its files."""
+"""`dataset.toml`: a dataset's own description of its files."""
 
 import json
 import os
@@ -8,13 +8,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from bench.errors import InputError
-from bench.text import validation_message
-from bench.toml_file import read_toml
+from bench.base.errors import InputError
+from bench.base.text import validation_message
+from bench.base.toml_file import read_toml
 
 SplitName = Literal["train", "test", "query"]
+
 SPLITS: tuple[SplitName, ...] = ("train", "test", "query")
+
 NOTE = "dataset.toml"
+
 LONGEST_TEXT = 1000
 
 
@@ -27,7 +30,9 @@ def _printable(text: str) -> str:
 
 # What a terminal would obey, and what no file system takes, is refused where it comes in.
 Text = Annotated[str, Field(max_length=LONGEST_TEXT), AfterValidator(_printable)]
+
 Name = Annotated[Text, Field(min_length=1)]
+
 Names = Name | Annotated[list[Name], Field(min_length=1)]
 
 

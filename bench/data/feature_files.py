@@ -1,15 +1,15 @@
-"""Datasets whose feature files were published: each is a description, and the files are the user's to fetch."""
+"""Datasets with published feature files: a description each; users download the files themselves."""
 
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
+from bench.base.errors import InputError
+from bench.base.paths import named_path
 from bench.data.dataset import Summary
 from bench.data.description import NOTE, Description, SplitName
 from bench.data.folder import FolderSource
-from bench.errors import InputError
-from bench.paths import named_path
 
 VARIABLE = "VHBENCH_DATA"
 

@@ -2,21 +2,23 @@
 
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.errors import InputError
+from bench.base.files import require_space
+from bench.base.values import read_array
 from bench.data.precision import PRECISIONS, Precision
-from bench.data.space import require_space
-from bench.errors import InputError
-from bench.values import read_array
 
 Index = slice | NDArray[np.integer[Any]] | Sequence[int]
+
 # Larger blocks come from and go back to the system each time, which costs more than reading them.
 BLOCK_BYTES = 16 * 2**20
+
 # Larger means are kept in a file that the system can write out, instead of in memory.
 MEANS_IN_MEMORY = 2 * 2**30
 
@@ -226,3 +228,27 @@ def _empty(shape: tuple[int, int]) -> NDArray[np.float32]:
     require_space(folder, size, "the mean over the frames of every video", "name another folder in TMPDIR")
     with tempfile.TemporaryFile(dir=folder) as file:
         return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
+
+
+# Every value is looked at up to this size; of larger arrays an evenly spread sample of this size.
+SAMPLED_BYTES = 2 * 2**30
+
+
+def blocks_to_check(features: Features, *, all_values: bool = False) -> list[range]:
+    """The videos to look at, block by block: all of them, or evenly spread blocks of `SAMPLED_BYTES` together."""
+    count, frames, dimensions = features.shape
+    step = videos_a_block(features.shape)
+    every = 1 if all_values else max(1, -(-count * frames * dimensions * 4 // SAMPLED_BYTES))
+    return [range(start, min(start + step, count)) for start in range(0, count, step * every)]
+
+
+def require_finite(
+    features: Features, source: str, *, all_values: bool = False, step: Callable[[], None] = lambda: None
+) -> None:
+    """InputError naming `source` and the first video with a NaN or infinite value; `step` follows each block."""
+    for videos in blocks_to_check(features, all_values=all_values):
+        finite = np.isfinite(features.read_slice(videos.start, videos.stop)).all(axis=(1, 2))
+        if not finite.all():
+            video = videos.start + int(np.flatnonzero(~finite)[0])
+            raise InputError(f"{source}: video {video} has NaN or infinite features; remove or repair it")
+        step()

@@ -1,22 +1,23 @@
-"""Fingerprints of the files that people bring."""
+"""Fingerprints of the files of a dataset."""
 
 import hashlib
 import json
-import os
 import time
 from pathlib import Path
 
-from bench import text
-from bench.data.space import gigabytes
-from bench.errors import InputError
-from bench.input_files import require_file, unreadable
-from bench.news import say
-from bench.paths import cache_folder
+from bench.base import text
+from bench.base.atomic import write_file
+from bench.base.errors import InputError
+from bench.base.files import gigabytes, require_file, unreadable
+from bench.base.paths import cache_folder
+from bench.base.text import say
 
 # A fingerprint of a larger file takes more than a second or two, and is announced.
 ANNOUNCED_BYTES = 10**9
+
 # The coarsest clocks of file systems: what changes a file again within it may leave the same times.
 CLOCK_NANOSECONDS = 3 * 10**9
+
 # Read to notice other contents where the file system keeps no time that tools cannot set back.
 SAMPLES, SAMPLE_BYTES = 16, 4096
 
@@ -78,11 +79,9 @@ def _read(note: Path) -> str | None:
 
 
 def _write(note: Path, digest: str) -> None:
-    beside = note.with_name(f"{note.name}.{os.getpid()}")
     try:
         note.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(digest, encoding="ascii")
-        beside.replace(note)
+        write_file(note, digest.encode("ascii"))
     except OSError:
         # Remembering is a convenience: without a writable cache the file is hashed again next time.
         return

@@ -1,4 +1,4 @@
-"""HDF5 files: opened with care, and features read out of their chunks."""
+"""HDF5 files, opened defensively, and features read from their chunks."""
 
 import os
 from contextlib import suppress
@@ -13,22 +13,25 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.errors import InputError
+from bench.base.files import gigabytes, require_file, unreadable, unusable
 from bench.data.features import Features, concatenated
 from bench.data.files import one_line
 from bench.data.headers import NAME_IT, Rows, feature_shape, precision_of, require_numbers
 from bench.data.open_files import Kept, Version
 from bench.data.precision import Precision
 from bench.data.raw import RawFeatures
-from bench.data.space import gigabytes
-from bench.errors import InputError
-from bench.input_files import require_file, unreadable, unusable
 
 # Little-endian, as they lie in the file: a plain copy of the bytes gives the array.
 RAW_TYPES = (h5py.h5t.IEEE_F16LE, h5py.h5t.IEEE_F32LE, h5py.h5t.IEEE_F64LE)
+
 # A chunk that two reads share, one after the other, is decompressed once if it fits.
 CHUNK_CACHE_BYTES = 64 * 2**20
+
 LARGEST_CHUNK_BYTES = 256 * 2**20
+
 NAMES_SHOWN, NAMES_VISITED = 10, 1000
+
 # What is wrong and what to do, by what HDF5 says where the system says nothing.
 HDF5_SAYS = {
     "already open for write": (
@@ -44,6 +47,7 @@ HDF5_SAYS = {
         "upgrade h5py, or download or export it again",
     ),
 }
+
 # What the package hdf5plugin brings, by the numbers that the HDF Group registered.
 FILTERS = {
     307: "bzip2",
@@ -54,6 +58,7 @@ FILTERS = {
     32015: "Zstandard",
     32026: "Blosc2",
 }
+
 # What h5py raises from files whose structure is damaged.
 DAMAGE = (OSError, RuntimeError, KeyError, TypeError, OverflowError)
 

@@ -1,4 +1,4 @@
-"""The headers of `.npy` and `.safetensors` files: where an array starts, checked before anything is read."""
+"""Headers of `.npy` and `.safetensors` files: offset, shape and type of an array, checked before reading."""
 
 import json
 from math import prod
@@ -7,35 +7,45 @@ from typing import Any, Literal, TypeGuard
 
 import numpy as np
 
+from bench.base.errors import InputError
+from bench.base.files import unusable
+from bench.base.text import one_line
 from bench.data.precision import PRECISIONS, Precision, stored_dtype
 from bench.data.raw import RawFeatures
-from bench.errors import InputError
-from bench.input_files import unusable
-from bench.text import one_line
 
 NAME_IT = "rename one, or name the right one in dataset.toml (features_key)"
+
 NUMBERS = "expected floats, integers or truth values of at most 64 bits"
+
 SAFETENSORS_PRECISIONS: dict[str, Precision] = {
     "F16": "float16",
     "BF16": "bfloat16",
     "F32": "float32",
     "F64": "float64",
 }
+
 SAFETENSORS_INTEGERS = {"BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2"} | {
     f"{name}{size * 8}": f"<{kind}{size}" for name, kind in (("U", "u"), ("I", "i")) for size in (4, 8)
 }
+
 Rows = Literal["videos", "frames"]
 """What the first of two axes counts: pooled videos (N, D), or the frames of one video (T, D)."""
+
 ITEM_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
+
 # Three hundred times as many as the papers' features have; videos are read whole.
 MOST_NUMBERS_A_VIDEO = 2**25
+
 # What the format allows at most.
 LONGEST_SAFETENSORS_HEADER = 100_000_000
+
 LONGEST_NAMES = 200
+
 MATLAB_AXES = (
     "(dimensions, frames, videos), as MATLAB stores them; save numpy.transpose(features), in MATLAB "
     "permute(feats, [3 2 1])"
 )
+
 ARCHIVE = b"PK\x03\x04"
 
 

@@ -9,8 +9,9 @@ from typing import Any, BinaryIO
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bench.errors import InputError
-from bench.threads import threads
+from bench.base.atomic import write_file
+from bench.base.errors import InputError
+from bench.base.processes import threads
 
 PIECE_BYTES = 2**20
 
@@ -42,9 +43,7 @@ class Journal:
         else:
             self._marks = []
         # Written anew, so that a last line that was cut off is gone.
-        beside = path.with_name(f".{path.name}.{os.getpid()}")
-        beside.write_text("\n".join([work, *(mark.model_dump_json() for mark in self._marks)]) + "\n", encoding="utf-8")
-        beside.replace(path)
+        write_file(path, ("\n".join([work, *(mark.model_dump_json() for mark in self._marks)]) + "\n").encode())
 
     def marks(self, file: str) -> list[Mark]:
         """The marks of one file, in the order of writing."""

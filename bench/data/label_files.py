@@ -1,26 +1,30 @@
-"""Labels out of `.mat`, HDF5 and `.npy` files, refused before anything large is read if they cannot be true."""
+"""Labels from `.mat`, HDF5 and `.npy` files; implausible sizes are refused before anything large is read."""
 
-from collections.abc import Sequence
+import struct
+import warnings
+import zlib
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.errors import InputError
+from bench.base.files import require_file, unusable
+from bench.base.labels import Labels, as_labels
 from bench.data.files import one_line
 from bench.data.hdf5 import DAMAGE, hdf5_dataset, hdf5_entry, is_hdf5, matlab_class, open_hdf5
 from bench.data.headers import MATLAB_AXES, npy_header
 from bench.data.layout import SplitPaths
-from bench.data.mat_files import dense, read_mat, require_matlab_numbers
-from bench.errors import InputError
-from bench.input_files import require_file, unusable
-from bench.labels import Labels, as_labels
 
 # No compression that these files know makes zeros more than about a thousand times smaller.
 MOST_LABELS_A_BYTE = 1100
+
 NAME_IT = "rename one, or name the right one in dataset.toml (labels_key)"
+
 # Twice as many as YFCC has, and half a gigabyte where they are stored as float64.
 MOST_LABELS = 2**26
 
@@ -119,3 +123,99 @@ def _require_plausible(path: Path, key: str, shape: tuple[int, ...]) -> None:
 def _require_possible(path: Path, shape: tuple[int, ...]) -> None:
     if prod(shape) > MOST_LABELS:
         raise InputError(f"{path}: labels of shape {shape}; {MOST_LABELS:,} are read at most: split the file in parts")
+
+
+NUMBERS = {
+    *("double", "single", "logical", "sparse"),
+    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+}
+
+FIRST_ELEMENT = 128
+
+COMPRESSED = 15
+
+PIECE_BYTES = 2**20
+
+NAMES_SHOWN = 10
+
+
+def read_mat(path: Path, key: str, require_plausible: Callable[[tuple[int, ...]], None]) -> NDArray[Any]:
+    """Array `key` of a MATLAB file; `require_plausible` sees its shape before anything is read.
+
+    Raises InputError if there is no such array, it is no matrix of numbers, or the file is damaged.
+    """
+    try:
+        return _read(path, key, require_plausible)
+    except InputError:
+        raise
+    except Exception as error:  # the reader raises anything from bytes that are no MATLAB file
+        reason = f"not a readable MATLAB file ({one_line(error)}); export it again"
+        raise unusable(path, error, reason) from error
+
+
+def _read(path: Path, key: str, require_plausible: Callable[[tuple[int, ...]], None]) -> NDArray[Any]:
+    from scipy.io import loadmat, whosmat  # noqa: PLC0415  slow to import, and only labels need it
+
+    found = whosmat(path)
+    names = [name for name, _, _ in found]
+    if key not in names:
+        more = ", …" if len(names) > NAMES_SHOWN else ""
+        raise InputError(
+            f"{path}: no array '{key}'; it holds {', '.join(names[:NAMES_SHOWN]) or 'nothing'}{more}; name the "
+            "right one in dataset.toml (labels_key)"
+        )
+    # Of several arrays with one name the first is the one that is read.
+    number = names.index(key)
+    _, shape, kind = found[number]
+    # The reader follows cells and structures into each other until its stack ends.
+    require_matlab_numbers(kind, f"{path}: '{key}'")
+    require_plausible(shape)
+    _require_honest(path, key, number, shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        array = loadmat(path, variable_names=[key])[key]
+    return dense(array) if hasattr(array, "toarray") else np.asarray(array)
+
+
+def require_matlab_numbers(kind: str, source: str) -> None:
+    """InputError, with `source` in it, if labels of this MATLAB class are no numbers."""
+    if kind not in NUMBERS:
+        raise InputError(
+            f"{source} is a MATLAB {kind}; store numbers: for class names [~, ~, labels] = unique(labels), for a cell "
+            "of numbers cell2mat(labels), for categories double(labels)"
+        )
+
+
+def dense(array: Any) -> NDArray[Any]:
+    """A sparse matrix of SciPy as an array. Raises ValueError for places outside its shape, which SciPy trusts."""
+    array.check_format(full_check=True)
+    return np.asarray(array.toarray())
+
+
+def _require_honest(path: Path, key: str, number: int, shape: tuple[int, ...]) -> None:
+    """InputError if compressed values, which the reader inflates whole, are more than the shape can hold."""
+    most = 16 * prod(shape) + 8 * sum(shape) + 2**16
+    with path.open("rb") as file:
+        header = file.read(FIRST_ELEMENT)
+        order = {b"IM": "<", b"MI": ">"}.get(header[126:128])
+        if order is None or 0 in header[:4]:  # version 4 compresses nothing
+            return
+        for _ in range(number):
+            _, size = struct.unpack(f"{order}II", file.read(8))
+            file.seek(size, 1)
+        kind, size = struct.unpack(f"{order}II", file.read(8))
+        if kind == COMPRESSED and _inflates_beyond(file, size, most):
+            raise InputError(f"{path}: '{key}' of shape {shape} holds more than {most} bytes: damaged; export it again")
+
+
+def _inflates_beyond(file: BinaryIO, size: int, most: int) -> bool:
+    stream, inflated = zlib.decompressobj(), 0
+    while not stream.eof and inflated <= most:
+        piece = stream.unconsumed_tail
+        if not piece:
+            piece = file.read(min(size, PIECE_BYTES))
+            size -= len(piece)
+        if not piece:
+            break
+        inflated += len(stream.decompress(piece, PIECE_BYTES))
+    return inflated > most

@@ -1,17 +1,18 @@
-"""Where a dataset's feature files lie, how they are called, and which split queries which."""
+"""Layout of a feature folder: file names, keys, and which split queries which."""
 
 import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from bench.base.errors import InputError
+from bench.base.files import unreadable
+from bench.base.text import one_line, slug
 from bench.data.description import NOTE, Description, Files, SplitFiles, SplitName, read_note
 from bench.data.headers import Rows
-from bench.errors import InputError
-from bench.input_files import unreadable
-from bench.text import one_line, slug
 
 FEATURES = (".h5", ".hdf5", ".mat", ".npy", ".safetensors")
+
 LABELS = (".mat", ".h5", ".hdf5", ".npy")
 """Kinds of files that are looked for under the usual names; features also in a folder of such files."""
 

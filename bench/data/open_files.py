@@ -1,4 +1,4 @@
-"""Files that stay open between reads: few at a time in a process, shared by its threads, opened again after a fork."""
+"""A pool of open files, shared by threads and reopened after a fork."""
 
 import errno
 import itertools
@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
-from bench.errors import InputError
-from bench.input_files import unreadable
+from bench.base.errors import InputError
+from bench.base.files import unreadable
 
 # Datasets can have thousands of part files; a process may have 256 files open on macOS, 1,024 on most Linux systems.
 MOST_OPEN = 64
+
 T = TypeVar("T")
 
 
@@ -170,6 +171,8 @@ class _Open:
 
 
 _numbers = itertools.count()
+
 _open = _Open()
+
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_open.begin_anew)

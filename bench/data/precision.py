@@ -1,4 +1,4 @@
-"""How the numbers of features are stored: the four precisions, and the way between them and float32."""
+"""Precisions of stored features, and their conversion to and from float32."""
 
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -9,7 +9,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Precision = Literal["float16", "bfloat16", "float32", "float64"]
+
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
 # torch splits larger pieces among its threads, which costs more than it brings where several threads read already.
 PIECE = 32_000
 

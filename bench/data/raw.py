@@ -1,4 +1,4 @@
-"""Features that lie in a file as one contiguous array, read straight into our memory, by several threads at once."""
+"""Features stored as one contiguous array, read straight into memory by several threads."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.errors import InputError
+from bench.base.files import unreadable
 from bench.data.features import Features
 from bench.data.open_files import Kept, Version
 from bench.data.precision import Precision, as_float32, stored_dtype
-from bench.errors import InputError
-from bench.input_files import unreadable
 
 # The most buffers that one call to the system fills (IOV_MAX of Linux and macOS).
 MOST_BUFFERS = 1024

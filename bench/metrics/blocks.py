@@ -1,4 +1,4 @@
-"""Scoring one block of queries: from counts per distance to the values that a mean is taken of."""
+"""Scores of one block of queries, from counts per distance."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.metrics.counting import distance_array, order_block
-from bench.metrics.problem import Problem
+from bench.metrics.labels import Problem
 from bench.metrics.protocols import Protocol
 from bench.metrics.tie_sums import RULES, Counts, RankSums, RankTables, tie_sums
 
@@ -52,7 +52,7 @@ def score_block(task: Task, start: int, stop: int) -> BlockScores:
         counts.totals[:, 0] -= 1
         counts.relevants[:, 0] -= np.diff(task.problem.labels.query_starts[start : stop + 1]) > 0
     shape = (len(RULES), len(task.ks), stop - start)
-    sums = RankSums(np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros((len(RULES), stop - start)))
+    sums = RankSums(*(np.zeros(shape) for _ in range(3)), *(np.zeros((len(RULES), stop - start)) for _ in range(2)))
     tie_sums(counts, task.tables, sums)
     if task.protocol.ties == "index":
         problem = task.problem.block(start, stop)
@@ -80,6 +80,7 @@ def score_block(task: Task, start: int, stop: int) -> BlockScores:
             "precision": (sums.hits[rule] / ks).sum(axis=1),
             "ndcg": (sums.gains[rule] / ideal).sum(axis=1),
             "map_full": (sums.whole[rule] / relevant_or_one).sum(),
+            "r_precision": (sums.hits_r[rule] / relevant_or_one).sum(),
         },
         radius_recall=(found / relevant_or_one[:, None]).sum(axis=0),
         radius_precision=(found / np.maximum(within, 1)).sum(axis=0),

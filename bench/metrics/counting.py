@@ -1,4 +1,4 @@
-"""Kernels over pairs of codes: how many items, and how many relevant items, lie at every Hamming distance of a query.
+"""Kernels that count, for every query and Hamming distance, the items and the relevant items.
 
 That is all that ranking metrics need when ties count by expectation, best or worst; `order_block` finds the ranks for
 ties in gallery order. Time is O(pairs), memory O(queries + gallery). Which items are relevant comes from lists of
@@ -11,13 +11,12 @@ import numpy as np
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from bench.metrics.compiled import compiled
-from bench.metrics.labels import LabelLists, LabelPlanes
-from bench.metrics.problem import Problem
-from bench.metrics.tie_sums import Counts, RankSums, RankTables
+from bench.metrics.labels import LabelLists, LabelPlanes, Problem
+from bench.metrics.tie_sums import Counts, RankSums, RankTables, compiled
 
 # Items whose distances are computed in one go: few enough for the level-1 cache.
 TILE = 4096
+
 # Planes that can be added up in eight bits: 31 * 8 <= 255. Here, since numba notices changes in this file only.
 PLANES = 31
 
@@ -296,3 +295,4 @@ def _sum_ranks(ranks: NDArray[np.int64], query: int, tables: RankTables, sums: R
         found += 1
         precisions += found / ranks[found - 1]
     sums.whole[3, query] = precisions
+    sums.hits_r[3, query] = np.searchsorted(ranks, len(ranks), side="right")

@@ -1,4 +1,4 @@
-"""The counts of `counting.count_block` on a CUDA device, by PyTorch; they are integers, so every score stays the same.
+"""The counts of `counting.count_block` on a CUDA device; they are integers, so every score stays the same.
 
 Distances come from a product of ±1 matrices: two codes of B bits that differ in d have the product B - 2 d. Sums of up
 to 2,048 units are exact in half precision, whatever the order of addition. Pairs are counted by 2 d, plus 1 where they
@@ -14,21 +14,27 @@ import numba
 import numpy as np
 
 from bench.metrics.blocks import Counter
-from bench.metrics.problem import Problem
+from bench.metrics.labels import Problem
 from bench.metrics.tie_sums import Counts
 
 # Below this many pairs of codes the processor answers within half a second or so.
 LARGE = 10**9
+
 # From here on it pays to import PyTorch, which takes seconds, only to look for a device.
 HUGE = 10**10
+
 # Beside more cores than these a device is of no use: an H100 took 0.81 s for 45,600 queries among themselves, one core
 # of the machine 2.17 s, two 1.03 s, four 0.59 s.
 MOST_CORES = 2
+
 # Elements of the largest array on the device at a time: at most, and at least to be worth the device.
 ELEMENTS = 1 << 25
+
 FEWEST_ELEMENTS = 1 << 16
+
 # Device memory that one element takes, all scratch arrays together.
 ELEMENT_BYTES = 32
+
 # Of counts of eight bytes that PyTorch's `bincount` keeps in shared memory; more are added up in global memory, slowly.
 SHARED_COUNTS = 48 * 1024 // 8 - 1
 

@@ -3,23 +3,31 @@
 import operator
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.errors import InputError
+from bench.base.errors import InputError
+from bench.base.processes import threads
+from bench.base.text import one_line
 from bench.metrics.blocks import BlockScores, Counter, Task, score_block
 from bench.metrics.codes import PackedCodes, read_codes
 from bench.metrics.counting import count_block, distance_array
 from bench.metrics.cuda import DeviceCounter, find_device
-from bench.metrics.labels import LabelLists, label_lists, label_planes, neighbour_lists, read_labels
-from bench.metrics.problem import Problem, byte_planes
+from bench.metrics.labels import (
+    LabelLists,
+    Problem,
+    byte_planes,
+    label_lists,
+    label_planes,
+    neighbour_lists,
+    read_labels,
+)
 from bench.metrics.protocols import NEIGHBOURS, Normalise, Protocol, Ties, choose_protocol
 from bench.metrics.scores import PrecisionRecall, Scores
 from bench.metrics.tie_sums import Counts, rank_tables
-from bench.text import one_line
-from bench.threads import threads
 
 
 def evaluate(
@@ -87,7 +95,7 @@ def evaluate_neighbours(
         query_codes, gallery_codes: as in `evaluate`; without a gallery the queries search each other, and a query is
             left out of its own ranking.
         neighbours: (Q, m) integers: the gallery items that are relevant to each query, such as those that
-            `bench.data.neighbours.exact_neighbours` finds; each once, and no query its own.
+            `bench.data.dataset.exact_neighbours` finds; each once, and no query its own.
         ks: cut-offs, as in `evaluate`.
 
     Raises:
@@ -153,7 +161,10 @@ def _gather(task: Task, blocks: list[BlockScores], bits: int) -> Scores:
     def by_k(values: Iterable[np.float64]) -> dict[int, float]:
         return {k: float(value) for k, value in zip(task.ks, values, strict=True)}
 
-    means = {name: mean(block.sums[name] for block in blocks) for name in blocks[0].sums}
+    def as_declared(values: NDArray[np.float64]) -> Any:
+        return by_k(values) if values.ndim else float(values)
+
+    sums = {name: mean(block.sums[name] for block in blocks) for name in blocks[0].sums}
     radius_precision = mean(block.radius_precision for block in blocks)
     map_best, map_worst = by_k(row.mean() for row in best), by_k(row.mean() for row in worst)
     return Scores(
@@ -173,7 +184,7 @@ def _gather(task: Task, blocks: list[BlockScores], bits: int) -> Scores:
         precision_radius2=float(radius_precision[min(2, bits)]),
         queries_empty_radius2=sum(block.empty_radius2 for block in blocks),
         queries_without_relevant=sum(block.without_relevant for block in blocks),
-        **{name: by_k(values) if values.ndim else float(values) for name, values in means.items()},
+        **{name: as_declared(values) for name, values in sums.items()},
     )
 
 

@@ -1,4 +1,4 @@
-"""Labels as lists: the classes of every query, and the gallery items of every class; and as bits, where those are less.
+"""Labels as class lists and bit planes, and the evaluation problem made of codes and labels.
 
 Two items are relevant to each other if they share at least one label. Walking from a query through its classes to their
 items finds exactly its relevant items, without comparing the labels of all pairs. Where every query has many classes
@@ -10,10 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.errors import InputError
-from bench.labels import Labels, as_labels, require_alike
-from bench.news import say
-from bench.values import read_array
+from bench.base.errors import InputError
+from bench.base.labels import Labels, as_labels, require_alike
+from bench.base.text import say
+from bench.base.values import read_array
+from bench.metrics.codes import PackedCodes, code_bytes
 
 
 class LabelLists(NamedTuple):
@@ -39,6 +40,7 @@ class LabelPlanes(NamedTuple):
 # What visiting one item of a list costs, and what each plane adds to comparing the labels of one pair, in units of what
 # counting a compared pair costs without. Measured; a visit is between 1.6, with one label a query, and 4, with many.
 VISIT = 2.0
+
 PLANE = 0.03
 
 
@@ -74,7 +76,7 @@ def read_labels(
     """Labels of queries and gallery as the user gave them: both a table (n, C) of 0 and 1, or both classes (n,).
 
     Args:
-        query_labels: any form that `bench.labels.as_labels` reads; sparse matrices of SciPy too.
+        query_labels: any form that `bench.base.labels.as_labels` reads; sparse matrices of SciPy too.
         gallery_labels: the same kind for the gallery; None if the queries are the gallery.
         queries, gallery: how many codes there are of each.
 
@@ -161,3 +163,26 @@ def _starts(groups: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     starts = np.zeros(count + 1, dtype=np.int64)
     np.cumsum(np.bincount(groups, minlength=count), out=starts[1:])
     return starts
+
+
+class Problem(NamedTuple):
+    """Some queries and the whole gallery, as the kernels read them."""
+
+    queries: NDArray[np.uint8]  # (b, ceil(K / 8)), bytes of the codes, one query a row
+    gallery: NDArray[np.uint8]  # (ceil(K / 8), n), one item a column
+    labels: LabelLists  # of these queries and the gallery
+    label_planes: LabelPlanes  # the same labels; no planes where the lists are to be walked
+
+    def block(self, start: int, stop: int) -> "Problem":
+        """The same for queries `start` to `stop` - 1 only."""
+        return Problem(
+            self.queries[start:stop],
+            self.gallery,
+            self.labels._replace(query_starts=self.labels.query_starts[start : stop + 1]),
+            self.label_planes._replace(queries=self.label_planes.queries[start:stop]),
+        )
+
+
+def byte_planes(codes: PackedCodes) -> NDArray[np.uint8]:
+    """The codes as (ceil(K / 8), n) bytes, one row for every eight bits."""
+    return code_bytes(codes).T.copy()

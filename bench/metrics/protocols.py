@@ -5,12 +5,15 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
-from bench.errors import InputError
-from bench.text import LONGEST_SHOWN, contradiction, one_line
+from bench.base.errors import InputError
+from bench.base.text import LONGEST_SHOWN, contradiction, one_line
 
 Normalise = Literal["k", "relevant"]
+
 Ties = Literal["expected", "index", "best", "worst"]
+
 Measure = Literal["mAP", "recall"]
+
 PARTS = ("normalise", "exclude_self", "ties")
 """What may be changed in a protocol, by the names of arguments."""
 
@@ -18,10 +21,12 @@ _NORMALISE = {
     "k": "AP@k is divided by k",
     "relevant": "AP@k is divided by the smaller of k and the number of relevant items in the gallery",
 }
+
 _EXCLUDE_SELF = {
     False: "a query that is in the gallery stays there",
     True: "a query that is in the gallery is left out of its own ranking",
 }
+
 _TIES = {
     "expected": "equal distances count with the mean over all their orders",
     "index": "equal distances keep the order of the gallery, as in a stable sort",

@@ -1,6 +1,7 @@
 """The result of an evaluation, as `bench.evaluate` returns it and as the record of a run keeps it."""
 
 import re
+from functools import lru_cache
 from typing import Annotated, Any, NamedTuple, Self
 
 import numpy as np
@@ -21,15 +22,17 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from bench.base.quantity import Quantity, quantities
+from bench.base.text import contradiction
+from bench.base.values import plain
 from bench.metrics.protocols import Protocol, described, read_protocol
-from bench.quantity import Quantity, quantities
-from bench.text import contradiction
-from bench.values import plain
 
 ROUNDING = 1e-9
+
 K = re.compile("[1-9][0-9]{0,17}")
 
 
+@lru_cache(maxsize=256, typed=True)  # thousands of records have the same few
 def _read_k(key: object) -> object:
     """A cut-off: in JSON, keys are texts."""
     if not isinstance(key, str):
@@ -48,14 +51,19 @@ def _array(values: list[float]) -> NDArray[np.float64]:
 
 
 Count = Annotated[int, Field(ge=0)]
+
 Share = Annotated[float, Field(ge=-ROUNDING, le=1 + ROUNDING, allow_inf_nan=False)]
 """From 0 to 1, but for what sums round."""
+
 Shares = Annotated[dict[Annotated[int, Field(ge=1), BeforeValidator(_read_k)], Share], AfterValidator(_ascending)]
 """A value for every cut-off k, ascending."""
+
 PerQuery = dict[int, SkipValidation[NDArray[np.float64]]]
+
 _Curve = Annotated[
     list[Share], Field(min_length=1), BeforeValidator(plain), AfterValidator(_array), PlainSerializer(plain)
 ]
+
 Curve = Annotated[NDArray[np.float64], GetPydanticSchema(lambda _source, handler: handler.generate_schema(_Curve))]
 """Shares as an array; a list in JSON."""
 
@@ -84,10 +92,10 @@ class Scores(BaseModel):  # noqa: PLW1641 (a hash comes with every frozen model)
 
     Notation: rel(r) is 1 if the item at rank r is relevant, else 0; prec(r) = (1/r) * sum_{s<=r} rel(s); R is the
     number of relevant items in the gallery (without the query itself, if the protocol leaves it out). Where items tie,
-    `map`, `average_precision`, `precision`, `recall`, `ndcg` and `map_full` follow the protocol's rule for ties;
-    precision and recall within a radius do not depend on the order of ties. Ranks beyond the end of the gallery hold
-    nothing relevant. A query without relevant items scores 0 everywhere and counts in every mean. All values lie in
-    [0, 1].
+    `map`, `average_precision`, `precision`, `recall`, `ndcg`, `map_full` and `r_precision` follow the protocol's rule
+    for ties; precision and recall within a radius do not depend on the order of ties. Ranks beyond the end of the
+    gallery hold nothing relevant. A query without relevant items scores 0 everywhere and counts in every mean. All
+    values lie in [0, 1].
 
     Attributes:
         protocol: what `map` and its relatives mean.
@@ -108,6 +116,8 @@ class Scores(BaseModel):  # noqa: PLW1641 (a hash comes with every frozen model)
             Kekäläinen, "Cumulated gain-based evaluation of IR techniques", TOIS 2002; discount of Burges et al., ICML
             2005), IDCG@k = sum_{r<=min(k,R)} 1 / log2(r + 1).
         map_full: mAP over the whole ranking, AP = (1/R) * sum_r rel(r) * prec(r), whatever the protocol normalises by.
+        r_precision: precision at rank R, (1/R) * sum_{r<=R} rel(r) (Manning, Raghavan and Schütze, "Introduction to
+            Information Retrieval", 2008, section 8.4); None in records that do not have it.
         precision_recall: (recall, precision), each float64 (K + 1,): entry h is the mean over queries of recall and of
             precision among the items within Hamming distance h of the query; no interpolation. A query with no item
             within h has precision 0 there.
@@ -135,6 +145,10 @@ class Scores(BaseModel):  # noqa: PLW1641 (a hash comes with every frozen model)
     recall_per_query: PerQuery = Field(default={}, exclude=True, repr=False)
     ndcg: Annotated[Shares, Quantity("NDCG@k", "higher")]
     map_full: Annotated[Share, Quantity("mAP, whole ranking", "higher")]
+    r_precision: Annotated[
+        Share | None,
+        Quantity("R-precision", "higher", note="R-precision: precision@k with k the number of relevant videos."),
+    ] = None
     precision_recall: Annotated[PrecisionRecall, AfterValidator(_require_curve), PlainSerializer(_listed)] = Field(
         repr=False
     )

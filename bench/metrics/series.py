@@ -1,11 +1,11 @@
-"""Values per query as arrays, checked: what the statistics start from."""
+"""Checked arrays of values per query, the input of the statistics."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.errors import InputError
-from bench.text import one_line
-from bench.values import read_array
+from bench.base.errors import InputError
+from bench.base.text import one_line
+from bench.base.values import read_array
 
 
 def read_series(values: ArrayLike, name: str) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Is one method better than another on the same queries, and how sure is a mean?
+"""Confidence intervals and paired tests over queries and seeds.
 
 Everything starts from values per query, such as `Scores.average_precision[k]`, of one run, (queries,), or of several
 seeds, (seeds, queries). Two sources of chance move the difference between two methods: which queries there are, and
@@ -17,15 +17,17 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.errors import InputError
+from bench.base.errors import InputError
 from bench.metrics.series import check_count, check_share, read_numbers, read_pair, read_series
 
 # Numbers drawn at a time: bounds the scratch memory to some tens of megabytes.
 CHUNK = 1 << 21
+
 # Tosses are multiplied with the differences in blocks that fit the cache, yet give threads enough to do.
 TOSSES, QUERIES = 1000, 4096
 
 Values = NDArray[np.float64]
+
 Pair = tuple[Values, Values]
 """The values of two methods, (seeds, queries) each, of the same queries."""
 

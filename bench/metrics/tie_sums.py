@@ -1,25 +1,28 @@
-"""Closed forms of the sums behind ranking metrics, from the counts per distance, for rankings with ties.
+"""Sums over the ranks that a group of ties takes, in closed form, compiled with numba."""
 
-Let a tie group hold n items, r of them relevant, and let N items with R relevant ones stand before it. A metric needs,
-over the first m ranks of the group, the sum of rel * precision, of rel, and of rel / log2(rank + 1):
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar, cast
 
-- expected, the mean over all n! orders (McSherry and Najork, "Computing information retrieval performance measures
-  efficiently in the presence of tied scores", ECIR 2008): at place j of the group an item is relevant with probability
-  r / n, and given that, each of the j - 1 places before is so with probability (r - 1) / (n - 1), hence
-  E[rel * precision] = (r / n) * (R + 1 + (j - 1) * (r - 1) / (n - 1)) / (N + j);
-- best: the r relevant items take places 1 to r;
-- worst: they take places n - r + 1 to n.
-
-With H the harmonic numbers, sum_{j<=m} (a + b * (N + j)) / (N + j) = a * (H[N + m] - H[N]) + b * m sums a whole group
-in constant time.
-"""
-
-from typing import Any, NamedTuple
-
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.compiled import compiled
+Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+
+
+def compiled(function: Kernel) -> Kernel:
+    """Compile `function` with numba at its first call, without the GIL, keeping the result on disk.
+
+    The compiled code is stored where numba stores it: in `NUMBA_CACHE_DIR` if that is set, else beside the source, else
+    in the user's cache folder. Numba notices changes in the file of the kernel only, so a kernel must not call kernels
+    of another file, nor read constants of one: their values are compiled in.
+    """
+    # error_model: no kernel divides by zero, so none needs to check for it.
+    try:
+        return cast(Kernel, numba.njit(nogil=True, error_model="numpy", cache=True)(function))
+    except RuntimeError:  # numba found no folder it may write to; compiling anew in every process still works
+        return cast(Kernel, numba.njit(nogil=True, error_model="numpy")(function))
+
 
 # Rows of `RankSums`; the kernels know them by their number. The last is for `order_block` to fill.
 RULES = ("expected", "best", "worst", "index")
@@ -47,6 +50,7 @@ class RankSums(NamedTuple):
     hits: NDArray[np.float64]  # (rules, k's, b), sum_{r<=k} rel(r)
     gains: NDArray[np.float64]  # (rules, k's, b), sum_{r<=k} rel(r) / log2(r + 1)
     whole: NDArray[np.float64]  # (rules, b), sum_r rel(r) * prec(r)
+    hits_r: NDArray[np.float64]  # (rules, b), sum_{r<=R} rel(r), with R the number of relevant items
 
 
 def rank_tables(items: int, reach: list[int]) -> RankTables:
@@ -81,6 +85,9 @@ def tie_sums(counts: Counts, tables: RankTables, sums: RankSums) -> None:
     for rule in range(3):
         for i in range(counts.totals.shape[0]):
             precisions = hits = gains = 0.0
+            found = np.int64(0)
+            for d in range(counts.totals.shape[1]):
+                found += counts.relevants[i, d]
             before = relevant_before = np.int64(0)
             position = 0
             for d in range(counts.totals.shape[1]):
@@ -92,6 +99,8 @@ def tie_sums(counts: Counts, tables: RankTables, sums: RankSums) -> None:
                     sums.hits[rule, position, i] = hits + part[1]
                     sums.gains[rule, position, i] = gains + part[2]
                     position += 1
+                if before < found <= before + total:
+                    sums.hits_r[rule, i] = hits + _group(rule, group, found - before, tables)[1]
                 if relevant > 0:
                     part = _group(rule, group, total, tables)
                     precisions += part[0]

@@ -1,4 +1,4 @@
-"""All costs of encoders: counted one by one, timed together in turn."""
+"""Costs of encoders; encoders that are alike are measured once."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -7,17 +7,36 @@ from typing import Any
 
 import torch
 from safetensors.torch import save
-from torch import nn
+from torch import Tensor, nn
 
-from bench.inference.modules import inference_module
-from bench.profile.complexity import flops, flops_by_module
+from bench.encoding.modules import inference_module
 from bench.profile.cost_types import Costs
+from bench.profile.counts import flops, flops_by_module, other_operations, split_parameters
 from bench.profile.encoding import Job, random_videos, time_encoders
 from bench.profile.environment import processor
-from bench.profile.handles import other_operations
-from bench.profile.memory import peak_bytes
-from bench.profile.parameters import split_parameters
-from bench.profile.signature import signature
+from bench.profile.machine import peak_bytes
+
+
+def signature(module: nn.Module) -> str:
+    """Equal for modules of the same classes with the same settings and the same shapes, whatever their weights are.
+
+    Settings are the modules' own attributes. One that prints its address in memory makes a module alike to none.
+    """
+    return repr([(name, _own(part)) for name, part in module.named_modules()])
+
+
+def _own(module: nn.Module) -> list[Any]:
+    tensors = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+    shapes = [(name, tuple(tensor.shape), str(tensor.dtype)) for name, tensor in tensors]
+    settings = [
+        (name, repr(value))
+        for name, value in sorted(vars(module).items())
+        if name != "training" and not (name.startswith("_") and name in vars(nn.Module()))
+        if not isinstance(value, Tensor | nn.Module)
+    ]
+    kind = type(module)
+    return [f"{kind.__module__}.{kind.__qualname__}", shapes, settings]
+
 
 MEMORY_BATCHES = (1, 64)
 

@@ -1,23 +1,22 @@
-"""Encoding times of many encoders, taken in turn: with one thread, with all, on the GPU; at growing batch sizes."""
+"""Encoding times of many encoders, measured in turn, by threads, device and batch size."""
 
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from bench.profile.cost_types import EncodingTimes, Timing
-from bench.profile.interleave import interleave
-from bench.profile.modules import time_modules
-from bench.profile.others import Others
-from bench.profile.rates import measure_rates
-from bench.profile.stopwatch import Stopwatch, Work, stopwatch
-from bench.profile.timing import timing
+from bench.profile.machine import Others, measure_rates
+from bench.profile.timing import Stopwatch, Work, interleave, stopwatch, timing
 
 BATCHES = (1, 4, 16, 64, 256)
+
 SECONDS = 1.5
 """Measured time an encoder, over all settings and batch sizes; large encoders take as long as the fewest rounds do."""
 
@@ -142,3 +141,53 @@ def _threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+REPEATS = 7
+
+WARM_UP = 1
+
+REST = "rest"
+
+
+def time_modules(
+    module: nn.Module,
+    videos: Tensor,
+    synchronise: Callable[[], None] = lambda: None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, float]:
+    """Milliseconds a video in each direct part of the module, for a batch `videos` (n, T, D), and in `rest`.
+
+    Medians over repeats; a part that is called several times counts whole. `rest` is what passes between the parts. The
+    clock is read when the device has finished, so that on a GPU the parts take longer alone than together.
+    """
+    rows: list[dict[str, float]] = []
+    started: dict[str, float] = {}
+    spent: dict[str, float] = defaultdict(float)
+
+    def now() -> float:
+        synchronise()
+        return clock()
+
+    def begin(name: str, *_: Any) -> None:
+        started[name] = now()
+
+    def end(name: str, *_: Any) -> None:
+        spent[name] += now() - started[name]
+
+    hooks = []
+    for name, part in module.named_children():
+        hooks.append(part.register_forward_pre_hook(partial(begin, name)))
+        hooks.append(part.register_forward_hook(partial(end, name)))
+    try:
+        for _ in range(WARM_UP + REPEATS):
+            spent.clear()
+            start = now()
+            module(videos)
+            whole = now() - start
+            rows.append({**spent, REST: whole - sum(spent.values())})
+    finally:
+        for hook in hooks:
+            hook.remove()
+    measured = rows[WARM_UP:]
+    return {name: float(np.median([row[name] for row in measured])) * 1000 / len(videos) for name in measured[0]}

@@ -1,4 +1,4 @@
-"""The machine and the software that a result was made with."""
+"""Hardware and software of the machine that produced a result."""
 
 import os
 import platform
@@ -15,6 +15,7 @@ import torch
 LIBRARIES = ("vhbench", "torch", "numpy", "numba", "faiss-cpu", "fvcore", "scikit-learn", "scipy")
 
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
+
 DRIVER = Path("/proc/driver/nvidia/version")
 
 

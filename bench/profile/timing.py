@@ -1,18 +1,191 @@
-"""Timings of encoding, searching and reading, from repeated measurements."""
+"""Timing of calls: stopwatches, interleaved repeats, medians with confidence intervals."""
 
-from collections.abc import Sequence
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from itertools import accumulate
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from bench.data.features import Features
 from bench.profile.cost_types import SearchTime, Timing
-from bench.profile.interleave import interleave
-from bench.profile.statistics import NOISY, spread
-from bench.profile.stopwatch import Stopwatch, Work
+
+CONFIDENCE = 0.95
+
+PRECISE = 0.05
+"""Half the width of the interval, as a share of the median, at which measuring may stop."""
+
+FEWEST = 6
+"""Samples without which there is no interval of this confidence."""
+
+NOISY = 0.10
+"""The same share, above which a timing is called noisy."""
+
+
+class Spread(NamedTuple):
+    """Median, quartiles, and the ends of the 95 % confidence interval of the median, in the unit of the samples."""
+
+    repeats: int
+    median: float
+    lower: float
+    upper: float
+    low: float
+    high: float
+
+    @property
+    def precision(self) -> float:
+        """Half the width of the confidence interval as a share of the median; infinite where there is no interval."""
+        return (self.high - self.low) / (2 * self.median) if self.median and self.repeats >= FEWEST else math.inf
+
+
+def spread(samples: Sequence[float]) -> Spread:
+    """The spread of at least one sample.
+
+    The interval goes from the j-th smallest to the j-th largest sample, with the largest j for which the number of
+    samples below the median, Binomial(n, ½), is less than j with probability 2.5 % at most (David and Nagaraja, Order
+    Statistics, 2003, section 7.1). It supposes no distribution. Fewer than six samples cannot give 95 %: from the
+    smallest to the largest then.
+    """
+    ordered = sorted(samples)
+    lower, median, upper = np.quantile(ordered, [0.25, 0.5, 0.75])
+    rank = max(1, interval_rank(len(ordered)))
+    return Spread(len(ordered), float(median), float(lower), float(upper), ordered[rank - 1], ordered[-rank])
+
+
+@cache
+def interval_rank(count: int) -> int:
+    """The j of `spread` for n samples; 0 where there are too few."""
+    tail = (1 - CONFIDENCE) / 2 * 2**count
+    return sum(cumulative <= tail for cumulative in accumulate(math.comb(count, below) for below in range(count)))
+
+
+Work = Callable[[], object]
+
+
+class Stopwatch(Protocol):
+    """Times one piece of work."""
+
+    def __call__(self, work: Work) -> float:
+        """Seconds that `work` takes, until the device has finished it."""
+
+
+class HostStopwatch:
+    """The processor's clock, read after `synchronise` before and after the work."""
+
+    def __init__(
+        self, clock: Callable[[], float] = time.perf_counter, synchronise: Callable[[], None] = lambda: None
+    ) -> None:
+        self._clock, self._synchronise = clock, synchronise
+
+    def __call__(self, work: Work) -> float:
+        self._synchronise()
+        start = self._clock()
+        work()
+        self._synchronise()
+        return self._clock() - start
+
+
+class EventStopwatch:
+    """The CUDA device's own clock: events around the work in its stream, read when the device has finished."""
+
+    def __init__(self, event: Callable[[], Any], synchronise: Callable[[], None]) -> None:
+        self._event, self._synchronise = event, synchronise
+
+    def __call__(self, work: Work) -> float:
+        begin, end = self._event(), self._event()
+        self._synchronise()
+        begin.record()
+        work()
+        end.record()
+        self._synchronise()
+        return float(begin.elapsed_time(end)) / 1000
+
+
+def stopwatch(device: torch.device) -> Stopwatch:
+    """The stopwatch for work on a device."""
+    if device.type == "cuda":
+        return EventStopwatch(
+            lambda: torch.cuda.Event(enable_timing=True),  # type: ignore[no-untyped-call]
+            lambda: torch.cuda.synchronize(device),
+        )
+    return HostStopwatch()
+
+
+Key = TypeVar("Key")
+
+WARM_UP_WINDOW, WARM_UP_CHANGE = 3, 0.1
+"""Warm is what took, three times in a row, times that differ by a tenth at most."""
+
+WARM_UP_SECONDS = 0.05
+
+MIN_ROUNDS, MAX_ROUNDS = FEWEST, 400
+
+CHECKED = 5
+"""Rounds between two looks at how well the medians are known."""
+
+PATIENCE = 3
+"""Times the allowed seconds after which even the fewest rounds are cut short: a busy machine must not hold all up."""
+
+SHORT = 0.005
+"""Seconds; shorter work finds its data and instructions gone from the caches when its turn comes again."""
+
+
+def interleave(
+    works: Mapping[Key, Work], stopwatch: Stopwatch, seconds: float
+) -> tuple[dict[Key, list[float]], dict[Key, Exception]]:
+    """Seconds of every repeat of every work, and what the works that failed raised instead.
+
+    After each work is warm, rounds are made, each with one repeat of each work in turn, until the median of every work
+    is known well enough (`PRECISE`) or `seconds` are used up. There are `MIN_ROUNDS` at least, unless these take longer
+    than `PATIENCE` times `seconds`, and `MAX_ROUNDS` at most.
+    """
+    failed: dict[Key, Exception] = {}
+    typical: dict[Key, float] = {}
+    for key, work in works.items():
+        try:
+            typical[key] = warm_up(work, stopwatch)
+        except Exception as error:  # a method's code may fail in any way; the others are measured all the same
+            failed[key] = error
+    samples: dict[Key, list[float]] = {key: [] for key in typical}
+    used, rounds = 0.0, 0
+    while samples and rounds < MAX_ROUNDS:
+        for key, seen in samples.items():
+            if typical[key] < SHORT:
+                works[key]()
+                used += typical[key]
+            seen.append(stopwatch(works[key]))
+            used += seen[-1]
+        rounds += 1
+        if rounds >= MIN_ROUNDS and (used >= seconds or (rounds % CHECKED == 0 and _known(samples))):
+            break
+        if used >= PATIENCE * seconds:
+            break
+    return samples, failed
+
+
+def _known(samples: Mapping[Key, Sequence[float]]) -> bool:
+    return all(spread(seen).precision <= PRECISE for seen in samples.values())
+
+
+def warm_up(work: Work, stopwatch: Stopwatch) -> float:
+    """Repeat the work until its times settle, or for `WARM_UP_SECONDS`; the last time."""
+    times = [stopwatch(work)]
+    while True:
+        last = times[-WARM_UP_WINDOW:]
+        settled = len(last) == WARM_UP_WINDOW and max(last) <= (1 + WARM_UP_CHANGE) * min(last)
+        if settled or (len(times) >= WARM_UP_WINDOW and sum(times) >= WARM_UP_SECONDS):
+            return times[-1]
+        times.append(stopwatch(work))
+
 
 QUERIES, NEAREST = 64, 100
+
 LOADED = 256
+
 SECONDS = 0.2
 
 

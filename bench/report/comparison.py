@@ -5,13 +5,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bench.base.text import one_line
 from bench.metrics.protocols import measure_of
 from bench.report.comparison_tables import COST_NOTE, QUALITY_NOTE, Pair, cost_table, quality_table, shown_scores
 from bench.report.problems import why
 from bench.report.runs import ReportRun, datasets_of, name_runs, seeds_of
 from bench.report.tables import to_text
-from bench.store import Store, StoredRun
-from bench.text import one_line
+from bench.store.store import Store
+from bench.store.stored_run import StoredRun
 
 REASON_WIDTH, NOTE_WIDTH = 60, 120
 

@@ -114,9 +114,9 @@ def cost_table(pairs: Sequence[Pair]) -> Table:
         figures = [_count(one, other, name) for name in COUNTS]
         busy = any((cost_frames.rates(side)["others"] > BUSY).any() for side in pair.done)
         figures += [_time(one, other, *time, alike=alike, busy=busy) for time in TIMES]
-        rows += [{"label": pair.shown_label, "bits": pair.bits, **figure} for figure in figures]
-    figure, ratio = _text("figure", "figure", words=True), _text("B / A", "ratio")
-    return Table.of([LABEL, BITS, figure, FIRST, SECOND, ratio, NOISE], rows)
+        rows += [{"label": pair.shown_label, "bits": pair.bits, **line} for line in figures]
+    titles, ratio = _text("figure", "figure", words=True), _text("B / A", "ratio")
+    return Table.of([LABEL, BITS, titles, FIRST, SECOND, ratio, NOISE], rows)
 
 
 def _text(title: str, name: str, words: bool = False) -> Column:

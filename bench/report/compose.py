@@ -1,4 +1,4 @@
-"""The report: what was compared, then a section for every dataset, then what is behind the numbers."""
+"""The report: an overview, a section for every dataset, then problems, explanations and the settings of the runs."""
 
 import json
 from collections import Counter
@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bench.errors import InputError
+from bench.base.errors import InputError
 from bench.report import problems
 from bench.report.document import REPORT, Document, write_document
 from bench.report.escape import code_block, markdown
@@ -26,7 +26,7 @@ from bench.report.runs import (
 from bench.report.sections import add_dataset
 from bench.report.tables import Column, Table
 from bench.report.unchanged import ingredients, stands
-from bench.store import StoredRun
+from bench.store.stored_run import StoredRun
 
 MARKER = "<!-- rendered by vhbench from stored results; `bench report` writes it anew -->"
 

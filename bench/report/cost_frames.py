@@ -8,10 +8,9 @@ from collections.abc import Iterable, Iterator
 
 import pandas as pd
 
+from bench.base.quantity import quantities
 from bench.profile.cost_types import Costs, EncodingTimes, Timing
-from bench.profile.operators import may_hold_products
-from bench.profile.roofline import moved_bytes, needed_seconds
-from bench.quantity import quantities
+from bench.profile.operators import may_hold_products, moved_bytes, needed_seconds
 from bench.report.frames import identify
 from bench.report.runs import ReportRun
 
@@ -154,7 +153,7 @@ def measurements(runs: Iterable[ReportRun]) -> Iterator[tuple[ReportRun, Costs]]
 
 
 def machine(measured: Costs) -> str:
-    """Where costs were measured: times of different machines do not compare."""
+    """The machine that costs were measured on: times of different machines do not compare."""
     if measured.device == "cpu":
         return f"{measured.processor}, {measured.threads} threads"
     return f"{measured.device} ({measured.processor})"

@@ -12,13 +12,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from bench.errors import InputError
-from bench.leases import Leases, exclusive
-from bench.news import say
+from bench.base.errors import InputError
+from bench.base.text import say
 from bench.report.escape import html, markdown
 from bench.report.figures import Plot, drawn, settings
 from bench.report.tables import Table, to_csv, to_latex, to_markdown
 from bench.report.unchanged import digest, note_of, written
+from bench.store.leases import Leases, exclusive
 
 REPORT = "report.md"
 TABLES = "tables"
@@ -69,7 +69,7 @@ class Document:
 
     @contextmanager
     def folded(self, summary: str) -> Iterator[None]:
-        """What is added within is shown when a reader unfolds the `summary`."""
+        """Hides what is added within until a reader unfolds the `summary`."""
         self.add(f"<details><summary>{html(summary)}</summary>")
         yield
         self.add("</details>")

@@ -4,7 +4,7 @@ import re
 import textwrap
 from html import escape
 
-from bench.text import one_line
+from bench.base.text import one_line
 
 LATEX = {
     "\\": r"\textbackslash{}",

@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
+from bench.base.processes import usable_cores
 from bench.report import escape
-from bench.threads import usable_cores
 
 Key = TypeVar("Key")
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.base.quantity import quantities
 from bench.metrics.scores import Scores
-from bench.quantity import quantities
 from bench.report.runs import ReportRun
 
 SCORES = ["dataset", "protocol", "method", "bound", "bits", "seed", "k", "map", "map_best", "map_worst"]
@@ -88,7 +88,7 @@ def precision_recall(runs: Iterable[ReportRun], protocol: str) -> pd.DataFrame:
 
 
 def training(runs: Iterable[ReportRun]) -> pd.DataFrame:
-    """How training went, one row per finished run. Methods without epochs have no number of epochs and no loss."""
+    """Training, one row per finished run. Methods without epochs have no number of epochs and no loss."""
     rows = [
         {
             **identify(run),

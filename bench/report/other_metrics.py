@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from bench.quantity import Quantity
+from bench.base.quantity import Quantity
+from bench.base.text import slug
 from bench.report import frames, problems, quality
 from bench.report.frames import OTHER_METRICS
 from bench.report.runs import ReportRun, rows_by_bits
@@ -21,7 +22,6 @@ from bench.report.tables import (
     rows_for,
     several_seeds,
 )
-from bench.text import slug
 
 BY = ("dataset", "protocol", "method", "bound", "bits", "k")
 

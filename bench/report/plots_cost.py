@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-from bench.profile.roofline import attainable_rate
+from bench.profile.operators import attainable_rate
 from bench.report import escape
 from bench.report.costs import AT_LEAST
 from bench.report.figures import NEUTRAL, PLAIN, Plot, Style, finished, look, methods_in, panels, with_methods

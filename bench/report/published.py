@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from bench.errors import InputError
-from bench.text import closest, slug
+from bench.base.errors import InputError
+from bench.base.text import closest, slug
 
 PAPER = "MCMSH paper (Hao et al., ACM MM 2022)"
 PAPER_DATASET = "FCVID"

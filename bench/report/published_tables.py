@@ -5,7 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.errors import InputError
+from bench.base.errors import InputError
+from bench.base.text import slug, text_table
 from bench.report.published import (
     PROTOCOL,
     PublishedScore,
@@ -18,8 +19,6 @@ from bench.report.published import (
 )
 from bench.report.runs import ReportRun
 from bench.report.tables import BITS, METHOD, Cell, Column, Row, Table, number, to_text
-from bench.text import slug
-from bench.text_table import text_table
 
 NEAREST_PROTOCOL = "paper"
 """The protocol whose tables they accompany. The papers' code orders ties otherwise, and some of its codes differ."""
@@ -86,7 +85,7 @@ def published_table(methods: Sequence[str], datasets: Sequence[str], bits: Seque
     columns = [
         Column("dataset", lambda row: row["dataset"]),
         BITS,
-        Column("method", METHOD.value, words=True),
+        METHOD,
         *(_score_column(k) for k in sorted({score.k for score in scores})),
         Column("source", lambda row: f"[{numbers[row['source']]}]"),
     ]

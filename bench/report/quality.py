@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.base.text import slug
 from bench.metrics.protocols import measure_of
 from bench.report import frames, problems
 from bench.report.runs import ReportRun, bits_of, bounds_of, headline_ks, rows_by_bits, seeds_of
@@ -28,7 +29,6 @@ from bench.report.tables import (
     number,
     several_seeds,
 )
-from bench.text import slug
 
 BY = ("dataset", "protocol", "method", "bound", "bits", "k")
 DECIMALS = 3
@@ -212,8 +212,9 @@ def _notes(runs: Sequence[ReportRun], scores: pd.DataFrame, rows: Sequence[Row])
     """The meaning of what every table of mAP@k shows."""
     tested = scores.dropna(subset="not_significantly_worse")[["protocol", "bits"]].drop_duplicates()
     marks = [
-        explanation([run for run in runs if run.bits == bits], protocol)
+        sentence
         for protocol, bits in tested.itertuples(index=False)
+        for sentence in explanation([run for run in runs if run.bits == bits], protocol)
     ]
     return [
         seeds_sentence(runs) if several_seeds(rows) else "",

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path, PurePath
 
+from bench.base.errors import InputError
+from bench.base.text import closest, one_line, slug
 from bench.data.dataset import Summary
-from bench.errors import InputError
 from bench.metrics import PROTOCOLS
-from bench.record import RunRecord
-from bench.registered import is_seeded
-from bench.store import StoredRun
-from bench.text import closest, one_line, slug
+from bench.store.record import RunRecord
+from bench.store.registered import is_seeded
+from bench.store.stored_run import StoredRun
 
 _Data = tuple[str, str]
 HEADLINE_KS = (20, 100)
@@ -61,7 +61,7 @@ class ReportRun:
 
     @property
     def machine(self) -> str:
-        """Where the run's durations were measured: times of different machines do not compare."""
+        """The machine of the run's durations: times of different machines do not compare."""
         environment = self.record.environment
         processor, device = environment.get("cpu", "unknown processor"), environment.get("device", "cpu")
         return (

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from bench.base.text import slug
 from bench.report import cost_frames, costs, frames, other_metrics, plots, plots_cost, published_tables, quality, times
 from bench.report.document import Document
 from bench.report.escape import markdown
 from bench.report.figures import Style
 from bench.report.quality import select
 from bench.report.runs import ReportRun, bits_of, headline_ks, protocols_of
-from bench.text import slug
 
 
 def add_dataset(document: Document, runs: Sequence[ReportRun], styles: dict[str, Style]) -> None:

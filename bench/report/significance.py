@@ -8,11 +8,11 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.npz_file import read_arrays
+from bench.base.text import one_line
 from bench.metrics.statistics import Interval, each_not_worse_than_best, resampled_means
-from bench.npz_file import read_arrays
 from bench.report.runs import ReportRun, methods_of
-from bench.store import PER_QUERY
-from bench.text import one_line
+from bench.store.stored_run import PER_QUERY
 
 Key = TypeVar("Key")
 
@@ -130,20 +130,18 @@ def indistinguishable(runs: Sequence[ReportRun], protocol: str, ks: Sequence[int
     return near | {k: set(others) for k, (_, others) in zip(compared, outcomes, strict=True)}
 
 
-def explanation(runs: Sequence[ReportRun], protocol: str) -> str:
+def explanation(runs: Sequence[ReportRun], protocol: str) -> list[str]:
     """The meaning of † beside runs of one code length: one seed says something of the weights it learned only."""
     seeds = Counter(run.method for run in runs if protocol in run.record.metrics and not run.record.bound)
     steady = {run.method for run in runs if not run.seeded}
     single = [method for method in methods_of(runs) if seeds[method] == 1 and method not in steady]
     if len({*single, *steady}) >= len(seeds) and single:
-        return (
+        return [
             f"†: for these weights (one seed), {WORSE} ({OVER_QUERIES}; {HOLM}). Other seeds may order the methods "
             f"otherwise: give several with --seeds. {PICKED}"
-        )
-    text = f"†: {WORSE} ({OVER_BOTH}; {HOLM}). {PICKED}"
+        ]
+    texts = [f"†: {WORSE} ({OVER_BOTH}; {HOLM}). {PICKED}"]
     if single:
-        text += (
-            f" For these weights only: comparisons with {', '.join(map(one_line, single))} (one seed), by a "
-            f"{OVER_QUERIES}."
-        )
-    return text
+        names = ", ".join(map(one_line, single))
+        texts.append(f"For these weights only: comparisons with {names} (one seed), by a {OVER_QUERIES}.")
+    return texts

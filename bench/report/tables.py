@@ -8,9 +8,8 @@ from typing import Any, Self
 import pandas as pd
 from tabulate import tabulate
 
+from bench.base.text import one_line, text_table
 from bench.report import escape
-from bench.text import one_line
-from bench.text_table import text_table
 
 Row = Mapping[Any, Any]
 """The values that the cells of a table row are made from, by name."""
@@ -120,14 +119,14 @@ def several_seeds(rows: Sequence[Row]) -> bool:
     return any(row["seeds"] > 1 for row in rows)
 
 
-METHOD = Column("method", lambda row: row["method"])
+METHOD = Column("method", lambda row: row["method"], words=True)
 BITS = Column("bits", lambda row: str(row["bits"]))
 MACHINE = Column("machine", lambda row: word(row["machine"]), when=several_machines, words=True)
 SEEDS = Column("seeds", lambda row: number(row["seeds"], decimals=0), when=several_seeds)
 
 
 def note_column(notes: Mapping[tuple[str, int], str]) -> Column:
-    """Why a row has no result, or not that of every seed; `notes` by method and code length."""
+    """The reasons why rows have no result, or not that of every seed; `notes` by method and code length."""
     return Column("note", lambda row: notes.get((row["method"], row["bits"]), ""), words=True)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import pandas as pd
 
+from bench.base.text import folded, one_line
 from bench.metrics.protocols import measure_of
 from bench.report import cost_frames, costs, escape, problems, quality, times
 from bench.report.runs import (
@@ -17,9 +18,7 @@ from bench.report.runs import (
     seeds_of,
 )
 from bench.report.tables import NOTHING, Column, Row, Table, number, rows_for, significant, to_text
-from bench.store import StoredRun
-from bench.text import one_line
-from bench.text_table import folded
+from bench.store.stored_run import StoredRun
 
 LABEL_WIDTH = 40
 HEADER_WIDTH = 14

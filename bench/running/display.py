@@ -1,4 +1,4 @@
-"""What a person sees of a sweep: a line for every run under way, and how long the rest will take."""
+"""Display of a sweep: a line for every run under way, and the remaining time."""
 
 import sys
 import threading
@@ -12,11 +12,12 @@ from rich.console import Console
 from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 
-from bench.context import Progress, SilentProgress, Task
+from bench.base.progress import Progress, SilentProgress, Task
 from bench.running.limits import duration
 
 EVERY_SECONDS = 30.0
 """How often a log hears of a run under way."""
+
 TICK_SECONDS = 5.0
 
 

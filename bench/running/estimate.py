@@ -1,11 +1,16 @@
-"""How long runs will take, judged by those that were done before."""
+"""Estimates of running times, and the dry run."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from statistics import fmean, median
 
-from bench.record import RunRecord
-from bench.spec import RunSpec
+from bench.base.text import text_table
+from bench.running.limits import duration
+from bench.running.plan import Existing, PlannedRun, fate
+from bench.store.leases import LEASES, Leases
+from bench.store.record import RunRecord, RunSpec
+from bench.store.store import Store
+from bench.store.stored_run import StoredRun
 
 Kind = tuple[str, str, str]
 
@@ -40,3 +45,39 @@ class Estimates:
 def kind_of(spec: RunSpec) -> Kind:
     """What is alike in runs that take about the same time."""
     return spec.method, spec.dataset_fingerprint, str(sorted(spec.parameters.items()))
+
+
+TO_DO = "to do"
+
+
+def dry_run(planned: Sequence[PlannedRun], store: Store, existing: Existing, jobs: int) -> str:
+    """A table of the runs: what is reused, what would be done, who is doing what already, and how long it would take.
+
+    Times are those of finished runs of the same method, with the same parameters, on the same dataset.
+    """
+    leases = Leases(store.root / LEASES)
+    estimates = Estimates(run.record for run in store.runs())
+    rows, to_do = [], []
+    for run in planned:
+        state = _state(run, store.find_sound(run.spec), leases, existing)
+        seconds = estimates.seconds(run.spec) if state.startswith(TO_DO) else None
+        if state.startswith(TO_DO):
+            to_do.append(kind_of(run.spec))
+        expected = duration(seconds) if seconds is not None else "unknown" if state.startswith(TO_DO) else ""
+        rows.append((state, run.spec.dataset, run.spec.method, run.spec.bits, run.spec.seed, expected))
+    total = estimates.total(Counter(to_do))
+    whole = "unknown" if total is None else f"about {duration(total / jobs)}"
+    table = text_table(rows, headers=("state", "dataset", "method", "bits", "seed", "time"))
+    return f"{table}\n\n{len(to_do)} of {len(rows)} runs to do, time: {whole} (costs are measured afterwards)"
+
+
+def _state(run: PlannedRun, stored: StoredRun | None, leases: Leases, existing: Existing) -> str:
+    status, becomes = stored.record.status if stored else None, fate(existing, stored)
+    if becomes == "left out":
+        return "not stored, left out"
+    if becomes == "reused":
+        return "stored, reused" if status == "done" else f"{status}, kept (--existing retry-failed tries again)"
+    owner = leases.holder(run.spec.identity)
+    if owner is not None:
+        return f"under way on {owner.get('host', 'another machine')}, process {owner.get('process', 'unknown')}"
+    return f"{TO_DO} again ({status})" if stored else TO_DO

@@ -1,4 +1,4 @@
-"""How the process is started that runs are forked from."""
+"""The multiprocessing context that isolated runs are forked from."""
 
 import multiprocessing
 import os
@@ -8,8 +8,11 @@ from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext
 
+from bench.base.processes import VARIABLES
 from bench.registry import load_registry
-from bench.running.threads import VARIABLES
+
+TRAINING_LIBRARIES = ("faiss", "torch._dynamo")
+"""What trainings import when they begin, which takes seconds; PyTorch's optimisers bring its compiler."""
 
 
 def fork_server_context(threads: int | None) -> ForkServerContext:
@@ -19,7 +22,7 @@ def fork_server_context(threads: int | None) -> ForkServerContext:
     """
     context = multiprocessing.get_context("forkserver")
     built_in = {plugin.__module__ for plugin in load_registry().origins if plugin.__module__.startswith("bench.")}
-    loaded = ["bench.running.fork_server", "bench.running.worker", *sorted(built_in)]
+    loaded = ["bench.running.fork_server", "bench.running.worker", *sorted(built_in), *TRAINING_LIBRARIES]
     context.set_forkserver_preload(loaded)
     changes = {name: str(threads) for name in VARIABLES} if threads else {}
     # Else the working folder comes first there, with somebody's random.py in place of Python's.

@@ -1,4 +1,4 @@
-"""The runs of a sweep that are still to be done, shared with all other processes that work on the same results."""
+"""The queue of runs left in a sweep, shared by all processes that work on the same results."""
 
 import threading
 from collections import deque
@@ -6,14 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from bench.leases import Lease, Leases, exclusive, pause
-from bench.processes import is_here
-from bench.store import Store, StoredRun
-from bench.sweep import PlannedRun
-
-LEASES = ".leases"
-MEASURING = "measuring"
-"""The lease of whoever measures, beside which no run starts on the same machine."""
+from bench.base.processes import is_here
+from bench.running.plan import PlannedRun
+from bench.store.leases import MEASURING, Lease, Leases, exclusive, pause
+from bench.store.store import Store
+from bench.store.stored_run import StoredRun
 
 
 @dataclass(frozen=True)

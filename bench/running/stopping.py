@@ -1,4 +1,4 @@
-"""Requests to stop: the first lets work reach a point from where it can go on, the second ends it at once."""
+"""Stop requests: the first lets runs save their state, the second ends them at once."""
 
 import os
 import signal
@@ -11,6 +11,7 @@ from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, the end of a job, the end of a terminal or a connection."""
+
 NOTE = b"stopping after this epoch, with its state saved; once more: at once, without\n"
 
 

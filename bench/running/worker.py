@@ -1,27 +1,158 @@
-"""The process that does one run apart from all others, and is gone when its parent is."""
+"""The process of an isolated run: its messages to the parent, with which it ends."""
 
 import faulthandler
+import fcntl
+import json
+import multiprocessing
 import os
 import resource
 import signal
+import sys
 import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from multiprocessing import connection
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any, Literal, Protocol, Self
 
 import torch
+from pydantic import BaseModel, ConfigDict
 
-from bench import streams
-from bench.cluster.placement import PlacedDataset
-from bench.context import Stopped
-from bench.errors import InputError
+from bench.base import streams
+from bench.base.errors import InputError
+from bench.base.progress import Progress, Stopped
+from bench.base.progress import Task as ShownTask
+from bench.learning import residency
 from bench.registry import load_registry
-from bench.running.messages import STOP, Messenger, Task
-from bench.running.parent import end_with_parent
-from bench.running.single import StorageError, do_run, fit_context
+from bench.running.failures import StorageError
+from bench.running.one_run import do_run, fit_context
+from bench.running.plan import PlannedRun, revision_of
 from bench.running.stopping import StopRequest
-from bench.store import Store
-from bench.sweep import PlannedRun, revision_of
-from bench.training import residency
+from bench.store.leases import Claim
+from bench.store.record import RunSpec
+from bench.store.store import Store
+
+Outcome = Literal["stored", "lost", "stopped", "unwritable"]
+
+STOP = b"stop"
+
+INTERVAL = 0.1
+"""Seconds between two messages on the steps of a task, at least."""
+
+
+class Task(BaseModel):
+    """One run, with all that another process needs to do it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    spec: RunSpec
+    dataset: str
+    data_root: Path | None
+    plugins: list[Path]
+    results: Path
+    device: str
+    jobs: int
+    device_jobs: int
+    threads: int | None
+    claim: Claim
+
+
+class Sender(Protocol):
+    """What carries messages to the parent: a connection."""
+
+    def send_bytes(self, message: bytes, /) -> None:
+        """Send one; OSError if nobody is there."""
+
+
+class Messenger:
+    """The child's side: its progress and news, sent to the parent."""
+
+    def __init__(self, connection: Sender) -> None:
+        self._connection = connection
+
+    def send(self, **message: Any) -> None:
+        """Tell the parent; without one there is nobody to work for."""
+        try:
+            self._connection.send_bytes(json.dumps(message).encode())
+        except OSError:
+            os._exit(1)
+
+    def say(self, line: str) -> None:
+        """News in a line."""
+        self.send(say=line)
+
+    @contextmanager
+    def task(self, description: str, steps: int) -> Iterator["Steps"]:
+        """A task of so many steps, as `bench.base.progress.Progress` has it."""
+        self.send(task=description, steps=steps)
+        told = Steps(self)
+        yield told
+        told.tell()
+
+
+class Steps:
+    """Steps of a task, told to the parent a few times a second."""
+
+    def __init__(self, messenger: Messenger) -> None:
+        self._messenger, self._untold, self._status, self._last = messenger, 0, "", time.monotonic()
+
+    def advance(self, status: str = "") -> None:
+        """One step done."""
+        self._untold, self._status = self._untold + 1, status
+        if time.monotonic() - self._last >= INTERVAL:
+            self.tell()
+
+    def tell(self) -> None:
+        """Tell the parent of the steps since the last time."""
+        self._messenger.send(advance=self._untold, status=self._status)
+        self._untold, self._last = 0, time.monotonic()
+
+
+class Relay:
+    """The parent's side: passes on what a child tells of its progress; a context that ends the last task with it."""
+
+    def __init__(self, progress: Progress, say: Callable[[str], None]) -> None:
+        self._progress, self._say, self._open = progress, say, ExitStack()
+        self._task: ShownTask | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._open.close()
+
+    def hear(self, message: dict[str, Any]) -> None:
+        """Pass one message on; those that are no progress are left alone."""
+        if "say" in message:
+            self._say(message["say"])
+        elif "task" in message:
+            self._open.close()
+            self._task = self._open.enter_context(self._progress.task(message["task"], message["steps"]))
+        elif "advance" in message and self._task is not None:
+            for _ in range(message["advance"]):
+                self._task.advance(message["status"])
+
+
+def end_with_parent() -> None:
+    """Have Linux kill this process's group, which it leads, when the process that asked for it is gone.
+
+    Where a method holds the interpreter's lock, no thread could notice. Every child of a fork server has the end of a
+    pipe whose other end only that process has (`multiprocessing.parent_process().sentinel`): when it closes, however
+    that process died, the kernel sends the signal. `PR_SET_PDEATHSIG` would wait for the death of the fork server,
+    which lives on as long as the child does. Other systems are left with the thread.
+    """
+    parent = multiprocessing.parent_process()
+    if sys.platform != "linux" or parent is None:
+        return
+    sentinel = parent.sentinel
+    fcntl.fcntl(sentinel, fcntl.F_SETOWN, -os.getpid())
+    fcntl.fcntl(sentinel, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(sentinel, fcntl.F_SETFL, fcntl.fcntl(sentinel, fcntl.F_GETFL) | os.O_ASYNC)
+    # It may have died before the kernel was asked.
+    if connection.wait([sentinel], 0):
+        os.killpg(0, signal.SIGKILL)
 
 
 def work(connection: Connection, task: str, output: Path) -> None:
@@ -55,7 +186,7 @@ def _do(task: Task, messenger: Messenger, stop: StopRequest) -> str:
     residency.DEVICE_SHARE /= task.device_jobs
     residency.MEMORY_SHARE /= task.jobs
     registry = load_registry(task.plugins, task.data_root)
-    source = PlacedDataset(task.placed) if task.placed else registry.dataset(task.dataset)
+    source = registry.dataset(task.dataset)
     summary = source.summary()
     if summary.fingerprint != task.spec.dataset_fingerprint:
         raise InputError(f"{task.dataset}: the dataset was changed since the sweep began; start it again")
@@ -65,7 +196,7 @@ def _do(task: Task, messenger: Messenger, stop: StopRequest) -> str:
     run = PlannedRun(task.spec, method, source, summary, task.dataset, task.data_root)
     store = Store(task.results, messenger.say)
     context = fit_context(store, run, torch.device(task.device), messenger, messenger.say, stop)
-    stored = do_run(run, source.load(), store, context, lambda: task.claim.held, apart=True)
+    stored = do_run(run, source.load(), store, context, lambda: task.claim.held, isolated=True)
     return "lost" if stored is None else "stored"
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.errors import InputError
+from bench.base.errors import InputError
 
 SplitName = Literal["train", "query", "gallery"]
 SPLITS: tuple[SplitName, ...] = ("train", "query", "gallery")

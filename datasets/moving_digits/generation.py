@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bench.process_state import own_process_state
+from bench.base.process_state import own_process_state
 
 from .description import Dictionary, describe, learn_dictionary
 from .digits import SPLITS, SplitName, load_digits

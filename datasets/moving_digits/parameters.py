@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 
-from bench.errors import InputError
+from bench.base.errors import InputError
 
 GENERATOR_REVISION = 1
 """To be raised with every change of this package that changes what it generates: old caches and results then expire."""

@@ -9,9 +9,9 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.base.paths import cache_folder
 from bench.data.dataset import Dataset, DatasetSource, Recommended, Split, Summary
 from bench.data.features import ArrayFeatures
-from bench.paths import cache_folder
 
 from . import storage
 from .digits import SplitName

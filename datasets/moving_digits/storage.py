@@ -1,7 +1,6 @@
 """The generated arrays and the file that keeps them: whole or absent, and checked when it is read."""
 
 import dataclasses
-import uuid
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -9,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from bench.base.atomic import new_file
 
 from .digits import SPLITS, SplitName
 
@@ -34,15 +35,10 @@ def read(path: Path) -> dict[SplitName, SplitArrays] | None:
 
 
 def write(path: Path, splits: Mapping[SplitName, SplitArrays]) -> None:
-    """Writes the file under a temporary name and renames it, so that nobody ever sees a part of it."""
+    """Write the file, whole or not at all."""
     arrays: dict[str, NDArray[np.float32] | NDArray[np.uint8]] = {}
     for split, made in splits.items():
         arrays |= {f"{split}_features": made.features, f"{split}_labels": made.labels}
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.stem}-{uuid.uuid4().hex}.tmp")
-    try:
-        with temporary.open("xb") as file:
-            np.savez(file, **arrays)  # type: ignore[arg-type]
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with new_file(path) as beside, beside.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]

@@ -10,14 +10,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from bench.context import FitContext
-from bench.corruption import draw_corruption
-from bench.data.features import Features
-from bench.method import Shape
-from bench.structure.graph import AnchorGraph, anchor_graph
-from bench.structure.kmeans import kmeans, require_anchors
-from bench.structure.losses import cluster_loss, similarity_loss
-from bench.structure.pairs import draw_pairs
-from bench.training import Batch, DeepMethod, Draw, Schedule, train
+from bench.learning.losses import cluster_loss, similarity_loss
+from bench.learning.structure.anchor_graph import AnchorGraph, anchor_graph, draw_pairs
+from bench.learning.structure.kmeans import kmeans, require_anchors
+from bench.method import Batch, DeepMethod, Draw, Features, Schedule, Shape, draw_corruption, train
 
 from .checkpoint import AUTHORS
 from .network import BthNetwork, reconstruction_loss

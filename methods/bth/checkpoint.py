@@ -1,6 +1,6 @@
 """How the authors name BTH's weights (Lily1994/BTH)."""
 
-from bench.training.authors import AuthorsWeights
+from bench.method import AuthorsWeights
 
 BLOCK = "bert.transformer_blocks.0"
 LINEAR = {

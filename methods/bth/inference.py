@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from bench.inference.layers import ChannelProduct
+from bench.learning.layers import ChannelProduct
 
 if TYPE_CHECKING:
     from .network import BthEncoder, LayerNorm

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.dropout import Dropout
+from bench.learning.layers import Dropout
 
 from .inference import EPSILON, InferenceBth
 

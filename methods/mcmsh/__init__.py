@@ -10,15 +10,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from bench.context import FitContext
-from bench.corruption import draw_corruption
-from bench.data.features import Features, mean_pool
-from bench.method import Shape
-from bench.structure.anchors import principal_components
-from bench.structure.graph import AnchorGraph, anchor_graph
-from bench.structure.kmeans import kmeans, require_anchors
-from bench.structure.losses import cluster_loss, similarity_loss
-from bench.structure.pairs import draw_pairs
-from bench.training import AuthorsWeights, Batch, DeepMethod, Draw, Schedule
+from bench.learning.losses import cluster_loss, similarity_loss
+from bench.learning.structure.anchor_graph import AnchorGraph, anchor_graph, draw_pairs, principal_components
+from bench.learning.structure.kmeans import kmeans, require_anchors
+from bench.method import AuthorsWeights, Batch, DeepMethod, Draw, Features, Schedule, Shape, draw_corruption, mean_pool
 
 from .checkpoint import AUTHORS
 from .losses import quadruplet_loss, quantisation_loss

@@ -1,6 +1,6 @@
 """How the authors name MCMSH's weights (haoyanbin918/MCMSH)."""
 
-from bench.training.authors import AuthorsWeights
+from bench.method import AuthorsWeights
 
 PLACES = {"output_branches": "", "token_branches": "token_mixer.", "channel_branches": "channel_mixer."}
 GATES = {"long": "lrd", "middle": "mrd", "short": "srd"}

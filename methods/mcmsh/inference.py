@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.inference.layers import ChannelProduct, FrameProduct
+from bench.learning.layers import ChannelProduct, FrameProduct
 
 from .gates import LongRangeGate, MiddleRangeGate, ShortRangeGate
 

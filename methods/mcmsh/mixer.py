@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.dropout import Dropout
+from bench.learning.layers import Dropout
 
 from .gates import LongRangeGate, MiddleRangeGate, ShortRangeGate
 from .inference import InferenceMcMlp

@@ -4,12 +4,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import ClassVar
 
+from bench.base.errors import InputError
 from bench.data.dataset import DatasetSource
-from bench.errors import InputError
-from bench.recipe import Need, Recipe, Results, Row
 from bench.registry import Registry
 from bench.report.document import Document
 from bench.report.published import published_methods
+from bench.report.recipe import Need, Recipe, Results, Row
 
 from .document import Composition
 from .rows import EMBEDDING, PANEL_BITS, RETRIEVAL, TABLES

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from bench.metrics.statistics import holm
-from bench.recipe import Results
 from bench.report.costs import NOISY
+from bench.report.recipe import Results
 from bench.report.runs import seeds_of
 from bench.report.significance import ALPHA, OVER_BOTH, OVER_QUERIES
 

@@ -5,14 +5,14 @@ import re
 
 import pandas as pd
 
-from bench.recipe import Results
+from bench.base.text import one_line
 from bench.report import costs, times
 from bench.report.cost_frames import at_least, measurements
 from bench.report.published import PAPER, PAPER_DATASET, PublishedCost, paper_costs
 from bench.report.quality import select
+from bench.report.recipe import Results
 from bench.report.runs import ReportRun
 from bench.report.tables import NOTHING, Cell, Row, Table, percent, significant_decimals
-from bench.text import one_line
 
 from .quality_tables import missing, published_label, seeds_phrase, signed
 

@@ -5,8 +5,8 @@ from functools import cached_property
 
 import pandas as pd
 
+from bench.base.text import slug
 from bench.data.dataset import Dataset, DatasetSource, Summary
-from bench.recipe import Results
 from bench.registry import Registry
 from bench.report import quality
 from bench.report.document import Document
@@ -15,9 +15,9 @@ from bench.report.figures import Plot, assign
 from bench.report.plots import map_at_k
 from bench.report.published import PAPER_DATASET, dataset_title, published
 from bench.report.published import PROTOCOL as PUBLISHED_PROTOCOL
+from bench.report.recipe import Results
 from bench.report.runs import bounds_of, methods_of
 from bench.report.tables import Cell, Table, number
-from bench.text import slug
 
 from .claims import backbone_claims, caution, cost_claims, loss_claims
 from .cost_table import cost_table

@@ -10,14 +10,14 @@ from bench.methods.mcmsh.mixer import McMlp
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from bench.base.text import one_line
 from bench.data.dataset import Dataset
-from bench.encoder import Encoder, read_encoder
-from bench.recipe import Results
+from bench.encoding.encoder import Encoder, read_encoder
 from bench.registry import Registry
 from bench.report import escape
 from bench.report.figures import COLOURS, FULL_WIDTH, MARKERS, Plot
-from bench.store import ENCODER
-from bench.text import one_line
+from bench.report.recipe import Results
+from bench.store.stored_run import ENCODER
 
 from .rows import EMBEDDING
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from bench.base.text import one_line, slug
 from bench.data.dataset import Summary
 from bench.metrics.protocols import choose_protocol
 from bench.metrics.statistics import Evidence, evidence
-from bench.recipe import Results
 from bench.report import problems
 from bench.report.published import PAPER, PAPER_DATASET, paper_scores
+from bench.report.recipe import Results
 from bench.report.runs import ReportRun
 from bench.report.significance import of_seeds
 from bench.report.tables import NOTHING, Cell, Table, best_as_shown, number
-from bench.text import one_line, slug
 
 PROTOCOL = "paper"
 """The protocol of all published numbers."""

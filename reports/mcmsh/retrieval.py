@@ -10,13 +10,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from bench.codes_file import StoredCodes, read_codes
+from bench.base.text import one_line
 from bench.data.dataset import Dataset, Split
-from bench.recipe import Results
 from bench.report import escape
 from bench.report.figures import COLOURS, FULL_WIDTH, Plot
-from bench.store import CODES
-from bench.text import one_line
+from bench.report.recipe import Results
+from bench.store.codes_file import StoredCodes, read_codes
+from bench.store.stored_run import CODES
 
 QUERIES, TOP = 4, 8
 TIES_SEED = 0

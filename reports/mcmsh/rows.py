@@ -1,6 +1,6 @@
 """Rows and code lengths of the MCMSH paper's tables and figures (Hao et al., ACM MM 2022)."""
 
-from bench.recipe import Need, Row
+from bench.report.recipe import Need, Row
 
 
 def _losses(label: str, cluster: float, similarity: float, quadruplet: float) -> Row:

@@ -9,8 +9,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from bench.errors import InputError
-from bench.text import validation_message
+from bench.base.errors import InputError
+from bench.base.text import validation_message
 
 LEAST_TOLERANCE = 0.12
 """No smaller slowdown is called one: what it takes to be sure of less is not worth the time."""

@@ -8,11 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.data.features import mean_pool
-from bench.data.opening import open_features
-from bench.structure.anchors import principal_components
-from bench.structure.graph import anchor_graph
-from bench.structure.kmeans import kmeans
-from bench.structure.pairs import draw_pairs
+from bench.data.folder import open_features
+from bench.learning.structure.anchor_graph import anchor_graph, draw_pairs, principal_components
+from bench.learning.structure.kmeans import kmeans
 
 ANCHORS, HIDDEN, BATCH = 2000, 256, 256
 

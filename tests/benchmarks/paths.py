@@ -12,16 +12,19 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
-from bench.context import FitContext
 from bench.data.features import ArrayFeatures
-from bench.encoder import Encoder, EncoderDescription
+from bench.encoding.encoder import Encoder
+from bench.encoding.modules import EncoderDescription
+from bench.learning.context import FitContext
+from bench.learning.deep_method import DeepMethod
+from bench.learning.loop import train
+from bench.learning.schedule import Schedule
+from bench.learning.structure.anchor_graph import anchor_graph
+from bench.learning.structure.kmeans import kmeans
 from bench.metrics import evaluate
 from bench.registry import load_registry
 from bench.report import write_report
-from bench.store import Store
-from bench.structure.graph import anchor_graph
-from bench.structure.kmeans import kmeans
-from bench.training import DeepMethod, Schedule, train
+from bench.store.store import Store
 from tests.report.conftest import Builder
 
 from .calibration import Work

@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from tabulate import tabulate
 
-from bench.errors import InputError
+from bench.base.errors import InputError
 from bench.profile.environment import environment
 from bench.report.tables import NOTHING, number
 

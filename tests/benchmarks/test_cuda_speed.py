@@ -15,14 +15,16 @@ from bench.methods.mcmsh import Mcmsh, McmshParameters
 from bench.methods.mcmsh.mixer import McMlp
 from torch import Tensor
 
-from bench.context import FitContext
 from bench.data.features import ArrayFeatures
-from bench.encoder import Encoder, EncoderDescription
-from bench.inference.modules import inference_module
+from bench.encoding.encoder import Encoder
+from bench.encoding.modules import EncoderDescription, inference_module
+from bench.learning.context import FitContext
+from bench.learning.deep_method import DeepMethod
+from bench.learning.loader import VideoLoader
+from bench.learning.loop import train
+from bench.learning.schedule import Schedule
 from bench.metrics import evaluate, evaluator
 from bench.registry import load_registry
-from bench.training import DeepMethod, Schedule, train
-from bench.training.loader import VideoLoader
 from tests.benchmarks.test_evaluator_speed import KS
 from tests.benchmarks.test_training_speed import plain_mcmsh_loss, step, with_torch_dropout
 from tests.metrics.test_golden import clustered

@@ -15,8 +15,9 @@ import numpy as np
 import pytest
 import torch
 
-from bench.encoder import Encoder, EncoderDescription
-from bench.inference.backends import CHUNK
+from bench.encoding.backends import CHUNK
+from bench.encoding.encoder import Encoder
+from bench.encoding.modules import EncoderDescription
 from bench.registry import load_registry
 from tests.benchmarks.published_bth import PublishedBth
 

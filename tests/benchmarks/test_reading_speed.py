@@ -16,8 +16,8 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.data.features import Features
+from bench.data.folder import open_features
 from bench.data.hdf5 import Hdf5Features
-from bench.data.opening import open_features
 from bench.data.raw import RawFeatures
 
 VIDEOS, FRAMES, DIMENSIONS = 2000, 25, 4096

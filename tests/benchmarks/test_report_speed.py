@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.integrity_verify import verify
 from bench.report import summary, write_report
 from bench.report.runs import bits_of, name_runs
 from bench.report.significance import indistinguishable
-from bench.store import Store
+from bench.store.store import Store
+from bench.store.verify import verify
 from tests.report.conftest import KS, Builder
 from tests.report.test_confidence import one_by_one
 

@@ -11,10 +11,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.structure.anchors import nearest_anchors
-from bench.structure.graph import AnchorGraph, graph_of_nearest
-from bench.structure.kmeans import kmeans
-from bench.structure.pairs import draw_pairs
+from bench.learning.structure.anchor_graph import AnchorGraph, draw_pairs, graph_of_nearest, nearest_anchors
+from bench.learning.structure.kmeans import kmeans
 
 ANCHORS = 2000
 YFCC = 409_788

@@ -22,11 +22,14 @@ from bench.methods.mcmsh.mixer import McMlp
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from bench.context import FitContext
 from bench.data.features import ArrayFeatures
-from bench.dropout import Dropout
-from bench.structure.losses import cluster_loss, similarity_loss
-from bench.training import Batch, DeepMethod, Objective, Schedule, train
+from bench.learning.context import FitContext
+from bench.learning.deep_method import DeepMethod
+from bench.learning.items import Batch, Objective
+from bench.learning.layers import Dropout
+from bench.learning.loop import train
+from bench.learning.losses import cluster_loss, similarity_loss
+from bench.learning.schedule import Schedule
 
 FRAMES, DIMENSIONS, BITS = 25, 4096, 64
 BATCH = int(os.environ.get("VHBENCH_BATCH", "64"))

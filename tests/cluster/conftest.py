@@ -8,59 +8,36 @@ from typing import Any
 import pytest
 import torch
 
-from bench.cluster.connection import QUIET
-from bench.cluster.on_ray import OnRay
 from bench.registry import load_registry
-from bench.runner import Runner
-from bench.running.apart import Isolation
-from bench.store import Store
-from bench.sweep import PlannedRun, plan
+from bench.running.isolation import Isolation
+from bench.running.plan import PlannedRun, plan
+from bench.running.ray.on_ray import ENVIRONMENT, OnRay
+from bench.running.runner import Runner
+from bench.store.store import Store
 
 PLUGIN = Path(__file__).with_name("plugin.py")
 NODE = {"num_cpus": 1, "object_store_memory": 80 * 2**20}
 
 
-class Nodes:
-    """The cluster, and the nodes' own folders."""
-
-    def __init__(self, cluster: Any, folder: Path) -> None:
-        self.cluster, self.folder, self.reads = cluster, folder, folder / "reads"
-        self._count = 0
-
-    def add(self, cpus: int = 1) -> Any:
-        self._count += 1
-        scratch = self.folder / f"scratch-{self._count}"
-        scratch.mkdir()
-        return self.cluster.add_node(**NODE | {"num_cpus": cpus}, env_vars={"VHBENCH_SCRATCH": str(scratch)})
-
-
 @pytest.fixture(scope="session")
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+def cluster() -> Iterator[Any]:
+    """Ray's own handle of the cluster, to which this process is connected."""
     if importlib.util.find_spec("ray") is None:
         pytest.skip('Ray is not installed: pip install "vhbench[ray]"')
-    folder = tmp_path_factory.mktemp("nodes")
     with pytest.MonkeyPatch.context() as patch:
-        for name, value in QUIET.items():
+        for name, value in ENVIRONMENT.items():
             patch.setenv(name, value)
-        patch.setenv("VHBENCH_TEST_READS", str(folder / "reads"))
-        patch.setenv("OMP_NUM_THREADS", "1")
         import ray
         from ray.cluster_utils import Cluster
 
-        cluster = Cluster(
-            initialize_head=True,
-            head_node_args={
-                **NODE,
-                "num_cpus": 0,
-                "include_dashboard": False,
-                "_system_config": {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500},
-            },
-        )
-        made = Nodes(cluster, folder)
-        made.add()
-        made.add()
+        fast = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500}
+        head = NODE | {"num_cpus": 0, "include_dashboard": False, "_system_config": fast}
+        cluster = Cluster(initialize_head=True, head_node_args=head)
+        for _ in range(2):
+            cluster.add_node(**NODE, wait=False)
         ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
-        yield made
+        cluster.wait_for_nodes()
+        yield cluster
         ray.shutdown()
         cluster.shutdown()
 
@@ -72,7 +49,7 @@ def _unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
     def measure(runs: Sequence[PlannedRun], *rest: object) -> list[Exception]:
         return [RuntimeError("not here") for _ in runs]
 
-    monkeypatch.setattr("bench.runner.measure_runs", measure)
+    monkeypatch.setattr("bench.running.runner.measure_runs", measure)
 
 
 @pytest.fixture
@@ -89,7 +66,7 @@ def planned(methods: str, **parameters: Any) -> list[PlannedRun]:
     return plan(
         load_registry([PLUGIN]),
         methods=names,
-        datasets=["noted"],
+        datasets=["small"],
         bits=[8],
         seeds=[0],
         parameters={"watched": parameters} if parameters else {},

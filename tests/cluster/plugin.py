@@ -1,49 +1,36 @@
-"""A dataset that notes who reads it, methods that note what they do and wait for the test, and ones that do harm."""
+"""A small dataset, methods that note what they do and wait for the test, and ones that do harm."""
 
 import ctypes
 import os
 import time
+from abc import abstractmethod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import psutil
-import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.context import FitContext
 from bench.data.dataset import Dataset, DatasetSource, Split, Summary
 from bench.data.features import ArrayFeatures, Features
-from bench.method import Method
-from bench.training import DeepMethod, Draw, Schedule
+from bench.learning.context import FitContext
+from bench.learning.deep_method import DeepMethod
+from bench.learning.items import Draw
+from bench.learning.method import Method
+from bench.learning.schedule import Schedule
 
 FRAMES, DIMENSIONS, CLASSES = 4, 16, 3
 SIZES = {"train": 40, "query": 12, "gallery": 30}
 
 
-class NotedFeatures(ArrayFeatures):
-    """Notes every block that is read in the file `READS` names."""
-
-    def __init__(self, array: NDArray[np.float32], name: str) -> None:
-        super().__init__(array)
-        self._name = name
-
-    def read_slice(self, start: int, stop: int) -> NDArray[np.float32]:
-        if "VHBENCH_TEST_READS" in os.environ:
-            with Path(os.environ["VHBENCH_TEST_READS"]).open("a") as file:
-                file.write(f"{os.getpid()} {self._name} {start} {stop}\n")
-        return super().read_slice(start, stop)
-
-
-class Noted(DatasetSource):
-    name, title = "noted", "Noted"
+class Small(DatasetSource):
+    name, title = "small", "Small"
 
     def summary(self) -> Summary:
         return Summary(
             name=self.name,
             title=self.title,
-            fingerprint="any text/will do",
+            fingerprint="small",
             train_videos=SIZES["train"],
             query_videos=SIZES["query"],
             gallery_videos=SIZES["gallery"],
@@ -57,11 +44,11 @@ class Noted(DatasetSource):
         random = np.random.default_rng(0)
         centres = random.normal(size=(CLASSES, 1, DIMENSIONS))
         splits = []
-        for name, videos in SIZES.items():
+        for videos in SIZES.values():
             classes = np.arange(videos) % CLASSES
             values = centres[classes] + random.normal(size=(videos, FRAMES, DIMENSIONS))
             labels = np.eye(CLASSES, dtype=np.uint8)[classes]
-            splits.append(Split(NotedFeatures(values.astype(np.float32), name), labels))
+            splits.append(Split(ArrayFeatures(values.astype(np.float32)), labels))
         train, query, gallery = splits
         return Dataset(self.summary(), train, query, gallery, ("a", "b", "c"))
 
@@ -119,40 +106,32 @@ class Watched(DeepMethod):
         return Objective(network, self.parameters.hooks, context)
 
 
-class Untrained(Method):
-    title, uses_labels = "Untrained", True
+class Harmful(Method):
+    title = "Harmful"
 
     def build(self, frames: int, dimensions: int) -> nn.Module:
         return Pooled(dimensions, self.bits)
 
     def fit(self, features: Features, context: FitContext) -> nn.Module:
-        self.misbehave()
-        context.seed_torch("weights")
+        self.harm()
         return self.build(*features.shape[1:])
 
-    def misbehave(self) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def harm(self) -> None: ...
 
 
-class Plain(Untrained):
-    name = "plain"
-
-    def misbehave(self) -> None:
-        assert torch.get_num_threads() == int(os.environ["OMP_NUM_THREADS"])
-
-
-class Segfault(Untrained):
+class Segfault(Harmful):
     name = "segfault"
 
-    def misbehave(self) -> None:
+    def harm(self) -> None:
         ctypes.string_at(0)
 
 
-class KillsWorker(Untrained):
+class KillsWorker(Harmful):
     """Kills the process that Ray runs: not its parent, which starts processes, but that one's."""
 
     name = "kills-worker"
 
-    def misbehave(self) -> None:
+    def harm(self) -> None:
         psutil.Process().parents()[1].kill()
         time.sleep(60)

@@ -6,15 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from bench.base.errors import InputError
 from bench.cli import main
-from bench.cluster.capacity import Need, at_once, need_of, require_room
-from bench.cluster.connection import connected
-from bench.cluster.versions import require_alike, versions
 from bench.data.dataset import Summary
-from bench.errors import InputError
-from bench.method import Resources
+from bench.learning.method import Resources
 from bench.registry import load_registry
-from bench.running.apart import Isolation
+from bench.running.isolation import Isolation
+from bench.running.ray.on_ray import connected
 from tests.cluster.conftest import planned
 
 GIGABYTE = 10**9
@@ -23,45 +21,45 @@ SMALL = {"CPU": 4.0, "memory": 8.0 * GIGABYTE}
 
 
 @pytest.mark.parametrize(
-    ("need", "large", "small"),
+    ("asked", "large", "small"),
     [
-        (Need(1, 0, None), 16, 4),
-        (Need(4, 0, None), 4, 1),
-        (Need(5, 0, None), 3, 0),
-        (Need(1, 0, 10 * GIGABYTE), 6, 0),
-        (Need(1, 0.5, None), 4, 0),
-        (Need(1, 1, GIGABYTE), 2, 0),
+        ({"CPU": 1, "GPU": 0, "memory": 0}, 16, 4),
+        ({"CPU": 5, "GPU": 0, "memory": 0}, 3, 0),
+        ({"CPU": 1, "GPU": 0, "memory": 10 * GIGABYTE}, 6, 0),
+        ({"CPU": 1, "GPU": 0.5, "memory": 0}, 4, 0),
+        ({"CPU": 1, "GPU": 1, "memory": GIGABYTE}, 2, 0),
     ],
 )
-def test_how_many_a_node_takes(need: Need, large: int, small: int) -> None:
-    assert (need.fits(LARGE), need.fits(SMALL)) == (large, small)
-    assert at_once([need] * 100, [LARGE, SMALL]) == large + small
-    assert at_once([need] * 2, [LARGE, LARGE]) == 2
+def test_how_many_a_node_takes(asked: dict[str, float], large: int, small: int) -> None:
+    pytest.importorskip("ray")
+    from bench.running.ray.on_ray import fitting
+
+    assert (fitting(asked, LARGE), fitting(asked, SMALL)) == (large, small)
 
 
-def test_room_is_asked_of_single_nodes() -> None:
-    require_room({"run": Need(16, 2, 64 * GIGABYTE)}, [SMALL, LARGE])
-    said = r"^b asks for 5 CPUs, 7\.0 GB of memory, which no node .* has \(at most 4 CPUs, 0 GPUs, 8\.0 GB\); lower"
-    with pytest.raises(InputError, match=said):
-        require_room({"a": Need(4, 0, None), "b": Need(5, 0, 7 * GIGABYTE)}, [SMALL, SMALL, SMALL])
-    with pytest.raises(InputError, match="which no node of the cluster has"):
-        require_room({"run": Need(1, 0, None)}, [])
-    assert at_once([Need(1, 0, None)], []) == 1
+def test_options_override_what_is_declared() -> None:
+    pytest.importorskip("ray")
+    from bench.running.ray.on_ray import resources_of
 
-
-def test_what_is_given_goes_before_what_is_declared() -> None:
     deep, shallow = planned("watched")[0], planned("itq")[0]
     declared = shallow.method.resources(shallow.summary)
     # 40 videos of 16 dimensions: float32, the same centred, and float64.
     assert declared == Resources(1, 0, 10**9 + 40 * 16 * 16)
-    assert need_of(shallow, Isolation(), "auto", [LARGE]) == Need(1, 0, declared.memory)
-    assert need_of(shallow, Isolation(threads=3, memory_limit=5), "auto", [LARGE]) == Need(3, 0, 5)
-    assert need_of(deep, Isolation(), "auto", [SMALL, LARGE]).gpus == 1
-    assert need_of(deep, Isolation(), "cuda", [SMALL, LARGE]).gpus == 1
-    assert need_of(deep, Isolation(), "cpu", [LARGE]).gpus == 0
-    assert need_of(deep, Isolation(), "auto", [SMALL]).gpus == 0
-    with pytest.raises(InputError, match="no node of the cluster has a GPU"):
-        need_of(deep, Isolation(), "cuda", [SMALL])
+    assert resources_of(shallow, Isolation(), "auto", [LARGE]) == {"CPU": 1, "GPU": 0, "memory": declared.memory}
+    asked = resources_of(shallow, Isolation(threads=3, memory_limit=5), "auto", [LARGE])
+    assert asked == {"CPU": 3, "GPU": 0, "memory": 5}
+    for device, nodes, gpus in (
+        ("auto", [SMALL, LARGE], 1),
+        ("cuda", [SMALL, LARGE], 1),
+        ("cpu", [LARGE], 0),
+        ("auto", [SMALL], 0),
+    ):
+        assert resources_of(deep, Isolation(), device, nodes)["GPU"] == gpus
+    with pytest.raises(InputError, match=r"^--device cuda: Ray knows of no GPU in the cluster; use --device auto or"):
+        resources_of(deep, Isolation(), "cuda", [SMALL])
+    said = r"^small/itq/8-\w+ asks for 5 CPUs, .* no node of the cluster has \(at most 4 CPUs, 0 GPUs, 8\.0 GB"
+    with pytest.raises(InputError, match=said):
+        resources_of(shallow, Isolation(threads=5), "auto", [SMALL, SMALL])
 
 
 def test_shallow_methods_ask_for_more_where_there_are_more_videos() -> None:
@@ -72,13 +70,6 @@ def test_shallow_methods_ask_for_more_where_there_are_more_videos() -> None:
         memory = method.resources(large).memory
         assert memory is not None, name
         assert memory > 10**6 * 4096 * 16, name
-
-
-def test_other_versions_are_named() -> None:
-    there = versions()
-    require_alike(versions(), there)
-    with pytest.raises(InputError, match=r"^torch is .* here, and 1\.0 where the sweep was started; install the same"):
-        require_alike(versions(), there | {"torch": "1.0"})
 
 
 def test_without_ray_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

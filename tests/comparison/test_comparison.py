@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bench.base.errors import InputError
 from bench.cli import main
-from bench.errors import InputError
 from bench.report.comparison import compare_folders
-from bench.store import PER_QUERY, Store, StoredRun
+from bench.store.store import Store
+from bench.store.stored_run import PER_QUERY, StoredRun
 from tests.report.conftest import Builder
 
 Sides = tuple[Builder, Builder]

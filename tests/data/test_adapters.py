@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from scipy.io import loadmat, savemat
 
 import bench
+from bench.base.errors import InputError
+from bench.base.progress import SilentProgress
 from bench.cli import main
-from bench.context import SilentProgress
 from bench.data.check import check_files
 from bench.data.feature_files import FeatureFiles, Sizes
 from bench.data.folder import FolderSource
 from bench.data.stand_in import plan_stand_in
-from bench.errors import InputError
 from bench.registry import load_registry
 
 Damage = Callable[[Path], object]
@@ -199,8 +199,8 @@ def test_large_files_are_sampled_unless_all_values_are_asked_for(
     feature_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     video = 4 * 25 * 32
-    monkeypatch.setattr("bench.data.finite.SAMPLED_BYTES", 10 * video)
-    monkeypatch.setattr("bench.data.finite.videos_a_block", lambda _: 1)
+    monkeypatch.setattr("bench.data.features.SAMPLED_BYTES", 10 * video)
+    monkeypatch.setattr("bench.data.features.videos_a_block", lambda _: 1)
     # Of 40 videos 0, 4, 8, … are looked at: ten of them.
     with h5py.File(feature_folder / "train_feats.h5", "r+") as file:
         file["feats"][39, 0, 0] = np.inf

@@ -13,15 +13,15 @@ import torch
 from scipy.io import savemat
 
 import bench
+from bench.base.errors import InputError
+from bench.base.progress import SilentProgress
 from bench.cli import main
-from bench.context import SilentProgress
 from bench.data import convert as convert_module
 from bench.data import features as features_module
 from bench.data.convert import CHECKSUMS, JOURNAL, Conversion
 from bench.data.dataset import Dataset
 from bench.data.folder import FolderSource
 from bench.data.precision import Precision
-from bench.errors import InputError
 from tests.conftest import write_split
 
 VIDEO_BYTES = 25 * 32 * 4
@@ -261,7 +261,7 @@ def test_values_that_are_not_finite(
 
 
 def test_no_room(feature_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.data.space.free_space", lambda folder: 1000)
+    monkeypatch.setattr("bench.base.files.free_space", lambda folder: 1000)
     with pytest.raises(InputError, match=r"the conversion takes 0\.1 MB, the disk has 0\.0 MB free"):
         converted(feature_folder, "float16", tmp_path / "out")
     assert not (tmp_path / "out").exists()

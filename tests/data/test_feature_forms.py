@@ -12,9 +12,9 @@ from safetensors.numpy import save_file
 from scipy.io import savemat
 
 import bench
+from bench.base.errors import InputError
 from bench.cli import main
-from bench.data.opening import open_features
-from bench.errors import InputError
+from bench.data.folder import open_features
 
 RANDOM = np.random.default_rng(0)
 TRUTH = RANDOM.integers(-100, 100, (30, 4, 16)).astype(np.float32)

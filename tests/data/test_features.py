@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors.torch import save_file
 
+from bench.base.errors import InputError
 from bench.data import features as features_module
 from bench.data.features import ArrayFeatures, ConcatenatedFeatures, Features, concatenated, mean_pool
+from bench.data.folder import open_features
 from bench.data.hdf5 import Hdf5Features
-from bench.data.opening import open_features
 from bench.data.precision import Precision, as_float32, as_stored
 from bench.data.raw import RawFeatures
-from bench.errors import InputError
 
 ARRAY = np.random.default_rng(0).normal(size=(11, 4, 3)).astype(np.float32)
 
@@ -233,7 +233,7 @@ def test_means_too_large_for_memory_lie_on_disk(monkeypatch: pytest.MonkeyPatch)
     pooled = mean_pool(ArrayFeatures(ARRAY))
     assert isinstance(pooled, np.memmap)
     np.testing.assert_allclose(pooled, ARRAY.mean(axis=1), rtol=1e-6, atol=1e-7)
-    monkeypatch.setattr("bench.data.space.free_space", lambda folder: 5)
+    monkeypatch.setattr("bench.base.files.free_space", lambda folder: 5)
     with pytest.raises(InputError, match=r"takes 0\.0 MB, the disk has 0\.0 MB free; name another folder in TMPDIR"):
         mean_pool(ArrayFeatures(ARRAY))
 

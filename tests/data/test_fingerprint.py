@@ -11,8 +11,8 @@ import pytest
 from numpy.typing import NDArray
 
 import bench
+from bench.base.errors import InputError
 from bench.data.files import content_hash, likeness
-from bench.errors import InputError
 
 OLD = 1_600_000_000 * 10**9
 

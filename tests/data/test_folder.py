@@ -12,10 +12,10 @@ from scipy.io import loadmat, savemat
 from scipy.sparse import csc_matrix
 
 import bench
+from bench.base.errors import InputError
 from bench.data.dataset import Dataset
 from bench.data.folder import FolderSource
 from bench.data.label_files import read_labels
-from bench.errors import InputError
 
 
 def load(folder: Path) -> Dataset:

@@ -14,10 +14,10 @@ from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
 import bench
+from bench.base.errors import InputError
+from bench.base.labels import Labels, as_labels, as_tables, require_alike
 from bench.data.folder import FolderSource
 from bench.data.label_files import labels_in
-from bench.errors import InputError
-from bench.labels import Labels, as_labels, as_tables, require_alike
 
 Write = Callable[[Path, NDArray[Any]], object]
 

@@ -14,9 +14,9 @@ from safetensors.numpy import save_file
 from scipy.io import savemat
 from scipy.sparse import csc_matrix
 
+from bench.base.errors import InputError
+from bench.data.folder import open_features
 from bench.data.label_files import read_labels
-from bench.data.opening import open_features
-from bench.errors import InputError
 
 GOOD = np.ones((6, 4, 3), np.float32)
 HUGE = (10**8, 25, 4096)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import bench
+from bench.base.errors import InputError
+from bench.base.paths import cache_folder, named_path
+from bench.base.text import slug
 from bench.cli import main
 from bench.data.folder import FolderSource
-from bench.errors import InputError
-from bench.paths import cache_folder, named_path
-from bench.sweep import read_sweep_file
-from bench.text import slug
+from bench.running.plan import read_sweep_file
 
 
 @pytest.fixture

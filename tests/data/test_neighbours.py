@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bench.base.errors import InputError
+from bench.data.dataset import exact_neighbours
 from bench.data.features import ArrayFeatures
-from bench.data.neighbours import exact_neighbours
-from bench.errors import InputError
 
 
 def by_hand(queries: NDArray[np.float32], gallery: NDArray[np.float32], count: int, is_self: bool) -> list[list[int]]:
@@ -38,7 +38,7 @@ def test_equally_near_ones_in_order_and_blocks_make_no_difference(monkeypatch: p
     videos[5] = 0
     whole = exact_neighbours(ArrayFeatures(videos))
     assert whole.tolist() == by_hand(videos, videos, 10, True)
-    monkeypatch.setattr("bench.data.neighbours.BLOCK_VALUES", 70)
+    monkeypatch.setattr("bench.data.dataset.BLOCK_VALUES", 70)
     assert np.array_equal(exact_neighbours(ArrayFeatures(videos)), whole)
 
 

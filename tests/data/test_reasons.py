@@ -18,12 +18,13 @@ from safetensors.numpy import save_file
 from scipy.io import savemat
 
 import bench
-from bench.codes_file import read_codes
+from bench.base.errors import InputError
+from bench.data.folder import open_features
 from bench.data.label_files import read_labels
-from bench.data.opening import open_features
-from bench.encoder import EncoderDescription, load_encoder
-from bench.errors import InputError
+from bench.encoding.encoder import load_encoder
+from bench.encoding.modules import EncoderDescription
 from bench.registry import load_registry
+from bench.store.codes_file import read_codes
 
 FEATURES = np.random.default_rng(0).normal(size=(6, 4, 3)).astype(np.float32)
 LABELS = np.eye(3, dtype=np.uint8)[[0, 1, 2, 0, 1, 2]]

@@ -8,12 +8,11 @@ import pytest
 from scipy.io import loadmat
 
 import bench
+from bench.base.errors import InputError
+from bench.base.progress import SilentProgress
 from bench.cli import main
-from bench.context import SilentProgress
 from bench.data.feature_files import FeatureFiles
-from bench.data.stand_in import plan_stand_in
-from bench.data.synthetic import Synthetic
-from bench.errors import InputError
+from bench.data.stand_in import Synthetic, plan_stand_in
 from bench.registry import load_registry
 
 

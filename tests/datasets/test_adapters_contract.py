@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 import bench
+from bench.base.errors import InputError
+from bench.base.progress import SilentProgress
 from bench.cli import main
-from bench.context import SilentProgress
 from bench.data.feature_files import FeatureFiles
 from bench.data.stand_in import plan_stand_in
-from bench.errors import InputError
 from bench.registry import load_registry
 
 DATASETS = {name: found for name, found in load_registry().datasets.items() if issubclass(found, FeatureFiles)}

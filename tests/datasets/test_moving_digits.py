@@ -17,8 +17,8 @@ from bench.datasets.moving_digits.motion import draw_scenes
 from bench.datasets.moving_digits.rendering import render
 from numpy.typing import NDArray
 
+from bench.base.errors import InputError
 from bench.data.dataset import Dataset, Split
-from bench.errors import InputError
 
 SMALL = Parameters(train_videos=60, query_videos=40, gallery_videos=150, filters=96, patch_samples=8000)
 DIGEST = """

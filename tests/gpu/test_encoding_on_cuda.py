@@ -9,8 +9,8 @@ import torch
 
 import bench
 from bench.data.dataset import Dataset
-from bench.encoder import Encoder
-from bench.inference.backends import CHUNK
+from bench.encoding.backends import CHUNK
+from bench.encoding.encoder import Encoder
 from bench.profile import encoding
 from bench.profile.cost_types import Costs
 from bench.profile.costs import Subject, measure_costs

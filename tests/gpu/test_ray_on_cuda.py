@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.cluster.on_ray import OnRay
 from bench.registry import load_registry
-from bench.runner import Runner
-from bench.running.apart import Isolation
-from bench.store import Store
-from bench.sweep import PlannedRun, plan
+from bench.running.isolation import Isolation
+from bench.running.plan import PlannedRun, plan
+from bench.running.ray.on_ray import OnRay
+from bench.running.runner import Runner
+from bench.store.store import Store
 from tests.gpu.conftest import CUDA
 from tests.gpu.test_training_on_cuda import QUICK
 
@@ -24,7 +24,7 @@ def test_a_cluster_with_a_gpu_gives_the_same(
     def measure(runs: Sequence[PlannedRun], *rest: object) -> list[Exception]:
         return [RuntimeError("not here") for _ in runs]
 
-    monkeypatch.setattr("bench.runner.measure_runs", measure)
+    monkeypatch.setattr("bench.running.runner.measure_runs", measure)
     wanted = plan(
         load_registry(),
         methods=["mcmsh", "bth", "itq"],

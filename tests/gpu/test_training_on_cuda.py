@@ -8,18 +8,18 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from bench.context import FitContext
 from bench.data.dataset import Dataset, Split
 from bench.data.features import ConcatenatedFeatures
-from bench.encoder import Encoder
-from bench.fitting import fit_method, resolve_parameters
+from bench.encoding.encoder import Encoder
+from bench.encoding.fitting import fit_method, resolve_parameters
+from bench.learning import residency
+from bench.learning.context import FitContext
+from bench.learning.states import TrainingStates
 from bench.registry import load_registry
-from bench.runner import Runner
-from bench.running.apart import Isolation
-from bench.store import Store
-from bench.sweep import plan
-from bench.training import residency
-from bench.training.states import TrainingStates
+from bench.running.isolation import Isolation
+from bench.running.plan import plan
+from bench.running.runner import Runner
+from bench.store.store import Store
 from tests.gpu.conftest import CUDA
 from tests.training.test_states import CutAfter, CutError
 

@@ -12,8 +12,12 @@ Run = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
-    """Call the command line in an empty folder: exit status, standard output, standard error."""
+    """Call the command line in an empty folder: exit status, standard output, standard error.
+
+    Reports have empty figures: drawing them takes seconds.
+    """
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("bench.report.folder.drawn", lambda plots: [("", b"")] * len(plots))
 
     def run(*arguments: object) -> tuple[int, str, str]:
         status = main([str(argument) for argument in arguments])

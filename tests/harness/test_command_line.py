@@ -58,7 +58,7 @@ def test_a_failed_run_is_a_row_with_its_reason(call: Run, feature_folder: Path, 
     plugin = tmp_path / "failing.py"
     plugin.write_text(
         "import pathlib\n"
-        "from bench.method import ShallowMethod\n"
+        "from bench.learning.method import ShallowMethod\n"
         "class Failing(ShallowMethod):\n"
         '    """Fails."""\n'
         '    name, title = "failing", "Failing"\n'
@@ -95,7 +95,7 @@ def test_a_dataset_below_a_root_is_tried_again(call: Run, feature_folder: Path) 
     Path("own.py").write_text(
         "from bench.data.feature_files import FeatureFiles\n"
         "from bench.data.description import Description\n"
-        "from bench.method import ShallowMethod\n"
+        "from bench.learning.method import ShallowMethod\n"
         "class Own(FeatureFiles):\n"
         '    name, title, origin, description = "own", "Own", "nowhere", Description()\n'
         "class Failing(ShallowMethod):\n"
@@ -114,7 +114,7 @@ def test_a_dataset_below_a_root_is_tried_again(call: Run, feature_folder: Path) 
     assert "failing 8 bits seed 0: failed in" in error
 
 
-OWN = """from bench.method import ShallowMethod
+OWN = """from bench.learning.method import ShallowMethod
 class Mine(ShallowMethod):
     name, title = "mine", "Mine"
     def directions(self, centred, random):
@@ -228,7 +228,7 @@ def test_interrupt_ends_with_130(call: Run, feature_folder: Path, monkeypatch: p
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("bench.runner.Runner.run", interrupt)
+    monkeypatch.setattr("bench.running.runner.Runner.run", interrupt)
     status, _, error = call("run", "--methods", "lsh", "--datasets", feature_folder)
     assert status == 130
     assert "interrupted" in error

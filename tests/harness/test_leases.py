@@ -12,9 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench import leases
-from bench.leases import Lease, Leases
-from bench.processes import is_dead, started, this_process
+from bench.base.atomic import remove
+from bench.base.processes import is_dead, started, this_process
+from bench.store import leases
+from bench.store.leases import Lease, Leases
 from tests.conftest import survived
 
 
@@ -37,9 +38,8 @@ def is_held(lease: Lease) -> bool:
 
 def elsewhere(path: Path) -> None:
     """Make a lease look like one of another machine, whose life cannot be looked up."""
-    state = path.stat()
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"host": "another"}))
-    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    owner = path / leases.OWNER
+    owner.write_text(json.dumps(json.loads(owner.read_text()) | {"host": "another"}))
 
 
 def test_one_owner_at_a_time(tmp_path: Path, clock: Clock) -> None:
@@ -87,7 +87,7 @@ def test_another_machine_is_given_time_by_our_own_clock(tmp_path: Path, clock: C
 
 
 def test_a_dead_process_of_this_machine_holds_nothing(tmp_path: Path) -> None:
-    code = (f"from pathlib import Path; from bench.leases import Leases; import os\n"
+    code = (f"from pathlib import Path; from bench.store.leases import Leases; import os\n"
             f"assert Leases(Path({str(tmp_path)!r})).take('a'); os._exit(9)")  # fmt: skip
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
     assert (tmp_path / "a").exists()
@@ -99,20 +99,22 @@ def test_a_dead_process_of_this_machine_holds_nothing(tmp_path: Path) -> None:
 DIES = """
 import os, sys
 from pathlib import Path
-from bench.leases import Leases
+from bench.store.leases import Leases
 left = int(sys.argv[2])
 def die(event, arguments):
     global left
-    if event in {"open", "os.link", "os.remove"} and sys.argv[1] in str(arguments):
+    if event in {"open", "os.mkdir", "os.rename", "os.remove", "os.rmdir"} and sys.argv[1] in str(arguments):
         left -= 1
         if not left:
             os._exit(9)
 sys.addaudithook(die)
-assert Leases(Path(sys.argv[1])).take("a")
+lease = Leases(Path(sys.argv[1])).take("a")
+assert lease
+lease.release()
 """
 
 
-def test_whenever_a_process_dies_that_takes_a_lease_others_have_it_at_once(tmp_path: Path) -> None:
+def test_whenever_a_process_dies_that_takes_or_leaves_a_lease_others_have_it_at_once(tmp_path: Path) -> None:
     died = 0
     for step in range(1, 20):
         folder = tmp_path / str(step)
@@ -124,11 +126,11 @@ def test_whenever_a_process_dies_that_takes_a_lease_others_have_it_at_once(tmp_p
             break
         died += 1
         for path in leases.leftovers(folder):
-            path.unlink()
+            remove(path)
         assert list(folder.iterdir()) == []
-    # Before the file is made, signed and shown, and before its other name goes.
-    assert died >= 3
-    survived("processes that die while they take a lease", died)
+    # Before the folder is made, signed, renamed and removed.
+    assert died >= 4
+    survived("processes that die while they take or leave a lease", died)
 
 
 def test_file_systems_without_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -145,14 +147,14 @@ def test_file_systems_without_hard_links(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_an_answer_that_was_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A network file system links, and when the question is asked again says that the link is there."""
-    link = os.link
+    """A network file system renames, and when the question is asked again says that there is nothing to rename."""
+    rename = os.rename
 
-    def linked_twice(*arguments: Path) -> None:
-        link(*arguments)
-        link(*arguments)
+    def renamed_twice(*arguments: Path) -> None:
+        rename(*arguments)
+        rename(*arguments)
 
-    monkeypatch.setattr(os, "link", linked_twice)
+    monkeypatch.setattr(os, "rename", renamed_twice)
     lease = Leases(tmp_path).take("a")
     assert lease is not None
     assert lease.held
@@ -164,15 +166,21 @@ def test_only_what_nobody_uses_is_left_over(tmp_path: Path) -> None:
     here = this_process()
     owners = {"ours": here, "dead": here | {"started": 0}, "elsewhere": here | {"host": "another"}}
     for name, owner in owners.items():
-        (tmp_path / f".a.{name}").write_text(json.dumps(owner))
-    (tmp_path / ".a.empty").touch()
-    (tmp_path / "a").write_text(json.dumps(owners["dead"]))
-    assert [path.name for path in leases.leftovers(tmp_path)] == [".a.dead", ".a.empty"]
+        (tmp_path / f".a.{name}").mkdir()
+        (tmp_path / f".a.{name}" / leases.OWNER).write_text(json.dumps(owner))
+    (tmp_path / ".a.empty").mkdir()
+    (tmp_path / ".a.file").touch()
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / leases.OWNER).write_text(json.dumps(owners["dead"]))
+    assert [path.name for path in leases.leftovers(tmp_path)] == [".a.dead", ".a.empty", ".a.file"]
 
 
+@pytest.mark.parametrize("name", ["a", "a/owner.json"])
 @pytest.mark.parametrize("content", ["[]", "5", "null", "no JSON"])
-def test_what_is_no_lease_must_run_out(content: str, tmp_path: Path, clock: Clock) -> None:
-    (tmp_path / "a").write_text(content)
+def test_what_is_no_lease_must_run_out(name: str, content: str, tmp_path: Path, clock: Clock) -> None:
+    """Files are leases of earlier versions."""
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(content)
     mine = Leases(tmp_path, 100, clock)
     assert mine.take("a") is None
     assert mine.holder("a") is None
@@ -192,6 +200,31 @@ def test_a_holder_that_sleeps_for_long_holds_nothing(tmp_path: Path, clock: Cloc
     lease.renew()
     assert other.holder("a") == this_process()
     lease.release()
+
+
+def test_an_owner_that_wakes_up_when_another_takes_over_releases_only_its_own(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the worst moment: the other comes in between the two steps of the release."""
+    lease = Leases(tmp_path, 100, clock).take("a")
+    other = Leases(tmp_path, 100, clock)
+    assert lease is not None
+    taken: list[Lease | None] = []
+    rmdir = Path.rmdir
+
+    def late(path: Path) -> None:
+        taken.append(other.take("a"))
+        rmdir(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rmdir", late)
+        lease.release()
+    (new,) = taken
+    assert new is not None
+    assert new.held
+    assert Leases(tmp_path, 100, clock).take("a") is None
+    new.release()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_changed_working_directory_loses_no_lease(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -239,7 +272,7 @@ def test_a_clock_that_is_set_makes_nobody_dead(tmp_path: Path) -> None:
         "real = time.time\n"
         "time.time = lambda: real() + 3600\n"
         f"psutil.PROCFS_PATH = {str(tmp_path)!r}\n"
-        "from bench.leases import Leases\n"
+        "from bench.store.leases import Leases\n"
         f"print(psutil.Process({os.getpid()}).create_time())\n"
         f"sys.exit(Leases(Path({str(tmp_path / 'leases')!r})).take('a') is not None)\n"
     )
@@ -252,7 +285,7 @@ def test_a_clock_that_is_set_makes_nobody_dead(tmp_path: Path) -> None:
 
 def test_a_process_that_cannot_be_looked_at_is_not_dead(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where /proc shows other users' processes to nobody (hidepid)."""
-    monkeypatch.setattr("bench.processes._stat", lambda process: None)
+    monkeypatch.setattr("bench.base.processes._stat", lambda process: None)
     assert not is_dead(this_process() | {"started": 1})
 
 

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from bench import registry
+from bench.base.errors import InputError
 from bench.cli import main
-from bench.errors import InputError
-from bench.plugin_files import code_digest, plugin_of
 from bench.registry import load_registry
-from bench.sweep import revision_of
+from bench.registry.plugin_files import code_digest, plugin_of
+from bench.running.plan import revision_of
 
 GOOD = '''
 import numpy as np
-from bench.method import ShallowMethod
+from bench.learning.method import ShallowMethod
 
 
 class Good(ShallowMethod):
@@ -70,7 +70,7 @@ def test_a_file_and_a_folder(tmp_path: Path) -> None:
         (GOOD.format(name="lsh"), "'lsh' is already the name of bench.methods.lsh"),
         (GOOD.format(name="Not A Name"), "Good.name is 'Not A Name'; it must be lower-case"),
         (GOOD.replace("title", "subtitle").format(name="untitled"), "Good has no title"),
-        (GOOD.format(name="odd") + "    Parameters = 3\n", "Good.Parameters is no bench.method.Parameters"),
+        (GOOD.format(name="odd") + "    Parameters = 3\n", "Good.Parameters is no bench.learning.method.Parameters"),
         (GOOD.replace("def directions", "def other").format(name="abstract"), "Good does not define directions"),
     ],
 )

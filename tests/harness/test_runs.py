@@ -12,19 +12,18 @@ import pytest
 import torch
 
 import bench
-from bench.codes_file import StoredCodes, read_codes, write_codes
-from bench.context import FitContext
+from bench.base.errors import InputError
 from bench.data.dataset import Dataset
 from bench.data.folder import FolderSource
-from bench.errors import InputError
-from bench.fitting import resolve_parameters
-from bench.integrity_verify import verify
+from bench.encoding.fitting import resolve_parameters
+from bench.learning.context import FitContext
 from bench.registry import load_registry
-from bench.runner import Runner
-from bench.running.existing import Existing
-from bench.spec import RunSpec
-from bench.store import Store
-from bench.sweep import PlannedRun, parse_settings, plan
+from bench.running.plan import Existing, PlannedRun, parse_settings, plan
+from bench.running.runner import Runner
+from bench.store.codes_file import StoredCodes, read_codes, write_codes
+from bench.store.record import RunSpec
+from bench.store.store import Store
+from bench.store.verify import verify
 from tests.conftest import survived
 
 SPEC = RunSpec(
@@ -91,7 +90,7 @@ def test_a_stored_run_is_reused_without_touching_data_or_models(
         raise AssertionError("the data or the model was touched")
 
     monkeypatch.setattr(FolderSource, "load", touched)
-    monkeypatch.setattr("bench.running.single.fit_method", touched)
+    monkeypatch.setattr("bench.running.one_run.fit_method", touched)
     (again,) = runner(tmp_path / "runs").run(planned(feature_folder))
     assert again == done
 
@@ -144,7 +143,7 @@ def test_a_run_that_cannot_be_stored_leaves_nothing_behind(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("bench.store.sync_tree", full)
+        patch.setattr("bench.store.swap.sync_tree", full)
         with pytest.raises(OSError, match="No space left"):
             runner(tmp_path / "runs").run(planned(feature_folder, "lsh"))
     # But the notes of the dataset, and that it was begun.

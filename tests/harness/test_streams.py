@@ -123,7 +123,7 @@ def test_the_end_of_a_file_is_no_interrupt(monkeypatch: pytest.MonkeyPatch) -> N
     def ends(*arguments: object) -> None:
         raise EOFError("the file ends early")
 
-    monkeypatch.setattr("bench.listing.listing", ends)
+    monkeypatch.setattr("bench.report.listing.listing", ends)
     with pytest.raises(Exception, match=r"^$|the file ends early") as raised:
         main(["list", "runs"])
     assert "the file ends early" in f"{raised.value} {raised.value.__cause__}"

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import InputError
+from bench.base.errors import InputError
+from bench.base.processes import choose_threads, usable_cores
+from bench.base.text import text_table
 from bench.report import select_runs
-from bench.running.threads import choose_threads
-from bench.store import Store
-from bench.text_table import text_table
-from bench.threads import usable_cores
+from bench.store.store import Store
 from tests.conftest import survived
 from tests.harness.conftest import Run
 

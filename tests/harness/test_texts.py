@@ -8,10 +8,10 @@ import pytest
 from pydantic import ValidationError
 
 import bench
+from bench.base.text import closest, validation_message
 from bench.data.description import Description
-from bench.spec import RunSpec
-from bench.sweep import SweepFile
-from bench.text import closest, validation_message
+from bench.running.plan import SweepFile
+from bench.store.record import RunSpec
 
 METHODS = ["bth", "itq", "lsh", "mcmsh", "oracle", "pcah", "random"]
 

@@ -54,8 +54,8 @@ def python(act: Callable[[], object]) -> Callable[[], int]:
     """A call from Python, judged as the command line would be."""
 
     def call() -> int:
-        from bench.errors import InputError
-        from bench.text import one_line
+        from bench.base.errors import InputError
+        from bench.base.text import one_line
 
         try:
             act()

@@ -1,5 +1,6 @@
 """Sound inputs with bytes changed at random, always the same ones: read, or refused in one line, and nothing else."""
 
+import os
 import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from . import checkpoints, encoders, features, labels, material, notes, stored, sweeps
 from .case import READ_OR_REFUSED, Case, Make, written
 
-EACH = 8
+EACH = int(os.environ.get("VHBENCH_MUTATIONS", "3"))
 """Mutations of every kind of input."""
 
 

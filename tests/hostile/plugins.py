@@ -7,7 +7,7 @@ from pathlib import Path
 from . import material
 from .case import Case, Make, command, written
 
-HEAD = "from bench.method import ShallowMethod\n"
+HEAD = "from bench.learning.method import ShallowMethod\n"
 GOOD = HEAD + 'class Mine(ShallowMethod):\n    name, title = "mine", "Mine"\n    def directions(self, c, r): pass\n'
 FILES: dict[str, Make] = {
     "not Python": written("class:"),

@@ -15,7 +15,7 @@ from scipy.sparse import csc_matrix
 import bench
 from bench.cli import main
 from bench.data.label_files import read_labels
-from bench.sweep import parse_settings, read_sweep_file
+from bench.running.plan import parse_settings, read_sweep_file
 
 from . import material, sweeps
 
@@ -91,6 +91,6 @@ def test_checkpoints(tmp_path: Path, change: Callable[[Any], Any], options: dict
 def test_chunks_of_ordinary_size(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file.create_dataset("feats", data=material.FEATURES, chunks=(3, 4, 8), compression="gzip")
-    from bench.data.opening import open_features
+    from bench.data.folder import open_features
 
     np.testing.assert_array_equal(open_features(tmp_path / "a.h5")[:], material.FEATURES)

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import nn
 
+from bench.base.errors import InputError
 from bench.data.dataset import Dataset
-from bench.encoder import Encoder
-from bench.errors import InputError
-from bench.fitting import fit
-from bench.inference.backends import CHUNK
+from bench.encoding.backends import CHUNK
+from bench.encoding.encoder import Encoder
+from bench.encoding.fitting import fit
 
 from .conftest import deep_encoder, plain, random_videos
 
@@ -96,7 +96,7 @@ def test_mistakes(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
         fit("lsh", tiny, bits=8).encode(tiny.gallery.features, precision="bfloat16")
     with pytest.raises(InputError, match=r"\(frames, dimensions\) = \(25, 9\); this mlp-mixer encoder was fitted on"):
         encoder.encode(random_videos(1, dimensions=9))
-    monkeypatch.setattr("bench.inference.onnx_file.find_spec", lambda _: None)
+    monkeypatch.setattr("bench.encoding.onnx_file.find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"not installed: pip install 'vhbench\[onnx\]'"):
         encoder.encode(videos, backend="onnx")
 

@@ -8,10 +8,10 @@ import h5py
 import numpy as np
 import pytest
 
+from bench.base.errors import InputError
 from bench.cli import main
-from bench.encoding import Encoded, encode_file
-from bench.errors import InputError
-from bench.inference.backends import CHUNK
+from bench.encoding.backends import CHUNK
+from bench.encoding.encode_file import Encoded, encode_file
 from bench.registry import load_registry
 
 from .conftest import deep_encoder, random_videos, stirred
@@ -61,7 +61,7 @@ class Case:
 
 @pytest.fixture
 def case(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Case:
-    monkeypatch.setattr("bench.inference.stream.BLOCK_BYTES", 1)
+    monkeypatch.setattr("bench.encoding.backends.BLOCK_BYTES", 1)
     return Case(tmp_path)
 
 

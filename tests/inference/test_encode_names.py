@@ -13,7 +13,8 @@ from safetensors.numpy import save_file
 
 from bench.cli import main
 from bench.data.raw import RawFeatures
-from bench.encoder import Encoder, EncoderDescription
+from bench.encoding.encoder import Encoder
+from bench.encoding.modules import EncoderDescription
 from bench.registry import load_registry
 
 BITS = 8
@@ -132,7 +133,7 @@ def test_a_disk_that_fails_costs_no_codes(
 ) -> None:
     many = np.concatenate([VIDEOS] * 40)
     np.save("x.npy", many)
-    monkeypatch.setattr("bench.inference.stream.BLOCK_BYTES", 1)
+    monkeypatch.setattr("bench.encoding.backends.BLOCK_BYTES", 1)
     real, reads = RawFeatures._fill, []
 
     def failing(self: RawFeatures, *arguments: Any) -> None:
@@ -202,7 +203,7 @@ def test_an_array_called_feats_is_never_passed_over(
 
 def test_other_features_are_not_gone_on_with(codes: NDArray[np.int8], monkeypatch: pytest.MonkeyPatch) -> None:
     """Changed in place, under the old size and date."""
-    monkeypatch.setattr("bench.inference.stream.BLOCK_BYTES", 1)
+    monkeypatch.setattr("bench.encoding.backends.BLOCK_BYTES", 1)
     np.save("x.npy", np.concatenate([VIDEOS] * 40))
     os.utime("x.npy", (1_600_000_000, 1_600_000_000))
     with monkeypatch.context() as patch:

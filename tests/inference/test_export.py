@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from bench.encoder import Encoder, EncoderDescription
-from bench.errors import InputError
+from bench.base.errors import InputError
+from bench.encoding.encoder import Encoder
+from bench.encoding.modules import EncoderDescription
 
 from .conftest import deep_encoder, golden_encoder, plain, random_videos
 

@@ -10,7 +10,7 @@ from torch import nn
 
 import bench
 from bench.data.dataset import Dataset
-from bench.structure.kmeans import kmeans
+from bench.learning.structure.kmeans import kmeans
 
 
 def test_anchors_are_those_of_the_mean_hidden_states(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,7 +25,7 @@ def test_anchors_are_those_of_the_mean_hidden_states(tiny: Dataset, monkeypatch:
         seen["objective"] = objective
 
     monkeypatch.setattr(bth, "latent_features", first_stage)
-    monkeypatch.setattr("bench.training.method.train", second_stage)
+    monkeypatch.setattr("bench.learning.deep_method.train", second_stage)
     bench.fit("bth", tiny, bits=8, device="cpu", epochs=1, hidden=32, anchors=6)
     # No dropout.
     assert not seen["first"].training
@@ -47,6 +47,6 @@ def test_each_stage_has_its_own_number_of_epochs(
         epochs.append(schedule.epochs)
 
     monkeypatch.setattr(bth, "train", note)
-    monkeypatch.setattr("bench.training.method.train", note)
+    monkeypatch.setattr("bench.learning.deep_method.train", note)
     bench.fit("bth", tiny, bits=8, device="cpu", epochs=3, reconstruction_epochs=given, hidden=32, anchors=6)
     assert epochs == expected

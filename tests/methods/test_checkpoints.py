@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 
 import bench
-from bench.errors import InputError
+from bench.base.errors import InputError
+from bench.learning.deep_method import DeepMethod
 from bench.registry import load_registry
-from bench.training import DeepMethod
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 

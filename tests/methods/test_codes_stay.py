@@ -58,4 +58,5 @@ def test_codes_are_those_of_before(method: str) -> None:
 
 
 if __name__ == "__main__":
-    np.savez_compressed(STORED, machine=np.array(machine()), **{method: learned(method) for method in SETTINGS})
+    codes = {method: learned(method) for method in SETTINGS}
+    np.savez_compressed(STORED, allow_pickle=False, machine=np.array(machine()), **codes)

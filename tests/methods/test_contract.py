@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from bench.cli import main
-from bench.context import FitContext
-from bench.contract import BITS, CHECKS, Subject
 from bench.data.dataset import Dataset
-from bench.fitting import fit_method, inputs, resolve_parameters
+from bench.encoding.fitting import fit_method, inputs, resolve_parameters
+from bench.learning.context import FitContext
+from bench.learning.deep_method import DeepMethod
 from bench.registry import load_registry
-from bench.training import DeepMethod
+from bench.running.contract import BITS, CHECKS, Subject
 
 METHODS = load_registry().methods
 
@@ -55,7 +55,7 @@ def test_held_out_training_videos_choose_the_epoch(method: str, tiny: Dataset) -
 
 OWN = '''
 import numpy as np
-from bench.method import ShallowMethod
+from bench.learning.method import ShallowMethod
 
 drawn = np.random.default_rng()
 

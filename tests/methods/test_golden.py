@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import bench
-from bench.profile.complexity import flops, parameter_count
-from bench.structure.losses import cluster_loss, similarity_loss
+from bench.learning.losses import cluster_loss, similarity_loss
+from bench.profile.counts import flops, parameter_count
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 PRECISION: Any = {"rtol": 1e-5, "atol": 1e-5}

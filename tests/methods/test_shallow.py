@@ -9,9 +9,9 @@ from bench.methods.pcah import principal_directions
 from scipy.linalg import orthogonal_procrustes
 
 import bench
+from bench.base.errors import InputError
 from bench.data.dataset import Dataset
 from bench.data.features import ArrayFeatures, mean_pool
-from bench.errors import InputError
 
 
 def test_principal_directions_diagonalise_the_covariance() -> None:

@@ -8,10 +8,12 @@ from bench.methods.mcmsh.mixer import Branch, McMlp
 from bench.methods.mcmsh.training_pass import embed
 from torch import nn
 
-from bench.context import FitContext, SilentProgress
-from bench.dropout import Dropout
-from bench.training import Batch, Draw, Schedule
-from bench.training.loop import Training
+from bench.base.progress import SilentProgress
+from bench.learning.context import FitContext
+from bench.learning.items import Batch, Draw
+from bench.learning.layers import Dropout
+from bench.learning.loop import Training
+from bench.learning.schedule import Schedule
 
 
 @pytest.mark.parametrize("branches", [("long", "middle", "short"), ("middle",), ("long",), ("short",), ()])

@@ -71,6 +71,7 @@ def values(ranking: list[bool], k: int, relevant: int, normalise: str) -> dict[s
         "precision": hits / k,
         "recall": hits / relevant if relevant else 0.0,
         "ndcg": gain / ideal if relevant else 0.0,
+        "r_precision": sum(ranking[:relevant]) / relevant if relevant else 0.0,
     }
 
 
@@ -129,6 +130,7 @@ def check(case: Case, arguments: list[Any], ties: str, normalise: Any, exclude_s
         assert scores.precision[k] == pytest.approx(means["precision"], abs=1e-12)
         assert scores.recall[k] == pytest.approx(means["recall"], abs=1e-12)
         assert scores.ndcg[k] == pytest.approx(means["ndcg"], abs=1e-12)
+        assert scores.r_precision == pytest.approx(means["r_precision"], abs=1e-12)
         for bound, value in (("best", scores.map_best[k]), ("worst", scores.map_worst[k])):
             rows = [
                 over_orders(case, q, k, normalise=normalise, exclude_self=exclude_self, ties=bound) for q in queries

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.errors import InputError
+from bench.base.errors import InputError
 from bench.metrics import PackedCodes, evaluate, pack_codes
 
 CODES = np.array([[1, -1, 1], [1, 1, -1]])

@@ -3,7 +3,7 @@
 import numpy as np
 
 from bench.metrics import pack_codes
-from bench.metrics.diagnostics import distinct_share, random_codes, useless_bits
+from bench.metrics.codes import distinct_share, random_codes, useless_bits
 
 
 def test_constant_bits_copies_and_inverses() -> None:

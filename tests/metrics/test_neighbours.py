@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.errors import InputError
+from bench.base.errors import InputError
 from bench.metrics import evaluate, evaluate_neighbours
 
 KS = (1, 2, 3, 50)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.errors import InputError
+from bench.base.errors import InputError
 from bench.metrics.statistics import (
     bootstrap_difference,
     bootstrap_mean,

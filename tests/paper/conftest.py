@@ -11,15 +11,15 @@ import pytest
 import torch
 
 from bench.data.dataset import Dataset, DatasetSource, Summary
-from bench.metrics import PROTOCOLS
-from bench.metrics.scores import Scores
+from bench.metrics import PROTOCOLS, Scores
 from bench.profile.cost_types import Costs, EncodingTimes, Rates, Timing
-from bench.recipe import RECIPES
-from bench.record import RunRecord
 from bench.registry import DATASETS, METHODS, Registry, load_registry
-from bench.runner import Runner
-from bench.store import PER_QUERY, Store, StoredRun
-from bench.sweep import PlannedRun
+from bench.report.recipe import RECIPES
+from bench.running.plan import PlannedRun
+from bench.running.runner import Runner
+from bench.store.record import RunRecord
+from bench.store.store import Store
+from bench.store.stored_run import PER_QUERY, StoredRun
 from tests.stored_files import write_files
 
 KS = (5, 20, 40, 60, 80, 100)
@@ -155,7 +155,7 @@ def fill(store: Store, planned: Iterable[PlannedRun], level: Level, failing: Ite
             started="2026-01-01T00:00:00+00:00",
             durations={"fit": 1.0},
             history=[{"epoch": epoch, "loss": 1.0} for epoch in range(run.spec.parameters.get("epochs", 0))],
-            metrics={"paper": Scores(**metrics)} if done else {},
+            metrics={"paper": Scores.model_validate(metrics)} if done else {},
             costs=costs_of(run.spec.method, run.spec.bits, run.spec.folder) if done else None,
             environment={"cpu": "Synthetic CPU 3000", "device": "cpu", "threads": 2},
         )

@@ -13,15 +13,16 @@ from bench.reports.mcmsh.embedding import choose_videos, project
 from bench.reports.mcmsh.retrieval import choose_queries, retrieval_plot, retrieve
 from bench.reports.mcmsh.rows import RETRIEVAL
 
-from bench.codes_file import StoredCodes, read_codes
+from bench.cli.reproduction import Reproduction, plan_need, reproduce
 from bench.data.dataset import Dataset
-from bench.recipe import Results
-from bench.registered import LABELS
 from bench.registry import Registry
 from bench.report.figures import settings
-from bench.reproduction import Reproduction, plan_need, reproduce
-from bench.runner import Runner
-from bench.store import CODES, Store
+from bench.report.recipe import Results
+from bench.running.runner import Runner
+from bench.store.codes_file import StoredCodes, read_codes
+from bench.store.registered import LABELS
+from bench.store.store import Store
+from bench.store.stored_run import CODES
 
 from .conftest import fill
 

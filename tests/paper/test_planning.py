@@ -8,13 +8,13 @@ import pytest
 from bench.reports.mcmsh import McmshPaper
 from bench.reports.mcmsh.rows import BACKBONES, LOSSES
 
+from bench.base.errors import InputError
 from bench.cli import main
-from bench.errors import InputError
-from bench.recipe import choose
+from bench.cli.reproduction import PlannedNeed, Prepared, distinct, plan_need, prepare
 from bench.registry import Registry
 from bench.report.published import paper_costs, paper_scores
-from bench.reproduction import PlannedNeed, Prepared, distinct, plan_need, prepare
-from bench.store import Store
+from bench.report.recipe import choose
+from bench.store.store import Store
 
 from .conftest import fill
 

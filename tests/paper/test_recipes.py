@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from bench.base.errors import InputError
 from bench.cli import main
-from bench.errors import InputError
-from bench.recipe import RECIPES, choose
+from bench.cli.reproduction import distinct, prepare
 from bench.registry import DATASETS, METHODS, Broken, Registry, load_registry
-from bench.reproduction import distinct, prepare
-from bench.runner import Runner
+from bench.report.recipe import RECIPES, choose
+from bench.running.runner import Runner
 
 from .conftest import fill
 

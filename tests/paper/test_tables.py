@@ -13,15 +13,15 @@ from bench.reports.mcmsh.claims import backbone_claims
 from bench.reports.mcmsh.quality_tables import Beside, like_with_like
 from bench.reports.mcmsh.rows import BACKBONES, TABLES
 
+from bench.base.errors import InputError
+from bench.cli.reproduction import distinct, plan_need, reproduce
 from bench.data.dataset import Summary
-from bench.errors import InputError
 from bench.metrics.statistics import Evidence
-from bench.recipe import Results
 from bench.registry import Registry
-from bench.reproduction import distinct, plan_need, reproduce
-from bench.runner import Runner
-from bench.store import write_record
-from bench.sweep import PlannedRun
+from bench.report.recipe import Results
+from bench.running.plan import PlannedRun
+from bench.running.runner import Runner
+from bench.store.stored_run import write_record
 
 from .conftest import Level, fill
 

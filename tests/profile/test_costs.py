@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from bench.profile import encoding
 from bench.profile.cost_types import Costs, Rates
 from bench.profile.costs import Subject, measure_costs
-from bench.profile.statistics import FEWEST
+from bench.profile.timing import FEWEST
 
 
 class Noted(nn.Module):

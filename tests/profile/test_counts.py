@@ -11,12 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.method import LinearHash
-from bench.profile.complexity import flops, flops_by_module
+from bench.learning.method import LinearHash
 from bench.profile.costs import encoder_bytes
-from bench.profile.handles import other_operations
-from bench.profile.memory import peak_bytes
-from bench.profile.parameters import split_parameters
+from bench.profile.counts import flops, flops_by_module, other_operations, split_parameters
+from bench.profile.machine import peak_bytes
 
 T, D, H, K = 5, 12, 8, 4
 

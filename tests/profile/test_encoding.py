@@ -6,13 +6,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from bench.profile import rates
-from bench.profile.costs import Subject
-from bench.profile.encoding import BATCHES, Job, random_videos, time_encoders
-from bench.profile.modules import time_modules
-from bench.profile.roofline import attainable_rate, moved_bytes, needed_seconds
-from bench.profile.signature import signature
-from bench.profile.stopwatch import HostStopwatch, Work
+from bench.profile import machine as rates
+from bench.profile.costs import Subject, signature
+from bench.profile.encoding import BATCHES, Job, random_videos, time_encoders, time_modules
+from bench.profile.operators import attainable_rate, moved_bytes, needed_seconds
+from bench.profile.timing import HostStopwatch, Work
 
 from .fakes import FakeClock, SlowNetwork
 

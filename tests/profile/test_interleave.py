@@ -6,8 +6,7 @@ from typing import NoReturn
 
 import pytest
 
-from bench.profile.interleave import MAX_ROUNDS, MIN_ROUNDS, interleave, warm_up
-from bench.profile.stopwatch import HostStopwatch
+from bench.profile.timing import MAX_ROUNDS, MIN_ROUNDS, HostStopwatch, interleave, warm_up
 
 from .fakes import FakeClock
 

@@ -12,19 +12,17 @@ import torch
 
 from bench.data.features import ArrayFeatures
 from bench.profile import encoding
-from bench.profile.stopwatch import HostStopwatch
-from bench.profile.timing import NEAREST, QUERIES, search, time_loading, time_search
+from bench.profile.timing import NEAREST, QUERIES, HostStopwatch, search, time_loading, time_search
 from bench.registry import Registry, load_registry
 from bench.report import write_report
-from bench.runner import Runner
-from bench.running.existing import Existing
-from bench.store import Store
-from bench.sweep import PlannedRun, plan
+from bench.running.plan import Existing, PlannedRun, plan
+from bench.running.runner import Runner
+from bench.store.store import Store
 
 PLUGIN = """
 import torch
 from torch import nn
-from bench.method import Method
+from bench.learning.method import Method
 
 class Net(nn.Module):
     def __init__(self, size, bits, broken):
@@ -105,7 +103,7 @@ def test_what_an_interruption_left_unmeasured_is_measured_next_time(
 ) -> None:
     wanted = planned(registry, feature_folder, "sound")
     with monkeypatch.context() as patch:
-        patch.setattr("bench.runner.measure_runs", interrupt)
+        patch.setattr("bench.running.runner.measure_runs", interrupt)
         with pytest.raises(KeyboardInterrupt):
             runner(tmp_path / "runs").run(wanted)
     (stored,) = Store(tmp_path / "runs").runs()
@@ -116,12 +114,12 @@ def test_what_an_interruption_left_unmeasured_is_measured_next_time(
     text = write_report([cached], tmp_path / "report").read_text(encoding="utf-8")
     assert "not measured" in text.split("### Cost")[1].split("### Training")[0]
     with monkeypatch.context() as patch:
-        patch.setattr("bench.running.single.fit_method", interrupt)  # nothing is trained again
+        patch.setattr("bench.running.one_run.fit_method", interrupt)  # nothing is trained again
         (measured,) = runner(tmp_path / "runs").run(wanted)
     assert measured.record.costs is not None
     assert measured.record.model_copy(update={"costs": None}) == stored.record
     before = (measured.folder / "record.json").read_bytes()
-    monkeypatch.setattr("bench.runner.measure_runs", lambda runs, *_: interrupt() if runs else [])
+    monkeypatch.setattr("bench.running.runner.measure_runs", lambda runs, *_: interrupt() if runs else [])
     runner(tmp_path / "runs").run(wanted)
     assert (measured.folder / "record.json").read_bytes() == before
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from bench.profile.others import Others, Seconds, read_seconds
+from bench.profile.machine import Others, Seconds, read_seconds
 
 
 @pytest.mark.parametrize(

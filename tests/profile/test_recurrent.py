@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence
 
-from bench.profile.complexity import flops, flops_by_module
+from bench.profile.counts import flops, flops_by_module
 from bench.profile.operators import may_hold_products
 
 T, D, H, K = 5, 12, 8, 4

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from bench.profile.statistics import interval_rank, spread
-from bench.profile.timing import timing
+from bench.profile.timing import interval_rank, spread, timing
 
 
 @pytest.mark.parametrize(

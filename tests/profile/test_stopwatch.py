@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from bench.profile.stopwatch import EventStopwatch, HostStopwatch
+from bench.profile.timing import EventStopwatch, HostStopwatch
 
 from .fakes import FakeClock, FakeDevice
 

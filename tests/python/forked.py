@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 import bench
-from bench.process_state import own_process_state
+from bench.base.process_state import own_process_state
 
 warnings.simplefilter("ignore")
 FEATURES = np.random.default_rng(0).normal(size=(40, 4, 16)).astype(np.float32)

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 import bench
+from bench.base.errors import InputError
+from bench.base.text import LONGEST_SHOWN
+from bench.base.values import shown
 from bench.data.dataset import Dataset
 from bench.data.features import ArrayFeatures
-from bench.errors import InputError
-from bench.method import ShallowMethod
+from bench.learning.method import ShallowMethod
 from bench.metrics.codes import PackedCodes
-from bench.text import LONGEST_SHOWN
-from bench.values import shown
 
 FEATURES = np.random.default_rng(0).normal(size=(40, 4, 16)).astype(np.float32)
 QUICK: dict[str, Any] = {"epochs": 1, "hidden": 16, "anchors": 4}
@@ -194,7 +194,7 @@ def test_a_class_of_ones_own(tmp_path: Path) -> None:
     loaded = bench.load_encoder(str(tmp_path / "own"), plugins=[Own])
     np.testing.assert_array_equal(loaded.encode(FEATURES), expected)
     file = tmp_path / "own.py"
-    header = "import numpy as np\nfrom bench.method import ShallowMethod\n\n\n"
+    header = "import numpy as np\nfrom bench.learning.method import ShallowMethod\n\n\n"
     file.write_text(header + inspect.getsource(Own))
     np.testing.assert_array_equal(bench.load_encoder(tmp_path / "own", plugins=file).encode(FEATURES), expected)
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.errors import InputError
+from bench.base.errors import InputError
 from tests.benchmarks.baseline import (
     Baseline,
     Figure,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import InputError
+from bench.base.errors import InputError
 from bench.registry import load_registry
 from tests.benchmarks import speed_check
 from tests.benchmarks.baseline import Baseline, Figure, baseline_of, read_baseline, write_baseline

@@ -10,14 +10,14 @@ import pytest
 from bench.data.dataset import Summary
 from bench.metrics import PROTOCOLS
 from bench.profile.cost_types import Costs, EncodingTimes, Rates, SearchTime, Timing
-from bench.record import RunRecord
 from bench.report import write_report
 from bench.report.compose import compose
 from bench.report.document import Document
 from bench.report.figures import settings
 from bench.report.runs import name_runs
-from bench.spec import RunSpec
-from bench.store import PER_QUERY, Store, StoredRun
+from bench.store.record import RunRecord, RunSpec
+from bench.store.store import Store
+from bench.store.stored_run import PER_QUERY, StoredRun
 from tests.stored_files import said_of, write_files
 
 KS = (5, 20, 40, 60, 80, 100)

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.record import RunRecord
 from bench.registry import load_registry
 from bench.report import quality
 from bench.report.compose import compose
@@ -14,9 +13,10 @@ from bench.report.document import Document
 from bench.report.figures import BOUND_COLOUR, assign, settings
 from bench.report.runs import ReportRun, bounds_of, methods_of, name_runs
 from bench.report.significance import indistinguishable
-from bench.running.single import begun
-from bench.store import Store
-from bench.sweep import plan
+from bench.running.one_run import begun
+from bench.running.plan import plan
+from bench.store.record import RunRecord
+from bench.store.store import Store
 from tests.report.conftest import Builder
 
 KS = [5, 20, 40, 60, 80, 100]

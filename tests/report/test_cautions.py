@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from bench.metrics.diagnostics import Chance, Diagnostics
+from bench.metrics.codes import Chance, Diagnostics
 from bench.report import summary, write_report
 from bench.report.problems import cautions, last_share
 from bench.report.runs import name_runs
-from bench.store import StoredRun
+from bench.store.stored_run import StoredRun
 from tests.report.conftest import Builder
 
 

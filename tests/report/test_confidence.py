@@ -14,7 +14,7 @@ from bench.report.figures import settings
 from bench.report.runs import ReportRun, name_runs
 from bench.report.significance import ALPHA, REPETITIONS, average_precision, bootstrap_means, indistinguishable
 from bench.report.tables import Table
-from bench.store import PER_QUERY, StoredRun
+from bench.store.stored_run import PER_QUERY, StoredRun
 from tests.report.conftest import KS
 
 

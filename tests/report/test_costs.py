@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.profile.cost_types import EncodingTimes
-from bench.record import RunRecord
 from bench.report import costs, summary, times
 from bench.report.compose import compose
 from bench.report.document import Document
@@ -18,7 +17,8 @@ from bench.report.plots_cost import pareto_front
 from bench.report.runs import ReportRun, name_runs
 from bench.report.tables import Table
 from bench.report.terminal import profile_text
-from bench.store import StoredRun, write_record
+from bench.store.record import RunRecord
+from bench.store.stored_run import StoredRun, write_record
 
 from .conftest import encoding, timing
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bench.errors import InputError
+from bench.base.errors import InputError
 from bench.report import require_writable, write_report
 from bench.report.document import Document, write_document
 from tests.conftest import survived

@@ -13,7 +13,7 @@ from bench.report.compose import compose
 from bench.report.document import Document
 from bench.report.figures import settings
 from bench.report.runs import methods_of, name_runs
-from bench.store import StoredRun
+from bench.store.stored_run import StoredRun
 
 
 def read(path: Path) -> list[dict[str, str]]:

@@ -9,7 +9,8 @@ from bench.metrics import Scores
 from bench.report import frames, other_metrics, quality
 from bench.report.document import Document
 from bench.report.runs import ReportRun, name_runs, protocols_of
-from bench.store import Store, StoredRun, write_record
+from bench.store.store import Store
+from bench.store.stored_run import StoredRun, write_record
 
 
 def values_of(runs: list[StoredRun], method: str, bits: int) -> list[Scores]:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.integrity import sha256
-from bench.npz_file import UNREADABLE, read_arrays
+from bench.base.npz_file import UNREADABLE, read_arrays
 from bench.report.runs import ReportRun, name_runs
 from bench.report.significance import average_precision
-from bench.store import PER_QUERY, StoredRun
+from bench.store.integrity import sha256
+from bench.store.stored_run import PER_QUERY, StoredRun
 
 QUERIES = 40
 

@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 from matplotlib.container import ErrorbarContainer
 
-from bench.errors import InputError
+from bench.base.errors import InputError
 from bench.report import escape, write_report
 from bench.report.compose import compose
 from bench.report.document import Document
 from bench.report.figures import assign, settings
 from bench.report.runs import name_runs
 from bench.report.tables import Cell, Table, number, significant_decimals, to_latex, to_markdown
-from bench.store import StoredRun
+from bench.store.stored_run import StoredRun
 
 ODD = "50% | $x$\n& <b> _y_ {z} #1 ~ ^ \\end{tabular} `c` *d* [e](f)"
 

@@ -7,7 +7,7 @@ import pytest
 
 from bench.report.costs import training_table
 from bench.report.runs import name_runs
-from bench.store import StoredRun
+from bench.store.stored_run import StoredRun
 
 
 def stored(builder: Any, method: str, seed: int, losses: list[float], fit: float, checkpoint: str) -> StoredRun:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bench.report import write_report
-from bench.store import PER_QUERY
+from bench.store.stored_run import PER_QUERY
 
 
 @pytest.fixture

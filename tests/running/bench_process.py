@@ -5,9 +5,13 @@ import resource
 import sys
 from multiprocessing.connection import Connection
 
-from bench import leases
 from bench.cli import main
-from bench.training.states import TrainingStates
+from bench.learning.states import TrainingStates
+from bench.metrics.tie_sums import harmonic_numbers
+from bench.store import leases
+
+# The first kernel of a process makes numba read its declarations: done before processes are forked, it costs them none.
+harmonic_numbers(1)
 
 
 def bench(said: Connection, arguments: list[str], environment: dict[str, str]) -> None:

@@ -17,10 +17,11 @@ import pytest
 import torch
 
 from bench.registry import load_registry
-from bench.runner import Runner
-from bench.running.apart import Isolation
-from bench.store import Store
-from bench.sweep import PlannedRun, plan
+from bench.running.fork_context import TRAINING_LIBRARIES
+from bench.running.isolation import Isolation
+from bench.running.plan import PlannedRun, plan
+from bench.running.runner import Runner
+from bench.store.store import Store
 from tests.conftest import write_split
 
 # Forked processes import by name what they are to do; `tests` has one here only.
@@ -35,7 +36,8 @@ def starter() -> ForkServerContext:
     """Starts processes that have everything imported, as the isolation does; one thread each."""
     context = multiprocessing.get_context("forkserver")
     modules = {plugin.__module__ for plugin in load_registry().origins}
-    context.set_forkserver_preload(["bench.running.worker", "bench.report", *sorted(modules)])
+    modules |= {"bench.running.worker", "bench.report", "tests.running.bench_process", *TRAINING_LIBRARIES}
+    context.set_forkserver_preload(sorted(modules))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")
         forkserver.ensure_running()

@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.context import FitContext
 from bench.data.features import Features
-from bench.method import Method
-from bench.training import DeepMethod, Draw, Schedule
+from bench.learning.context import FitContext
+from bench.learning.deep_method import DeepMethod
+from bench.learning.items import Draw
+from bench.learning.method import Method
+from bench.learning.schedule import Schedule
 
 
 class Pooled(nn.Module):

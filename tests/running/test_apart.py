@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from bench.cli import main
-from bench.runner import Runner
-from bench.running.apart import Isolation, resident
-from bench.running.single import LONGEST_REASON
-from bench.store import Store
+from bench.running.failures import LONGEST_REASON
+from bench.running.isolation import Isolation, resident
+from bench.running.runner import Runner
+from bench.store.store import Store
 from tests.conftest import survived
 from tests.running.conftest import PLUGIN, planned, records, runner
 

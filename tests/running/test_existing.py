@@ -6,11 +6,12 @@ from typing import get_args
 
 import pytest
 
-from bench.errors import InputError
-from bench.record import Status
-from bench.running.dry_run import dry_run
-from bench.running.existing import Existing, check_existing, fate
-from bench.store import CODES, Store, StoredRun
+from bench.base.errors import InputError
+from bench.running.estimate import dry_run
+from bench.running.plan import Existing, check_existing, fate
+from bench.store.record import Status
+from bench.store.store import Store
+from bench.store.stored_run import CODES, StoredRun
 from tests.running.conftest import planned, runner
 from tests.store.conftest import record_of, spec_of
 
@@ -66,10 +67,12 @@ def test_a_dry_run_says_what_a_run_does(
         done.append(run.spec.identity)  # type: ignore[attr-defined]
         return do_run(run, *arguments)  # type: ignore[arg-type]
 
-    from bench.running.single import do_run
+    from bench.running.one_run import do_run
 
-    monkeypatch.setattr("bench.runner.do_run", spy)
-    monkeypatch.setattr("bench.runner.measure_runs", lambda runs, *_: [RuntimeError("not measured")] * len(runs))
+    monkeypatch.setattr("bench.running.runner.do_run", spy)
+    monkeypatch.setattr(
+        "bench.running.runner.measure_runs", lambda runs, *_: [RuntimeError("not measured")] * len(runs)
+    )
     said: list[str] = []
     found = runner(tmp_path / "real", said, existing=policy).run(wanted)
     to_do = [run.spec.identity for run, state in zip(wanted, states, strict=True) if state.startswith("to do")]

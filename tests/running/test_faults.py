@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from bench.errors import InputError
-from bench.running.single import StorageError
-from bench.store import Store
-from bench.sweep import PlannedRun
-from bench.training.states import TrainingStates
+from bench.base.errors import InputError
+from bench.learning.states import TrainingStates
+from bench.running.failures import StorageError
+from bench.running.plan import PlannedRun
+from bench.store.store import Store
 from tests.conftest import survived
 from tests.running.conftest import Start, planned, records, runner
 

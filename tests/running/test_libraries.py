@@ -9,7 +9,7 @@ CODE = """
 import json, sys
 import bench
 from bench.registry import load_registry
-from bench.running.single import _load_libraries
+from bench.running.one_run import _load_libraries
 
 data = bench.load_dataset(sys.argv[1])
 new = {}

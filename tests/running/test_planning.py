@@ -10,20 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bench.base.errors import InputError
+from bench.base.processes import choose_threads
+from bench.base.text import say
 from bench.cli import main
-from bench.errors import InputError
-from bench.leases import Leases
-from bench.news import say
 from bench.running.display import LogDisplay, TerminalDisplay, overall_line
-from bench.running.dry_run import dry_run
-from bench.running.estimate import Estimates, kind_of
-from bench.running.existing import Existing
+from bench.running.estimate import Estimates, dry_run, kind_of
+from bench.running.failures import retry_command
 from bench.running.limits import duration, parse_memory, parse_time, shard_of
-from bench.running.queue import LEASES
-from bench.running.single import retry_command
-from bench.running.threads import choose_threads
-from bench.store import Store
-from bench.sweep import parse_settings
+from bench.running.plan import Existing, parse_settings
+from bench.store.leases import LEASES, Leases
+from bench.store.store import Store
 from tests.running.conftest import PLUGIN, Start, planned, runner
 from tests.store.conftest import record_of, spec_of
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.context import Stopped
-from bench.running.apart import Isolation
-from bench.running.parent import end_with_parent
+from bench.base.progress import Stopped
+from bench.running.isolation import Isolation
 from bench.running.stopping import ended_by_signals, listening
-from bench.store import Store
+from bench.running.worker import end_with_parent
+from bench.store.store import Store
 from tests.conftest import survived
 from tests.running.conftest import PLUGIN, Bench, Start, planned, records, runner
 

@@ -9,15 +9,16 @@ from typing import Any
 
 import pytest
 
-from bench import runner as running
-from bench.leases import Leases
-from bench.processes import this_process
-from bench.running.queue import LEASES, MEASURING, RunQueue, alone
-from bench.store import Store
+from bench.base.atomic import remove
+from bench.base.processes import this_process
+from bench.running import runner as running
+from bench.running.queue import RunQueue, alone
+from bench.store.leases import LEASES, MEASURING, Leases
+from bench.store.store import Store
 from tests.conftest import survived
 from tests.running.conftest import Start, bench_run, planned, records, runner
 
-KILLS = int(os.environ.get("VHBENCH_KILLS", "36"))
+KILLS = int(os.environ.get("VHBENCH_KILLS", "12"))
 SWEEP = ("--methods", "steady", "--bits", "8,16", "--seeds", "0,1", "--set", "steady.epochs=25", "--set",
          "steady.batch_size=4")  # fmt: skip
 ALL = ("--shard", "1/1")
@@ -120,12 +121,12 @@ def test_a_lost_lease_leaves_the_others_result(features: Path, tmp_path: Path, m
     do_run = running.do_run  # type: ignore[attr-defined]
 
     def slow(*arguments: Any) -> Any:
-        monkeypatch.setattr("bench.runner.do_run", do_run)
-        (tmp_path / LEASES / wanted[0].spec.identity).unlink()
+        monkeypatch.setattr("bench.running.runner.do_run", do_run)
+        remove(tmp_path / LEASES / wanted[0].spec.identity)
         runner(tmp_path).run(wanted)
         return do_run(*arguments)
 
-    monkeypatch.setattr("bench.runner.do_run", slow)
+    monkeypatch.setattr("bench.running.runner.do_run", slow)
     (run,) = runner(tmp_path, said).run(wanted)
     assert run == next(Store(tmp_path).runs())
     assert any("another process took it over" in line for line in said)

@@ -8,16 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from bench.base.progress import SilentProgress, Stopped
 from bench.cli import main
-from bench.context import SilentProgress, Stopped
-from bench.integrity_prune import superfluous
-from bench.leases import Leases
-from bench.record import Status
-from bench.running.queue import LEASES
-from bench.running.single import begun, do_run, fit_context
-from bench.running.underway import unfinished
-from bench.store import BEGUN, Store
-from bench.sweep import PlannedRun
+from bench.running.one_run import begun, do_run, fit_context
+from bench.running.plan import PlannedRun
+from bench.store.leases import LEASES, Leases
+from bench.store.prune import superfluous, unfinished
+from bench.store.record import Status
+from bench.store.store import BEGUN, Store
 from tests.conftest import survived
 from tests.running.conftest import planned, records, runner
 

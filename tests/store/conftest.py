@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.codes_file import StoredCodes, write_codes
 from bench.data.dataset import Summary
-from bench.evaluation import evaluate_codes, write_per_query
-from bench.record import RunRecord, Status
-from bench.spec import RunSpec
-from bench.store import CODES, PER_QUERY, Store, StoredRun
+from bench.store.codes_file import StoredCodes, write_codes
+from bench.store.evaluation import evaluate_codes, write_per_query
+from bench.store.record import RunRecord, RunSpec, Status
+from bench.store.store import Store
+from bench.store.stored_run import CODES, PER_QUERY, StoredRun
 from tests.stored_files import write_description
 
 STEPS = {"open", "os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "shutil.rmtree"}

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.codes_file import StoredCodes, read_codes, write_codes
-from bench.evaluation import evaluate_codes, write_per_query
-from bench.spec import RunSpec
+from bench.store.codes_file import StoredCodes, read_codes, write_codes
+from bench.store.evaluation import evaluate_codes, write_per_query
+from bench.store.record import RunSpec
 
 RECORD, CODES, PER_QUERY, ENCODER = "record.json", "codes.npz", "average_precision.npz", "encoder"
 

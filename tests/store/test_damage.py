@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.errors import InputError
-from bench.evaluation import evaluate_again
-from bench.integrity import DamagedError, sealed, unsealed
-from bench.integrity_merge import merge
-from bench.integrity_verify import verify
-from bench.store import CODES, DAMAGED, PER_QUERY, RECORD, Store, write_record
+from bench.base.errors import InputError
+from bench.store.evaluation import evaluate_again
+from bench.store.integrity import RECORD, DamagedError, sealed, unsealed
+from bench.store.merge import merge
+from bench.store.store import DAMAGED, Store
+from bench.store.stored_run import CODES, PER_QUERY, write_record
+from bench.store.verify import verify
 from tests.store.conftest import add, everything, record_of, spec_of
 
 SEALED = sealed(record_of(spec_of()))

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from bench.cli import main
-from bench.integrity import sealed
-from bench.store import Store, read_run
+from bench.store.integrity import sealed
+from bench.store.store import Store
+from bench.store.stored_run import read_run
 
 EARLIER = Path(__file__).parent / "earlier"
 RUN = "tiny/lsh/16-ca13778acd16"

@@ -16,14 +16,14 @@ import pytest
 import torch
 
 from bench.cli import main
-from bench.codes_file import StoredCodes, read_codes
-from bench.integrity_recompute import Recomputation
-from bench.integrity_verify import verify
-from bench.registered import LABELS
 from bench.registry import load_registry
-from bench.runner import Runner
-from bench.store import Store
-from bench.sweep import plan
+from bench.running.plan import plan
+from bench.running.runner import Runner
+from bench.store.codes_file import StoredCodes, read_codes
+from bench.store.recompute import Recomputation
+from bench.store.registered import LABELS
+from bench.store.store import Store
+from bench.store.verify import verify
 from tests.report.conftest import costs_of
 from tests.store import forger
 from tests.store.conftest import everything

@@ -9,10 +9,11 @@ from typing import NoReturn
 
 import pytest
 
-from bench import integrity_swap
-from bench.evaluation import evaluate_again
-from bench.integrity_swap import RUN_NAME
-from bench.store import Store, read_run, write_record
+from bench.store import swap as integrity_swap
+from bench.store.evaluation import evaluate_again
+from bench.store.store import Store
+from bench.store.stored_run import read_run, write_record
+from bench.store.swap import RUN_NAME
 from tests.store.conftest import add, dies_at, everything, record_of, spec_of
 
 
@@ -84,7 +85,7 @@ def test_a_rename_that_fails_leaves_the_stored_run(store: Store, monkeypatch: py
     assert not list(store.root.glob("*/*/.*"))
 
 
-@pytest.mark.parametrize("where", ["sync_tree", "sealed", "sha256"])
+@pytest.mark.parametrize("where", ["integrity_swap.sync_tree", "store.sealed", "store.sha256"])
 def test_a_full_disk_leaves_the_stored_run(store: Store, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     add(store, spec_of())
 
@@ -93,7 +94,7 @@ def test_a_full_disk_leaves_the_stored_run(store: Store, monkeypatch: pytest.Mon
 
     before = everything(store.root)
     with monkeypatch.context() as patch:
-        patch.setattr(f"bench.store.{where}", full)
+        patch.setattr(f"bench.{where}", full)
         with pytest.raises(OSError, match="No space left"):
             write(store)
     assert everything(store.root) == before
@@ -118,8 +119,10 @@ def test_another_process_that_stores_the_same_run_at_the_same_time(
             return integrity_swap.put_in_place(*arguments)
 
     endings = iter(range(9))
-    monkeypatch.setattr("bench.store.put_in_place", slow)
-    monkeypatch.setattr("bench.store.hidden_beside", lambda final: final.with_name(f".{final.name}.h.{next(endings)}"))
+    monkeypatch.setattr("bench.store.store.put_in_place", slow)
+    monkeypatch.setattr(
+        "bench.store.store.hidden_beside", lambda final: final.with_name(f".{final.name}.h.{next(endings)}")
+    )
     write(store)
     assert whole(store) == 2.0
 

@@ -5,9 +5,9 @@ from bench.datasets.moving_digits.motion import draw_scenes, multi_hot
 from bench.datasets.moving_digits.parameters import Parameters
 from bench.datasets.moving_digits.source import MovingDigits
 
-from bench.codes_file import relevance_digest
-from bench.registered import known_methods, registered_datasets
 from bench.registry import load_registry
+from bench.store.codes_file import relevance_digest
+from bench.store.registered import known_methods, registered_datasets
 
 
 def test_every_built_in_method_is_known_as_it_calls_itself() -> None:

@@ -14,12 +14,13 @@ import pytest
 import torch
 
 from bench.cli import main
-from bench.encoder import DESCRIPTION, WEIGHTS, Encoder, EncoderDescription
-from bench.integrity import sha256
-from bench.leases import Leases
-from bench.record import Status
-from bench.running.queue import LEASES
-from bench.store import CODES, CONFLICTS, DAMAGED, RECORD, Store, read_run, write_record
+from bench.encoding.encoder import DESCRIPTION, WEIGHTS, Encoder
+from bench.encoding.modules import EncoderDescription
+from bench.store.integrity import RECORD, sha256
+from bench.store.leases import LEASES, Leases
+from bench.store.record import Status
+from bench.store.store import CONFLICTS, DAMAGED, Store
+from bench.store.stored_run import CODES, read_run, write_record
 from tests.store.conftest import add, everything, spec_of
 
 

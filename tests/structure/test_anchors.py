@@ -9,11 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bench.structure import anchors as module
-from bench.structure import kmeans as kmeans_module
-from bench.structure.anchors import nearest_anchors
-from bench.structure.graph import anchor_graph
-from bench.structure.kmeans import kmeans
+from bench.learning.structure import anchor_graph as module
+from bench.learning.structure import kmeans as kmeans_module
+from bench.learning.structure.anchor_graph import anchor_graph, nearest_anchors
+from bench.learning.structure.kmeans import kmeans
 
 
 @pytest.fixture

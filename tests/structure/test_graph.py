@@ -10,12 +10,17 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import chisquare
 
-from bench.errors import InputError
-from bench.structure.anchors import nearest_anchors, principal_components
-from bench.structure.graph import AnchorGraph, anchor_graph, graph_of_nearest
-from bench.structure.kernels import tag
-from bench.structure.kmeans import kmeans
-from bench.structure.pairs import draw_pairs
+from bench.base.errors import InputError
+from bench.learning.structure.anchor_graph import (
+    AnchorGraph,
+    anchor_graph,
+    draw_pairs,
+    graph_of_nearest,
+    nearest_anchors,
+    principal_components,
+)
+from bench.learning.structure.kernels import tag
+from bench.learning.structure.kmeans import kmeans
 from tests.structure.conftest import dense_links
 
 DenseTags = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.int64]]

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from bench.structure import kmeans as module
-from bench.structure.kmeans import kmeans
+from bench.learning.structure import kmeans as module
+from bench.learning.structure.kmeans import kmeans
 
 
 def lloyd(points: NDArray[np.float32], anchors: int, seed: int, iterations: int) -> NDArray[np.float64]:

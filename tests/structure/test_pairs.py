@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.stats import chi2
 
-from bench.structure.graph import AnchorGraph, anchor_graph, graph_of_nearest
-from bench.structure.pairs import Pairs, draw_pairs
+from bench.learning.structure.anchor_graph import AnchorGraph, Pairs, anchor_graph, draw_pairs, graph_of_nearest
 
 DenseTags = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.int64]]
 DRAWS = 3000

@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 from torch import nn
 
-from bench.context import FitContext
 from bench.data.features import ArrayFeatures, Features
-from bench.dropout import Dropout
+from bench.learning.context import FitContext
+from bench.learning.deep_method import DeepMethod
+from bench.learning.items import Objective
+from bench.learning.layers import Dropout
+from bench.learning.schedule import AuthorsWeights, Schedule
 from bench.registry import load_registry
-from bench.training import AuthorsWeights, DeepMethod, Objective, Schedule
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def stages_of(
     if features is None:
         features = ArrayFeatures(np.random.default_rng(0).normal(size=(60, frames, dimensions)).astype(np.float32))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bench.training.method.train", train)
+        patch.setattr("bench.learning.deep_method.train", train)
         patch.setattr("bench.methods.bth.train", train)
         found(bits, found.Parameters.model_validate({"anchors": 8, **parameters})).fit(features, FitContext(0))
     return stages

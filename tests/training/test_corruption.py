@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from bench.corruption import draw_corruption
+from bench.learning.items import draw_corruption
 
 BATCH, FRAMES, DIMENSIONS, VIDEOS = 7, 5, 3, 20
 PLACES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]

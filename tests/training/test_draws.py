@@ -16,15 +16,14 @@ from numpy.typing import NDArray
 from scipy.stats import binom
 
 import bench
-from bench.context import FitContext
 from bench.data.dataset import Dataset
 from bench.data.features import ArrayFeatures, mean_pool
-from bench.structure.anchors import principal_components
-from bench.structure.graph import anchor_graph
-from bench.structure.kmeans import kmeans
-from bench.structure.pairs import draw_pairs
-from bench.training import Batch, Draw, Schedule
-from bench.training.loader import VideoLoader
+from bench.learning.context import FitContext
+from bench.learning.items import Batch, Draw
+from bench.learning.loader import VideoLoader
+from bench.learning.schedule import Schedule
+from bench.learning.structure.anchor_graph import anchor_graph, draw_pairs, principal_components
+from bench.learning.structure.kmeans import kmeans
 from tests.conftest import GOLDEN
 from tests.training.stages import stages_of
 

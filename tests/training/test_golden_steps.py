@@ -14,9 +14,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.context import FitContext, SilentProgress
-from bench.training import Batch
-from bench.training.loop import Training
+from bench.base.progress import SilentProgress
+from bench.learning.context import FitContext
+from bench.learning.items import Batch
+from bench.learning.loop import Training
 from tests.conftest import GOLDEN
 from tests.training.stages import Stage, stages_of, without_dropout
 

@@ -6,9 +6,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bench.context import FitContext
 from bench.data.features import ArrayFeatures
-from bench.training import Batch, Draw, Schedule, TrainingError, train
+from bench.learning.context import FitContext
+from bench.learning.items import Batch, Draw
+from bench.learning.loop import TrainingError, train
+from bench.learning.schedule import Schedule
 
 VIDEOS, RATE = 40, 3e-4
 

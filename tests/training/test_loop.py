@@ -11,11 +11,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import bench
-from bench.context import FitContext, SilentProgress
+from bench.base.progress import SilentProgress
 from bench.data.dataset import Dataset
-from bench.dropout import Dropout
-from bench.training import Batch, Draw, Objective, Schedule
-from bench.training.loop import Training
+from bench.learning.context import FitContext
+from bench.learning.items import Batch, Draw, Objective
+from bench.learning.layers import Dropout
+from bench.learning.loop import Training
+from bench.learning.schedule import Schedule
 from tests.training.stages import stages_of
 
 QUICK: dict[str, Any] = {"epochs": 1, "batch_size": 16, "anchors": 6, "hidden": 32}
@@ -132,5 +134,5 @@ def test_encoders_stored_with_a_number_of_processes_load(tiny: Dataset, tmp_path
     path.write_text(json.dumps(description))
     loaded = bench.load_encoder(tmp_path / "encoder")
     np.testing.assert_array_equal(loaded.encode(tiny.query.features), encoder.encode(tiny.query.features))
-    with pytest.raises(bench.errors.InputError, match="mcmsh has no parameter 'processes'"):
+    with pytest.raises(bench.base.errors.InputError, match="mcmsh has no parameter 'processes'"):
         bench.fit("mcmsh", tiny, bits=8, device="cpu", processes=1)

@@ -10,14 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 import bench
-from bench.context import FitContext
 from bench.data.dataset import Dataset, Split
 from bench.data.features import ArrayFeatures, ConcatenatedFeatures, Features
-from bench.data.opening import open_features
-from bench.fitting import fit_method, resolve_parameters
+from bench.data.folder import open_features
+from bench.encoding.fitting import fit_method, resolve_parameters
+from bench.learning import residency
+from bench.learning.context import FitContext
+from bench.learning.residency import Residents, choose_residency
 from bench.registry import load_registry
-from bench.training import residency
-from bench.training.residency import Residents, choose_residency
 
 QUICK: dict[str, Any] = {"epochs": 1, "batch_size": 16, "anchors": 6, "hidden": 32}
 METHODS = ("mcmsh", "bth")
@@ -67,7 +67,7 @@ def test_every_place_and_layout_gives_the_same_codes(
     np.testing.assert_array_equal(kept, expected)
     monkeypatch.setattr(residency, "free_memory", lambda: 0)
     for readers, (name, features) in enumerate(stored.items(), start=1):
-        monkeypatch.setattr("bench.training.loader.READERS", readers)
+        monkeypatch.setattr("bench.learning.loader.READERS", readers)
         read, said = codes(method, tiny, ConcatenatedFeatures([features]))
         assert any("read from their file" in line for line in said), said
         np.testing.assert_array_equal(read, expected, err_msg=f"{name} from its file, {readers} readers")
@@ -143,7 +143,7 @@ def test_bfloat16_is_a_parameter_and_close_to_float32(
 def test_a_processor_without_bfloat16_is_named(
     capabilities: dict[str, bool], emulated: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench.training.loop import emulates_bfloat16
+    from bench.learning.loop import emulates_bfloat16
 
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
     assert emulates_bfloat16(torch.device("cpu")) is emulated

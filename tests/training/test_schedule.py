@@ -5,7 +5,7 @@ import pytest
 from bench.methods.bth import BthParameters
 from bench.methods.mcmsh import McmshParameters
 
-from bench.training import Schedule
+from bench.learning.schedule import Schedule
 from tests.conftest import GOLDEN
 
 

@@ -13,14 +13,13 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from bench.context import FitContext
 from bench.data.dataset import Dataset
-from bench.encoder import Encoder
-from bench.fitting import fit_method, resolve_parameters
-from bench.plugin_files import code_digest
+from bench.encoding.encoder import Encoder
+from bench.encoding.fitting import fit_method, resolve_parameters
+from bench.learning.context import FitContext
+from bench.learning.states import Lowest, TrainingStates
 from bench.registry import load_registry
-from bench.training.losses import Lowest
-from bench.training.states import TrainingStates
+from bench.registry.plugin_files import code_digest
 from tests.conftest import survived
 
 QUICK = {"epochs": 3, "batch_size": 16, "anchors": 6, "hidden": 32}

@@ -1,0 +1,1 @@
+"""Errors, text, files, progress, processes: what every other room may import."""

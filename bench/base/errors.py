@@ -1,0 +1,8 @@
+"""The exception for wrong input: its message names the thing and the fix."""
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used.
+
+    The message is one line that names the thing and the mend. The command line prints it and exits with status 2.
+    """

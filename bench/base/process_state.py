@@ -1,0 +1,95 @@
+"""PyTorch's process-wide state (random stream, deterministic mode, default type), held by one call at a time.
+
+Its random stream, its switch for deterministic algorithms and its default type are shared by all threads. Whatever
+draws from that stream, or relies on those settings, takes its turn here.
+"""
+
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+import torch
+
+from bench.base.errors import InputError
+
+_turn = threading.RLock()
+
+_followed = False
+"""Whether processes forked from this one are made ready."""
+
+_forked = False
+"""Whether this process was forked from one that had used PyTorch through this module."""
+
+_gpu = False
+"""Whether that one, or this, has a GPU."""
+
+
+@contextmanager
+def own_process_state() -> Iterator[None]:
+    """Wait until no other thread is within, then have PyTorch as a new process has it; afterwards all is as before.
+
+    A call within another in the same thread goes on. Raises InputError as `require_usable` does.
+    """
+    require_usable()
+    _follow_forks()
+    with _turn, ExitStack() as stack:
+        devices = range(torch.cuda.device_count()) if torch.cuda.is_initialized() else ()  # type: ignore[no-untyped-call]
+        stack.enter_context(torch.random.fork_rng(devices))
+        stack.callback(torch.set_default_dtype, torch.get_default_dtype())
+        torch.set_default_dtype(torch.float32)
+        if torch.get_default_device().type != "cpu":
+            # Only then: while such a context is open, every call of PyTorch passes through it.
+            stack.enter_context(torch.device("cpu"))
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        # As within somebody's `torch.no_grad()`: a web server's requests, for instance.
+        stack.enter_context(torch.inference_mode(mode=False))
+        stack.enter_context(torch.enable_grad())
+        yield
+
+
+def require_usable() -> None:
+    """InputError in a process forked from one that used PyTorch, on a machine with a GPU.
+
+    There neither CUDA nor training works after a fork.
+    """
+    if _forked and _gpu:
+        raise InputError(
+            "this process was forked from one that used PyTorch, which does not work on a machine with a GPU; start "
+            "processes by multiprocessing.get_context('spawn')"
+        )
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """While open, torch uses deterministic algorithms only: the same seed gives the same codes, to the bit."""
+    # cuBLAS is deterministic only with a fixed workspace; it reads this when the device is first used.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    before = torch.get_deterministic_debug_mode()
+    # `use_deterministic_algorithms` does the same, and brings PyTorch's compiler, which takes seconds.
+    torch.set_deterministic_debug_mode("error")
+    try:
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(before)
+
+
+def _follow_forks() -> None:
+    """From the first use of PyTorch on, forked processes compute with one thread."""
+    global _followed, _gpu
+    if not _followed:
+        _followed, _gpu = True, torch.cuda.is_available()
+        os.register_at_fork(after_in_child=_in_forked)
+
+
+def _in_forked() -> None:
+    global _turn, _forked
+    # Whichever thread had the turn is not here any more.
+    _turn, _forked = threading.RLock(), True
+    # OpenMP's threads are not copied either, and would be waited for without end.
+    torch.set_num_threads(1)
+    if "faiss" in sys.modules:
+        sys.modules["faiss"].omp_set_num_threads(1)

@@ -1,0 +1,160 @@
+"""Processes and threads: identity of a process on all machines of a file system, cores, pools, thread counts."""
+
+import hashlib
+import os
+import re
+import socket
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+STATE, START = 0, 19
+"""Fields of `/proc/PID/stat` behind the name: the state, and the start in clock ticks since the machine was started."""
+
+
+def this_process() -> dict[str, Any]:
+    """What tells this process from all others: machine, namespace of process numbers, number, start."""
+    return {**_machine(), "process": os.getpid(), "started": started(os.getpid())}
+
+
+def is_here(owner: dict[str, Any]) -> bool:
+    """Whether a process runs, or ran, on this machine since it was started, where its number can be looked up."""
+    return all(owner.get(key) == value for key, value in _machine().items())
+
+
+def is_dead(owner: dict[str, Any]) -> bool:
+    """Whether a process is certainly gone: it ran here, and no process of its number and start is there."""
+    if not is_here(owner):
+        return False
+    try:
+        number = int(owner["process"])
+        if not exists(number):
+            return True
+        found = started(number)
+        # One that ended, and that its parent has not looked after, is there in name only.
+        return found is not None and (found != owner["started"] or _is_zombie(number))
+    except KeyError:
+        return True
+    except (psutil.Error, OSError, ValueError, TypeError):
+        return False
+
+
+def exists(process: int) -> bool:
+    """Whether a process has this number, be it another user's."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True
+
+
+def started(process: int) -> int | float | None:
+    """When a process was started, by a clock that nobody sets; None where that cannot be seen.
+
+    psutil adds the time at which the machine was started: that moves whenever the wall clock is set.
+    """
+    fields = _stat(process)
+    if fields is not None:
+        return int(fields[START])
+    return None if BOOT.exists() else psutil.Process(process).create_time()
+
+
+def machine_name() -> str:
+    """A name for file names, of lower-case letters, digits and dashes: this machine since it was started, and the
+    space of its processes."""  # fmt: skip
+    identity = _machine()
+    name = re.sub(r"[^a-z0-9]+", "-", identity["host"].lower()).strip("-") or "unknown"
+    return f"{name}-{hashlib.sha256(repr(identity).encode()).hexdigest()[:12]}"
+
+
+@cache
+def _boot() -> str:
+    """Machines, and containers on them, may share a name: no two share this. Empty where the system has none."""
+    try:
+        return BOOT.read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _machine() -> dict[str, str]:
+    try:
+        namespace = os.readlink("/proc/self/ns/pid")  # noqa: PTH115  a link to no file
+    except OSError:
+        namespace = ""
+    return {"host": socket.gethostname(), "boot": _boot(), "namespace": namespace}
+
+
+def _is_zombie(process: int) -> bool:
+    fields = _stat(process)
+    return fields[STATE] == b"Z" if fields else psutil.Process(process).status() == psutil.STATUS_ZOMBIE
+
+
+def _stat(process: int) -> list[bytes] | None:
+    try:
+        return Path(f"/proc/{process}/stat").read_bytes().rpartition(b")")[2].split()
+    except OSError:
+        return None
+
+
+def usable_cores() -> int:
+    """How many processor cores this process may use."""
+    # Systems other than Linux do not say which: all, there.
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Here(Executor):
+    """Does everything at once, in the thread that asks for it."""
+
+    def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        """The finished work."""
+        future: Future[Any] = Future()
+        try:
+            future.set_result(function(*arguments, **named))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+
+def threads(number: int, name: str = "") -> Executor:
+    """So many threads, all started; under a limit on processes that forbids them the work is done here instead.
+
+    A limit is met when hours of training may have gone before: it must not cost them.
+    """
+    pool, begun = ThreadPoolExecutor(number, name), threading.Event()
+    try:
+        for _ in range(number):
+            pool.submit(begun.wait)
+    except RuntimeError:
+        begun.set()
+        pool.shutdown()
+        return Here()
+    begun.set()
+    return pool
+
+
+VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def choose_threads(asked: int | None, jobs: int, apart: bool) -> int | None:
+    """The threads of a run: as asked, else all that this process may use divided by `jobs`; None: as libraries choose.
+
+    Unless runs are done `apart`, in processes that set this for themselves, it is set here: to be called before numpy
+    and torch are loaded.
+    """
+    if asked is None:
+        return max(1, usable_cores() // jobs) if jobs > 1 else None
+    if not apart:
+        os.environ.update({name: str(asked) for name in VARIABLES})
+        if "torch" in sys.modules:
+            sys.modules["torch"].set_num_threads(asked)
+    return asked

@@ -1,0 +1,84 @@
+"""Progress of long work, on a terminal or silent, and the exception for work that was stopped on request."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import TYPE_CHECKING, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+if TYPE_CHECKING:
+    pass
+
+
+class Task(Protocol):
+    """A piece of long work that reports its steps."""
+
+    def advance(self, status: str = "") -> None:
+        """One step done; `status` is shown beside the bar."""
+
+
+class Progress(Protocol):
+    """Shows long work to a person."""
+
+    def task(self, description: str, steps: int) -> AbstractContextManager[Task]:
+        """A task of so many steps, shown while the context is open."""
+
+
+class Stopped(KeyboardInterrupt):
+    """Training ended before its last epoch because somebody asked for it; its state is saved."""
+
+
+class _SilentTask:
+    def advance(self, status: str = "") -> None:
+        pass
+
+
+class SilentProgress:
+    """Shows nothing."""
+
+    def task(self, description: str, steps: int) -> AbstractContextManager[Task]:
+        return nullcontext(_SilentTask())
+
+
+class TerminalProgress:
+    """A bar with the time left for every task, gone when the task is done."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._prefix = ""
+
+    def task(self, description: str, steps: int) -> AbstractContextManager[Task]:
+        """A bar of so many steps."""
+        return self._task(description, steps)
+
+    @contextmanager
+    def _task(self, description: str, steps: int) -> Iterator[Task]:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[status]}"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        with RichProgress(*columns, console=self._console, transient=True) as bars:
+            number = bars.add_task(description, total=steps, status="")
+            yield _Bar(bars, number)
+
+
+class _Bar:
+    def __init__(self, bars: RichProgress, number: int) -> None:
+        self._bars, self._number = bars, number
+
+    def advance(self, status: str = "") -> None:
+        # rich's task ids are a NewType of int
+        self._bars.update(self._number, advance=1, status=status)  # type: ignore[arg-type]
+
+
+def progress() -> Progress:
+    """Bars where standard error is a terminal, silence elsewhere."""
+    return TerminalProgress() if sys.stderr.isatty() else SilentProgress()

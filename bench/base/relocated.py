@@ -1,0 +1,58 @@
+"""Old import paths: modules that moved are found under their new names, with a warning that says so."""
+
+import importlib
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+MOVED = {
+    "bench.cluster.on_ray": "bench.running.ray.on_ray",
+    "bench.errors": "bench.base.errors",
+    "bench.runner": "bench.running.runner",
+    "bench.running.apart": "bench.running.isolation",
+    "bench.structure": "bench.learning.structure",
+    "bench.structure.anchors": "bench.learning.structure.anchor_graph",
+    "bench.structure.graph": "bench.learning.structure.anchor_graph",
+    "bench.structure.kmeans": "bench.learning.structure.kmeans",
+    "bench.structure.losses": "bench.learning.losses",
+    "bench.structure.pairs": "bench.learning.structure.anchor_graph",
+    "bench.training": "bench.method",
+}
+"""New names of the modules that README, docs or the built-in methods taught; see CONTRIBUTING.md for how long."""
+
+
+class Relocated(MetaPathFinder, Loader):
+    """Imports a moved module by its old name."""
+
+    def __init__(self, moved: Mapping[str, str]) -> None:
+        self._moved = moved
+        self._specs: dict[str, ModuleSpec | None] = {}
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """The spec of a module that moved; None for all others."""
+        return ModuleSpec(name, self) if name in self._moved else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """The module under its new name."""
+        new = self._moved[spec.name]
+        warnings.warn(f"{spec.name} is now {new}; the old name goes in the next minor version", DeprecationWarning,
+                      stacklevel=2)  # fmt: skip
+        module = importlib.import_module(new)
+        self._specs[spec.name] = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Leave it as it is: it was executed under its new name, which the import of the old one has overwritten."""
+        assert module.__spec__ is not None
+        module.__spec__ = self._specs.pop(module.__spec__.name)
+
+
+def install() -> None:
+    """Have old names found; before Python looks in the folders of packages that moved, and finds a second copy."""
+    if not any(isinstance(finder, Relocated) for finder in sys.meta_path):
+        sys.meta_path.insert(0, Relocated(MOVED))

@@ -1,0 +1,258 @@
+"""From the names of artefacts to a folder with them: plan, run what is not stored, render."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from bench.base.errors import InputError
+from bench.base.text import slug
+from bench.data.dataset import DatasetSource, Summary
+from bench.registry import Registry
+from bench.report.document import Document, require_writable, write_document
+from bench.report.escape import markdown, shorten
+from bench.report.recipe import Need, Recipe, Results, choose
+from bench.report.runs import ReportRun, name_runs
+from bench.report.tables import Cell, Table
+from bench.running.plan import PlannedRun, plan, require_among
+from bench.running.runner import Runner
+from bench.store.store import Store
+from bench.store.stored_run import StoredRun
+
+SEEDS = (0, 1, 2)
+"""The default: enough to say something of other seeds."""
+
+FILE = "paper.md"
+
+MARKER = "<!-- rendered by vhbench from stored results; `bench reproduce` writes it anew -->"
+
+REASON = 200
+"""Characters of a failed run's reason; its folder has the rest."""
+
+
+@dataclass(frozen=True)
+class PlannedNeed:
+    """A need with its planned runs, one a seed, by row label and code length."""
+
+    need: Need
+    runs: Mapping[tuple[str, int], Sequence[PlannedRun]]
+
+    def collect(self, stored: Iterable[StoredRun]) -> Results:
+        """Those of its runs that are stored."""
+        wanted = {run.spec.identity for group in self.runs.values() for run in group}
+        named = name_runs(run for run in stored if run.record.spec.identity in wanted)
+        found = {run.record.spec.identity: run for run in named}
+        runs = {
+            key: [found[run.spec.identity] for run in group if run.spec.identity in found]
+            for key, group in self.runs.items()
+        }
+        return Results(self.need, runs)
+
+
+class Reproduction(NamedTuple):
+    """The path of `paper.md`, and the runs behind it, failed ones among them."""
+
+    path: Path
+    runs: list[StoredRun]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Artefacts of one paper on one dataset, checked: nothing but the runs themselves can go wrong any more."""
+
+    recipe: Recipe
+    planned: Sequence[PlannedNeed]
+    source: DatasetSource
+    registry: Registry
+    report_folder: Path
+
+    def announcement(self, store: Store) -> str:
+        """The number of runs ahead, and options that make them fewer or shorter."""
+        runs = distinct(self.planned)
+        ahead = [run for run in runs if store.find(run.spec) is None]
+        seeds = len({run.spec.seed for run in runs})
+        text = f"{self.source.summary().title}: {len(runs)} runs, {len(runs) // seeds} for each of {seeds} seeds"
+        if not ahead:
+            return f"{text}; all stored"
+        ways = ["--seeds 0 (for these weights only)"] if seeds > 1 else []
+        trained = [run.spec.method for run in ahead if "epochs" in run.spec.parameters]
+        ways += [f"--set {name}.epochs=1" for name in dict.fromkeys(trained[:1])] + ["--methods"]
+        return f"{text}; {len(ahead)} not stored yet; to shorten it: {', '.join(ways)}"
+
+    def make(self, runner: Runner) -> Reproduction:
+        """Do what is not stored, as the runner's policy says, and write the document.
+
+        Raises:
+            InputError: nothing is stored, and the policy is `only-cached`.
+        """
+        stored = runner.run(distinct(self.planned))
+        if not stored:
+            raise InputError(f"{runner.store.root}: none of these runs is stored; run without --existing only-cached")
+        results = {need.need.name: need.collect(stored) for need in self.planned}
+        return Reproduction(write_document(lambda: self._document(results), self.report_folder, FILE), stored)
+
+    def _document(self, results: Mapping[str, Results]) -> Document:
+        document = Document()
+        document.add(MARKER, f"# {self.recipe.title}", _dataset_sentence(self.source.summary()))
+        self.recipe.compose(document, results, self.source, self.registry)
+        document.add("## Runs")
+        document.add_table(_runs_table(results.values()))
+        return document
+
+
+def prepare(
+    names: Sequence[str],
+    datasets: Sequence[str],
+    *,
+    registry: Registry,
+    report_folder: Path,
+    seeds: Sequence[int] = SEEDS,
+    methods: Sequence[str] = (),
+    parameters: Mapping[str, Mapping[str, Any]] | None = None,
+) -> list[Prepared]:
+    """Artefacts of the registry's report recipes on every dataset, before any work.
+
+    Args:
+        names: such as `table1`, or `mcmsh:table1` where several recipes have one.
+        report_folder: for the document; with several datasets or recipes for a folder of each, by its name.
+        methods: those to show; none named: all that an artefact has.
+        parameters: by method, in place of what the dataset recommends.
+
+    Raises:
+        InputError: an artefact, a method, a parameter or a dataset is unknown, a method cannot work on a dataset, a
+            dataset has no labels, or a report folder cannot be written.
+    """
+    chosen = choose(names, registry)
+    if not datasets:
+        raise InputError("--datasets: none given; name at least one")
+    sources = {name: registry.dataset(name) for name in dict.fromkeys(datasets)}
+    keys = [slug(source.summary().name) for source in sources.values()]
+    prepared = []
+    for (name, source), key in zip(sources.items(), keys, strict=True):
+        if not source.summary().classes:
+            raise InputError(f"{name}: has no labels, which all that a paper shows needs; name another dataset")
+        ending = f"-{source.summary().fingerprint[:8]}" if keys.count(key) > 1 else ""
+        for recipe, artefacts in chosen:
+            place = report_folder.joinpath(*[recipe.name] * (len(chosen) > 1), *[f"{key}{ending}"] * (len(sources) > 1))
+            require_writable(place, FILE)
+            needs = [need for artefact in artefacts for need in recipe.needs(artefact, registry, methods)]
+            planned = plan_needs(needs, name, registry, seeds, methods, parameters or {})
+            prepared.append(Prepared(recipe, planned, source, registry, place))
+    return prepared
+
+
+def reproduce(
+    names: Sequence[str],
+    dataset: str,
+    *,
+    runner: Runner,
+    registry: Registry,
+    report_folder: Path,
+    seeds: Sequence[int] = SEEDS,
+) -> Reproduction:
+    """Make a paper's artefacts on one dataset; errors as of `prepare` and `make`. Equal results give equal bytes."""
+    (prepared,) = prepare(names, [dataset], registry=registry, report_folder=report_folder, seeds=seeds)
+    return prepared.make(runner)
+
+
+def plan_needs(
+    needs: Sequence[Need],
+    dataset: str,
+    registry: Registry,
+    seeds: Sequence[int],
+    methods: Sequence[str],
+    parameters: Mapping[str, Mapping[str, Any]],
+) -> list[PlannedNeed]:
+    """The runs of needs on a dataset. `methods` are those asked for; `parameters` override what the dataset recommends.
+
+    Raises:
+        InputError: a method is unknown or in no need, or a method cannot work on the dataset.
+    """
+    used = list(dict.fromkeys(row.method for need in needs for row in need.rows))
+    for method in methods:
+        registry.method(method)
+        if method not in used:
+            raise InputError(f"--methods {method}: none of these artefacts shows it; they show {', '.join(used)}")
+    require_among(used, parameters, "--set ")
+    return [plan_need(need, dataset, registry, seeds, parameters) for need in needs]
+
+
+def plan_need(
+    need: Need,
+    dataset: str,
+    registry: Registry,
+    seeds: Sequence[int],
+    parameters: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+) -> PlannedNeed:
+    """The runs of a need on a dataset. Raises InputError for anything that cannot work there."""
+    runs: dict[tuple[str, int], list[PlannedRun]] = {}
+    for row in need.rows:
+        chosen = parameters.get(row.method, {})
+        varied = sorted(chosen.keys() & row.parameters.keys())
+        if varied:
+            raise InputError(f"--set {row.method}.{varied[0]}: {need.name} varies it from row to row; leave it out")
+        planned = plan(
+            registry,
+            methods=[row.method],
+            datasets=[dataset],
+            bits=need.bits,
+            seeds=seeds,
+            parameters={row.method: {**chosen, **row.parameters}},
+        )
+        for run in planned:
+            runs.setdefault((row.label, run.spec.bits), []).append(run)
+    return PlannedNeed(need, runs)
+
+
+def distinct(planned: Iterable[PlannedNeed]) -> list[PlannedRun]:
+    """All planned runs, each once: tables and figures share many."""
+    runs = [run for need in planned for group in need.runs.values() for run in group]
+    return list({run.spec.identity: run for run in runs}.values())
+
+
+def _dataset_sentence(data: Summary) -> str:
+    search = "searched among themselves" if data.self_search else f"against a gallery of {data.gallery_videos:,}"
+    return (
+        f"Measured on **{markdown(data.title)}** (`{data.name}`): {data.train_videos:,} training videos, "
+        f"{data.query_videos:,} queries {search}; {data.frames} frames × {data.dimensions:,} dimensions; "
+        f"{data.classes:,} classes; data fingerprint `{data.fingerprint[:12]}`."
+    )
+
+
+def _runs_table(results: Iterable[Results]) -> Table:
+    """One row for every run, with the tables and figures that use it, its status, and its folder."""
+    used: dict[str, tuple[ReportRun, dict[str, None]]] = {}
+    for group in results:
+        for (label, _), runs in group.runs.items():
+            for run in runs:
+                _, users = used.setdefault(run.record.spec.identity, (run, {}))
+                named = label == run.record.spec.method
+                users[group.need.name if named else f"{group.need.name}: {label}"] = None
+    frame = pd.DataFrame(
+        [
+            {
+                "method": run.record.spec.method,
+                "bits": run.bits,
+                "seed": run.record.spec.seed,
+                "used in": "; ".join(users),
+                "status": run.record.status,
+                "reason": shorten(run.record.reason or "", REASON),
+                "folder": run.record.spec.folder,
+            }
+            for run, users in used.values()
+        ],
+        columns=["method", "bits", "seed", "used in", "status", "reason", "folder"],
+    )
+    shown = frame if frame["reason"].any() else frame.drop(columns="reason")
+    return Table(
+        name="runs",
+        caption="The runs behind the tables and figures.",
+        header=list(shown.columns),
+        rows=[[Cell(str(value)) for value in row] for row in shown.itertuples(index=False)],
+        frame=frame,
+        words=frozenset({"used in", "status", "reason", "folder"}),
+        notes=("Folders lie in the results folder; record.json there holds all parameters and the environment.",),
+    )

@@ -1,0 +1,1 @@
+"""Trained networks as encoders: files, backends, codes."""

@@ -1,0 +1,150 @@
+"""Encoding backends: eager, compiled or ONNX Runtime, in float32 or bfloat16, block by block."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bench.base.errors import InputError
+from bench.base.process_state import own_process_state, require_usable
+from bench.base.processes import threads
+from bench.base.text import closest
+from bench.data.features import BLOCK_BYTES, Features
+from bench.encoding.modules import Forward, HasInferenceModule, inference_module
+
+BACKENDS = ("eager", "compiled", "onnx")
+
+PRECISIONS = ("float32", "bfloat16")
+
+CHUNK = 64
+"""Videos that pass a network together: enough for fast products, few enough for the processor's cache."""
+
+
+def prepare(module: nn.Module, method: str, shape: tuple[int, int], backend: str, precision: str) -> Forward:
+    """Make a module of `method` for videos of `shape` (T, D) ready to run; where something is missing, this says so.
+
+    Raises InputError for an unknown backend or precision, a backend that cannot run here or cannot run this method.
+    """
+    check_choice("backend", backend, BACKENDS)
+    check_choice("precision", precision, PRECISIONS)
+    if precision == "bfloat16" and backend == "onnx":
+        raise InputError("precision bfloat16: backend onnx encodes in float32; use backend eager or compiled")
+    if precision == "bfloat16" and not isinstance(module, HasInferenceModule):
+        raise InputError(f"precision bfloat16: {method} encodes in float32 only")
+    if backend == "onnx":
+        from bench.encoding.onnx_file import onnx_bytes, onnx_session  # noqa: PLC0415  an optional extra
+
+        with own_process_state():
+            return onnx_session(onnx_bytes(module, method, shape))
+    dtype = getattr(torch, precision)
+    network = inference_module(module).to(dtype) if precision == "bfloat16" else inference_module(module)
+    if backend == "compiled":
+        return _Compiled(network, method, shape, dtype)
+    return _Eager(network, dtype)
+
+
+def check_choice(what: str, given: str, known: tuple[str, ...]) -> None:
+    """InputError if `given` is not one of the known words."""
+    if given not in known:
+        raise InputError(f"unknown {what} '{given}': {closest(str(given), known)}")
+
+
+class _Eager:
+    def __init__(self, network: nn.Module, dtype: torch.dtype) -> None:
+        self._network, self._dtype = network, dtype
+        tensors = [*network.parameters(), *network.buffers()]
+        self._device = tensors[0].device if tensors else torch.device("cpu")
+        if self._device.type == "cuda":
+            require_usable()
+
+    def __call__(self, block: NDArray[np.float32]) -> NDArray[np.float32]:
+        with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
+            videos = torch.from_numpy(block)
+            if self._device.type == "cuda":
+                # Pinned memory, which PyTorch keeps and uses again, is what a GPU copies from by itself, and faster.
+                videos = videos.pin_memory().to(self._device, non_blocking=True)
+            return self._run(videos.to(self._device, self._dtype)).float().cpu().numpy()
+
+    def _run(self, videos: Tensor) -> Tensor:
+        relaxed: Tensor = self._network(videos)
+        return relaxed
+
+
+class _Compiled(_Eager):
+    """Compiled for one video and for `CHUNK`; other numbers are filled up, since each would be compiled anew."""
+
+    def __init__(self, network: nn.Module, method: str, shape: tuple[int, int], dtype: torch.dtype) -> None:
+        super().__init__(network, dtype)
+        self._method, self._shape = method, shape
+        # Freezing lets the compiler lay out the weights for its own products.
+        options: dict[str, Any] = {"freezing": True}
+        self._compiled = torch.compile(network, fullgraph=True, dynamic=False, options=options)
+        # Compile before long work starts.
+        self(np.zeros((CHUNK, *shape), dtype=np.float32))
+
+    def _run(self, videos: Tensor) -> Tensor:
+        count = len(videos)
+        if 1 < count < CHUNK:
+            videos = torch.cat([videos, videos.new_zeros(CHUNK - count, *self._shape)])
+        try:
+            # It may compile, which resets PyTorch's random stream, and does so anew where its settings have changed.
+            with own_process_state(), torch.inference_mode():
+                relaxed: Tensor = self._compiled(videos)
+        except Exception as error:
+            if not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+                raise
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0][:160]
+            raise InputError(
+                f"backend compiled: {self._method} cannot be compiled here ({reason}); install a C++ compiler such as "
+                f"g++, or use backend eager"
+            ) from error
+        return relaxed[:count]
+
+
+class OutputError(RuntimeError):
+    """What a network gives is no code."""
+
+
+def block_size(shape: tuple[int, int, int]) -> int:
+    """Videos a block for features of this shape (N, T, D): whole chunks, of about `BLOCK_BYTES`."""
+    _, frames, dimensions = shape
+    return CHUNK * max(1, BLOCK_BYTES // max(1, 4 * CHUNK * frames * dimensions))
+
+
+def encoded_blocks(
+    forward: Forward, features: Features, bits: int, method: str, first: int = 0
+) -> Iterator[tuple[int, NDArray[np.int8]]]:
+    """(first video, codes (n, K) int8 in ±1) of the videos from `first` on, which must be a multiple of `CHUNK`.
+
+    Chunks start at multiples of `CHUNK` wherever one starts, so the codes do not depend on it. Raises InputError if a
+    feature is NaN or infinite, OutputError if the network's outputs are, or have another shape than (n, bits).
+    """
+    size = block_size(features.shape)
+    starts = range(first, len(features), size)
+    with threads(1) as reader:
+        ahead = None
+        for start in starts:
+            block = (ahead or reader.submit(_read, features, start, size)).result()
+            ahead = reader.submit(_read, features, start + size, size) if start + size < len(features) else None
+            relaxed = np.concatenate([forward(block[at : at + CHUNK]) for at in range(0, len(block), CHUNK)])
+            if relaxed.shape != (len(block), bits):
+                raise OutputError(
+                    f"{method} gave outputs of shape {relaxed.shape} for {len(block)} videos; "
+                    f"expected {(len(block), bits)}"
+                )
+            if not np.isfinite(relaxed).all():
+                raise OutputError(f"{method} gave NaN or infinite outputs")
+            yield start, np.where(relaxed >= 0, 1, -1).astype(np.int8)
+
+
+def _read(features: Features, start: int, size: int) -> NDArray[np.float32]:
+    block = features[start : min(start + size, len(features))]
+    # One pass: a sum without NaN or infinity has none in it. A sum may overflow, hence the look at every value.
+    with np.errstate(over="ignore", invalid="ignore"):
+        suspicious = not np.isfinite(block.sum())
+    if suspicious and not (finite := np.isfinite(block).all(axis=(1, 2))).all():
+        raise InputError(f"features of video {start + int(np.argmin(finite))}: NaN or infinite values")
+    return block

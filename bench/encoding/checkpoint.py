@@ -1,0 +1,200 @@
+"""Checkpoints released by a method's authors, as encoders."""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import SupportsIndex
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from bench.base.errors import InputError
+from bench.base.files import require_file
+from bench.base.process_state import own_process_state
+from bench.base.text import LONGEST_SHOWN, closest, one_line, validation_message
+from bench.base.values import as_path, check_bits, plain, whole_number
+from bench.encoding.checkpoint_file import Table, read_tables, require_sound
+from bench.encoding.encoder import Encoder
+from bench.encoding.modules import EncoderDescription
+from bench.learning.deep_method import DeepMethod
+from bench.learning.method import Method
+from bench.learning.schedule import AuthorsWeights
+from bench.registry import find_method
+
+WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
+"""Parts of names that PyTorch's wrappers (DataParallel, DDP, compile, FSDP) put between the others."""
+
+COUNTER = ".num_batches_tracked"
+
+FRAMES = 25
+"""Of a method whose weights do not tell, as in its paper."""
+
+
+def load_checkpoint(
+    method: str | type[Method],
+    path: Path | str,
+    bits: SupportsIndex,
+    *,
+    frames: SupportsIndex | None = None,
+    **settings: float,
+) -> Encoder:
+    """The authors' released weights as an encoder: `bench.load_checkpoint("mcmsh", "authors.pth", bits=16, alpha=1.0)`.
+
+    The file is one of `torch.save` or `.safetensors`. The weights may lie beside an epoch, an optimiser and the like,
+    and their names may all have one prefix more, such as `module.`. `frames` are taken from the weights' shapes where
+    those tell, else they are 25. `settings` are the positive numbers that encoding needs and the file does not hold,
+    such as MCMSH's `alpha`. Weights that the authors store and never use are left out with a warning.
+
+    Raises InputError for a file without weights of the method, or with several; for missing, unknown or misshapen
+    weights, by their names in the file; for settings that are missing, unknown or no finite numbers above 0; and where
+    `bits` or `frames` are not the file's.
+    """
+    found = find_method(method)
+    authors = found.authors if issubclass(found, DeepMethod) else None
+    if not issubclass(found, DeepMethod) or authors is None:
+        raise InputError(f"{found.name}: does not know how its authors store weights; fit it instead")
+    given = {name: plain(value) for name, value in settings.items()}
+    _check_settings(found.name, authors, given)
+    file, length = as_path(path, "path"), check_bits(bits)
+    require_file(file, "name a checkpoint file")
+    weights = _weights(file, found.name, authors)
+    if len(weights[authors.code_weight]) != length:
+        raise InputError(f"{file}: holds an encoder of {len(weights[authors.code_weight])} bits, not {length}")
+    hidden, dimensions = weights[authors.input_weight].shape
+    try:
+        instance = found(length, found.Parameters.model_validate({"hidden": hidden}))
+        description = EncoderDescription(
+            method=found.name,
+            bits=length,
+            frames=_frames(file, weights, authors, frames),
+            dimensions=dimensions,
+            parameters=instance.parameters.model_dump(mode="json"),
+        )
+    except ValidationError as error:
+        raise InputError(f"{file}: {validation_message(error)}; is this a checkpoint of {found.name}?") from error
+    with own_process_state():
+        # Shapes alone first: a few weights can make a network of any size.
+        with torch.device("meta"):
+            expected = instance.network(description.frames, dimensions).state_dict()
+        renamed = _renamed(expected, weights, authors, given, file)
+        network = instance.network(description.frames, dimensions)
+    network.load_state_dict(renamed)
+    return Encoder(description, instance.encoder(network).eval())
+
+
+@dataclass(frozen=True)
+class Found:
+    """Weights of a method in a file, under the authors' names."""
+
+    place: str
+    """Where they lie."""
+    weights: dict[str, Tensor]
+
+
+def _weights(path: Path, method: str, authors: AuthorsWeights) -> dict[str, Tensor]:
+    """The one table of a file that holds the method's weights, under the authors' names."""
+    tables = read_tables(path)
+    found = [fitting for table in tables for fitting in _fitting(table, authors)]
+    if not found:
+        names = [name for table in tables for name in table.weights]
+        raise InputError(
+            f"{path}: no matrix '{authors.input_weight}' with '{authors.code_weight}' among {len(names)} tensors, such "
+            f"as '{one_line(names[0])[:LONGEST_SHOWN]}'; is this a checkpoint of {method}?"
+        )
+    if len(found) > 1:
+        places = " and at ".join(one_line(fitting.place)[:LONGEST_SHOWN] for fitting in found[:2])
+        raise InputError(
+            f"{path}: weights of {method} lie at {places}; save those that you mean in a file of their own"
+        )
+    require_sound(path, found[0].weights)
+    return found[0].weights
+
+
+def _fitting(table: Table, authors: AuthorsWeights) -> Iterator[Found]:
+    """The method's weights in a table, for every prefix that their names have, and without wrappers' parts."""
+    inner = {".".join(part for part in name.split(".") if part not in WRAPPERS): name for name in table.weights}
+    if len(inner) < len(table.weights):
+        inner = {name: name for name in table.weights}
+    for last in inner:
+        prefix = last.removesuffix(authors.code_weight)
+        if last == f"{prefix}{authors.code_weight}" and f"{prefix}{authors.input_weight}" in inner:
+            weights = {_named(name, prefix): table.weights[own] for name, own in inner.items()}
+            if weights[authors.code_weight].ndim == weights[authors.input_weight].ndim == 2:
+                yield Found(f"{table.place or 'the top'}{f', {prefix}…' if prefix else ''}", weights)
+
+
+def _named(name: str, prefix: str) -> str:
+    return name.removeprefix(prefix) if name.startswith(prefix) else f"{name} (without '{prefix}')"
+
+
+def _frames(path: Path, weights: Mapping[str, Tensor], authors: AuthorsWeights, asked: SupportsIndex | None) -> int:
+    """The frames that the weights' shapes tell, else those asked for, else those of the paper."""
+    given = None if asked is None else whole_number(asked, "frames", 1, 2**31 - 1)
+    told = weights.get(authors.frames_weight or "")
+    if told is None or told.ndim != 2:
+        return given or FRAMES
+    if given not in (None, told.shape[1]):
+        raise InputError(f"{path}: holds an encoder of {told.shape[1]} frames, not {given}; leave frames= out")
+    return told.shape[1]
+
+
+def _check_settings(method: str, authors: AuthorsWeights, settings: Mapping[str, float]) -> None:
+    for name in settings:
+        if name not in authors.settings:
+            known = closest(name, authors.settings) if authors.settings else "it takes none"
+            raise InputError(f"{method}: its checkpoints need no '{name}': {known}")
+    for name, meaning in authors.settings.items():
+        if name not in settings:
+            raise InputError(f"{method}: its checkpoints need {name}=…: {meaning}")
+        if not _is_positive(settings[name]):
+            given = one_line(repr(settings[name]))[:LONGEST_SHOWN]
+            raise InputError(f"{method}: {name}={given} is no number above 0: {meaning}")
+
+
+def _is_positive(value: object) -> bool:
+    """Is it a finite number above 0, also in the 32 bits that a network computes in?"""
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    limits = np.finfo(np.float32)
+    # As Python's own floats, since numpy's turn a huge integer into one.
+    return bool(float(limits.tiny) <= value <= float(limits.max))
+
+
+def _renamed(
+    expected: Mapping[str, Tensor],
+    weights: Mapping[str, Tensor],
+    authors: AuthorsWeights,
+    settings: Mapping[str, float],
+    path: Path,
+) -> dict[str, Tensor]:
+    """The weights under our names; 1×1 convolutions become the linear layers that they are."""
+    stored = {ours: theirs for ours, theirs in authors.names.items() if ours in expected}
+    # How many batches a layer has seen is used by nothing here; older versions of PyTorch do not store it.
+    counters = {theirs: torch.tensor(0) for theirs in stored.values() if theirs.endswith(COUNTER)}
+    weights = counters | {name: value for name, value in weights.items() if not name.endswith(COUNTER)}
+    unused = sorted(weights.keys() & authors.unused)
+    if unused:
+        warnings.warn(f"{path}: left out, since encoding never uses them: {', '.join(unused)}", stacklevel=3)
+    _refuse(path, "missing weights", sorted(set(stored.values()) - weights.keys()))
+    _refuse(path, "unknown weights", sorted(weights.keys() - set(stored.values()) - set(unused)))
+    renamed = {ours: weights[theirs] for ours, theirs in stored.items()}
+    renamed = {ours: value.squeeze(2) if value.ndim > expected[ours].ndim else value for ours, value in renamed.items()}
+    _refuse(
+        path,
+        "weights of another shape",
+        [
+            f"{stored[ours]} {tuple(weights[stored[ours]].shape)} instead of {tuple(expected[ours].shape)}"
+            for ours, value in renamed.items()
+            if value.shape != expected[ours].shape
+        ],
+    )
+    return renamed | {name: torch.tensor(float(value)) for name, value in settings.items()}
+
+
+def _refuse(path: Path, what: str, names: list[str]) -> None:
+    if names:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        raise InputError(f"{path}: {what}: {', '.join(names[:3])}{more}; is it of this method, with these frames?")

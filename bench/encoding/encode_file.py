@@ -1,0 +1,151 @@
+"""Encoding of feature files of any size into code files."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from glob import escape
+from pathlib import Path
+
+import numpy as np
+
+from bench.base.atomic import replace
+from bench.base.errors import InputError
+from bench.base.files import UnreadableError, require_file
+from bench.base.progress import Progress, SilentProgress
+from bench.data.features import Features
+from bench.data.files import likeness
+from bench.data.folder import only_key, open_features
+from bench.encoding.backends import BACKENDS, CHUNK, PRECISIONS, OutputError, block_size, check_choice
+from bench.encoding.encoder import DESCRIPTION, WEIGHTS, Encoder, read_encoder
+from bench.registry import Registry
+
+COMPARED = 4 * CHUNK
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What was written: N videos of K bits."""
+
+    videos: int
+    bits: int
+    key: str
+    """Of the array with the features, where the file has several; `.npy` files have none."""
+    resumed: int
+    """Videos whose codes were there from an earlier call that did not end."""
+    flipped: float | None
+    """Share of the bits of the first videos (256 at most) that float32 gives otherwise; None if it is the precision."""
+
+
+def encode_file(
+    encoder: Path,
+    features: Path,
+    out: Path,
+    registry: Registry,
+    backend: str = "eager",
+    precision: str = "float32",
+    progress: Progress | None = None,
+    key: str | None = None,
+) -> Encoded:
+    """Encode the features in a file and write the codes to `out` (.npy), whole or not at all.
+
+    `key` names the array in the file; not given, it is `feats`, or the only array that can be features. Memory does not
+    grow with the file. Codes are collected in a file beside `out`, named by all that they depend on; the same call goes
+    on from there. Raises InputError for wrong names and files before work starts, also where `out` is anything else
+    than earlier codes of as many bits; and for the first video with NaN or infinite features.
+    """
+    # Where a link leads, so that the link stays.
+    target = out.resolve()
+    if out.suffix != ".npy":
+        raise InputError(f"--out {out}: codes are written as .npy; name such a file")
+    if target.is_dir() or not target.parent.is_dir():
+        raise InputError(f"--out {out}: is a folder or lies in none; name a file in a folder that is there")
+    check_choice("backend", backend, BACKENDS)
+    check_choice("precision", precision, PRECISIONS)
+    loaded = read_encoder(encoder, registry)
+    require_file(features, "name a file with features")
+    chosen = key or only_key(features)
+    videos = open_features(features, chosen, mend="name the right one with --key")
+    try:
+        loaded.require_shape(videos)
+    except InputError as error:
+        raise InputError(f"{features}: {error}") from error
+    _require_replaceable(out, encoder, features, loaded.description.bits)
+    identity = _identity(encoder, features, chosen, videos, backend, precision)
+    unfinished = target.with_name(f".{target.name}.{identity}.part")
+    # Fails before work starts where the backend cannot run.
+    loaded.forward(backend, precision)
+    try:
+        resumed = _write(loaded, videos, unfinished, backend, precision, progress or SilentProgress())
+        replace(unfinished, target)
+        # What was begun for this file with other features or another encoder is of no more use.
+        for left in target.parent.glob(f".{escape(target.name)}.{'[0-9a-f]' * len(identity)}.part"):
+            left.unlink()
+    except UnreadableError as error:
+        raise InputError(f"{error}; the same command goes on from there") from error
+    except InputError as error:
+        unfinished.unlink(missing_ok=True)
+        if str(features) in str(error):
+            raise
+        # Of values it was said which video is wrong; only here it is known of which file.
+        raise InputError(f"{features}: {error}") from error
+    except OutputError as error:
+        unfinished.unlink(missing_ok=True)
+        raise InputError(f"{encoder}: {error}; its weights are damaged, or not made for these features") from error
+    except OSError as error:
+        raise InputError(f"--out {out}: cannot be written ({error.strerror}); name another file") from error
+    return Encoded(len(videos), loaded.description.bits, chosen, resumed, _flipped(loaded, videos, target, precision))
+
+
+def _require_replaceable(out: Path, encoder: Path, features: Path, bits: int) -> None:
+    """InputError if codes written to `out` would take the place of anything else than codes of as many bits."""
+    if any(folder.samefile(encoder) for folder in out.resolve().parents):
+        raise InputError(f"--out {out}: lies in the encoder's folder; name a file in another one")
+    if not out.exists() or (out.is_file() and not out.stat().st_size):
+        return
+    if out.samefile(features):
+        raise InputError(f"--out {out}: is the file of the features, which would be lost; name another file")
+    try:
+        require_file(out)  # no pipe, which would be waited for
+        codes = np.load(out, mmap_mode="r", allow_pickle=False)
+        ours = codes.dtype == np.int8 and codes.ndim == 2 and codes.shape[1] == bits and bool((abs(codes) == 1).all())
+    except (OSError, ValueError, EOFError):
+        ours = False
+    if not ours:
+        raise InputError(f"--out {out}: holds no codes of {bits} bits, and would be lost; name another file")
+
+
+def _identity(encoder: Path, features: Path, key: str, videos: Features, backend: str, precision: str) -> str:
+    """Names what codes depend on: the encoder's contents; the features' path, size, times, some contents and shape."""
+    digest = hashlib.blake2b(digest_size=8)
+    for name in (DESCRIPTION, WEIGHTS):
+        digest.update((encoder / name).read_bytes())
+    digest.update(json.dumps([likeness(features), key, videos.shape, backend, precision]).encode())
+    return digest.hexdigest()
+
+
+def _write(encoder: Encoder, videos: Features, path: Path, backend: str, precision: str, progress: Progress) -> int:
+    """Complete the codes in `path`; how many videos were there already."""
+    bits = encoder.description.bits
+    path.touch()
+    with path.open("r+b") as file:
+        header = {"descr": "|i1", "fortran_order": False, "shape": (len(videos), bits)}
+        np.lib.format.write_array_header_1_0(file, header)
+        begin = file.tell()
+        # Codes are appended, so the size says how many there are; chunks are encoded whole.
+        rows = max(0, path.stat().st_size - begin) // bits
+        done = rows // CHUNK * CHUNK if rows < len(videos) else len(videos)
+        steps = -(-(len(videos) - done) // block_size(videos.shape))
+        with progress.task("encode", steps) as task:
+            for start, codes in encoder.encode_blocks(videos, backend, precision, first=done):
+                file.seek(begin + start * bits)
+                file.write(codes.tobytes())
+                file.flush()
+                task.advance(f"{start + len(codes)} of {len(videos)} videos")
+    return done
+
+
+def _flipped(encoder: Encoder, videos: Features, out: Path, precision: str) -> float | None:
+    if precision == "float32" or not len(videos):
+        return None
+    compared = encoder.encode(videos[:COMPARED])
+    return float(np.mean(compared != np.load(out, mmap_mode="r")[:COMPARED]))

@@ -1,0 +1,43 @@
+"""Inference form and description of an encoder's module."""
+
+from collections.abc import Callable
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+from torch import nn
+
+
+@runtime_checkable
+class HasInferenceModule(Protocol):
+    """A network that knows a faster form of itself."""
+
+    def inference_module(self) -> nn.Module:
+        """The same function (n, T, D) → (n, K) in evaluation mode, equal but for rounding, with weights of its own.
+
+        It holds plain layers and buffers only, has no branches that depend on values, takes any n, works in bfloat16
+        after `.to(torch.bfloat16)` and gives float32, so that it can be compiled and exported.
+        """
+
+
+def inference_module(module: nn.Module) -> nn.Module:
+    """The faster form of `module` in evaluation mode, or `module` itself if it has none."""
+    return module.inference_module().eval() if isinstance(module, HasInferenceModule) else module.eval()
+
+
+Forward = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Relaxed outputs (n, K) of features (n, T, D), 1 ≤ n ≤ CHUNK."""
+
+
+class EncoderDescription(BaseModel):
+    """What is needed to build the module again; `encoder.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: Literal[1] = 1
+    method: str
+    bits: int = Field(ge=1, le=1024)
+    frames: int = Field(ge=1, lt=2**31)
+    dimensions: int = Field(ge=1, lt=2**31)
+    parameters: dict[str, Any]

@@ -1,8 +1,0 @@
-"""The one exception that means "your input is wrong"."""
-
-
-class InputError(ValueError):
-    """Something the user gave cannot be used.
-
-    The message is one line that names the thing and the mend. The command line prints it and exits with status 2.
-    """

@@ -1,0 +1,1 @@
+"""Methods, the one training loop, and the structure of a training set."""

@@ -1,0 +1,57 @@
+"""Deep methods: what a subclass provides for the shared training loop."""
+
+from abc import abstractmethod
+from dataclasses import replace
+from typing import ClassVar
+
+from torch import nn
+
+from bench.base.errors import InputError
+from bench.data.dataset import Summary
+from bench.data.features import Features
+from bench.learning.context import FitContext
+from bench.learning.items import Objective
+from bench.learning.loop import train
+from bench.learning.method import Method, Resources, Shape
+from bench.learning.schedule import AuthorsWeights, Schedule
+
+
+class DeepMethod(Method):
+    """A method that trains a network: it says the network, what to prepare, what an item holds and what the loss is."""
+
+    parameters: Schedule
+    authors: ClassVar[AuthorsWeights | None] = None
+    """How the authors' released weights are named, if the method can read them."""
+
+    @classmethod
+    def resources(cls, summary: Summary) -> Resources:
+        """A GPU of its own, where there is one; features are kept in memory only as far as there is room."""
+        return replace(super().resources(summary), gpus=1.0)
+
+    @abstractmethod
+    def network(self, frames: int, dimensions: int) -> nn.Module:
+        """The network to train, with its initial weights."""
+
+    @abstractmethod
+    def objective(self, network: nn.Module, features: Features, context: FitContext) -> Objective:
+        """What to train `network` for; everything that is prepared once a training set is prepared here."""
+
+    def encoder(self, network: nn.Module) -> nn.Module:
+        """The part of the network that encodes."""
+        return network
+
+    def check(self, shape: Shape) -> None:
+        left = shape[0] - self.parameters.held_out(shape[0])
+        if left < 2:
+            raise InputError(f"{self.name} needs 2 training videos or more; {left} of {shape[0]} are left to train on")
+
+    def build(self, frames: int, dimensions: int) -> nn.Module:
+        return self.encoder(self.network(frames, dimensions))
+
+    def fit(self, features: Features, context: FitContext) -> nn.Module:
+        _, frames, dimensions = features.shape
+        context.seed_torch("weights")
+        network = self.network(frames, dimensions).to(context.device)
+        objective = self.objective(network, features, context)
+        train(network, objective, features, self.parameters, context, self.name)
+        return self.encoder(network)

@@ -1,0 +1,99 @@
+"""Training items: the draw of a batch, frame corruption, and the objective."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+ZEROED, REPLACED = 0.8, 0.1
+
+
+@dataclass(frozen=True)
+class FrameCorruption:
+    """Which frames of a batch (B, T) are zeroed, and which are replaced by which frame of which training video."""
+
+    kept: NDArray[np.float32]
+    """(B, T), 0 where the frame is zeroed or replaced, else 1."""
+    item: NDArray[np.int64]
+    """(R,) place in the batch of each replaced frame."""
+    frame: NDArray[np.int64]
+    """(R,) its number in the video."""
+    source_video: NDArray[np.int64]
+    """(R,) the training video that the replacement comes from."""
+    source_frame: NDArray[np.int64]
+
+    def apply(self, videos: Tensor, replacements: Tensor) -> Tensor:
+        """A corrupted copy of `videos` (B, T, D), given the replacement frames (R, D)."""
+        kept = torch.from_numpy(self.kept).to(videos)
+        corrupted = videos * kept[:, :, None]
+        frames = corrupted.flatten(0, 1)
+        places = self.item * videos.shape[1] + self.frame
+        if len(places):
+            # An assignment by index, made deterministic, waits four times for all that a GPU still has to do.
+            torch._foreach_copy_([frames[place] for place in places.tolist()], replacements.unbind())
+        return corrupted
+
+
+def draw_corruption(
+    random: np.random.Generator, batch: int, frames: int, among: NDArray[np.int64], rate: float
+) -> FrameCorruption:
+    """Each frame is chosen with probability `rate`; of these 80 % are zeroed, 10 % replaced, 10 % kept, as in BTH.
+
+    A replacement is any frame of any of the training videos `among` (M,).
+    """
+    chosen = random.random((batch, frames)) < rate
+    fate = random.random((batch, frames))
+    replaced = chosen & (fate >= ZEROED) & (fate < ZEROED + REPLACED)
+    item, frame = np.nonzero(replaced)
+    return FrameCorruption(
+        kept=(~(replaced | (chosen & (fate < ZEROED)))).astype(np.float32),
+        item=item,
+        frame=frame,
+        source_video=among[random.integers(0, len(among), len(item))],
+        source_frame=random.integers(0, frames, len(item)),
+    )
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What a batch of training items holds."""
+
+    videos: Mapping[str, NDArray[np.int64]]
+    """By name: indices (B,) of training videos to load."""
+    values: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    """By name: further numbers, first axis B."""
+    corruption: Mapping[str, FrameCorruption] = field(default_factory=dict)
+    """By the name of the videos: how to corrupt them."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A `Draw` with its videos loaded, on the training device."""
+
+    videos: Mapping[str, Tensor]
+    """By name, (B, T, D), as they are stored; bfloat16 where training is."""
+    corrupted: Mapping[str, Tensor]
+    """By name, (B, T, D), for those that the draw corrupts."""
+    values: Mapping[str, Tensor]
+    """By name, first axis B, float32."""
+
+    def __len__(self) -> int:
+        return len(next(iter(self.videos.values())))
+
+
+class Objective(Protocol):
+    """What a network is trained for."""
+
+    def draw(self, videos: NDArray[np.int64], among: NDArray[np.int64], random: np.random.Generator) -> Draw:
+        """What the training items of these videos (B,) hold; all other videos in them come from `among` (M,).
+
+        May be called from a thread, ahead of time.
+        """
+
+    def loss(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
+        """The parts of the loss by name, `loss` the total that is minimised; means over the items of the batch.
+        `epoch` counts from 0."""

@@ -1,0 +1,75 @@
+"""Batches on the training device: gathered from where the features live, and read ahead where that takes time."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.base.processes import threads
+from bench.data.features import Features
+from bench.learning.context import FitContext
+from bench.learning.items import Batch, Draw
+from bench.learning.schedule import Schedule
+
+READERS = 2
+
+
+class VideoLoader:
+    """Training videos and single frames as tensors on the device; the same numbers wherever the features live."""
+
+    def __init__(self, features: Features, schedule: Schedule, context: FitContext) -> None:
+        self._features, self._device = features, context.device
+        residency, self._resident = context.residents.choose(features, context.device, schedule.precision, context.say)
+        # bfloat16 is kept, since training computes in it; float16 is only how features are stored.
+        self._dtype = torch.bfloat16 if residency.dtype == torch.bfloat16 else torch.float32
+
+    def batches(self, draws: Iterable[Callable[[], Draw]]) -> Iterator[Batch]:
+        """The batches of the draws, in order. Where loading would keep the device waiting, threads do it ahead."""
+        if self._resident is not None and self._device.type == "cpu":
+            # Reading ahead would take the cores that compute.
+            yield from map(self._drawn, draws)
+            return
+        waiting: deque[Future[Batch]] = deque()
+        with threads(READERS, "loader") as readers:
+            try:
+                for draw in draws:
+                    waiting.append(readers.submit(self._drawn, draw))
+                    if len(waiting) > READERS:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _drawn(self, draw: Callable[[], Draw]) -> Batch:
+        return self.load(draw())
+
+    def load(self, draw: Draw) -> Batch:
+        """The batch that `draw` asks for."""
+        videos = {name: self._videos(rows) for name, rows in draw.videos.items()}
+        corrupted = {
+            name: plan.apply(videos[name], self._frames(plan.source_video, plan.source_frame))
+            for name, plan in draw.corruption.items()
+        }
+        values = {name: torch.from_numpy(value).to(self._device) for name, value in draw.values.items()}
+        return Batch(videos, corrupted, values)
+
+    def _videos(self, rows: NDArray[np.int64]) -> Tensor:
+        if self._resident is None:
+            return self._placed(torch.from_numpy(self._features.read(rows)))
+        return self._placed(self._resident[torch.from_numpy(rows).to(self._resident.device)])
+
+    def _frames(self, rows: NDArray[np.int64], numbers: NDArray[np.int64]) -> Tensor:
+        """Frame `numbers[i]` of video `rows[i]`, (n, D)."""
+        if self._resident is None:
+            return self._placed(torch.from_numpy(self._features.read_frames(rows, numbers)))
+        home = self._resident.device
+        return self._placed(self._resident[torch.from_numpy(rows).to(home), torch.from_numpy(numbers).to(home)])
+
+    def _placed(self, values: Tensor) -> Tensor:
+        return values.to(self._device, self._dtype)

@@ -1,0 +1,120 @@
+"""Hashing methods: name, paper, parameters with defaults, and learning an encoder."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor, nn
+
+from bench.data.dataset import Summary
+from bench.data.features import Features, mean_pool
+from bench.learning.context import FitContext
+
+Shape = tuple[int, int, int]
+
+PROCESS_BYTES = 10**9
+
+# A mean over the frames, the same centred, and once more in float64.
+BYTES_A_MEAN = 4 + 4 + 8
+
+
+class Parameters(BaseModel):
+    """A method's parameters: annotated fields with defaults; values are checked, unknown names refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a run asks a cluster for; on one machine it takes what there is."""
+
+    cpus: int = 1
+    """Also its threads."""
+    gpus: float = 0.0
+    """Where there are any: a method must do without as well. Parts of one may be asked for."""
+    memory: int | None = None
+    """Bytes, all processes of the run together; None: not looked at."""
+
+
+class Method(ABC):
+    """One hashing method at one code length.
+
+    A subclass names itself, declares its parameters, builds its encoder and fits it. The encoder is a torch module from
+    features (n, T, D) to real numbers (n, K); a code is their sign, 0 counting as +1.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    paper: ClassVar[str] = ""
+    revision: ClassVar[int] = 1
+    """Raise it when a change of the code changes the codes: stored runs of older revisions are then not reused."""
+    bound: ClassVar[bool] = False
+    """Shown beside the methods as a mark of what is possible; ranked with none."""
+    uses_labels: ClassVar[bool] = False
+    """The method is shown the labels, which makes it a bound. Its encoder takes labels (n, C) for features."""
+    seeded: ClassVar[bool] = True
+    """The seed changes what is learned. Where a class itself says that it does not, one run stands for all seeds."""
+    Parameters: ClassVar[type[Parameters]] = Parameters
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # What extends a method that draws nothing may draw.
+        cls.seeded = vars(cls).get("seeded", True)
+
+    def __init__(self, bits: int, parameters: Any) -> None:
+        self.bits = bits
+        self.parameters = parameters
+
+    @classmethod
+    def defaults(cls, shape: Shape) -> dict[str, Any]:
+        """Defaults that depend on the training set's (N, T, D), in place of the declared ones."""
+        return {}
+
+    @classmethod
+    def resources(cls, summary: Summary) -> Resources:
+        """What a run on this dataset needs: here room for libraries and for the mean-pooled training features."""
+        return Resources(memory=PROCESS_BYTES + BYTES_A_MEAN * summary.train_videos * summary.dimensions)
+
+    def check(self, shape: Shape) -> None:  # noqa: B027  most methods can learn from anything
+        """InputError if the method cannot learn from a training set of this (N, T, D), before any work."""
+
+    @abstractmethod
+    def build(self, frames: int, dimensions: int) -> nn.Module:
+        """The encoder for videos of `frames` frames and `dimensions` features, untrained."""
+
+    @abstractmethod
+    def fit(self, features: Features, context: FitContext) -> nn.Module:
+        """The encoder learned from the training features (N, T, D); `context` gives seed, device and progress."""
+
+
+class LinearHash(nn.Module):
+    """Mean over the frames, centred, projected: (n, T, D) → (n, K)."""
+
+    def __init__(self, mean: Tensor, weight: Tensor) -> None:
+        super().__init__()
+        self.mean = nn.Parameter(mean, requires_grad=False)
+        self.weight = nn.Parameter(weight, requires_grad=False)
+
+    def forward(self, videos: Tensor) -> Tensor:
+        return (videos.mean(dim=1) - self.mean) @ self.weight
+
+
+class ShallowMethod(Method):
+    """A method that projects the mean-pooled feature: it says which directions."""
+
+    @abstractmethod
+    def directions(self, centred: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.floating[Any]]:
+        """The projections (D, K), from centred mean-pooled training features (N, D)."""
+
+    def build(self, frames: int, dimensions: int) -> nn.Module:
+        return LinearHash(torch.zeros(dimensions), torch.zeros(dimensions, self.bits))
+
+    def fit(self, features: Features, context: FitContext) -> nn.Module:
+        pooled = mean_pool(features)
+        mean = pooled.mean(axis=0)
+        weight = self.directions(pooled - mean, context.random("directions"))
+        return LinearHash(torch.from_numpy(mean), torch.from_numpy(np.ascontiguousarray(weight, dtype=np.float32)))

@@ -1,0 +1,144 @@
+"""Training states on disk: an interrupted run resumes and ends as if nothing had happened."""
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from bench.base.atomic import new_file
+from bench.base.text import slug
+
+
+@dataclass
+class Lowest:
+    """The weights with the lowest loss so far."""
+
+    loss: float = float("inf")
+    epoch: int = 0
+    weights: dict[str, Tensor] = field(default_factory=dict)
+
+    def offer(self, loss: float, epoch: int, network: nn.Module) -> None:
+        """Keep a copy of the network's weights if their loss is lower."""
+        if not self.weights or loss < self.loss:
+            self.loss, self.epoch = loss, epoch
+            self.weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
+
+
+SECONDS = 60.0
+
+
+@dataclass
+class TrainingStates:
+    """A folder with the last state of every stage of one run; written whole by renaming, at intervals."""
+
+    folder: Path
+    seconds: float = SECONDS
+    """At most so much training is lost."""
+    earlier: float = 0.0
+    """Seconds that the run had been fitted for, in other processes, when the last restored state was saved."""
+    _begun: float = field(default_factory=time.monotonic)
+    _saved: float = field(default_factory=time.monotonic)
+
+    def due(self) -> bool:
+        """Whether the last saving is long enough ago."""
+        return time.monotonic() - self._saved >= self.seconds
+
+    def save(
+        self, stage: str, epoch: int, network: nn.Module, optimiser: Optimizer, lowest: Lowest, history: list[Any]
+    ) -> None:
+        """Keep the state after so many epochs of a stage."""
+        tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+        tensors |= {f"lowest.{name}": value for name, value in lowest.weights.items()}
+        for number, values in optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser.{number}.{name}": torch.as_tensor(value) for name, value in values.items()}
+        copies = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+        note = {"epoch": epoch, "history": history, "lowest_loss": lowest.loss, "lowest_epoch": lowest.epoch}
+        note["fit_seconds"] = self.earlier + time.monotonic() - self._begun
+        note["checksum"] = _checksum(note, copies)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with new_file(self._path(stage)) as beside:
+            save_file(copies, beside, {"note": json.dumps(note)})
+        self._saved = time.monotonic()
+
+    def restore(
+        self, stage: str, network: nn.Module, optimiser: Optimizer, lowest: Lowest, history: list[Any]
+    ) -> int:  # fmt: skip
+        """Put the last state of a stage back in place, whole or not at all; how many epochs it had done.
+
+        0 if there is none, or none that is as it was saved and fits.
+        """
+        try:
+            with safe_open(self._path(stage), framework="pt") as file:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no dictionary
+                note = dict(json.loads((file.metadata() or {})["note"]))
+            checksum = note.pop("checksum")
+            weights, lowest_weights = _part(tensors, "network."), _part(tensors, "lowest.")
+            state = optimiser.state_dict()
+            state["state"] = _nested(_part(tensors, "optimiser."))
+            epoch, rows, earlier = int(note["epoch"]), list(note["history"]), float(note["fit_seconds"])
+            found = Lowest(float(note["lowest_loss"]), int(note["lowest_epoch"]), lowest_weights)
+            expected = _kinds(network.state_dict())
+            if (
+                checksum != _checksum(note, tensors)
+                or _kinds(weights) != expected
+                or (lowest_weights and _kinds(lowest_weights) != expected)
+                or not _is_of(state["state"], optimiser)
+            ):
+                return 0
+            # Before the network, which cannot fail any more: neither is changed where this one does.
+            optimiser.load_state_dict(state)
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError):
+            # None there, or a damaged one: it only saves time, and the run can be done without.
+            return 0
+        network.load_state_dict(weights)
+        # Of a method's stages the last one counts those before it.
+        self.earlier = max(self.earlier, earlier)
+        lowest.loss, lowest.epoch, lowest.weights = found.loss, found.epoch, found.weights
+        history.extend(rows)
+        return epoch
+
+    def _path(self, stage: str) -> Path:
+        return self.folder / f"{slug(stage)}.safetensors"
+
+
+def _checksum(note: dict[str, Any], tensors: dict[str, Tensor]) -> str:
+    """The SHA-256 of a state: what a disk loses of the tensors, safetensors would not notice."""
+    digest = hashlib.sha256(json.dumps(note).encode())
+    for name, value in sorted(tensors.items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _kinds(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.dtype, torch.Size]]:
+    return {name: (value.dtype, value.shape) for name, value in tensors.items()}
+
+
+def _is_of(state: dict[int, dict[str, Tensor]], optimiser: Optimizer) -> bool:
+    """Do these tensors belong to an optimiser's parameters? It would take any, and fail at its next step."""
+    parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
+    return all(
+        number in range(len(parameters)) and (not value.ndim or value.shape == parameters[number].shape)
+        for number, values in state.items()
+        for value in values.values()
+    )
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _nested(tensors: dict[str, Tensor]) -> dict[int, dict[str, Tensor]]:
+    nested: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        number, _, key = name.partition(".")
+        nested.setdefault(int(number), {})[key] = value
+    return nested

@@ -1,0 +1,1 @@
+"""Structure of a training set: clusters, anchors, graphs."""

@@ -1,0 +1,168 @@
+"""The contract of a method: checks on a small dataset, for the tests and for methods of one's own."""
+
+import math
+import tempfile
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from bench.base.text import slug
+from bench.data.dataset import Dataset, Split, Summary
+from bench.data.features import ArrayFeatures, Features
+from bench.data.stand_in import Synthetic
+from bench.encoding.encoder import Encoder, load_encoder
+from bench.encoding.fitting import fit, fit_method, inputs, resolve_parameters
+from bench.learning.context import FitContext
+from bench.learning.deep_method import DeepMethod
+from bench.learning.method import Method
+
+BITS = 12
+
+FRAMES, DIMENSIONS, CLASSES = 25, 32, 3
+
+QUICK = {"epochs": 1, "batch_size": 16, "anchors": 6, "hidden": 32}
+"""Values that make training quick, of the parameters that a method has and for which it takes them."""
+
+# Other batch sizes round differently; a bit within rounding of 0 may flip, no more.
+ROUNDING = 0.01
+
+
+class ContractError(AssertionError):
+    """A method does not do what every method must."""
+
+
+def small_dataset() -> Dataset:
+    """40 training, 12 query and 30 gallery videos of three classes, 25 frames × 32, made up."""
+    made = Synthetic("contract", FRAMES, DIMENSIONS, CLASSES)
+    splits = {}
+    for split, videos in (("train", 40), ("query", 12), ("gallery", 30)):
+        labels = made.labels(split, videos, several=False)
+        splits[split] = Split(ArrayFeatures(made.features(split, labels)), labels)
+    summary = Summary(
+        name="contract",
+        title="Contract",
+        fingerprint="0" * 32,
+        train_videos=40,
+        query_videos=12,
+        gallery_videos=30,
+        frames=FRAMES,
+        dimensions=DIMENSIONS,
+        classes=CLASSES,
+        self_search=False,
+    )
+    return Dataset(summary, splits["train"], splits["query"], splits["gallery"], ("a", "b", "c"))
+
+
+class Subject:
+    """A method that is checked, and the encoder that it learns."""
+
+    def __init__(self, method: type[Method], data: Dataset) -> None:
+        self.method, self.data = method, data
+
+    @cached_property
+    def quick(self) -> dict[str, Any]:
+        """Parameters that make it quick."""
+        taken: dict[str, Any] = {}
+        for name, value in QUICK.items():
+            if name in self.method.Parameters.model_fields:
+                try:
+                    self.method.Parameters.model_validate(taken | {name: value})
+                except ValidationError:
+                    continue
+                taken[name] = value
+        return taken
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """Fitted once, on the processor, with seed 0."""
+        return self.fitted()
+
+    @property
+    def videos(self) -> Features:
+        """What the encoder is shown of the gallery."""
+        return inputs(self.method, self.data.gallery)
+
+    def fitted(self) -> Encoder:
+        """Fitted anew, as `encoder`."""
+        return fit(self.method, self.data, bits=BITS, device="cpu", **self.quick)
+
+
+def describes_itself(subject: Subject) -> None:
+    """has a name, a title, a docstring, a revision of at least 1 and valid defaults"""
+    method = subject.method
+    _require(method.name == slug(method.name), f"its name {method.name!r} is not {slug(method.name)!r}")
+    _require(bool(method.title), "its title is empty")
+    _require(bool(method.__doc__), "it has no docstring")
+    _require(method.revision >= 1, f"its revision is {method.revision}")
+    method.Parameters()
+
+
+def encodes_any_number(subject: Subject) -> None:
+    """encodes any number of videos, none included, as int8 in -1, +1"""
+    for count in (0, 1, 2, 3, 7, len(subject.videos)):
+        codes = subject.encoder.encode(subject.videos[:count])
+        _require(codes.shape == (count, BITS), f"codes of {count} videos have shape {codes.shape}")
+        _require(codes.dtype == np.int8 and bool(np.isin(codes, (-1, 1)).all()), "codes are not int8 in -1, +1")
+
+
+def repeats_itself(subject: Subject) -> None:
+    """gives the same codes for the same seed"""
+    differing = (subject.fitted().encode(subject.videos) != subject.encoder.encode(subject.videos)).mean()
+    _require(
+        differing == 0, f"{differing:.1%} of the bits differ; draw from context.random and context.seed_torch only"
+    )
+
+
+def survives_saving(subject: Subject) -> None:
+    """gives the same codes after saving and loading"""
+    with tempfile.TemporaryDirectory() as folder:
+        subject.encoder.save(Path(folder) / "encoder")
+        loaded = load_encoder(Path(folder) / "encoder", plugins=[subject.method])
+    _require(loaded.description == subject.encoder.description, "its description changed")
+    differing = (loaded.encode(subject.videos) != subject.encoder.encode(subject.videos)).mean()
+    _require(differing == 0, f"{differing:.1%} of the bits differ; keep all that encodes in the module's state")
+
+
+def encodes_each_alone(subject: Subject) -> None:
+    """gives a video the same code whichever videos are beside it"""
+    together = subject.encoder.encode(subject.videos)
+    alone = [subject.encoder.encode(subject.videos[number : number + 1]) for number in range(len(subject.videos))]
+    differing = (together != np.concatenate(alone)).mean()
+    _require(differing < ROUNDING, f"{differing:.1%} of the bits differ; let nothing depend on the batch in evaluation")
+
+
+def reports_losses(subject: Subject) -> None:
+    """reports finite losses if it trains a network, else none"""
+    history = subject.encoder.history
+    _require(bool(history) == issubclass(subject.method, DeepMethod), f"its history has {len(history)} rows")
+    _require(all(math.isfinite(value) for row in history for value in row.values()), "a loss is not finite")
+
+
+def leaves_data_alone(subject: Subject) -> None:
+    """leaves the training features as they are"""
+    method, data = subject.method, subject.data
+    before = data.train.features[:]
+    parameters = resolve_parameters(method, data.summary, {}, subject.quick)
+    fit_method(method(BITS, parameters), data, FitContext(3))
+    _require(np.array_equal(data.train.features[:], before), "it changed the training features")
+
+
+CHECKS: tuple[Callable[[Subject], None], ...] = (
+    describes_itself,
+    encodes_any_number,
+    repeats_itself,
+    survives_saving,
+    encodes_each_alone,
+    reports_losses,
+    leaves_data_alone,
+)
+"""In the order in which they make sense; each raises ContractError, or whatever the method raises."""
+
+
+def _require(condition: bool, otherwise: str) -> None:
+    if not condition:
+        raise ContractError(otherwise)

@@ -1,0 +1,142 @@
+"""One run: fit, encode, evaluate, store."""
+
+import importlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from bench.base.progress import Progress
+from bench.data.dataset import Dataset
+from bench.encoding.backends import OutputError
+from bench.encoding.encoder import Encoder
+from bench.encoding.fitting import fit_method, inputs
+from bench.learning.context import FitContext
+from bench.learning.deep_method import DeepMethod
+from bench.learning.method import Method
+from bench.learning.states import TrainingStates
+from bench.profile.environment import environment
+from bench.registry.plugin_files import code_digest
+from bench.running.failures import StorageError, store_error, write
+from bench.running.fork_context import TRAINING_LIBRARIES
+from bench.running.plan import PlannedRun
+from bench.store.codes_file import StoredCodes, write_codes
+from bench.store.evaluation import diagnose, evaluate_codes, write_per_query
+from bench.store.record import RunRecord, Status
+from bench.store.store import Store
+from bench.store.stored_run import CODES, ENCODER, PER_QUERY, StoredRun
+
+
+def do_run(
+    run: PlannedRun,
+    data: Dataset,
+    store: Store,
+    context: FitContext,
+    entitled: Callable[[], bool],
+    isolated: bool = False,
+) -> StoredRun | None:
+    """Do a run and store it, done or failed; None if it is not `entitled` to be stored any more.
+
+    `isolated` says that this process does nothing else, so that the command to try the run again isolates it as well.
+
+    Raises:
+        StorageError: the results folder cannot be written.
+        Stopped: `context.stop` came true during training, whose state is saved.
+    """
+    record, durations = begun(run, context.device), dict[str, float]()
+    try:
+        store.begin(run.spec)
+        method = run.instantiate()
+        _load_libraries(run.method)
+        with _timed(durations, "fit"):
+            encoder = fit_method(method, data, context)
+        if context.states:
+            durations["fit"] = round(durations["fit"] + context.states.earlier, 3)
+        with _timed(durations, "encode"):
+            codes = encode_dataset(encoder, method, data)
+        with _timed(durations, "evaluate"):
+            scores = evaluate_codes(codes)
+
+        def fill(folder: Path) -> None:
+            write_codes(folder / CODES, codes)
+            write_per_query(folder / PER_QUERY, scores)
+            encoder.save(folder / ENCODER)
+
+        result = {
+            "status": "done",
+            "durations": durations,
+            "history": encoder.history,
+            "checkpoint": context.checkpoint,
+            "metrics": {name: score.without_queries() for name, score in scores.items()},
+            "diagnostics": diagnose(codes, scores),
+        }
+        return write(store, record.model_copy(update=result), fill, entitled)
+    except (StorageError, KeyboardInterrupt, GeneratorExit):  # Stopped is an interrupt, too
+        raise
+    except BaseException as error:  # a method may fail in any way; the run becomes a row with its reason
+        return store_error(store, run, record.model_copy(update={"durations": durations}), error, entitled, isolated)
+
+
+def fit_context(
+    store: Store, run: PlannedRun, device: torch.device, progress: Progress, say: Callable[[str], None],
+    stop: Callable[[], bool] = lambda: False,
+) -> FitContext:  # fmt: skip
+    """What a run's method is handed; its training goes on from the last state in the results folder."""
+    states = TrainingStates(store.training_folder(run.spec) / code_digest(run.method))
+    return FitContext(run.spec.seed, device, progress, states=states, say=say, stop=stop)
+
+
+def begun(run: PlannedRun, device: torch.device, status: Status = "failed") -> RunRecord:
+    """The record of a run that starts now and has come to nothing yet."""
+    return RunRecord(
+        spec=run.spec,
+        status=status,
+        method_title=run.method.title,
+        paper=run.method.paper,
+        bound=run.method.bound,
+        uses_labels=run.method.uses_labels,
+        dataset=run.summary,
+        started=datetime.now(UTC).isoformat(timespec="seconds"),
+        durations={},
+        environment=environment(device),
+    )
+
+
+def encode_dataset(encoder: Encoder, method: Method, data: Dataset) -> StoredCodes:
+    """Codes of queries and gallery, whole, and what says who is relevant: labels or, without any, neighbours.
+
+    Raises OutputError if all videos have the same code.
+    """
+    labelled = data.query.labels is not None and data.gallery.labels is not None
+    query = encoder.encode(inputs(type(method), data.query))
+    separate = data.gallery is not data.query
+    codes = StoredCodes(
+        query,
+        data.query.labels if labelled else None,
+        encoder.encode(inputs(type(method), data.gallery)) if separate else None,
+        data.gallery.labels if labelled and separate else None,
+        None if labelled else data.neighbours,
+    )
+    ranked = codes.query_codes if codes.gallery_codes is None else codes.gallery_codes
+    if len(ranked) > 1 and (ranked == ranked[0]).all() and (codes.query_codes == ranked[0]).all():
+        raise OutputError(f"{method.name} gave all {len(ranked)} videos the same code, which ranks nothing")
+    return codes
+
+
+def _load_libraries(method: type[Method]) -> None:
+    """Import what takes seconds once a process, and would count as the fitting of its first run."""
+    if issubclass(method, DeepMethod):
+        for library in TRAINING_LIBRARIES:
+            importlib.import_module(library)
+
+
+@contextmanager
+def _timed(durations: dict[str, float], phase: str) -> Iterator[None]:
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        durations[phase] = round(time.perf_counter() - start, 3)

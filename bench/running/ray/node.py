@@ -1,0 +1,185 @@
+"""A run on a node of a cluster: isolated, as on one machine, and stored in the results folder if the node sees it."""
+
+import os
+import shlex
+import socket
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+from queue import SimpleQueue
+from tempfile import TemporaryDirectory
+from typing import Literal
+
+import ray
+import torch
+from ray import ObjectRef
+from ray.actor import ActorHandle
+
+from bench.base.errors import InputError
+from bench.base.processes import usable_cores
+from bench.base.progress import Stopped
+from bench.registry import load_registry
+from bench.running.isolation import Apart, Isolation
+from bench.running.plan import PlannedRun
+from bench.running.stopping import StopRequest
+from bench.running.worker import Messenger
+from bench.store.leases import LEASES, Claim, Leases
+from bench.store.record import RunSpec
+from bench.store.store import Store
+from bench.store.stored_run import TRACEBACK, StoredRun
+
+EXCHANGE_SECONDS = 0.5
+
+Files = Mapping[str, bytes]
+"""Contents by name below a folder."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """One run, with all that a node needs to do it."""
+
+    spec: RunSpec
+    dataset: str
+    """As it was asked for."""
+    rules: Isolation
+    results: Path
+    claim: Claim
+    """The driver's lease of the run, in the results folder."""
+    training: "ObjectRef[Files]"
+    """`Files` of an interrupted training of the run."""
+    working_folder: str
+    """The driver's, from which relative paths start."""
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What became of a run on a node."""
+
+    outcome: Literal["stored", "stopped", "refused"]
+    reason: str = ""
+    stored: StoredRun | None = None
+    """The run, if the node sees the results folder; None there: another process took it over."""
+    run: Files = field(default_factory=dict)
+    """Else the content of the run's folder."""
+    training: Files = field(default_factory=dict)
+    """Likewise of the folder of its training, if that is to go on later."""
+
+
+def do_on_node(order: Order, board: ActorHandle) -> Ended:
+    """Do a run on this node, with its progress reported to the board."""
+    # So many runs may share the node's memory.
+    rules = replace(order.rules, jobs=max(1, usable_cores() // (order.rules.threads or 1)))
+    # The processes that runs are done in would import the program that Ray runs here.
+    vars(sys.modules["__main__"]).pop("__file__", None)
+    host = socket.gethostname()
+    with _connected_to(board, order.spec.identity) as (messenger, stop):
+        messenger.send(host=host)
+
+        def do(store: Store, claim: Claim) -> StoredRun | None:
+            return Apart(store, _device(), stop, rules).do_claimed(run, claim, messenger, messenger.say)
+
+        try:
+            run = _planned(order)
+            # Who sees the driver's lease sees its results folder.
+            if not order.claim.held:
+                return _brought_back(order, do)
+            return Ended("stored", stored=do(Store(order.results, messenger.say), order.claim))
+        except Stopped as stopped:
+            return Ended("stopped", str(stopped))
+        except InputError as error:
+            return Ended("refused", f"node {host}: {error}")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what results depend on; builds of one version for different devices count as equal."""
+    return {name: version(name).partition("+")[0] for name in ("vhbench", "numpy", "torch")}
+
+
+def files_below(folder: Path) -> Files:
+    """All files below a folder."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def write_files(folder: Path, files: Files) -> None:
+    """Write files below a folder."""
+    for name, content in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(content)
+
+
+class _Outbox(SimpleQueue[bytes]):
+    """Messages until the next exchange with the board."""
+
+    def send_bytes(self, message: bytes, /) -> None:
+        self.put(message)
+
+
+@contextmanager
+def _connected_to(board: ActorHandle, run: str) -> Iterator[tuple[Messenger, StopRequest]]:
+    """While open, what is sent is reported to the board, and its request to stop arrives."""
+    outbox, stop, ended = _Outbox(), StopRequest(), threading.Event()
+
+    def exchange() -> None:
+        last = False
+        while not last:
+            last = ended.wait(EXCHANGE_SECONDS)
+            messages = [outbox.get() for _ in range(outbox.qsize())]
+            stop.asked = ray.get(board.report.remote(run, messages))
+
+    thread = threading.Thread(target=exchange, name="exchange", daemon=True)
+    thread.start()
+    try:
+        yield Messenger(outbox), stop
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _planned(order: Order) -> PlannedRun:
+    """The run as this node finds its method and dataset. Raises InputError if they are not those of the driver."""
+    for name, here in versions().items():
+        if here != order.versions[name]:
+            raise InputError(f"{name} is {here} here, and {order.versions[name]} where the sweep was started; install "
+                             "the same on all machines")  # fmt: skip
+    with suppress(OSError):  # it need not be there unless paths are relative
+        os.chdir(order.working_folder)
+    registry = load_registry(order.rules.plugins, order.rules.data_root)
+    method, source = registry.method(order.spec.method), registry.dataset(order.dataset)
+    summary = source.summary()
+    if summary.fingerprint != order.spec.dataset_fingerprint:
+        raise InputError(f"{order.dataset}: not the same dataset as where the sweep was started; copy it to this node, "
+                         "and start the sweep again if it was changed since")  # fmt: skip
+    return PlannedRun(order.spec, method, source, summary, order.dataset, order.rules.data_root)
+
+
+def _brought_back(order: Order, do: Callable[[Store, Claim], StoredRun | None]) -> Ended:
+    """Do the run in a temporary folder, and return what it left there."""
+    with TemporaryDirectory(prefix="vhbench-") as folder:
+        store = Store(Path(folder))
+        run_folder, training_folder = store.root / order.spec.folder, store.training_folder(order.spec)
+        write_files(training_folder, ray.get(order.training))
+        lease = Leases(store.root / LEASES).take(order.spec.identity)
+        assert lease is not None, "nobody else knows the folder"
+        with lease:
+            try:
+                do(store, lease.claim)
+            except Stopped as stopped:
+                return Ended("stopped", str(stopped), training=files_below(training_folder))
+        if (trace := run_folder / TRACEBACK).exists():
+            # It ends with the command that does the run again.
+            text = trace.read_text(encoding="utf-8").replace(folder, shlex.quote(str(order.results)))
+            trace.write_text(text, encoding="utf-8")
+        return Ended("stored", run=files_below(run_folder), training=files_below(training_folder))
+
+
+def _device() -> torch.device:
+    if not ray.get_runtime_context().get_accelerator_ids().get("GPU"):
+        return torch.device("cpu")
+    if not torch.cuda.is_available():
+        raise InputError("Ray assigned a GPU, and PyTorch finds none; install PyTorch with CUDA, or use --device cpu")
+    return torch.device("cuda")

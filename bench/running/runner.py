@@ -1,0 +1,224 @@
+"""The runner of a sweep: runs first, then costs, when nothing else runs."""
+
+import os
+import threading
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import dataclass, field
+
+import torch
+
+from bench.base.errors import InputError
+from bench.base.progress import Progress, Stopped
+from bench.data.dataset import Dataset
+from bench.learning.residency import Residents
+from bench.running.display import SilentDisplay, SweepDisplay
+from bench.running.estimate import Estimates, kind_of
+from bench.running.failures import StorageError, reason_of
+from bench.running.isolation import Elsewhere, Executor
+from bench.running.measure import measure_runs
+from bench.running.one_run import do_run, fit_context
+from bench.running.plan import Existing, PlannedRun, fate
+from bench.running.queue import Job, RunQueue, alone
+from bench.running.stopping import StopRequest, ended_by_signals, listening
+from bench.store.leases import LEASES, Leases, pause
+from bench.store.record import RunRecord
+from bench.store.registered import note_dataset
+from bench.store.store import Store
+from bench.store.stored_run import TRACEBACK, StoredRun, write_record
+
+UNMEASURED = "costs could not be measured"
+
+
+@dataclass
+class Runner:
+    """Does planned runs and stores each as soon as it is finished; any number may work on the same results."""
+
+    store: Store
+    device: torch.device
+    existing: Existing = "reuse"
+    display: SweepDisplay = field(default_factory=SilentDisplay)
+    say: Callable[[str], None] = lambda line: None
+    isolation: Elsewhere | None = None
+    """Processes of their own here, or on a cluster; None: in this process, one run after the other."""
+    wait: Callable[[], None] = pause
+    """Called while only other processes' runs are left."""
+
+    def run(self, planned: Sequence[PlannedRun]) -> list[StoredRun]:
+        """Do what is not stored yet, as the policy for existing results says; all stored runs, in order.
+
+        Raises:
+            InputError: a dataset cannot be read, or the results folder not be written (StorageError).
+            Stopped: SIGINT, SIGTERM or SIGHUP asked to stop; what was being trained goes on next time.
+            KeyboardInterrupt: it asked twice.
+        """
+        datasets = _Datasets(self.say)
+        leases = Leases(self.store.root / LEASES)
+        with listening() as stop:
+            queue = RunQueue(self.store, leases, planned, self._again, stop, self.wait, self.say)
+            if fate(self.existing, None) == "left out":
+                for run in queue.left:
+                    self.say(f"{queue.label(planned.index(run))}: not stored, left out (--existing only-cached)")
+            elif queue.left:
+                self.store.require_writable()
+                with self._executor(stop, queue.left) as executor:
+                    # Read and checked before the first is done.
+                    for run in queue.left:
+                        self._note(datasets.get(run))
+                    _Sweep(self, queue, stop, datasets, executor).work()
+            if stop.asked:
+                raise Stopped("stopped between two runs")
+        finished = [queue.finished[run.spec.identity] for run in planned if run.spec.identity in queue.finished]
+        with ended_by_signals():
+            return self._measure(planned, finished, datasets, leases)
+
+    def _note(self, data: Dataset) -> None:
+        try:
+            note_dataset(data, self.store.root)
+        except OSError as error:
+            raise StorageError(self.store.root, error.strerror or str(error)) from error
+
+    def _executor(self, stop: StopRequest, runs: Sequence[PlannedRun]) -> AbstractContextManager[Executor | None]:
+        return self.isolation.executor(self.store, self.device, stop, runs) if self.isolation else nullcontext()
+
+    def _measure(
+        self, planned: Sequence[PlannedRun], finished: Sequence[StoredRun], datasets: "_Datasets", leases: Leases
+    ) -> list[StoredRun]:  # fmt: skip
+        """The runs with their costs: those that lack them are measured together, and their records written again."""
+        by_identity = {run.spec.identity: run for run in planned}
+        if not any(map(self._unmeasured, finished)):
+            return list(finished)
+        try:
+            self.store.require_writable()
+        except InputError as error:  # nothing had to be done, and the results are somebody else's, or on a medium
+            self.say(f"costs are not measured: {error}")
+            return list(finished)
+        with alone(leases, self.wait, self.say):
+            # Another process may have measured them while this one waited.
+            known = [self.store.find(stored.record.spec) or stored for stored in finished]
+            lacking = {stored.record.spec.identity: stored for stored in known if self._unmeasured(stored)}
+            found = {by_identity[identity].summary.fingerprint: datasets.get(by_identity[identity])
+                     for identity in lacking}  # fmt: skip
+            measured = measure_runs([by_identity[identity] for identity in lacking], self.device, found, self.say)
+            for (identity, stored), costs in zip(list(lacking.items()), measured, strict=True):
+                if isinstance(costs, Exception):  # the run keeps its quality
+                    reason = f"{UNMEASURED}: {reason_of(costs)}"
+                    record = stored.record.model_copy(update={"reason": reason})
+                else:
+                    record = stored.record.model_copy(update={"reason": None, "costs": costs})
+                write_record(stored.folder, record)
+                lacking[identity] = StoredRun(stored.folder, record)
+        return [lacking.get(stored.record.spec.identity, stored) for stored in known]
+
+    def _unmeasured(self, stored: StoredRun) -> bool:
+        """Is this a finished run whose costs are to be measured?"""
+        record = stored.record
+        if self.existing == "only-cached" or record.status != "done" or record.costs or record.uses_labels:
+            return False
+        return self.existing != "reuse" or not (record.reason or "").startswith(UNMEASURED)
+
+    def _again(self, stored: StoredRun) -> bool:
+        return fate(self.existing, stored) == "done"
+
+
+@dataclass
+class _Datasets:
+    """The datasets of runs, each read once."""
+
+    say: Callable[[str], None]
+    _found: dict[str, Dataset] = field(default_factory=dict)
+
+    def get(self, run: PlannedRun) -> Dataset:
+        if run.summary.fingerprint not in self._found:
+            self.say(f"loading {run.summary.name}")
+            self._found[run.summary.fingerprint] = run.source.load()
+        return self._found[run.summary.fingerprint]
+
+
+class _Sweep:
+    """The work on a queue of runs, by as many threads as there are jobs, or by the main thread alone."""
+
+    def __init__(
+        self, runner: Runner, queue: RunQueue, stop: StopRequest, datasets: _Datasets, executor: Executor | None
+    ) -> None:  # fmt: skip
+        self._runner, self._queue, self._stop, self._datasets = runner, queue, stop, datasets
+        self._estimates = Estimates(_stored_before(runner.store))
+        self._kinds = {run.spec.identity: kind_of(run.spec) for run in queue.planned}
+        self._lock, self._residents = threading.Lock(), Residents()
+        self._executor, self._jobs = executor, executor.jobs if executor else 1
+
+    def work(self) -> None:
+        """Do all runs of the queue."""
+        with self._runner.display.sweep():
+            self._overall()
+            if self._jobs == 1:
+                self._do_all()
+                return
+            with ThreadPoolExecutor(self._jobs) as pool:
+                futures = [pool.submit(self._do_all) for _ in range(self._jobs)]
+            errors = [error for future in futures if (error := future.exception()) is not None]
+            # What made the others stop says more than that they did.
+            for error in sorted(errors, key=lambda error: isinstance(error, Stopped)):
+                raise error
+
+    def _do_all(self) -> None:
+        try:
+            while (job := self._queue.next()) is not None:
+                self._do(job)
+        except OSError as error:
+            self._stop.asked = True
+            if isinstance(error, StorageError):
+                raise
+            named = f": {error.filename}" if error.filename is not None else ""
+            why = f"{error.strerror or error}{named}"
+            raise StorageError(self._runner.store.root, why) from error
+        except BaseException:
+            # The other threads' runs are brought to a point from where they can go on.
+            self._stop.asked = True
+            raise
+
+    def _do(self, job: Job) -> None:
+        label, runner = self._queue.label(job.number), self._runner
+        with ExitStack() as open_until_done:
+            open_until_done.enter_context(job.lease)
+            progress = open_until_done.enter_context(runner.display.run(label))
+            if self._executor:
+                stored = self._executor.do(job, progress, lambda line: runner.say(f"{label}: {line}"))
+            else:
+                stored = self._here(job, progress)
+            self._queue.done(job, stored)
+            if stored is None:
+                runner.say(f"{label}: another process took it over while this one did not answer; its result counts")
+                return
+        seconds = sum(stored.record.durations.values())
+        reason = f": {stored.record.reason}" if stored.record.reason else ""
+        trace = f" ({stored.folder / TRACEBACK})" if stored.record.status != "done" else ""
+        runner.say(f"{label}: {stored.record.status} in {seconds:.1f} s{reason}{trace}")
+        with self._lock:
+            self._estimates.add(stored.record)
+        self._overall()
+
+    def _here(self, job: Job, progress: Progress) -> StoredRun | None:
+        runner = self._runner
+        context = fit_context(runner.store, job.run, runner.device, progress, runner.say, self._stop)
+        context.residents = self._residents
+        folder = os.open(".", os.O_RDONLY)  # its name may be gone by then
+        try:
+            return do_run(job.run, self._datasets.get(job.run), runner.store, context, lambda: job.lease.held)
+        finally:
+            os.fchdir(folder)  # which its method may have left
+            os.close(folder)
+
+    def _overall(self) -> None:
+        done = self._queue.finished
+        left = self._estimates.total(Counter(kind for identity, kind in self._kinds.items() if identity not in done))
+        self._runner.display.overall(len(done), len(self._kinds), None if left is None else left / self._jobs)
+
+
+def _stored_before(store: Store) -> list[RunRecord]:
+    try:
+        return [run.record for run in store.runs()]
+    except InputError:  # runs of another version, which are no business of this sweep
+        return []

@@ -1,0 +1,1 @@
+"""Stored runs: identity, record, files, checks."""

@@ -1,0 +1,180 @@
+"""Metrics from codes, and stored metrics computed again without training."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.base.npz_file import UNREADABLE, read_arrays
+from bench.metrics import PROTOCOLS, Scores, evaluate, evaluate_neighbours, pack_codes
+from bench.metrics.codes import Chance, Diagnostics, distinct_share, random_codes, useless_bits
+from bench.metrics.protocols import NEIGHBOURS
+from bench.store.codes_file import StoredCodes, read_codes
+from bench.store.consistency import AS_COMPUTED, examined, unsound
+from bench.store.integrity import RECORD, DamagedError, InconsistentError
+from bench.store.store import Store
+from bench.store.stored_run import CODES, PER_QUERY, StoredRun, read_run
+from bench.store.swap import look_through
+
+ABSENT = "nothing"
+
+
+def evaluate_codes(codes: StoredCodes, protocols: Iterable[str] = tuple(PROTOCOLS)) -> dict[str, Scores]:
+    """All metrics of stored codes, by protocol; codes without labels have one of their own, `neighbours`."""
+    if codes.query_labels is None:
+        assert codes.neighbours is not None
+        return {NEIGHBOURS.name: evaluate_neighbours(codes.query_codes, codes.neighbours, codes.gallery_codes)}
+    return {
+        name: evaluate(
+            codes.query_codes, codes.query_labels, codes.gallery_codes, codes.gallery_labels, protocol=name
+        )
+        for name in protocols
+    }  # fmt: skip
+
+
+def diagnose(codes: StoredCodes, scores: Mapping[str, Scores]) -> Diagnostics:
+    """What is to be known of codes before their `scores` are believed, among it what random codes score."""
+    queries, gallery = codes.query_codes, codes.gallery_codes
+    every = queries if gallery is None else np.concatenate([queries, gallery])
+    packed = pack_codes(every)
+    constant, copied = useless_bits(packed)
+    drawn = random_codes(*every.shape)
+    at_random = replace(
+        codes, query_codes=drawn[: len(queries)], gallery_codes=None if gallery is None else drawn[len(queries) :]
+    )
+    chance: dict[str, dict[int, Chance]] = {}
+    for name, random in evaluate_codes(at_random, scores).items():
+        ahead = {k: values - random.per_query[k] for k, values in scores[name].per_query.items()}
+        chance[name] = {
+            k: Chance(value=float(random.per_query[k].mean()), error=float(np.std(values) / np.sqrt(len(values))))
+            for k, values in ahead.items()
+        }
+    return Diagnostics(constant_bits=constant, copied_bits=copied, distinct_codes=distinct_share(packed), random=chance)
+
+
+def write_per_query(path: Path, scores: Mapping[str, Scores]) -> None:
+    """Write what every query scores, as arrays named `<protocol>@<k>`: what paired tests between methods need."""
+    np.savez_compressed(path, allow_pickle=False, **_per_query(scores))
+
+
+def evaluate_again(store: Store, protocols: Iterable[str]) -> list[StoredRun]:
+    """Metrics of all finished runs again from their stored codes, under these protocols; the records are updated.
+
+    The store says every number that changes. All stored runs are returned; those that cannot be evaluated, since files
+    are damaged or contradict what the record says of them, as rows that say why. Raises InputError if the store cannot
+    be written.
+    """
+    asked = list(protocols)
+    left_out: dict[Path, str] = {}
+    folders = look_through(store.root).runs
+    if folders:
+        store.require_writable()
+    for folder in folders:
+        try:
+            # What is wrong with the metrics themselves is about to be put right.
+            run = read_run(folder, metrics=False)
+            if run.record.status == "done":
+                _evaluate_again(store, run, asked)
+        except (DamagedError, InconsistentError) as error:
+            left_out[folder] = error.what
+    return [unsound(run, left_out[run.folder]) if run.folder in left_out else run for run in store.runs()]
+
+
+def recomputed(codes: StoredCodes, protocols: Iterable[str]) -> dict[str, Scores]:
+    """Scores by protocol, of those that are known."""
+    return evaluate_codes(codes, [name for name in dict.fromkeys(protocols) if name in PROTOCOLS])
+
+
+def changes(run: StoredRun, codes: StoredCodes, scores: Mapping[str, Scores]) -> Iterator[str]:
+    """Every number of a run's metrics, diagnostics and values per query that is not as computed: a line with both.
+
+    Numbers agree to 1e-12. What is stored is read as it is; it need be no metrics at all.
+    """
+    metrics = stored_metrics(run)
+    yield from _differences("", metrics, {name: _expected(metrics.get(name), score) for name, score in scores.items()})
+    stored = _stored(run).get("diagnostics")
+    if stored is not None:  # records of versions that did not look have none
+        yield from _differences("diagnostics", stored, diagnose(codes, scores).model_dump(mode="json"))
+    try:
+        kept: Mapping[str, NDArray[Any]] = read_arrays(run.folder / PER_QUERY)
+    except UNREADABLE:
+        kept = {}
+    computed = _per_query(scores)
+    for name, values in computed.items():
+        yield from _array_differences(f"per query {name}", kept.get(name), values)
+    for name in kept.keys() - computed.keys():
+        yield f"AP {name}: stored {len(kept[name])} numbers, computed {ABSENT}"
+
+
+def stored_metrics(run: StoredRun) -> dict[str, Any]:
+    """The metrics of a run as its record has them, whatever they are."""
+    found = _stored(run).get("metrics")
+    return found if isinstance(found, dict) else {}
+
+
+def _expected(stored: Any, scores: Scores) -> dict[str, Any]:
+    """The scores without those that the stored ones lack since an earlier version, which did not know them, wrote."""
+    known = stored if isinstance(stored, dict) else {}
+    return {
+        name: value
+        for name, value in scores.to_json().items()
+        if name in known or Scores.model_fields[name].is_required()
+    }  # fmt: skip
+
+
+def _stored(run: StoredRun) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((run.folder / RECORD).read_bytes())
+    return content
+
+
+def _evaluate_again(store: Store, run: StoredRun, protocols: Iterable[str]) -> None:
+    found = examined(run)
+    if found.record.status == "unsound":
+        raise InconsistentError(run.folder, str(found.record.reason), found.record)
+    # Those stored before are computed again too: all of a record's numbers come from one version of the evaluator.
+    stored, codes = stored_metrics(run), read_codes(run.verified(CODES))
+    scores = recomputed(codes, [*stored, *protocols])
+    for line in changes(run, codes, {name: score for name, score in scores.items() if name in stored}):
+        store.say(f"{run.folder}: {line}")
+    metrics = {name: score.without_queries() for name, score in scores.items()}
+    record = run.record.model_copy(update={"metrics": metrics, "diagnostics": diagnose(codes, scores)})
+    store.rewrite(run, record, lambda folder: write_per_query(folder / PER_QUERY, scores))
+
+
+def _per_query(scores: Mapping[str, Scores]) -> dict[str, NDArray[np.float64]]:
+    return {f"{name}@{k}": values for name, score in scores.items() for k, values in score.per_query.items()}
+
+
+def _differences(name: str, stored: Any, computed: Any) -> Iterator[str]:
+    """Leaves of nested tables that are not equal; lists of numbers are one leaf."""
+    if isinstance(computed, dict):
+        found = stored if isinstance(stored, dict) else {}
+        for key in dict.fromkeys([*computed, *found]):
+            yield from _differences(f"{name} {key}".strip(), found.get(key, ABSENT), computed.get(key, ABSENT))
+    elif isinstance(computed, list) and isinstance(stored, list):
+        yield from _array_differences(name, np.asarray(stored), np.asarray(computed))
+    elif not _agree(stored, computed):
+        yield f"{name}: stored {stored}, computed {computed}"
+
+
+def _agree(stored: Any, computed: Any) -> bool:
+    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in (stored, computed)):
+        return bool(abs(stored - computed) <= AS_COMPUTED)
+    return bool(stored == computed)
+
+
+def _array_differences(name: str, stored: NDArray[Any] | None, computed: NDArray[Any]) -> Iterator[str]:
+    """One line for all entries of an array that differ."""
+    if stored is None or stored.shape != computed.shape or stored.dtype.kind not in "fiu":
+        shape = ABSENT if stored is None else f"shape {stored.shape}"
+        yield f"{name}: stored {shape}, computed {len(computed)} numbers"
+        return
+    differs = ~(np.abs(stored - computed) <= AS_COMPUTED)
+    if differs.any():
+        first = int(np.argmax(differs))
+        others = f" (and {differs.sum() - 1:,} others of {len(computed):,})" if differs.sum() > 1 else ""
+        yield f"{name} [{first}]: stored {stored[first]}, computed {computed[first]}{others}"

@@ -1,0 +1,118 @@
+"""Recomputation of stored numbers: metrics from codes, codes from encoders, labels from elsewhere."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.base.errors import InputError
+from bench.data.dataset import Dataset, DatasetSource, Split
+from bench.data.features import Features
+from bench.encoding.backends import CHUNK
+from bench.encoding.encoder import Encoder, read_encoder
+from bench.encoding.fitting import inputs
+from bench.registry import Registry
+from bench.store.codes_file import StoredCodes, read_codes, relevance_digest
+from bench.store.evaluation import changes, recomputed, stored_metrics
+from bench.store.registered import describe, known_dataset
+from bench.store.stored_run import CODES, ENCODER, StoredRun
+from bench.store.verify import State
+
+ROUNDING = 1e-3
+"""An output this small, beside its video's others, may have another sign on another machine."""
+
+
+@dataclass
+class Recomputation:
+    """The proof that `bench.store.verify.verify` asks for, with what is at hand to prove by."""
+
+    registry: Registry
+    given: Mapping[str, DatasetSource] = field(default_factory=dict)
+    """Datasets that were named, by fingerprint; those that the registry knows are found by themselves."""
+    reencoded: int = 0
+    """Videos of every run that its encoder encodes again, drawn anew each time."""
+    _loaded: dict[str, Dataset | None] = field(default_factory=dict)
+
+    def __call__(self, run: StoredRun) -> Iterator[tuple[State, str]]:
+        codes, data = read_codes(run.verified(CODES)), self._dataset(run)
+        yield from self._labels(run, data)
+        for line in changes(run, codes, recomputed(codes, stored_metrics(run))):
+            yield "not as computed", line
+        if self.reencoded:
+            yield from self._codes(run, codes, data)
+
+    def _labels(self, run: StoredRun, data: Dataset | None) -> Iterator[tuple[State, str]]:
+        expected = _relevance(run, data)
+        if expected is None:
+            what = f"labels of {run.record.spec.dataset}: nothing here knows them"
+            yield "unproven", f"{what}; name the dataset with --datasets"
+        elif run.codes is not None and run.codes.labels != expected:
+            yield "not as computed", f"digest of the labels: stored {run.codes.labels}, computed {expected}"
+
+    def _codes(self, run: StoredRun, codes: StoredCodes, data: Dataset | None) -> Iterator[tuple[State, str]]:
+        if data is None:
+            yield (
+                "unproven",
+                f"codes: {run.record.spec.dataset} is not at hand; name it with --datasets, or --data-root",
+            )
+            return
+        try:
+            encoder = read_encoder(run.folder / ENCODER, self.registry)
+            method = self.registry.method(run.record.spec.method)
+        except InputError as error:
+            yield "unproven", f"codes: {error}"
+            return
+        splits: list[tuple[str, Split, NDArray[np.int8]]] = [("query", data.query, codes.query_codes)]
+        if codes.gallery_codes is not None:
+            splits.append(("gallery", data.gallery, codes.gallery_codes))
+        total = sum(len(stored) for _, _, stored in splits)
+        chosen = np.sort(np.random.default_rng().choice(total, min(self.reencoded, total), replace=False))
+        for name, split, stored in splits:
+            here, chosen = chosen[chosen < len(stored)], chosen[chosen >= len(stored)] - len(stored)
+            wrong = _other_codes(encoder, inputs(method, split), stored, here)
+            if wrong:
+                video, bits = wrong[0]
+                what = f"{len(wrong)} of {len(here)} {name} videos: stored codes are not those of the encoder"
+                yield "not as encoded", f"{what}, of video {video} in {bits} of {stored.shape[1]} bits"
+
+    def _dataset(self, run: StoredRun) -> Dataset | None:
+        """The run's dataset, if it is at hand."""
+        spec = run.record.spec
+        if spec.dataset_fingerprint not in self._loaded:
+            self._loaded[spec.dataset_fingerprint] = self._load(spec.dataset, spec.dataset_fingerprint)
+        return self._loaded[spec.dataset_fingerprint]
+
+    def _load(self, name: str, fingerprint: str) -> Dataset | None:
+        source = self.given.get(fingerprint)
+        if source is not None:
+            return source.load()
+        if name not in self.registry.datasets:
+            return None
+        try:
+            source = self.registry.dataset(name)
+            return source.load() if source.summary().fingerprint == fingerprint else None
+        except InputError:  # its files are not here
+            return None
+
+
+def _relevance(run: StoredRun, data: Dataset | None) -> str | None:
+    """The digest of labels, or of neighbours where there are none, by what is known besides the run; None: nothing."""
+    known = known_dataset(run.record.spec.dataset_fingerprint, run.root) if data is None else describe(data)
+    if known is None and data is not None:
+        return relevance_digest(None, None, data.neighbours)
+    return None if known is None else known.labels
+
+
+def _other_codes(
+    encoder: Encoder, features: Features, stored: NDArray[np.int8], videos: NDArray[np.int64]
+) -> list[tuple[int, int]]:
+    """Of these videos those whose stored code is not the encoder's, with the number of bits."""
+    wrong = []
+    for start in range(0, len(videos), CHUNK):
+        part = videos[start : start + CHUNK]
+        relaxed = encoder.forward()(features[part])
+        least = ROUNDING * np.abs(relaxed).max(axis=1, keepdims=True)
+        differs = ((relaxed >= 0) != (stored[part] > 0)) & (np.abs(relaxed) > least)
+        wrong += [(int(video), int(bits)) for video, bits in zip(part, differs.sum(axis=1), strict=True) if bits]
+    return wrong

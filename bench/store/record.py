@@ -1,0 +1,139 @@
+"""The identity of a run, and its record, `record.json`."""
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from bench.base.text import contradiction
+from bench.base.values import MAX_BITS, MAX_SEED, MIN_BITS
+from bench.data.dataset import Summary
+from bench.metrics.codes import Diagnostics
+from bench.metrics.scores import Scores
+from bench.profile.cost_types import Costs
+
+Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+
+
+class RunSpec(BaseModel):
+    """One method, with all its parameters, on one dataset at one code length and seed.
+
+    Device, paths and worker counts are not part of it: they may change the time a run takes, not what it means.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    method: str
+    dataset: str
+    bits: int = Field(ge=MIN_BITS, le=MAX_BITS)
+    seed: Seed
+    parameters: dict[str, Any]
+    dataset_fingerprint: str
+    method_revision: int | Annotated[str, Field(pattern=r"^-?\d+-[0-9a-f]{12}$")]
+    """Its `revision`; of a method in a file that --plugin names followed by a digest of its source."""
+
+    @property
+    def identity(self) -> str:
+        """12 hexadecimal digits of the SHA-256 of the canonical JSON: equal exactly where all fields are equal."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+    @property
+    def folder(self) -> str:
+        """Where the run lies in a results folder: `<dataset>/<method>/<bits>-<identity>`."""
+        return f"{self.dataset}/{self.method}/{self.bits}-{self.identity}"
+
+
+Status = Literal["done", "failed", "timeout", "skipped", "unsound"]
+"""`unsound` is what readers make of a stored run that is damaged or contradicts itself: its numbers are not shown."""
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+
+
+def _check_names(checksums: dict[str, str]) -> dict[str, str]:
+    """A record may come from anybody: what it names must lie in its own folder."""
+    for name in checksums:
+        parts = name.split("/")
+        ordinary = name.isprintable() and "\\" not in name and all(0 < len(part) <= 255 for part in parts)
+        if not ordinary or {".", ".."} & set(parts) or name == "record.json" or len(name) > 1000:
+            raise ValueError(f"{name[:80]!r} is no name of a file beside a record")
+    return checksums
+
+
+class RunRecord(BaseModel):
+    """Everything that is known of a run but its codes and encoder."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: Literal[1] = 1
+    spec: RunSpec
+    status: Status
+    reason: str | None = None
+    method_title: str
+    paper: str
+    uses_labels: bool
+    """The method was shown the labels."""
+    bound: bool = Field(default=False, validate_default=True)
+    """Shown beside the methods, ranked with none. What was shown the labels always is one."""
+    dataset: Summary
+    started: str
+    durations: dict[str, Seconds]
+    """Seconds of each phase: fit, encode, evaluate."""
+    checkpoint: str = "last epoch"
+    """How the evaluated weights were chosen; never by test labels."""
+    history: list[dict[str, Finite]] = []
+    """Training losses, one row an epoch, with `epoch`, `loss` and the parts of the loss."""
+    metrics: dict[str, Scores] = {}
+    """By protocol name, without the values per query."""
+    diagnostics: Diagnostics | None = None
+    """None in records of versions that did not look."""
+    costs: Costs | None = None
+    """None until measured; a method that was shown the labels never is."""
+    environment: dict[str, Any]
+    checksums: Annotated[dict[str, str], AfterValidator(_check_names)] = {}
+    """SHA-256 of the files beside the record."""
+
+    @field_validator("bound")
+    @classmethod
+    def _labels_make_a_bound(cls, bound: bool, fields: ValidationInfo) -> bool:
+        # Records of versions that kept no bounds say so by their labels alone.
+        return bound or fields.data.get("uses_labels", False)
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> Self:
+        """All that this record says of one thing is the same. What is known to contradict itself keeps its place."""
+        if self.status == "unsound":
+            return self
+        spec, dataset = self.spec, self.dataset
+        if (dataset.name, dataset.fingerprint) != (spec.dataset, spec.dataset_fingerprint):
+            raise contradiction("dataset", f"{dataset.name} ({dataset.fingerprint})", f"{spec.dataset} "
+                                f"({spec.dataset_fingerprint}) as in spec")  # fmt: skip
+        if self.status != "done" and (self.metrics or self.costs):
+            raise contradiction("status", self.status, "done, since there are metrics or costs")
+        for name, scores in self.metrics.items():
+            self._require_own_scores(name, scores)
+        if self.costs is not None:
+            self._require_own_costs(self.costs)
+        return self
+
+    def _require_own_scores(self, protocol: str, scores: Scores) -> None:
+        for what, stored, expected in (
+            ("protocol", scores.protocol.name, protocol),
+            ("bits", scores.bits, self.spec.bits),
+            ("radii of precision_recall", len(scores.precision_recall.recall), self.spec.bits + 1),
+            ("queries", scores.queries, self.dataset.query_videos),
+            ("gallery", scores.gallery, self.dataset.gallery_videos),
+        ):
+            if stored != expected:
+                raise contradiction(f"metrics.{protocol}: {what}", stored, f"{expected} as the run says")
+
+    def _require_own_costs(self, costs: Costs) -> None:
+        if self.uses_labels:
+            raise contradiction("costs", "measured", "none of a method that was shown the labels")
+        if costs.code_bytes != -(-self.spec.bits // 8):
+            raise contradiction("code_bytes", costs.code_bytes, f"{-(-self.spec.bits // 8)} of {self.spec.bits} bits")
+        if costs.search is not None and costs.search.gallery != self.dataset.gallery_videos:
+            raise contradiction("search.gallery", costs.search.gallery, f"{self.dataset.gallery_videos} videos")

@@ -1,0 +1,97 @@
+"""Stored runs: a record and the files beside it."""
+
+import unicodedata
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+from bench.base.atomic import write_file
+from bench.base.errors import InputError
+from bench.base.files import is_litter
+from bench.store.codes_file import CodesDigest
+from bench.store.integrity import RECORD, DamagedError, InconsistentError, sealed, sha256, unsealed
+from bench.store.record import RunRecord
+from bench.store.swap import hidden_beside
+
+CODES = "codes.npz"
+
+PER_QUERY = "average_precision.npz"
+
+ENCODER = "encoder"
+
+TRACEBACK = "traceback.txt"
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run's record and the folder it lies in."""
+
+    folder: Path
+    record: RunRecord
+    codes: CodesDigest | None = field(default=None, compare=False)
+    """What tells its codes from others', once they were read (`bench.store.consistency`)."""
+
+    @property
+    def root(self) -> Path:
+        """The results folder."""
+        return self.folder.parents[2]
+
+    def verified(self, name: str) -> Path:
+        """The path of a file of the run, such as `codes.npz`, that is as it was written. Raises DamagedError."""
+        path = self.folder / name
+        found = _sha256_of(path, state_of(path)) if path.is_file() else None
+        expected = self.record.checksums.get(name)
+        # The run may have been evaluated again since its record was read.
+        if found != expected and found != read_run(self.folder).record.checksums.get(name):
+            raise DamagedError(self.folder, f"checksum of {name}" if found else f"{name} is missing")
+        return path
+
+
+def state_of(path: Path) -> tuple[int, ...]:
+    """What changes with a file's content: none of a process may rely on what it read before."""
+    state = path.stat()
+    return state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
+
+
+def read_run(folder: Path, *, metrics: bool = True) -> StoredRun:
+    """The run in `folder`; if asked for, without its metrics, whatever they are.
+
+    Raises:
+        DamagedError: its record is not as it was written, or is that of another run.
+        InconsistentError: its record contradicts itself.
+        InputError: its record cannot be read, or another version of this package wrote it.
+    """
+    path = folder / RECORD
+    try:
+        record = unsealed(path.read_bytes(), folder, metrics=metrics)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except InconsistentError as error:
+        _require_place(folder, error.record)
+        raise
+    _require_place(folder, record)
+    return StoredRun(folder, record)
+
+
+def _require_place(folder: Path, record: RunRecord) -> None:
+    # Some file systems give letters with accents back in two parts.
+    if [unicodedata.normalize("NFC", part) for part in folder.parts[-3:]] != record.spec.folder.split("/"):
+        raise DamagedError(folder, f"{RECORD} is that of {record.spec.folder}")
+
+
+def write_record(folder: Path, record: RunRecord) -> None:
+    """Write `record.json` atomically."""
+    write_file(folder / RECORD, sealed(record), hidden_beside(folder, ".record"))
+
+
+def strays(run: StoredRun) -> list[Path]:
+    """Files in a run's folder that its record knows nothing of."""
+    known = {RECORD, *run.record.checksums}
+    files = sorted(path for path in run.folder.rglob("*") if not path.is_dir())
+    beside = [path.relative_to(run.folder) for path in files if path.relative_to(run.folder).as_posix() not in known]
+    return [run.folder / path for path in beside if not any(map(is_litter, path.parts))]
+
+
+@lru_cache(maxsize=4096)
+def _sha256_of(path: Path, state: tuple[int, ...]) -> str:
+    return sha256(path)

@@ -1,0 +1,146 @@
+"""Verification of a results folder; changes nothing."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bench.base.errors import InputError
+from bench.store.consistency import agreeing, examined, twins
+from bench.store.integrity import RECORD, DamagedError, InconsistentError, sha256
+from bench.store.store import Store
+from bench.store.stored_run import StoredRun, read_run, strays
+from bench.store.swap import is_leftover, look_through
+
+State = Literal[
+    "damaged", "unreadable", "other version", "inconsistent", "copied codes", "not as computed", "not as encoded",
+    "unproven", "equal codes", "foreign", "leftover", "being written",
+]  # fmt: skip
+
+HARMLESS: set[State] = {"equal codes", "foreign", "leftover", "being written"}
+
+Proof = Callable[[StoredRun], Iterator[tuple[State, str]]]
+"""Computes a finished run's numbers again: what of them is not so."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something in a results folder that is not a sound run."""
+
+    path: Path
+    state: State
+    what: str
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What was found: how many runs with how many files, and what is wrong, in order of paths."""
+
+    runs: int
+    files: int
+    findings: list[Finding]
+
+    @property
+    def sound(self) -> bool:
+        """Whether all runs are as they were written, agree with themselves and each other, and could be proven."""
+        return all(finding.state in HARMLESS for finding in self.findings)
+
+
+def verify(store: Store, proof: Proof | None = None) -> Verified:
+    """Compare all files of all stored runs with their checksums, and what they say with each other. Changes nothing.
+
+    With a `proof` every run that is sound so far is given to it. Raises InputError if there are no runs.
+    """
+    store.require_runs()
+    found = look_through(store.root)
+    findings = [Finding(path, "foreign", "not a run; left alone") for path in found.foreign]
+    for path in found.hidden:
+        state: State = "leftover" if is_leftover(path) else "being written"
+        findings.append(Finding(path, state, "its process ended" if state == "leftover" else "a process writes here"))
+    files, sound = 0, []
+    # Checksums are computed without Python's lock, so that threads share the work.
+    with ThreadPoolExecutor() as pool:
+        for number, wrong, run in pool.map(_verify_run, found.runs):
+            files += number
+            findings += wrong
+            if run is not None:
+                sound.append(run)
+    findings += _among(sound)
+    if proof is not None:
+        for run in sound:
+            if run.record.status == "done":
+                findings += [Finding(run.folder, state, what) for state, what in proof(run)]
+    return Verified(len(found.runs), files, sorted(findings, key=lambda finding: finding.path))
+
+
+def damages(run: StoredRun) -> Iterator[tuple[str, str]]:
+    """Files of a run that are not as its record says: name and what is wrong."""
+    for finding in _compared(run):
+        yield finding.path.relative_to(run.folder).as_posix(), finding.what
+
+
+def _among(runs: Iterable[StoredRun]) -> Iterator[Finding]:
+    """What runs say of each other."""
+    sound = []
+    for run in agreeing(runs):
+        if run.record.status == "unsound":
+            yield Finding(run.folder, "inconsistent", str(run.record.reason))
+        else:
+            sound.append(run)
+    for pair in twins(sound):
+        state: State = "copied codes" if pair.suspicious else "equal codes"
+        yield Finding(pair.second.folder, state, pair.sentence)
+
+
+def _compared(run: StoredRun) -> Iterator[Finding]:
+    for name, expected in run.record.checksums.items():
+        path = run.folder / name
+        try:
+            if not path.is_file():
+                yield Finding(path, "damaged", "missing")
+            elif sha256(path) != expected:
+                yield Finding(path, "damaged", "differs from its checksum")
+        except OSError as error:
+            yield _unreadable(path, error)
+
+
+def _unreadable(path: Path, error: OSError) -> Finding:
+    return Finding(path, "unreadable", f"cannot be read ({error.strerror or error})")
+
+
+def _verify_run(folder: Path) -> tuple[int, list[Finding], StoredRun | None]:
+    """The number of files looked at, what is wrong, and the run if nothing is."""
+    try:
+        return _look_at(folder)
+    except OSError as error:  # the folder itself cannot be looked into
+        return 0, [_unreadable(folder, error)], None
+
+
+def _look_at(folder: Path) -> tuple[int, list[Finding], StoredRun | None]:
+    if not folder.exists():
+        what = "was being replaced when its process ended; the next use puts it back"
+        return 0, [Finding(folder, "leftover", what)], None
+    if not (folder / RECORD).exists():
+        return 0, [Finding(folder, "foreign", f"holds no {RECORD}; left alone")], None
+    try:
+        run = read_run(folder)
+    except (DamagedError, InconsistentError) as error:
+        state: State = "damaged" if isinstance(error, DamagedError) else "inconsistent"
+        return 1, [Finding(folder / RECORD, state, error.what)], None
+    except InputError as error:
+        if isinstance(error.__cause__, OSError):
+            return 1, [_unreadable(folder / RECORD, error.__cause__)], None
+        what = str(error).removeprefix(f"{folder / RECORD}: ")
+        return 1, [Finding(folder / RECORD, "other version", what)], None
+    findings = list(_compared(run))
+    if not findings:
+        run = examined(run)
+        if run.record.status == "unsound":
+            findings.append(Finding(folder, "inconsistent", str(run.record.reason)))
+    sound = None if findings else run
+    try:
+        findings += [Finding(path, "foreign", "not a file of this run; left alone") for path in strays(run)]
+    except OSError as error:
+        findings.append(_unreadable(folder, error))
+    return 1 + len(run.record.checksums), findings, sound

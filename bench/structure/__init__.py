@@ -1,1 +1,0 @@
-"""Structure of a training set: anchors, the anchor graph, similar and dissimilar pairs; never an N×N array."""

@@ -1,0 +1,29 @@
+"""The rooms of bench/: what the linter of layers cannot see, since plug-ins are installed from other folders."""
+
+import ast
+from pathlib import Path
+
+BENCH = Path(__file__).parents[2] / "bench"
+PUBLIC = {"__init__.py", "__main__.py", "context.py", "method.py"}
+
+
+def imported(file: Path) -> set[str]:
+    """The modules that a file imports, wherever in it."""
+    nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return plain | {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+
+
+def test_nothing_stands_in_bench_itself_but_what_is_public() -> None:
+    assert {path.name for path in BENCH.glob("*.py")} == PUBLIC
+
+
+def test_the_harness_imports_no_method_dataset_or_paper() -> None:
+    plugins = ("bench.methods", "bench.datasets", "bench.reports")
+    found = {
+        f"{file.relative_to(BENCH)}: {name}"
+        for file in BENCH.rglob("*.py")
+        for name in imported(file)
+        if name.startswith(plugins)
+    }
+    assert not found
