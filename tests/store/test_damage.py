@@ -18,6 +18,7 @@ from bench.store.store import DAMAGED, Store
 from bench.store.stored_run import CODES, PER_QUERY, write_record
 from bench.store.verify import verify
 from tests.store.conftest import add, everything, record_of, spec_of
+from tests.store.forger import edit
 
 SEALED = sealed(record_of(spec_of()))
 
@@ -155,6 +156,17 @@ def test_records_of_another_version_are_refused_and_stay(store: Store) -> None:
     with pytest.raises(InputError, match=r"schema version 2; this one reads 1\); use that version, or name another"):
         list(store.runs())
     assert path.exists()
+
+
+def test_a_record_of_no_possible_run_is_named_and_stops_nothing(store: Store, said: list[str]) -> None:
+    sound, forged = add(store, spec_of(0)), add(store, spec_of(1))
+    edit(forged.folder, lambda values: values["spec"].update(bits=5000))
+    assert list(store.runs()) == [sound]
+    assert said == [
+        f"{forged.folder}: damaged (record.json: spec.bits: input should be less than or equal to 1024 (got 5000)); "
+        "left out; `bench run` does it again and keeps this one"
+    ]
+    assert [finding.path for finding in verify(store).findings] == [forged.folder / RECORD]
 
 
 def test_foreign_files_are_named_and_left_alone(store: Store, said: list[str]) -> None:
