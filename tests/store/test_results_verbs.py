@@ -70,7 +70,7 @@ def test_verify_goes_on_after_what_it_may_not_read(
     out = capsys.readouterr().out
     states = {tuple(re.split(" {2,}", line.strip())) for line in out.splitlines()[2:-2]}
     what = "cannot be read (Permission denied)"
-    lost = f"toy/lsh/{first.name}/{name}" + ("/weights" if name == "encoder" else "")
+    lost = f"toy/lsh/{first.name}/{name}" + ("/encoder.safetensors" if name == "encoder" else "")
     assert (lost, "unreadable", what) in states
     assert (f"toy/lsh/{second.name}/codes.npz", "damaged", "differs from its checksum") in states
 
