@@ -70,10 +70,10 @@ class Features(ABC):
             raise IndexError(f"video index out of range: there are {len(self)} videos")
         return self.read(np.where(rows < 0, rows + len(self), rows))
 
-    def blocks(self, block_bytes: int = BLOCK_BYTES, start: int = 0) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """All videos from `start` on, in order, as (index of the first, block), each block of about `block_bytes`."""
+    def blocks(self, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """All videos in order, as (index of the first, block), each block of about `block_bytes`."""
         count, step = len(self), videos_a_block(self.shape, block_bytes)
-        for first in range(start, count, step):
+        for first in range(0, count, step):
             yield first, self.read_slice(first, min(first + step, count))
 
 
