@@ -17,7 +17,7 @@ MOVED = {
     "bench.structure.anchors": "bench.learning.structure.anchor_graph",
     "bench.structure.graph": "bench.learning.structure.anchor_graph",
     "bench.structure.kmeans": "bench.learning.structure.kmeans",
-    "bench.structure.losses": "bench.learning.losses",
+    "bench.structure.losses": "bench.learning.layers",
     "bench.structure.pairs": "bench.learning.structure.anchor_graph",
     "bench.training": "bench.method",
 }

@@ -5,12 +5,12 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
@@ -22,8 +22,7 @@ from bench.base.process_state import own_process_state
 from bench.base.text import one_line, validation_message
 from bench.base.values import as_path
 from bench.data.features import Features, as_features
-from bench.encoding.backends import encoded_blocks, prepare
-from bench.encoding.modules import EncoderDescription, Forward
+from bench.encoding.backends import Forward, encoded_blocks, prepare
 from bench.learning.method import Method
 from bench.registry import Registry, load_registry
 
@@ -37,6 +36,19 @@ Plugin = Path | str | type[Method]
 
 LONGEST_HEADER = 2**20
 """Bytes before the weights in their file."""
+
+
+class EncoderDescription(BaseModel):
+    """What is needed to build the module again; `encoder.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: Literal[1] = 1
+    method: str
+    bits: int = Field(ge=1, le=1024)
+    frames: int = Field(ge=1, lt=2**31)
+    dimensions: int = Field(ge=1, lt=2**31)
+    parameters: dict[str, Any]
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from bench.base.atomic import write_file
 from bench.base.errors import InputError
-from bench.encoding.modules import inference_module
+from bench.encoding.backends import inference_module
 
 if TYPE_CHECKING:
-    from bench.encoding.modules import EncoderDescription, Forward
+    from bench.encoding.backends import Forward
+    from bench.encoding.encoder import EncoderDescription
 
 OPSET = 20
 """The newest that PyTorch's exporter writes without further packages; it has GELU as one operator."""

@@ -1,7 +1,8 @@
 """Deep methods: what a subclass provides for the shared training loop."""
 
 from abc import abstractmethod
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from torch import nn
@@ -13,7 +14,25 @@ from bench.learning.context import FitContext
 from bench.learning.items import Objective
 from bench.learning.loop import train
 from bench.learning.method import Method, Resources, Shape
-from bench.learning.schedule import AuthorsWeights, Schedule
+from bench.learning.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class AuthorsWeights:
+    """How a method's authors name the weights that they release."""
+
+    names: Mapping[str, str]
+    """Their name of every weight and statistic, by ours."""
+    input_weight: str
+    """Their name of the first matrix, (H, D)."""
+    code_weight: str
+    """Their name of the last matrix of the encoder, (K, H)."""
+    frames_weight: str | None = None
+    """Their name of a matrix (S, T), whose second axis is the frames; None: no weight tells them."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Numbers above 0 that encoding needs and the file does not hold, with their meaning; buffers of these names."""
+    unused: frozenset[str] = frozenset()
+    """Their names of what they store and never use."""
 
 
 class DeepMethod(Method):
