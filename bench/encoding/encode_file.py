@@ -64,7 +64,7 @@ def encode_file(
     loaded = read_encoder(encoder, registry)
     require_file(features, "name a file with features")
     chosen = key or only_key(features)
-    videos = open_features(features, chosen, mend="name the right one with --key")
+    videos = open_features(features, chosen, fix="name the right one with --key")
     try:
         loaded.require_shape(videos)
     except InputError as error:

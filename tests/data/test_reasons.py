@@ -129,7 +129,7 @@ def failing(path: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> Iterato
 @pytest.mark.parametrize(
     ("number", "says"),
     [
-        (errno.EACCES, "you lack the right to it"),
+        (errno.EACCES, "you lack the permission"),
         (errno.EMFILE, "this process has too many files open"),
         (errno.ENFILE, "the system has too many files open"),
         (errno.EIO, "the disk or the network failed"),
