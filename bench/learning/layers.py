@@ -82,5 +82,5 @@ def similarity_loss(first: Tensor, second: Tensor, signs: Tensor) -> Tensor:
 
 
 def _copy(tensor: Tensor) -> Tensor:
-    """Float32, with memory of its own, row by row."""
+    """A contiguous float32 copy."""
     return tensor.detach().float().clone(memory_format=torch.contiguous_format)

@@ -9,7 +9,7 @@ from bench.learning.residency import Precision
 
 
 class Schedule(Parameters):
-    """How a network is trained; the defaults are those of BTH and MCMSH (Adam, no weight decay)."""
+    """The schedule of a training; the defaults are those of BTH and MCMSH (Adam, no weight decay)."""
 
     epochs: int = Field(56, ge=1)
     batch_size: int = Field(256, ge=2)
@@ -27,11 +27,11 @@ class Schedule(Parameters):
     @model_validator(mode="before")
     @classmethod
     def _without_processes(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Encoders that were stored when several processes could share a training name their number."""
+        """Drop `processes`, which encoders stored by earlier versions name."""
         return {name: value for name, value in values.items() if name != "processes"}
 
     def held_out(self, videos: int) -> int:
-        """How many of the training videos are held out."""
+        """Number of training videos that are held out."""
         return max(2, round(self.validation_share * videos)) if self.validation_share else 0
 
     def rate(self, epoch: int) -> float:

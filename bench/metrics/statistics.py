@@ -157,7 +157,7 @@ def randomisation_test(first: ArrayLike, second: ArrayLike, *, permutations: int
 
 
 def evidence(pairs: Sequence[Pair], *, repetitions: int = 10_000, seed: int = 0) -> list[Evidence]:
-    """What says whether the methods of each pair differ: the one place that chooses the test.
+    """The evidence that the methods of each pair differ; the one place that chooses the test.
 
     `bootstrap_difference` where both have several seeds, else `randomisation_test`. The p-values are those of the pairs
     one by one, which are drawn alike; all pairs need the same number of queries, two at least for the bootstrap.
@@ -195,7 +195,7 @@ def holm(p_values: ArrayLike) -> Values:
 def not_worse_than_best(
     per_query: Mapping[str, ArrayLike], alpha: float = 0.05, *, repetitions: int = 10_000, seed: int = 0
 ) -> tuple[str, list[str]]:
-    """The method with the highest mean, and those that cannot be told from it.
+    """The method with the highest mean, and those not significantly worse.
 
     Every other method is compared with the best by `evidence`; p-values are adjusted by `holm`. That the best was
     picked on the same values is not corrected for.

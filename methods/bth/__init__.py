@@ -70,7 +70,7 @@ class Bth(DeepMethod):
         first_stage = self.network(frames, dimensions).to(context.device)
         schedule = parameters.model_copy(update={"epochs": parameters.reconstruction_epochs or parameters.epochs})
         objective = ReconstructionObjective(first_stage, parameters, frames)
-        # A history of its own: the run's loss curve is that of the second stage, whose loss is another quantity.
+        # A separate history: the run's loss curve is that of the second stage, whose loss is another quantity.
         own = replace(context, history=[])
         train(first_stage, objective, features, schedule, own, f"{self.name}: reconstruction")
         latent = latent_features(first_stage, features, context.device)

@@ -96,7 +96,7 @@ def test_what_holds_no_codes_is_kept(codes: NDArray[np.int8], case: str, capsys:
     OTHERS[case](Path("out.npy"))
     before = contents()
     assert encode(out="out.npy") == 2
-    assert "bench: --out out.npy: holds no codes of 8 bits, and would be lost" in capsys.readouterr().err
+    assert "bench: --out out.npy: holds no codes of 8 bits, and would be overwritten" in capsys.readouterr().err
     assert contents() == before
 
 

@@ -74,7 +74,7 @@ def test_only_its_own_files_are_replaced(tmp_path: Path) -> None:
     model.producer_name = "somebody"
     for content in (model.SerializeToString(), b"notes"):
         path.write_bytes(content)
-        with pytest.raises(InputError, match="is no encoder that vhbench exported, and would be lost"):
+        with pytest.raises(InputError, match="is no encoder exported by vhbench, and would be overwritten"):
             encoder.export(path)
         assert path.read_bytes() == content
 
