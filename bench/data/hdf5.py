@@ -38,10 +38,7 @@ HDF5_REASONS = {
         "is marked as open for writing by another program",
         "wait until it is closed; if that program was killed, run `h5clear -s` on the file",
     ),
-    "truncated file": (
-        "truncated, or still being written",
-        "wait for its writer to end, or download or export it again",
-    ),
+    "truncated file": ("truncated, or still being written", "wait for its writer, or download or export it again"),
     "superblock version": (
         f"of a newer HDF5 than {h5py.version.hdf5_version}, or damaged",
         "upgrade h5py, or download or export it again",
@@ -49,15 +46,8 @@ HDF5_REASONS = {
 }
 
 # Filters of the package hdf5plugin, by their registered numbers.
-FILTERS = {
-    307: "bzip2",
-    32001: "Blosc",
-    32004: "LZ4",
-    32008: "Bitshuffle",
-    32013: "ZFP",
-    32015: "Zstandard",
-    32026: "Blosc2",
-}
+FILTERS = {307: "bzip2", 32001: "Blosc", 32004: "LZ4", 32008: "Bitshuffle", 32013: "ZFP", 32015: "Zstandard"}
+FILTERS |= {32026: "Blosc2"}
 
 # Exceptions of h5py for files with a damaged structure.
 DAMAGE = (OSError, RuntimeError, KeyError, TypeError, OverflowError)

@@ -45,7 +45,7 @@ class WithCodes(nn.Module):
 def export(module: nn.Module, description: "EncoderDescription", path: Path) -> None:
     """Write an encoder as an ONNX file: input `features` (videos, T, D) float32; outputs `codes` and `relaxed`.
 
-    The file's metadata hold method, bits, frames, dimensions, parameters (JSON) and the code convention. Raises InputError if
+    The file's metadata hold method, bits, frames, dimensions, parameters (JSON) and convention. Raises InputError if
     `path` does not end in .onnx or cannot be written, the extra is missing or the method cannot be exported.
     """
     if path.suffix != ".onnx":

@@ -3,11 +3,9 @@
 Everything starts from values per query, such as `Scores.average_precision[k]`, of one run, (queries,), or of several
 seeds, (seeds, queries). Two sources of chance move the difference between two methods: which queries there are, and
 which seeds. `bootstrap_difference` draws from both and needs two seeds of each method. `randomisation_test` draws from
-the queries alone: what it finds holds for these very weights and says nothing of those that another seed would learn.
-
-A method that does not depend on its seed gives the same values under every seed: repeat its row.
-
-Every function is deterministic for a given seed; none needs memory for queries * repetitions.
+the queries alone: its result holds for these weights only, not for those of another seed. For a method that does not
+depend on its seed, repeat its row. Every function is deterministic for a given seed; none needs memory for
+queries * repetitions.
 """
 
 import math
