@@ -46,8 +46,9 @@ HDF5_REASONS = {
 }
 
 # Filters of the package hdf5plugin, by their registered numbers.
-FILTERS = {307: "bzip2", 32001: "Blosc", 32004: "LZ4", 32008: "Bitshuffle", 32013: "ZFP", 32015: "Zstandard"}
-FILTERS |= {32026: "Blosc2"}
+FILTERS = {
+    307: "bzip2", 32001: "Blosc", 32004: "LZ4", 32008: "Bitshuffle", 32013: "ZFP", 32015: "Zstandard", 32026: "Blosc2",
+}  # fmt: skip
 
 # Exceptions of h5py for files with a damaged structure.
 DAMAGE = (OSError, RuntimeError, KeyError, TypeError, OverflowError)
