@@ -51,7 +51,7 @@ def export(module: nn.Module, description: "EncoderDescription", path: Path) -> 
     if path.suffix != ".onnx":
         raise InputError(f"{path}: encoders are exported as ONNX; name a file that ends in .onnx")
     if path.is_dir() or not path.resolve().parent.is_dir():
-        raise InputError(f"{path}: is a folder, or its folder does not exist; name another file")
+        raise InputError(f"{path}: is a folder, or its folder does not exist; name a file in an existing folder")
     content = onnx_bytes(module, description.method, (description.frames, description.dimensions))
     onnx: Any = import_module("onnx")
     if path.exists() and not _is_ours(path):

@@ -83,5 +83,5 @@ def test_mistakes(tmp_path: Path) -> None:
     encoder = deep_encoder("mlp-mixer")
     with pytest.raises(InputError, match=r"encoder\.pt: encoders are exported as ONNX; name a file"):
         encoder.export(tmp_path / "encoder.pt")
-    with pytest.raises(InputError, match="name a file in a folder that is there"):
+    with pytest.raises(InputError, match="name a file in an existing folder"):
         encoder.export(tmp_path / "nowhere" / "encoder.onnx")
