@@ -2,11 +2,11 @@
 
 from bench.data.dataset import Summary
 from bench.data.features import Features, mean_pool
-from bench.learning.deep_method import DeepMethod
+from bench.learning.deep_method import AuthorsWeights, DeepMethod
 from bench.learning.items import Batch, Draw, FrameCorruption, Objective, draw_corruption
 from bench.learning.loop import TrainingError, train
 from bench.learning.method import LinearHash, Method, Parameters, Resources, ShallowMethod, Shape
-from bench.learning.schedule import AuthorsWeights, Schedule
+from bench.learning.schedule import Schedule
 
 __all__ = [
     "AuthorsWeights",

@@ -1,4 +1,4 @@
-"""ITQ: principal components, rotated so that their signs lose least (Gong and Lazebnik, CVPR 2011)."""
+"""ITQ: principal components, rotated to minimise the loss of taking signs (Gong and Lazebnik, CVPR 2011)."""
 
 from typing import ClassVar
 

@@ -7,7 +7,7 @@ from bench.method import ShallowMethod
 
 
 class Lsh(ShallowMethod):
-    """Nothing is learned but the mean: the baseline that every learned code must beat."""
+    """The baseline that every learned code must beat: only the mean is learned."""
 
     name = "lsh"
     title = "LSH"

@@ -41,7 +41,7 @@ def _shift(words: Tensor, places: int) -> Tensor:
 
 
 class Random(Method):
-    """Codes that say nothing of what is in the video, yet the same for the same video at every call."""
+    """Codes without information about the video, yet the same for the same video at every call."""
 
     name = "random"
     title = "random codes"

@@ -1,1 +1,1 @@
-"""Errors, text, files, progress, processes: what every other room may import."""
+"""Errors, text, files, progress, processes: the room that all others import."""

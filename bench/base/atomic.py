@@ -1,4 +1,4 @@
-"""Files and folders that are whole or absent: written beside under a hidden name, synced to disk, then renamed."""
+"""Files and folders that are whole or absent: written under a hidden name beside, synced to disk, then renamed."""
 
 import errno
 import os
@@ -6,23 +6,30 @@ import secrets
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from glob import escape
 from pathlib import Path
 
 
 def hidden(path: Path) -> Path:
-    """A name beside `path` that nobody else uses."""
+    """A hidden name beside `path` that nobody else uses."""
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
 
 
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed processes left under `hidden` names of `path`; one that still writes there fails."""
+    for left in path.parent.glob(f".{escape(path.name)}.{'[0-9a-f]' * 8}"):
+        remove(left)
+
+
 def replace(written: Path, path: Path) -> None:
-    """Put a complete file in the place of what is at `path`."""
+    """Move a complete file to `path`, replacing what is there."""
     sync(written)
     written.replace(path)
     sync(path.parent)
 
 
 def rename(written: Path, path: Path) -> None:
-    """Put a complete folder in its place. Raises OSError if a file or a folder with something in it is there."""
+    """Move a complete folder to `path`. Raises OSError if a file or a non-empty folder is there."""
     sync_tree(written)
     written.rename(path)
     sync(path.parent)
@@ -30,9 +37,9 @@ def rename(written: Path, path: Path) -> None:
 
 @contextmanager
 def new_file(path: Path, beside: Path | None = None) -> Iterator[Path]:
-    """An empty file to write, which replaces what is at `path` when the block ends, and is removed after an error.
+    """An empty file to write, which replaces `path` when the block ends, and is removed after an error.
 
-    It is called `beside` until then, where others must know the name.
+    `beside` is its name until then, for callers that must know it.
     """
     beside = beside or hidden(path)
     try:
@@ -56,9 +63,9 @@ def write_file(path: Path, content: bytes, beside: Path | None = None) -> None:
 
 @contextmanager
 def new_folder(path: Path, beside: Path | None = None, put: Callable[[Path, Path], None] = rename) -> Iterator[Path]:
-    """An empty folder to fill, which `put` puts at `path` when the block ends, and which is removed after an error.
+    """An empty folder to fill, which `put` moves to `path` when the block ends, and which is removed after an error.
 
-    It is called `beside` until then, where others must know the name.
+    `beside` is its name until then, for callers that must know it.
     """
     beside = beside or hidden(path)
     remove(beside)
@@ -72,13 +79,13 @@ def new_folder(path: Path, beside: Path | None = None, put: Callable[[Path, Path
 
 
 def sync_tree(folder: Path) -> None:
-    """Have all files below a folder, and their names, on disk."""
+    """Sync all files below a folder, and their names, to disk."""
     for path in (*folder.rglob("*"), folder):
         sync(path)
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder with all that is in it, if it is there."""
+    """Remove a file, or a folder with its content, if it is there."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -86,7 +93,7 @@ def remove(path: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Have the bytes of a file, or the names in a folder, on disk."""
+    """Sync the bytes of a file, or the names in a folder, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -2,7 +2,7 @@
 
 
 class InputError(ValueError):
-    """Something the user gave cannot be used.
+    """Input from the user that cannot be used.
 
-    The message is one line that names the thing and the mend. The command line prints it and exits with status 2.
+    The message is one line that names the thing and the fix. The command line prints it and exits with status 2.
     """

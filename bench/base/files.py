@@ -10,12 +10,12 @@ from pathlib import Path
 from bench.base.errors import InputError
 from bench.base.text import one_line
 
-# Of an empty pointer to a large file, the start of an archive or of a web page.
+# Enough to recognise a pointer to a large file, an archive or a web page.
 HEAD_BYTES = 512
 
 REASONS = {
-    errno.EACCES: "you lack the right to it; ask its owner for it (chmod), or name another",
-    errno.EPERM: "you lack the right to it; ask its owner for it (chmod), or name another",
+    errno.EACCES: "you lack the permission; ask its owner for it (chmod), or name another",
+    errno.EPERM: "you lack the permission; ask its owner for it (chmod), or name another",
     errno.EMFILE: "this process has too many files open; raise its limit (ulimit -n)",
     errno.ENFILE: "the system has too many files open; end other programs, or raise its limit",
     # HDF5 alone locks what it reads.
@@ -25,12 +25,12 @@ REASONS = {
     errno.EIO: "the disk or the network failed; try again, or from another disk",
     errno.ESTALE: "the network file system lost it, since it was replaced or its server restarted; try again",
     errno.ENOTCONN: "the network file system is not connected; mount it again",
-    errno.ELOOP: "its links lead in circles; put the file itself there",
+    errno.ELOOP: "its links form a loop; put the file itself there",
     errno.ENAMETOOLONG: "the name is too long for this system; use a shorter one",
     errno.ENOMEM: "the system is out of memory; end other programs",
 }
 
-# How data is stored that comes packed, or is a note in place of it.
+# Contents that are no data yet: packed files, and pointers in place of files.
 OTHER_CONTENTS = {
     rb"version https://git-lfs": "a pointer of Git LFS, not the file itself; fetch it with `git lfs pull`",
     rb"[./]*(\.git)?/annex/objects/": "a pointer of git-annex, not the file itself; fetch it with `git annex get`",
@@ -45,9 +45,9 @@ OTHER_CONTENTS = {
 
 
 def require_file(path: Path, missing: str = "put it there, or name another one in dataset.toml") -> Path:
-    """The path itself; InputError that says why if there is no file with data that can be read.
+    """The path itself; InputError with the reason if there is no readable file with data.
 
-    `missing` says what to do if there is none.
+    `missing` is the fix shown if there is no file.
     """
     try:
         state = path.stat()
@@ -70,7 +70,7 @@ def require_file(path: Path, missing: str = "put it there, or name another one i
 
 
 def other_content(path: Path) -> str | None:
-    """What a file is instead of data, and what to do; None if it can be data. Raises InputError if it is unreadable."""
+    """A description of contents that are no data, with a fix; else None. Raises InputError if unreadable."""
     try:
         with path.open("rb", buffering=0) as file:
             head = file.read(HEAD_BYTES)
@@ -80,19 +80,19 @@ def other_content(path: Path) -> str | None:
 
 
 class UnreadableError(InputError):
-    """The system does not let a file be read now, whatever is in it."""
+    """A file that the system cannot read now, whatever is in it."""
 
 
 def unreadable(path: Path, error: Exception) -> UnreadableError:
-    """What to raise where the system does not let a file be read."""
+    """The error to raise where the system cannot read a file."""
     number = error.errno if isinstance(error, OSError) else None
-    said = os.strerror(number) if number else one_line(str(error))[:200]
+    message = os.strerror(number) if number else one_line(str(error))[:200]
     reason = REASONS.get(number) if number else None
-    return UnreadableError(f"{path}: cannot be read ({said}){f': {reason}' if reason else ''}")
+    return UnreadableError(f"{path}: cannot be read ({message}){f': {reason}' if reason else ''}")
 
 
 def unusable(path: Path, error: Exception, reason: str) -> InputError:
-    """What to raise where a library cannot read a file: what the system says of it, else the reason given."""
+    """The error to raise where a library cannot read a file: the system's reason, else the one given."""
     return unreadable(path, error) if isinstance(error, OSError) and error.errno else InputError(f"{path}: {reason}")
 
 
@@ -119,15 +119,15 @@ LITTER = re.compile(
 
 
 def is_litter(name: str) -> bool:
-    """Whether a file or folder of this name is nobody's work: it counts as nothing, and is left where it is."""
+    """Whether an operating system left a file or folder of this name: it is ignored, and never removed."""
     return LITTER.fullmatch(name) is not None
 
 
-def require_space(folder: Path, needed: int, what: str, mend: str) -> None:
-    """InputError with `mend` if the disk of `folder`, which need not exist yet, has less than `needed` bytes free."""
+def require_space(folder: Path, needed: int, what: str, fix: str) -> None:
+    """InputError with `fix` if the disk of `folder`, which need not exist yet, has less than `needed` bytes free."""
     free = free_space(folder)
     if needed > free:
-        raise InputError(f"{folder}: {what} takes {gigabytes(needed)}, the disk has {gigabytes(free)} free; {mend}")
+        raise InputError(f"{folder}: {what} takes {gigabytes(needed)}, the disk has {gigabytes(free)} free; {fix}")
 
 
 def free_space(folder: Path) -> int:
@@ -137,5 +137,5 @@ def free_space(folder: Path) -> int:
 
 
 def gigabytes(size: int) -> str:
-    """A number of bytes as text, in decimal units as disks and downloads are sold."""
+    """A number of bytes as text, in decimal units."""
     return f"{size / 1e9:,.1f} GB" if size >= 1e8 else f"{size / 1e6:,.1f} MB"

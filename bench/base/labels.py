@@ -1,4 +1,4 @@
-"""Labels in every form that people have them in, converted to a table of classes or one class a video.
+"""Labels in all usual forms, converted to a table of classes or to one class per video.
 
 Label files and `bench.evaluate` read labels by the same rules, which docs/feature-files.md states for users.
 """
@@ -21,7 +21,7 @@ EXACT = 2**53
 
 
 class Labels(NamedTuple):
-    """Labels of N videos, and how they were read where that is not as they lie there."""
+    """Labels of N videos, and whether they were transposed when they were read."""
 
     values: NDArray[Any]
     """(N, C) uint8 of 0 and 1; or the class of every video, (N,), as int64 or as text."""
@@ -30,24 +30,24 @@ class Labels(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """What they are, in words."""
+        """The kind of labels, in words."""
         if self.values.ndim == 2:
             return "a table of classes"
         return "class names" if self.values.dtype.kind == "U" else "class numbers"
 
 
 def as_labels(array: NDArray[Any], videos: int | None, name: str) -> Labels:
-    """Labels of so many videos out of an array; `name` is what error messages call them.
+    """The labels of `videos` videos from an array; error messages call them `name`.
 
-    - An array with one row too many or too few, but one column a video, is turned: (C, N) is (N, C), (1, N) is (N, 1).
-    - (N,) and (N, 1) hold the class of every video: whole numbers from 0 on in any numeric type, False and True,
-      texts; or -1 and 1, which are two classes.
+    - An array with one column, but not one row, per video is transposed: (C, N) is (N, C), (1, N) is (N, 1).
+    - (N,) and (N, 1) hold the class of every video: integers from 0 in any numeric type, booleans, strings; or -1
+      and 1, which are two classes.
     - (N, C) is a table: 1 where the video belongs to the class, else 0; or 1 and -1.
 
-    `videos` is None where it is not known; the array is then taken as it is written.
+    `videos` is None if it is unknown; the array is then never transposed.
 
     Raises:
-        InputError: another number of rows or of axes; no numbers; a value that is none of these, NaN among them.
+        InputError: a wrong number of rows or axes; no numbers; any other value, including NaN.
     """
     if array.ndim not in (1, 2) or 0 in array.shape:
         raise InputError(
@@ -69,10 +69,10 @@ def as_labels(array: NDArray[Any], videos: int | None, name: str) -> Labels:
 
 
 def require_alike(labels: Mapping[str, Labels]) -> None:
-    """Check that labels, by what error messages call them, can be compared with each other.
+    """Check that labels, given by their names in error messages, can be compared with each other.
 
-    Raises InputError if some are tables and others are not, some are numbers and others texts, tables differ in width,
-    or it is not certain that a square table is (videos, classes), since others were turned.
+    Raises InputError if some are tables and others are not, some are numbers and others strings, tables differ in
+    width, or a square table could be (classes, videos), since others were.
     """
     for (first_name, first), (name, other) in pairwise(labels.items()):
         if first.kind != other.kind:
@@ -92,10 +92,10 @@ def require_alike(labels: Mapping[str, Labels]) -> None:
 
 
 def as_tables(labels: Sequence[NDArray[Any]], names: Sequence[str] | None) -> tuple[list[NDArray[np.uint8]], list[str]]:
-    """Tables with the same columns for labels that are alike, and the names of the columns.
+    """Tables with the same columns for labels of one kind, and the names of the columns.
 
-    Classes one a video get a column for every class that occurs anywhere, ascending. With `names`, column c is called
-    `names[c]`: class numbers then count the names from 0, or from 1 if the number of names is among them.
+    Class numbers and names get a column for every class that occurs, ascending. With `names`, column c is called
+    `names[c]`: class numbers then count from 0, or from 1 if the number of names occurs.
 
     Raises InputError if there are other classes than names, or nearly as many as videos.
     """
@@ -131,7 +131,7 @@ def _table(rows: NDArray[Any], name: str) -> NDArray[np.uint8]:
 
 
 def _two_values(rows: NDArray[Any]) -> NDArray[np.bool_]:
-    """Where the values are 1, or what stands for its contrary: -1 if there is any and 0 is not, else 0."""
+    """Whether each value is 1 or its opposite: -1 if -1 occurs and 0 does not, else 0."""
     if rows.dtype.kind in "US":
         return np.zeros(rows.shape, dtype=bool)
     signed = rows.dtype.kind in "if" and bool((rows == -1).any()) and not (rows == 0).any()
@@ -151,7 +151,7 @@ def _classes(values: NDArray[Any], name: str) -> NDArray[Any]:
         raise InputError(f"{name} hold the class number {values.max()}; number the classes from 0")
     numbers = values.astype(np.int64)
     if np.isin(numbers, (-1, 1)).all():
-        # Whether a part or a split holds both or not, 1 stays what it is.
+        # 1 keeps its meaning, whether a part or a split holds both values or one.
         return np.maximum(numbers, 0)
     if numbers.min() < 0:
         row = int(np.argmax(numbers < 0))

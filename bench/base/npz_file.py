@@ -16,13 +16,13 @@ HEADER = 10
 """Bytes of a stored array before its header: magic number, version, the header's length."""
 
 UNREADABLE = (OSError, EOFError, TypeError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
-"""What reading a file raises that is none of ours."""
+"""Errors from reading a file that this package did not write, or that is damaged."""
 
 
 def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
     """The arrays in a file by name, read-only; of `names`, if any are given, those that are there.
 
-    Raises one of `UNREADABLE`; objects are never unpickled, nor more unpacked than a header says.
+    Raises one of `UNREADABLE`; objects are never unpickled, and no more is unpacked than a header says.
     """
     with zipfile.ZipFile(path) as archive:
         members = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}

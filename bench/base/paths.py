@@ -17,7 +17,7 @@ def named_path(name: str | os.PathLike[str]) -> Path:
 
 
 def cache_folder() -> Path | None:
-    """The folder for everything that can be made again: `$VHBENCH_CACHE`, else the user's cache folder.
+    """The folder for everything that can be regenerated: `$VHBENCH_CACHE`, else the user's cache folder.
 
     None where neither is known: in containers and services users may have no home.
     """

@@ -1,7 +1,7 @@
-"""PyTorch's process-wide state (random stream, deterministic mode, default type), held by one call at a time.
+"""PyTorch's process-wide state (random stream, deterministic mode, default type), used by one call at a time.
 
-Its random stream, its switch for deterministic algorithms and its default type are shared by all threads. Whatever
-draws from that stream, or relies on those settings, takes its turn here.
+Its random stream, its switch for deterministic algorithms and its default type are shared by all threads. Code that
+draws from that stream, or relies on those settings, waits here for its turn.
 """
 
 import os
@@ -17,20 +17,20 @@ from bench.base.errors import InputError
 _turn = threading.RLock()
 
 _followed = False
-"""Whether processes forked from this one are made ready."""
+"""Whether forked processes are prepared for PyTorch."""
 
 _forked = False
 """Whether this process was forked from one that had used PyTorch through this module."""
 
 _gpu = False
-"""Whether that one, or this, has a GPU."""
+"""Whether the machine has a GPU."""
 
 
 @contextmanager
 def own_process_state() -> Iterator[None]:
-    """Wait until no other thread is within, then have PyTorch as a new process has it; afterwards all is as before.
+    """Wait for other threads, then give PyTorch the state of a new process; restore the former state afterwards.
 
-    A call within another in the same thread goes on. Raises InputError as `require_usable` does.
+    Nested calls in one thread do not block. Raises InputError as `require_usable` does.
     """
     require_usable()
     _follow_forks()

@@ -17,21 +17,21 @@ import psutil
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 STATE, START = 0, 19
-"""Fields of `/proc/PID/stat` behind the name: the state, and the start in clock ticks since the machine was started."""
+"""Fields of `/proc/PID/stat` after the name: the state, and the start in clock ticks since boot."""
 
 
 def this_process() -> dict[str, Any]:
-    """What tells this process from all others: machine, namespace of process numbers, number, start."""
+    """The identity of this process: machine, namespace of process numbers, number, start."""
     return {**_machine(), "process": os.getpid(), "started": started(os.getpid())}
 
 
 def is_here(owner: dict[str, Any]) -> bool:
-    """Whether a process runs, or ran, on this machine since it was started, where its number can be looked up."""
+    """Whether a process ran on this machine since it booted, so that its number can be looked up."""
     return all(owner.get(key) == value for key, value in _machine().items())
 
 
 def is_dead(owner: dict[str, Any]) -> bool:
-    """Whether a process is certainly gone: it ran here, and no process of its number and start is there."""
+    """Whether a process is certainly gone: it ran here, and no process with its number and start exists."""
     if not is_here(owner):
         return False
     try:
@@ -39,7 +39,7 @@ def is_dead(owner: dict[str, Any]) -> bool:
         if not exists(number):
             return True
         found = started(number)
-        # One that ended, and that its parent has not looked after, is there in name only.
+        # A zombie has ended; its parent has not waited for it yet.
         return found is not None and (found != owner["started"] or _is_zombie(number))
     except KeyError:
         return True
@@ -48,7 +48,7 @@ def is_dead(owner: dict[str, Any]) -> bool:
 
 
 def exists(process: int) -> bool:
-    """Whether a process has this number, be it another user's."""
+    """Whether a process with this number exists, of any user."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -59,9 +59,9 @@ def exists(process: int) -> bool:
 
 
 def started(process: int) -> int | float | None:
-    """When a process was started, by a clock that nobody sets; None where that cannot be seen.
+    """The start of a process, by a clock that is never set; None where it is not visible.
 
-    psutil adds the time at which the machine was started: that moves whenever the wall clock is set.
+    psutil adds the boot time, which changes whenever the wall clock is set.
     """
     fields = _stat(process)
     if fields is not None:
@@ -79,7 +79,7 @@ def machine_name() -> str:
 
 @cache
 def _boot() -> str:
-    """Machines, and containers on them, may share a name: no two share this. Empty where the system has none."""
+    """The boot id, which no two machines share even where their names do; empty where the system has none."""
     try:
         return BOOT.read_text(encoding="ascii").strip()
     except OSError:
@@ -107,16 +107,16 @@ def _stat(process: int) -> list[bytes] | None:
 
 
 def usable_cores() -> int:
-    """How many processor cores this process may use."""
-    # Systems other than Linux do not say which: all, there.
+    """The number of processor cores that this process may use."""
+    # Only Linux says which; elsewhere all count.
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Here(Executor):
-    """Does everything at once, in the thread that asks for it."""
+    """An executor that runs every call at once, in the calling thread."""
 
     def submit(self, function: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
-        """The finished work."""
+        """A finished future."""
         future: Future[Any] = Future()
         try:
             future.set_result(function(*arguments, **named))
@@ -126,9 +126,9 @@ class Here(Executor):
 
 
 def threads(number: int, name: str = "") -> Executor:
-    """So many threads, all started; under a limit on processes that forbids them the work is done here instead.
+    """A pool of started threads; where a limit on processes forbids them, the calling thread does the work.
 
-    A limit is met when hours of training may have gone before: it must not cost them.
+    Such a limit may be met after hours of training, which must not be lost.
     """
     pool, begun = ThreadPoolExecutor(number, name), threading.Event()
     try:
@@ -145,15 +145,15 @@ def threads(number: int, name: str = "") -> Executor:
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
-def choose_threads(asked: int | None, jobs: int, apart: bool) -> int | None:
-    """The threads of a run: as asked, else all that this process may use divided by `jobs`; None: as libraries choose.
+def choose_threads(asked: int | None, jobs: int, isolated: bool) -> int | None:
+    """The threads of a run: as asked, else the usable cores divided by `jobs`; None: as libraries choose.
 
-    Unless runs are done `apart`, in processes that set this for themselves, it is set here: to be called before numpy
-    and torch are loaded.
+    Unless runs are `isolated` in processes that set this themselves, it is set here, before numpy and torch are
+    loaded.
     """
     if asked is None:
         return max(1, usable_cores() // jobs) if jobs > 1 else None
-    if not apart:
+    if not isolated:
         os.environ.update({name: str(asked) for name in VARIABLES})
         if "torch" in sys.modules:
             sys.modules["torch"].set_num_threads(asked)

@@ -1,34 +1,31 @@
-"""Progress of long work, on a terminal or silent, and the exception for work that was stopped on request."""
+"""Progress of long work, on a terminal or silent, and the exception for work stopped on request."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
-
-if TYPE_CHECKING:
-    pass
 
 
 class Task(Protocol):
     """A piece of long work that reports its steps."""
 
     def advance(self, status: str = "") -> None:
-        """One step done; `status` is shown beside the bar."""
+        """Count one step as done; show `status` beside the bar."""
 
 
 class Progress(Protocol):
-    """Shows long work to a person."""
+    """A display of long work."""
 
     def task(self, description: str, steps: int) -> AbstractContextManager[Task]:
-        """A task of so many steps, shown while the context is open."""
+        """A task of `steps` steps, shown while the context is open."""
 
 
 class Stopped(KeyboardInterrupt):
-    """Training ended before its last epoch because somebody asked for it; its state is saved."""
+    """Training ended before its last epoch on request; its state is saved."""
 
 
 class _SilentTask:
@@ -37,21 +34,21 @@ class _SilentTask:
 
 
 class SilentProgress:
-    """Shows nothing."""
+    """A display that shows nothing."""
 
     def task(self, description: str, steps: int) -> AbstractContextManager[Task]:
         return nullcontext(_SilentTask())
 
 
 class TerminalProgress:
-    """A bar with the time left for every task, gone when the task is done."""
+    """A bar with the remaining time for every task, removed when the task is done."""
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
         self._prefix = ""
 
     def task(self, description: str, steps: int) -> AbstractContextManager[Task]:
-        """A bar of so many steps."""
+        """A bar of `steps` steps."""
         return self._task(description, steps)
 
     @contextmanager

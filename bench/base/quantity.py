@@ -1,4 +1,4 @@
-"""What the numbers of a record are: declared once, beside their types."""
+"""Metadata of the numbers in a record, declared once beside their types."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -7,7 +7,7 @@ from typing import Literal, get_args, get_type_hints
 from pydantic import BaseModel
 
 SCALES = {"bytes": 1, "kB": 1e3, "MB": 1e6, "M": 1e6}
-"""By unit: how much of it the records' own, bytes or one, makes one."""
+"""Size of each unit in the unit of the records, bytes or one."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Quantity:
 
     @property
     def scale(self) -> float:
-        """What to divide a value of the record by, to have it in the unit."""
+        """The divisor that converts a value of the record to the unit."""
         return SCALES.get(self.unit, 1)
 
 

@@ -18,11 +18,11 @@ MOVED = {
     "bench.structure.anchors": "bench.learning.structure.anchor_graph",
     "bench.structure.graph": "bench.learning.structure.anchor_graph",
     "bench.structure.kmeans": "bench.learning.structure.kmeans",
-    "bench.structure.losses": "bench.learning.losses",
+    "bench.structure.losses": "bench.learning.layers",
     "bench.structure.pairs": "bench.learning.structure.anchor_graph",
     "bench.training": "bench.method",
 }
-"""New names of the modules that README, docs or the built-in methods taught; see CONTRIBUTING.md for how long."""
+"""New names of modules that README, docs or built-in methods used; CONTRIBUTING.md says how long they are kept."""
 
 
 class Relocated:
@@ -38,25 +38,25 @@ class Relocated:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """The spec of a module that moved; None for all others."""
+        """The spec of a moved module; None for all others."""
         return ModuleSpec(name, self) if name in self._moved else None  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """The module under its new name."""
         new = self._moved[spec.name]
-        warnings.warn(f"{spec.name} is now {new}; the old name goes in the next minor version", DeprecationWarning,
+        warnings.warn(f"{spec.name} is now {new}; the old name will go in the next minor version", DeprecationWarning,
                       stacklevel=2)  # fmt: skip
         module = importlib.import_module(new)
         self._specs[spec.name] = module.__spec__
         return module
 
     def exec_module(self, module: ModuleType) -> None:
-        """Leave it as it is: it was executed under its new name, which the import of the old one has overwritten."""
+        """Restore the spec only: the module was executed under its new name."""
         assert module.__spec__ is not None
         module.__spec__ = self._specs.pop(module.__spec__.name)
 
 
 def install() -> None:
-    """Have old names found; before Python looks in the folders of packages that moved, and finds a second copy."""
+    """Install the finder first, before Python finds a second copy in the folder of a moved package."""
     if not any(isinstance(finder, Relocated) for finder in sys.meta_path):
         sys.meta_path.insert(0, Relocated(MOVED))

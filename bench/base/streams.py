@@ -20,9 +20,9 @@ class _Descriptor(io.FileIO):
 
 
 def prepare() -> None:
-    """Have all three streams there, and none of them cost any work, be it in the middle of a run.
+    """Open missing standard streams, and make sure that no failure to write ends a run.
 
-    Characters that an encoding lacks are replaced. Streams that were exchanged for others, as in notebooks, stay.
+    Characters that an encoding lacks are replaced. Streams that were replaced by others, as in notebooks, stay.
     """
     for number in range(3):
         try:
@@ -37,7 +37,7 @@ def prepare() -> None:
 
 
 def lost_output() -> OSError | None:
-    """Why standard output, or a part of it, went nowhere; None where all of it was written."""
+    """The error by which standard output was lost in whole or part; None if all was written."""
     sys.stdout.flush()
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     return raw.lost if isinstance(raw, _Descriptor) else None

@@ -40,7 +40,7 @@ def closest(name: str, known: Iterable[str]) -> str:
 
 
 def validation_message(error: ValidationError, model: type[BaseModel] | None = None) -> str:
-    """The first defect that pydantic found, in one line; with the `model` an unknown key is told the nearest known."""
+    """The first defect that pydantic found, in one line; `model` adds the nearest known key to an unknown one."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] == "extra_forbidden":
@@ -54,13 +54,13 @@ def validation_message(error: ValidationError, model: type[BaseModel] | None = N
 
 
 def contradiction(what: str, stored: object, expected: str) -> PydanticCustomError:
-    """An error of validation: what is stored, and what the rest of the record says."""
+    """A validation error: the stored value, and the value that the rest of the record implies."""
     parts = {"what": what, "stored": one_line(str(stored)), "expected": expected}
     return PydanticCustomError("contradiction", "{what} is stored as {stored}; expected {expected}", parts)
 
 
 def _keys(model: Any, place: Iterable[int | str]) -> list[str]:
-    """The keys that a model knows at a place within it; none where that is no model."""
+    """The keys of a model at a place within it; none where that is no model."""
     for part in place:
         model = model.model_fields[str(part)].annotation if _is_model(model) else None
     return list(model.model_fields) if _is_model(model) else []
@@ -79,14 +79,14 @@ def _shown(value: str | float) -> str:
 
 
 NARROWEST = 20
-"""Characters of a line that is folded, at least."""
+"""Fewest characters of a folded line."""
 
 WIDEST = 110
-"""Characters of a line of sentences, at most."""
+"""Most characters of a line of prose."""
 
 
 def text_table(rows: Sequence[Sequence[object]], headers: Sequence[str] = (), **layout: Any) -> str:
-    """The rows as `tabulate` lays them out, if the terminal has room for that; numbers are texts already."""
+    """The rows as a table if the terminal is wide enough, else as records; cells are formatted already."""
     table = tabulate(rows, headers=headers, disable_numparse=True, **layout)
     width = _terminal_width()
     if width is None or max(map(cell_len, table.splitlines()), default=0) <= width:
@@ -109,7 +109,7 @@ def _terminal_width() -> int | None:
 
 
 def _record(titles: Sequence[str], cells: Sequence[str], width: int) -> str:
-    """A line for every cell that holds something: its title and what it holds, folded."""
+    """A folded line with title and content for every cell that is not empty."""
     lines = [f"{title}: {cell}" for title, cell in zip(titles, cells, strict=True) if cell] if titles else [
         ": ".join(cells)
     ]  # fmt: skip
@@ -117,9 +117,9 @@ def _record(titles: Sequence[str], cells: Sequence[str], width: int) -> str:
 
 
 def say(line: str) -> None:
-    """One line of news on standard error; what files say in it is made harmless for terminals."""
+    """Write a one-line message to standard error, without control characters that files may have put in it."""
     if sys.stderr is not None:
-        # In one piece: print would write the line and its end apart, and other threads speak as well.
-        with suppress(OSError, ValueError):  # what nobody can hear must end no work
+        # In one call: print writes the line and its end separately, and other threads write too.
+        with suppress(OSError, ValueError):  # a message that cannot be shown must not end a run
             sys.stderr.write(f"{one_line(line)}\n")
             sys.stderr.flush()

@@ -11,12 +11,12 @@ from bench.base.files import unreadable
 from bench.base.text import one_line
 
 LARGEST = 2**18
-"""Bytes; what is described takes some hundreds."""
+"""Bytes; a description takes some hundreds."""
 
 # The reader's time grows with the square of the number of parts of a key.
 MOST_DOTS = 100
 
-# The longer marks first: UTF-32's begins as UTF-16's does.
+# The longer marks first: UTF-32's begins like UTF-16's.
 MARKED = {
     codecs.BOM_UTF8: "utf-8-sig",
     codecs.BOM_UTF32_LE: "utf-32",
@@ -37,7 +37,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise unreadable(path, error) from error
     if len(content) > LARGEST:
-        raise InputError(f"{path}: is larger than {LARGEST:,} bytes; write only what it describes into it")
+        raise InputError(f"{path}: is larger than {LARGEST:,} bytes; write only the description to it")
     text = _decoded(content, path)
     if max((line.count(".") for line in text.splitlines()), default=0) > MOST_DOTS:
         raise InputError(f"{path}: holds a line with more than {MOST_DOTS} dots; write lists over several lines")
@@ -46,11 +46,11 @@ def read_toml(path: Path) -> dict[str, Any]:
     except RecursionError as error:
         raise InputError(f"{path}: not valid TOML (nested too deeply); lists and tables here are flat") from error
     except ValueError as error:  # no TOML, and numbers that are too long
-        raise InputError(f"{path}: not valid TOML ({one_line(str(error))[:200]}); mend that line") from error
+        raise InputError(f"{path}: not valid TOML ({one_line(str(error))[:200]}); fix that line") from error
 
 
 def _decoded(content: bytes, path: Path) -> str:
-    """The text of a file as editors store it: UTF-8, or what a byte order mark at its start says."""
+    """The text of a file in UTF-8, or in the encoding of its byte order mark."""
     encoding = next((name for mark, name in MARKED.items() if content.startswith(mark)), "utf-8")
     try:
         return content.decode(encoding)

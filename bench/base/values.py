@@ -14,7 +14,7 @@ from bench.base.text import LONGEST_SHOWN, one_line
 
 
 def shown(value: object) -> str:
-    """`value` as a message shows it: in one short line, whatever its class does."""
+    """`value` in one short line for a message, even if its `repr` fails."""
     try:
         text = one_line(repr(value))
     except Exception:  # a class may fail in this, and Python itself with numbers of thousands of digits
@@ -54,13 +54,13 @@ def as_path(value: object, name: str) -> Path:
 
 
 def read_array(values: ArrayLike, name: str) -> NDArray[Any]:
-    """`values` as a numpy array of any shape and type; `name` is what error messages call them.
+    """`values` as a numpy array of any shape and type; error messages call them `name`.
 
     Tensors may require gradients, lie on a device or be bfloat16, which becomes float32; lists of tensors too.
 
     Raises:
-        InputError: they are masked (what is hidden has no place in a ranking); numpy cannot read them, as with rows of
-            different lengths, sparse tensors, or iterators.
+        InputError: they are masked (hidden rows have no rank); numpy cannot read them: rows of different lengths,
+            sparse tensors, iterators.
     """
     if isinstance(values, np.ma.MaskedArray):
         raise InputError(f"{name} are a masked array; leave out the rows that it hides, and give a plain array")
@@ -76,7 +76,7 @@ def read_array(values: ArrayLike, name: str) -> NDArray[Any]:
 
 
 def _is_tensor(value: object) -> bool:
-    # By name, since PyTorch takes a second to import, which those who have no tensor need not spend.
+    # By name: importing PyTorch takes a second, which callers without tensors can save.
     return any(base.__module__ == "torch" and base.__name__ == "Tensor" for base in type(value).__mro__)
 
 

@@ -88,19 +88,17 @@ def convert(
     data_root: DataRoot = None,
     plugin: Plugins = None,
 ) -> int:
-    """Rewrite a dataset once into contiguous files that train fastest; the same call again goes on, or checks it."""
+    """Rewrite a dataset once into contiguous files that train fastest: whole, or not at all."""
     from bench.base.files import free_space, gigabytes
     from bench.base.progress import progress
     from bench.base.text import say
-    from bench.data.convert import Conversion, conversion_precision, require_own_folder
+    from bench.data.convert import Conversion, conversion_precision, require_new_folder
     from bench.registry import load_registry
 
     precision = conversion_precision(to)
-    require_own_folder(out)
+    require_new_folder(out)
     conversion = Conversion(load_registry(plugin or [], data_root).dataset(dataset).load(), precision, out)
-    size, left, free = (gigabytes(size) for size in (conversion.size, conversion.left(), free_space(out)))
-    say(f"{out}: {size} in {to}, {left} to write, {free} free")
+    say(f"{out}: {gigabytes(conversion.size)} in {to}, {gigabytes(free_space(out))} free")
     conversion.write(progress())
-    say(f"{out}: complete, every file as its checksum says")
     print(out)
     return 0

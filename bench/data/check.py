@@ -20,7 +20,7 @@ from bench.data.layout import Layout, SplitPaths
 
 @dataclass
 class CheckedFile:
-    """What was found of one file, or of a folder of files with one video each."""
+    """The result for one file, or for a folder of files with one video each."""
 
     path: Path
     name: str
@@ -31,7 +31,7 @@ class CheckedFile:
     shape: tuple[int, ...] | None = None
     """(N, T, D) of features, (N, C) or (N,) of labels; None where they cannot be read."""
     note: str = ""
-    """How they are read, where that is not plain."""
+    """A remark on how they are read, if that is unusual."""
     stand_in: bool = False
     problems: list[str] = field(default_factory=list)
 
@@ -45,12 +45,12 @@ class CheckedFile:
 
     @property
     def ok(self) -> bool:
-        """Nothing is missing or wrong."""
+        """Whether nothing is missing or wrong."""
         return not self.problems
 
     @property
     def state(self) -> str:
-        """ok, missing or wrong, and what is wrong."""
+        """The state for a table: ok, missing or wrong, with the reason."""
         if self.files == 1 and not os.path.lexists(self.path) and os.access(self.path.parent, os.X_OK):
             return f"missing: put it at {self.path}"
         if self.problems:
@@ -61,8 +61,8 @@ class CheckedFile:
 def check_files(layout: Layout, sizes: Sizes | None, *, all_values: bool, progress: Progress) -> list[CheckedFile]:
     """All files of a layout, in the order of splits, with everything that is wrong with them.
 
-    `sizes` is what the published files hold, if the dataset is known; a stand-in is not held to it. Every feature value
-    is looked at if `all_values`, else a sample of files larger than 2 GiB.
+    `sizes` are those of the published files, if the dataset is known; a stand-in may differ. With `all_values` every
+    feature value is checked, else a sample of files larger than 2 GiB.
     """
     files: dict[SplitName, tuple[list[CheckedFile], list[CheckedFile]]] = {}
     for split, paths in layout.splits.items():
@@ -87,7 +87,7 @@ def check_files(layout: Layout, sizes: Sizes | None, *, all_values: bool, progre
 
 
 def _features_of(layout: Layout, paths: SplitPaths, all_values: bool, progress: Progress) -> list[CheckedFile]:
-    """The files of features of one split; a folder with a file for every video is looked at as one."""
+    """The files of features of one split; a folder with one file per video counts as one."""
     if paths.videos:
         return [_features(layout, paths, paths.videos, all_values, progress)]
     return [
@@ -109,13 +109,13 @@ def _features(layout: Layout, paths: SplitPaths, path: Path, all_values: bool, p
             "one frame a video": features.shape[1] == 1,
         }
         found.note = "; ".join(note for note, true in notes.items() if true)
-        _look(features, f"{path}: '{found.key}'", all_values, progress)
+        _check_values(features, f"{path}: '{found.key}'", all_values, progress)
     except InputError as error:
         found.problems.append(_without(path, error))
     return found
 
 
-def _look(features: Features, source: str, all_values: bool, progress: Progress) -> None:
+def _check_values(features: Features, source: str, all_values: bool, progress: Progress) -> None:
     with progress.task(source, len(blocks_to_check(features, all_values=all_values))) as task:
         require_finite(features, source, all_values=all_values, step=task.advance)
 
@@ -133,7 +133,7 @@ def _labels(layout: Layout, path: Path, key: str, shape: tuple[int, ...] | None)
 
 
 def _agree(files: Sequence[CheckedFile], expected: tuple[int, ...] | None, what: str) -> None:
-    """All files have the same sizes past the first: the expected ones, else those of most."""
+    """Report files whose sizes after the first differ from the expected ones, or from those of most files."""
     sizes = [file.shape[1:] for file in files if file.shape]
     if not sizes:
         return
@@ -145,7 +145,7 @@ def _agree(files: Sequence[CheckedFile], expected: tuple[int, ...] | None, what:
 
 
 def _count(parts: Sequence[CheckedFile], labels: Sequence[CheckedFile], expected: int | None) -> None:
-    """One row of labels a video, and as many videos as were published."""
+    """Report a wrong number of videos, or of rows of labels."""
     if any(file.shape is None for file in parts):
         return
     videos = sum(file.shape[0] for file in parts if file.shape)

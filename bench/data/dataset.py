@@ -31,7 +31,7 @@ class Split:
 
 
 class Summary(BaseModel):
-    """What is known of a dataset without reading its features."""
+    """Facts about a dataset that need no reading of its features."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -46,11 +46,11 @@ class Summary(BaseModel):
     classes: int
     """0 without labels."""
     self_search: bool
-    """The queries are the gallery (FCVID)."""
+    """Whether the queries are the gallery, as in FCVID."""
     stand_in: bool = False
-    """Generated in the layout of a real dataset (`bench data fake`); reports say so in their title."""
+    """Whether it was generated in the layout of a real dataset (`bench data fake`); reports say so in their title."""
     place: str = ""
-    """The folder that it was read from, if it was: reports tell datasets of one name apart by it."""
+    """The folder that it was read from, if any; reports use it to distinguish datasets of one name."""
 
     @property
     def train_shape(self) -> tuple[int, int, int]:
@@ -60,7 +60,7 @@ class Summary(BaseModel):
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset at hand. `gallery is query` where the test set is searched against itself."""
+    """A loaded dataset. `gallery is query` where the test set is searched against itself."""
 
     summary: Summary
     train: Split
@@ -77,12 +77,12 @@ class Dataset:
 
     @cached_property
     def neighbours(self) -> NDArray[np.int32]:
-        """The exact nearest gallery videos of every query: what counts as relevant where there are no labels."""
+        """The exact nearest gallery videos of every query, which are relevant where there are no labels."""
         return exact_neighbours(self.query.features, None if self.gallery is self.query else self.gallery.features)
 
 
 class DatasetSource(ABC):
-    """A dataset plug-in: it knows its summary at once and makes or reads the data when asked."""
+    """A dataset plug-in: a cheap summary, and data that is generated or read on request."""
 
     name: str
     title: str
@@ -90,7 +90,7 @@ class DatasetSource(ABC):
 
     @classmethod
     def at(cls, root: Path | None) -> Self:
-        """The source whose files, if it reads any, lie under `root`; None: where the environment says."""
+        """The source whose files, if it reads any, lie under `root`; None: the folder in the environment."""
         return cls()
 
     @abstractmethod
@@ -99,11 +99,11 @@ class DatasetSource(ABC):
 
     @abstractmethod
     def load(self) -> Dataset:
-        """The data, checked. Raises InputError naming the file, the key and the mend."""
+        """The data, checked. Raises InputError naming the file, the key and the fix."""
 
 
 NEIGHBOURS = 10
-"""How many count as relevant to a query."""
+"""Number of relevant videos per query."""
 
 # Queries at a time; bounds the scratch memory.
 BLOCK_VALUES = 2**25
@@ -115,8 +115,8 @@ DECIMALS = 10
 def exact_neighbours(queries: Features, gallery: Features | None = None, count: int = NEIGHBOURS) -> NDArray[np.int32]:
     """The `count` gallery videos nearest to each query by the cosine of their mean features, nearest first.
 
-    Equally near ones come in order of the gallery. Without a gallery the queries search each other, and no query finds
-    itself. A gallery of fewer videos gives as many as it has. A video of zeros is as near to all others.
+    Ties keep the order of the gallery. Without a gallery the queries search each other, and no query finds
+    itself. A smaller gallery gives all that it has. A video of zeros is equally near to all others.
 
     Returns (queries, at most `count`), indices of gallery videos.
 

@@ -28,7 +28,7 @@ def _printable(text: str) -> str:
     return text
 
 
-# What a terminal would obey, and what no file system takes, is refused where it comes in.
+# Control characters and other unprintable ones are refused at the input.
 Text = Annotated[str, Field(max_length=LONGEST_TEXT), AfterValidator(_printable)]
 
 Name = Annotated[Text, Field(min_length=1)]
@@ -37,7 +37,7 @@ Names = Name | Annotated[list[Name], Field(min_length=1)]
 
 
 class SplitFiles(BaseModel):
-    """Where one split lies: file names relative to the folder, part files in order."""
+    """The files of one split: names relative to the folder, part files in order."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -47,7 +47,7 @@ class SplitFiles(BaseModel):
     labels_key: Name = "labels"
 
     def over(self, base: Self) -> Self:
-        """This, with what it does not name taken from `base`. Files that it names come with its own key."""
+        """A copy with missing values taken from `base`. Named files keep the key given with them."""
         named = {name: getattr(self, name) for name in self.model_fields_set}
         for files in ("features", "labels"):
             if named.get(files) is not None:
@@ -82,19 +82,19 @@ class Description(BaseModel):
     gallery: SplitName | None = None
     class_names: list[Text] | None = None
     stand_in: bool = False
-    """Generated in the layout of a real dataset."""
+    """Whether it was generated in the layout of a real dataset."""
     files: Files = Files()
     recommended: dict[str, dict[str, Any]] = {}
 
     def over(self, base: Self) -> Self:
-        """This, with what it does not say taken from `base`."""
+        """A copy with missing values taken from `base`."""
         said = {name: getattr(self, name) for name in self.model_fields_set}
         split_files = {split: getattr(self.files, split).over(getattr(base.files, split)) for split in SPLITS}
         return base.model_copy(update={**said, "files": Files(**split_files)})
 
 
 def as_toml(description: Description) -> str:
-    """`description` as the text of a `dataset.toml`, without what it does not say."""
+    """`description` as the text of a `dataset.toml`, without unset values."""
     said = description.model_dump(exclude_unset=True, exclude_none=True)
     tables = {f"files.{split}": files for split, files in said.pop("files", {}).items()}
     tables |= {f"recommended.{method}": values for method, values in said.pop("recommended", {}).items()}
@@ -110,7 +110,7 @@ def _line(key: str, value: Any) -> str:
 
 
 def read_note(folder: Path) -> Description:
-    """What the note in a folder says; nothing where there is none. Raises InputError if it is malformed."""
+    """The `dataset.toml` of a folder; empty if there is none. Raises InputError if it is malformed."""
     path = folder / NOTE
     if not os.path.lexists(path):
         return Description()

@@ -16,7 +16,7 @@ VARIABLE = "VHBENCH_DATA"
 
 @dataclass(frozen=True)
 class Sizes:
-    """What a dataset's files hold when they are the published ones."""
+    """Sizes of a dataset's published files."""
 
     videos: dict[SplitName, int]
     """By split, all parts together."""
@@ -24,24 +24,24 @@ class Sizes:
     dimensions: int
     classes: int
     several_classes: bool = False
-    """A video can belong to more than one class."""
+    """Whether a video can belong to more than one class."""
 
 
 class FeatureFiles(FolderSource):
     """A dataset by name, read from `<root>/<name>/`, or from `<root>` itself where there is no such folder.
 
-    A subclass declares how the files are called, who queries whom, what they hold and where they come from. A
-    `dataset.toml` beside the files goes before what is declared, so that converted files keep the dataset's name.
+    A subclass declares file names, which split queries which, sizes and origin. A `dataset.toml` beside the files
+    overrides the declaration, so that converted files keep the dataset's name.
     Raises InputError if no root is given, there is no such folder, or its note describes another dataset.
     """
 
     description: ClassVar[Description]
     sizes: ClassVar[Sizes]
     origin: ClassVar[str]
-    """Where the files are distributed, in words."""
+    """The place where the files are distributed, in words."""
 
     def __init__(self, root: Path | None = None) -> None:
-        # What a class declares does not need saying twice.
+        # A class declares its name and title once.
         declared = self.description.model_copy(update={"name": type(self).name, "title": type(self).title})
         super().__init__(self._folder(root), declared)
         if self.name != type(self).name:
@@ -56,7 +56,7 @@ class FeatureFiles(FolderSource):
 
     @classmethod
     def file_names(cls) -> list[str]:
-        """What the published files are called, in order."""
+        """The names of the published files, in order."""
         names: list[str] = []
         for files in (cls.description.files.train, cls.description.files.test, cls.description.files.query):
             for given in (files.features, files.labels):

@@ -16,7 +16,7 @@ from bench.data.precision import PRECISIONS, Precision
 
 Index = slice | NDArray[np.integer[Any]] | Sequence[int]
 
-# Larger blocks come from and go back to the system each time, which costs more than reading them.
+# Larger blocks are allocated from the system each time, which costs more than reading them.
 BLOCK_BYTES = 16 * 2**20
 
 # Larger means are kept in a file that the system can write out, instead of in memory.
@@ -24,7 +24,7 @@ MEANS_IN_MEMORY = 2 * 2**30
 
 
 class Features(ABC):
-    """N videos of T frames with D features each; indexing reads float32 copies of the videos asked for.
+    """N videos of T frames with D features each; indexing reads float32 copies of the chosen videos.
 
     Every method may be called from several threads at once.
     """
@@ -37,7 +37,7 @@ class Features(ABC):
     @property
     @abstractmethod
     def dtype(self) -> Precision:
-        """The precision in which the values are stored: what a copy that loses nothing needs."""
+        """The precision of the stored values, which a lossless copy needs."""
 
     @abstractmethod
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -70,10 +70,10 @@ class Features(ABC):
             raise IndexError(f"video index out of range: there are {len(self)} videos")
         return self.read(np.where(rows < 0, rows + len(self), rows))
 
-    def blocks(self, block_bytes: int = BLOCK_BYTES, start: int = 0) -> Iterator[tuple[int, NDArray[np.float32]]]:
-        """All videos from `start` on, in order, as (index of the first, block), each block of about `block_bytes`."""
+    def blocks(self, block_bytes: int = BLOCK_BYTES) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """All videos in order, as (index of the first, block), each block of about `block_bytes`."""
         count, step = len(self), videos_a_block(self.shape, block_bytes)
-        for first in range(start, count, step):
+        for first in range(0, count, step):
             yield first, self.read_slice(first, min(first + step, count))
 
 
@@ -96,7 +96,7 @@ class ArrayFeatures(Features):
         return name if name in PRECISIONS else "float32"
 
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        # In C order, whatever the array's own is: a network may round otherwise where numbers lie otherwise.
+        # Always in C order: a network may round differently for another memory layout.
         return np.ascontiguousarray(self._array[rows], dtype=np.float32)
 
     def read_frames(self, rows: NDArray[np.int64], numbers: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -140,14 +140,14 @@ def concatenated(parts: Sequence[Features], names: Sequence[str]) -> Features:
     first, expected = names[0], parts[0].shape[1:]
     for part, name in zip(parts, names, strict=True):
         if part.shape[1:] != expected:
-            mend = "all parts must agree"
+            fix = "all parts must agree"
             if part.shape[2] == expected[1]:
-                mend = (
+                fix = (
                     "sample as many frames of every video, such as numbers "
                     "numpy.linspace(0, len(frames) - 1, 25).round().astype(int)"
                 )
             raise InputError(
-                f"{name} has (frames, dimensions) = {part.shape[1:]}, but the first, {first}, has {expected}; {mend}"
+                f"{name} has (frames, dimensions) = {part.shape[1:]}, but the first, {first}, has {expected}; {fix}"
             )
     return parts[0] if len(parts) == 1 else ConcatenatedFeatures(parts)
 
@@ -183,7 +183,7 @@ class ConcatenatedFeatures(Features):
         return out
 
     def _by_part(self, rows: NDArray[np.int64]) -> Iterator[tuple[Features, NDArray[np.bool_], NDArray[np.int64]]]:
-        """The parts that hold some of the rows: which of `rows` they hold, and the parts' own numbers of them."""
+        """The parts that hold some of the rows, each with a mask of its rows and their numbers within the part."""
         owner = np.searchsorted(self._starts, rows, side="right") - 1
         for number in np.unique(owner):
             chosen = owner == number
@@ -202,15 +202,15 @@ class ConcatenatedFeatures(Features):
 
 
 def videos_a_block(shape: tuple[int, int, int], block_bytes: int = BLOCK_BYTES) -> int:
-    """How many videos of (T, D) float32 numbers a block of about `block_bytes` holds; one at least."""
+    """The number of videos of (T, D) float32 numbers in a block of about `block_bytes`; at least one."""
     return max(1, block_bytes // max(1, 4 * shape[1] * shape[2]))
 
 
 def mean_pool(features: Features) -> NDArray[np.float32]:
     """The mean over the frames of every video, (N, D) float32, read block by block.
 
-    Means of more than 2 GiB are an array on disk, in a nameless file of the folder for temporary files that goes when
-    the array goes. Raises InputError if there is no room for it.
+    Means of more than 2 GiB are an array in an unnamed temporary file that disappears with the array. Raises
+    InputError if the disk has no room for it.
     """
     count, _, dimensions = features.shape
     pooled = _empty((count, dimensions))
@@ -230,12 +230,12 @@ def _empty(shape: tuple[int, int]) -> NDArray[np.float32]:
         return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
 
 
-# Every value is looked at up to this size; of larger arrays an evenly spread sample of this size.
+# Arrays up to this size are checked whole, larger ones by an evenly spread sample of this size.
 SAMPLED_BYTES = 2 * 2**30
 
 
 def blocks_to_check(features: Features, *, all_values: bool = False) -> list[range]:
-    """The videos to look at, block by block: all of them, or evenly spread blocks of `SAMPLED_BYTES` together."""
+    """The videos to check, block by block: all of them, or evenly spread blocks of `SAMPLED_BYTES` together."""
     count, frames, dimensions = features.shape
     step = videos_a_block(features.shape)
     every = 1 if all_values else max(1, -(-count * frames * dimensions * 4 // SAMPLED_BYTES))
@@ -245,7 +245,7 @@ def blocks_to_check(features: Features, *, all_values: bool = False) -> list[ran
 def require_finite(
     features: Features, source: str, *, all_values: bool = False, step: Callable[[], None] = lambda: None
 ) -> None:
-    """InputError naming `source` and the first video with a NaN or infinite value; `step` follows each block."""
+    """InputError naming `source` and the first video with a NaN or infinite value; `step` is called per block."""
     for videos in blocks_to_check(features, all_values=all_values):
         finite = np.isfinite(features.read_slice(videos.start, videos.stop)).all(axis=(1, 2))
         if not finite.all():

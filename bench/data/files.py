@@ -12,13 +12,13 @@ from bench.base.files import gigabytes, require_file, unreadable
 from bench.base.paths import cache_folder
 from bench.base.text import say
 
-# A fingerprint of a larger file takes more than a second or two, and is announced.
+# Fingerprints of larger files take more than a second or two and are announced.
 ANNOUNCED_BYTES = 10**9
 
-# The coarsest clocks of file systems: what changes a file again within it may leave the same times.
+# The coarsest clock of file systems: two changes within it may leave the same times.
 CLOCK_NANOSECONDS = 3 * 10**9
 
-# Read to notice other contents where the file system keeps no time that tools cannot set back.
+# Sampled to notice changed contents where tools can set all times back.
 SAMPLES, SAMPLE_BYTES = 16, 4096
 
 
@@ -34,7 +34,7 @@ def content_hash(paths: list[Path]) -> str:
 
 
 def likeness(path: Path) -> str:
-    """What tells, without reading it all, that a file is the one that it was: place, size, times and some contents."""
+    """A hash of place, size, times and a sample of the contents, to notice a changed file without reading it all."""
     try:
         state = path.stat()
         times = state.st_size, state.st_mtime_ns, state.st_ctime_ns, state.st_ino
@@ -63,8 +63,8 @@ def _remembered_hash(path: Path) -> str:
     except OSError as error:
         raise unreadable(path, error) from error
     if likeness(path) != before:
-        raise InputError(f"{path}: was changed while it was read; try again when its writer has ended")
-    # A file that was changed just now could be changed again without another time to show for it.
+        raise InputError(f"{path}: was changed while it was read; try again when its writer has finished")
+    # A file that was changed just now could be changed again with the same times.
     if note and min(abs(now - changed) for changed in (state.st_mtime_ns, state.st_ctime_ns)) > CLOCK_NANOSECONDS:
         _write(note, digest)
     return digest
@@ -88,5 +88,5 @@ def _write(note: Path, digest: str) -> None:
 
 
 def one_line(error: BaseException) -> str:
-    """What a library says of an error, as a part of one line."""
+    """The message of a library's error, for a part of one line."""
     return text.one_line(str(error))[:200]

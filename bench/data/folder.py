@@ -27,7 +27,7 @@ from bench.data.layout import SplitPaths, layout_of
 
 
 class FolderSource(DatasetSource):
-    """Reads a folder; every defect of it is an InputError that names the file and the mend."""
+    """A dataset in a folder; every defect is an InputError that names the file and the fix."""
 
     def __init__(self, folder: Path, built_in: Description | None = None) -> None:
         self.layout = layout_of(folder, built_in)
@@ -132,7 +132,7 @@ class FolderSource(DatasetSource):
 
 
 def marks_stand_in(path: Path) -> bool:
-    """Does the feature file itself say that it was generated (an attribute of an HDF5 file's root)?"""
+    """Whether the feature file itself says that it was generated, by an attribute of an HDF5 file's root."""
     if not is_hdf5(path):
         return False
     with open_hdf5(path) as file:
@@ -143,32 +143,32 @@ def marks_stand_in(path: Path) -> bool:
 
 
 FEATS = "feats"
-"""How the array is called in published files."""
+"""Name of the array in published files."""
 
-# Of MATLAB files older than version 7.3, which are no HDF5.
+# First bytes of MATLAB files older than version 7.3, which are not HDF5.
 OLD_MATLAB = b"MATLAB 5.0"
 
 NAMED = 10
 
 
-def open_features(path: Path, key: str = FEATS, rows: Rows | None = "videos", mend: str = NAME_IT) -> Features:
+def open_features(path: Path, key: str = FEATS, rows: Rows | None = "videos", fix: str = NAME_IT) -> Features:
     """The features (N, T, D) in a file, left on disk: `.npy`, `.safetensors`, and HDF5 under any other name.
 
     `key` names the array inside, or an HDF5 group of arrays, one video each; a `.npy` file holds one array without a
     name. Contiguous arrays (all `.npy` and `.safetensors`, HDF5 without chunks) are read straight from the file, by any
-    number of threads at once. Axes that MATLAB wrote are turned, and two axes are read as `feature_shape` says.
-    Raises InputError naming the file, the key and what was expected if there are no such features; `mend` says how to
+    number of threads at once. Axes that MATLAB wrote are reversed, and two axes are read as `feature_shape` says.
+    Raises InputError naming the file, the key and what was expected if there are no such features; `fix` says how to
     name another key.
     """
     require_file(path)
     if path.suffix == ".npy":
         return open_npy(path, rows)
     if path.suffix == ".safetensors":
-        return open_safetensors(path, key.strip("/"), rows, mend)
+        return open_safetensors(path, key.strip("/"), rows, fix)
     with path.open("rb") as file:
         if file.read(len(OLD_MATLAB)) == OLD_MATLAB:
             raise InputError(f"{path}: is a MATLAB file older than version 7.3; save features with -v7.3, or as .npy")
-    return open_hdf5_features(path, key, rows, mend)
+    return open_hdf5_features(path, key, rows, fix)
 
 
 def only_key(path: Path) -> str:

@@ -32,34 +32,25 @@ LARGEST_CHUNK_BYTES = 256 * 2**20
 
 NAMES_SHOWN, NAMES_VISITED = 10, 1000
 
-# What is wrong and what to do, by what HDF5 says where the system says nothing.
-HDF5_SAYS = {
+# Defect and fix, by a phrase of HDF5's message, where the system gives no reason.
+HDF5_REASONS = {
     "already open for write": (
         "is marked as open for writing by another program",
         "wait until it is closed; if that program was killed, run `h5clear -s` on the file",
     ),
-    "truncated file": (
-        "truncated, or still being written",
-        "wait for its writer to end, or download or export it again",
-    ),
+    "truncated file": ("truncated, or still being written", "wait for its writer, or download or export it again"),
     "superblock version": (
         f"of a newer HDF5 than {h5py.version.hdf5_version}, or damaged",
         "upgrade h5py, or download or export it again",
     ),
 }
 
-# What the package hdf5plugin brings, by the numbers that the HDF Group registered.
+# Filters of the package hdf5plugin, by their registered numbers.
 FILTERS = {
-    307: "bzip2",
-    32001: "Blosc",
-    32004: "LZ4",
-    32008: "Bitshuffle",
-    32013: "ZFP",
-    32015: "Zstandard",
-    32026: "Blosc2",
-}
+    307: "bzip2", 32001: "Blosc", 32004: "LZ4", 32008: "Bitshuffle", 32013: "ZFP", 32015: "Zstandard", 32026: "Blosc2",
+}  # fmt: skip
 
-# What h5py raises from files whose structure is damaged.
+# Exceptions of h5py for files with a damaged structure.
 DAMAGE = (OSError, RuntimeError, KeyError, TypeError, OverflowError)
 
 
@@ -81,19 +72,19 @@ def open_hdf5(path: Path) -> Any:
 
 
 def _not_opened(path: Path, error: OSError) -> InputError:
-    said = one_line(error)
+    message = one_line(error)
     damage = ("damaged" if is_hdf5(path) else "not an HDF5 file"), "download or export it again"
-    what, mend = next((reason for words, reason in HDF5_SAYS.items() if words in said), damage)
-    return unusable(path, error, f"{what} ({said}); {mend}")
+    what, fix = next((reason for phrase, reason in HDF5_REASONS.items() if phrase in message), damage)
+    return unusable(path, error, f"{what} ({message}); {fix}")
 
 
 def _damaged(path: Path, key: str, error: Exception) -> InputError:
-    """What to raise where HDF5 cannot read a dataset in a file that it could open."""
+    """The error to raise where HDF5 opened a file but cannot read a dataset in it."""
     return unusable(path, error, f"'{key}' cannot be read: damaged ({one_line(error)}); download or export it again")
 
 
 def hdf5_axes(path: Path) -> dict[str, int]:
-    """How many axes every dataset of a file has, by its whole name; of the first 1,000 names in it."""
+    """Number of axes of every dataset among the first 1,000 names of a file, by full name."""
     axes: dict[str, int] = {}
     left = iter(range(NAMES_VISITED))
 
@@ -107,19 +98,19 @@ def hdf5_axes(path: Path) -> dict[str, int]:
     return axes
 
 
-def hdf5_entry(file: Any, path: Path, key: str, mend: str) -> Any:
+def hdf5_entry(file: Any, path: Path, key: str, fix: str) -> Any:
     """Dataset or group `key` of an open file; InputError if there is none, or its values lie in other files.
 
-    `mend` says how to name another key.
+    `fix` says how to name another key.
     """
     try:
-        return _entry(file, path, key, mend)
+        return _entry(file, path, key, fix)
     except DAMAGE as error:
         raise _damaged(path, key, error) from error
 
 
-def _entry(file: Any, path: Path, key: str, mend: str) -> Any:
-    # Tools write the name of a dataset as a path, /feats.
+def _entry(file: Any, path: Path, key: str, fix: str) -> Any:
+    # Tools write the name of a dataset as a path, such as /feats.
     parts = [part for part in key.split("/") if part]
     for length in range(1, len(parts) + 1):
         link = file.get("/".join(parts[:length]), getlink=True)
@@ -130,7 +121,7 @@ def _entry(file: Any, path: Path, key: str, mend: str) -> Any:
         names = list(islice(file, NAMES_SHOWN + 1))
         more = ", …" if len(names) > NAMES_SHOWN else ""
         raise InputError(
-            f"{path}: no dataset '{key}'; it holds {', '.join(names[:NAMES_SHOWN]) or 'nothing'}{more}; {mend}"
+            f"{path}: no dataset '{key}'; it holds {', '.join(names[:NAMES_SHOWN]) or 'nothing'}{more}; {fix}"
         )
     found = file[name]
     if isinstance(found, h5py.Dataset):
@@ -141,9 +132,9 @@ def _entry(file: Any, path: Path, key: str, mend: str) -> Any:
 
 
 def _require_plain(array: Any, file: Any, path: Path, key: str) -> None:
-    # A virtual dataset of this very file can still be of any size, made of a few values.
+    # A virtual dataset of this same file can claim any size with a few values.
     if array.is_virtual or array.external or array.file.filename != file.filename:
-        raise InputError(f"{path}: the values of '{key}' lie in another file, or dataset; copy them into this one")
+        raise InputError(f"{path}: the values of '{key}' are in another file or dataset; copy them into this one")
     chunk = prod(array.chunks or ()) * array.dtype.itemsize
     if chunk > LARGEST_CHUNK_BYTES:
         raise InputError(
@@ -153,22 +144,22 @@ def _require_plain(array: Any, file: Any, path: Path, key: str) -> None:
     _require_filters(array, f"{path}: '{key}'")
 
 
-def hdf5_dataset(file: Any, path: Path, key: str, mend: str) -> Any:
-    """`hdf5_entry`, where InputError is raised for a group as well."""
-    found = hdf5_entry(file, path, key, mend)
+def hdf5_dataset(file: Any, path: Path, key: str, fix: str) -> Any:
+    """`hdf5_entry`; InputError for a group as well."""
+    found = hdf5_entry(file, path, key, fix)
     if not isinstance(found, h5py.Dataset):
         raise InputError(f"{path}: '{key}' is a group; expected a dataset")
     return found
 
 
 def matlab_class(entry: Any) -> str | None:
-    """The type of an array that MATLAB wrote, with its axes in reverse order; None if something else wrote it."""
+    """The type of an array that MATLAB wrote, with its axes reversed; None if another program wrote it."""
     found = entry.attrs.get("MATLAB_class")
     return found.decode(errors="replace") if isinstance(found, bytes) else None if found is None else str(found)
 
 
 def _require_filters(array: Any, source: str) -> None:
-    """InputError if the array was packed by something that this HDF5 lacks, and no installed hdf5plugin brings."""
+    """InputError if the array needs a filter that neither this HDF5 nor an installed hdf5plugin has."""
     plan = array.id.get_create_plist()
     for number in range(plan.get_nfilters()):
         code, _, _, name = plan.get_filter(number)
@@ -177,18 +168,18 @@ def _require_filters(array: Any, source: str) -> None:
                 import_module("hdf5plugin")
         if not h5py.h5z.filter_avail(code):
             named = FILTERS.get(code) or one_line(name.decode(errors="replace")) or "of unknown name"
-            mend = "pip install hdf5plugin, or write it with gzip" if code in FILTERS else "write it with gzip"
-            raise InputError(f"{source} is compressed by filter {code} ({named}), which is not installed; {mend}")
+            fix = "pip install hdf5plugin, or write it with gzip" if code in FILTERS else "write it with gzip"
+            raise InputError(f"{source} is compressed by filter {code} ({named}), which is not installed; {fix}")
 
 
-def open_hdf5_features(path: Path, key: str, rows: Rows | None = "videos", mend: str = NAME_IT) -> Features:
+def open_hdf5_features(path: Path, key: str, rows: Rows | None = "videos", fix: str = NAME_IT) -> Features:
     """The features in dataset `key`, or in all datasets of group `key`, one video each, in the order of their names.
 
     Raises InputError if they are no numbers (N, T, D), or were never written whole. `rows` is as in `feature_shape`.
     """
     version = Version.of(require_file(path))
     with open_hdf5(path) as file:
-        found = hdf5_entry(file, path, key, f'{mend}; "/" is the name of all, one video each')
+        found = hdf5_entry(file, path, key, f'{fix}; "/" is the name of all, one video each')
         if isinstance(found, h5py.Dataset):
             return _features(found, version, key, rows)
         try:
@@ -197,7 +188,7 @@ def open_hdf5_features(path: Path, key: str, rows: Rows | None = "videos", mend:
             raise _damaged(path, key, error) from error
         if not keys:
             raise InputError(f"{path}: '{key}' is an empty group; expected a dataset, or a group with one a video")
-        videos = [_features(hdf5_dataset(file, path, name, mend), version, name, "frames") for name in keys]
+        videos = [_features(hdf5_dataset(file, path, name, fix), version, name, "frames") for name in keys]
     return concatenated(videos, [f"{path}: '{name}'" for name in keys])
 
 
@@ -220,15 +211,15 @@ def _features(array: Any, version: Version, key: str, rows: Rows | None) -> Feat
 
 
 class Axes(NamedTuple):
-    """How features lie in an HDF5 dataset."""
+    """The order of axes of features in an HDF5 dataset."""
 
     turned: bool
-    """MATLAB wrote them: (D, T, N)."""
+    """Whether MATLAB wrote them: (D, T, N)."""
     one_video: bool
-    """There is no axis of videos: (T, D), or (D,)."""
+    """Whether there is no axis of videos: (T, D), or (D,)."""
 
     def read(self, array: Any, start: int, stop: int) -> NDArray[np.float32]:
-        """Videos start…stop-1 as they lie there, but for the order of axes."""
+        """Videos start…stop-1 as they are stored, with axes in our order."""
         chosen: Any = slice(start, stop)
         values = array[()] if self.one_video else array[..., chosen] if self.turned else array[chosen]
         return np.ascontiguousarray(values.T if self.turned else values, dtype=np.float32)
@@ -237,7 +228,7 @@ class Axes(NamedTuple):
 class Hdf5Features(Features):
     """Features in a dataset that only HDF5 can read: in chunks, compressed, by MATLAB, or not little-endian floats.
 
-    h5py lets one thread in at a time, so that several may call.
+    Several threads may call; h5py serves one at a time.
     """
 
     def __init__(
@@ -294,10 +285,12 @@ def _close(array: Any) -> None:
 
 
 def _require_written(array: Any, source: str) -> None:
-    """Refuse what was declared and never written: it would read as zeros, without end if the shape is a lie."""
+    """InputError for a dataset that was declared and never written: it would read as zeros of any claimed size."""
     whole = array.id.get_storage_size() > 0
     if array.chunks:
         chunks = prod(-(-size // chunk) for size, chunk in zip(array.shape, array.chunks, strict=True))
         whole = array.id.get_num_chunks() == chunks
     if not whole:
-        raise InputError(f"{source}: was not written whole for its shape {array.shape}; write or download it again")
+        raise InputError(
+            f"{source}: was not written completely for its shape {array.shape}; write or download it again"
+        )

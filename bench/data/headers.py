@@ -33,10 +33,10 @@ Rows = Literal["videos", "frames"]
 
 ITEM_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
 
-# Three hundred times as many as the papers' features have; videos are read whole.
+# Three hundred times as many as in the papers' features; a video is read as a whole.
 MOST_NUMBERS_A_VIDEO = 2**25
 
-# What the format allows at most.
+# The limit of the format.
 LONGEST_SAFETENSORS_HEADER = 100_000_000
 
 LONGEST_NAMES = 200
@@ -90,19 +90,19 @@ def npy_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
 
 
 def safetensors_axes(path: Path) -> dict[str, int]:
-    """How many axes every tensor of a `.safetensors` file has, by name."""
+    """Number of axes of every tensor of a `.safetensors` file, by name."""
     header, _ = _safetensors_header(path)
     shapes = {name: entry.get("shape") for name, entry in header.items() if isinstance(entry, dict)}
     return {name: len(shape) for name, shape in shapes.items() if isinstance(shape, list)}
 
 
-def open_safetensors(path: Path, key: str, rows: Rows | None = "videos", mend: str = NAME_IT) -> RawFeatures:
+def open_safetensors(path: Path, key: str, rows: Rows | None = "videos", fix: str = NAME_IT) -> RawFeatures:
     """The features in tensor `key` of a `.safetensors` file. Raises InputError if it holds no numbers (N, T, D)."""
     header, start = _safetensors_header(path)
     entry = header.get(key)
     if not isinstance(entry, dict):
         names = ", ".join(name for name in header if name != "__metadata__")[:LONGEST_NAMES]
-        raise InputError(f"{path}: no tensor '{key}'; it holds {names or 'nothing'}; {mend}")
+        raise InputError(f"{path}: no tensor '{key}'; it holds {names or 'nothing'}; {fix}")
     source = f"{path}: '{key}'"
     kind, shape, offsets = entry.get("dtype"), entry.get("shape"), entry.get("data_offsets")
     if not isinstance(kind, str) or kind not in SAFETENSORS_PRECISIONS | SAFETENSORS_INTEGERS:
@@ -121,7 +121,7 @@ def open_safetensors(path: Path, key: str, rows: Rows | None = "videos", mend: s
 
 
 def safetensors_header(key: str, precision: Precision, shape: tuple[int, int, int]) -> bytes:
-    """What precedes the values in a `.safetensors` file of one tensor."""
+    """The bytes before the values in a `.safetensors` file of one tensor."""
     kind = next(name for name, known in SAFETENSORS_PRECISIONS.items() if known == precision)
     entry = {"dtype": kind, "shape": list(shape), "data_offsets": [0, prod(shape) * ITEM_BYTES[precision]]}
     text = json.dumps({key: entry}).encode()
@@ -137,14 +137,14 @@ def require_numbers(dtype: np.dtype[Any], source: str) -> None:
 
 
 def precision_of(dtype: np.dtype[Any]) -> Precision:
-    """What keeps all that is read of values of this type: float32 for integers, which are read as such."""
+    """The precision that holds values of this type as they are read: float32 for integers."""
     return next((name for name in PRECISIONS if name == dtype.name), "float32")
 
 
 def feature_shape(shape: tuple[int, ...], source: str, rows: Rows | None = "videos") -> tuple[int, int, int]:
-    """`shape` as (N, T, D): pooled videos have one frame, and of more than three axes those of length 1 at the end go.
+    """`shape` as (N, T, D): pooled videos have one frame, and trailing axes of length 1 beyond three are dropped.
 
-    `rows` says what the first of two axes counts, None that nothing does. Raises InputError, with `source` in it, if
+    `rows` says what the first of two axes counts; None refuses two axes. Raises InputError, with `source` in it, if
     there are other axes, or no video.
     """
     axes = list(shape)

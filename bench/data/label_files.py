@@ -20,7 +20,7 @@ from bench.data.hdf5 import DAMAGE, hdf5_dataset, hdf5_entry, is_hdf5, matlab_cl
 from bench.data.headers import MATLAB_AXES, npy_header
 from bench.data.layout import SplitPaths
 
-# No compression that these files know makes zeros more than about a thousand times smaller.
+# No compression of these formats shrinks zeros more than about a thousand times.
 MOST_LABELS_A_BYTE = 1100
 
 NAME_IT = "rename one, or name the right one in dataset.toml (labels_key)"
@@ -30,7 +30,7 @@ MOST_LABELS = 2**26
 
 
 def labels_in(path: Path, key: str, features: tuple[int, ...] | None) -> Labels:
-    """The labels in a file, of features (N, T, D) if these are known; turned where only that fits.
+    """The labels in a file, of features (N, T, D) if these are known; transposed where only that fits.
 
     Raises InputError as `read_labels` and `as_labels` do.
     """
@@ -44,7 +44,7 @@ def labels_in(path: Path, key: str, features: tuple[int, ...] | None) -> Labels:
 
 
 def features_of_labels(paths: SplitPaths, parts: Sequence[tuple[int, ...]]) -> list[tuple[int, ...] | None]:
-    """The shape of the features that each file of labels goes with, from those in each file of features."""
+    """The shape of the features for each file of labels, from the shapes in each file of features."""
     if len(paths.labels) == 1:
         return [(sum(part[0] for part in parts), *parts[0][1:])]
     # Labels may be cut into parts where features are not.
@@ -55,7 +55,7 @@ def read_labels(path: Path, key: str = "labels") -> NDArray[Any]:
     """The array of labels in a file: `.npy`, or array `key` of a MATLAB or HDF5 file under any other name.
 
     MATLAB files may be of version 7.3 (HDF5) or older, dense or sparse; axes are as MATLAB shows them. Raises
-    InputError if there is no such array, it is none of labels, or its shape is larger than the file or labels can be.
+    InputError if there is no such array, it cannot be labels, or its shape is too large for the file or for labels.
     """
     require_file(path)
     if path.suffix == ".npy":
@@ -91,7 +91,7 @@ def _sparse(file: Any, path: Path, key: str, rows: NDArray[Any]) -> NDArray[Any]
 
     arrays = []
     for name, kinds, dtype in (("data", "biuf", np.float64), ("ir", "iu", np.int64), ("jc", "iu", np.int64)):
-        # Without any value there are neither values nor rows.
+        # A matrix without values has neither `data` nor `ir`.
         part = hdf5_dataset(file, path, f"{key}/{name}", NAME_IT) if name in file[key] else np.zeros(0, dtype)
         if part.dtype.kind not in kinds or len(part.shape or ()) != 1:
             raise InputError(f"{path}: '{key}/{name}' is damaged ({part.dtype} of shape {part.shape}); export it again")
@@ -164,7 +164,7 @@ def _read(path: Path, key: str, require_plausible: Callable[[tuple[int, ...]], N
             f"{path}: no array '{key}'; it holds {', '.join(names[:NAMES_SHOWN]) or 'nothing'}{more}; name the "
             "right one in dataset.toml (labels_key)"
         )
-    # Of several arrays with one name the first is the one that is read.
+    # Of several arrays with one name the reader takes the first.
     number = names.index(key)
     _, shape, kind = found[number]
     # The reader follows cells and structures into each other until its stack ends.
@@ -187,7 +187,7 @@ def require_matlab_numbers(kind: str, source: str) -> None:
 
 
 def dense(array: Any) -> NDArray[Any]:
-    """A sparse matrix of SciPy as an array. Raises ValueError for places outside its shape, which SciPy trusts."""
+    """A sparse matrix of SciPy as an array. Raises ValueError for indices outside its shape, unchecked by SciPy."""
     array.check_format(full_check=True)
     return np.asarray(array.toarray())
 

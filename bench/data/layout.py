@@ -14,7 +14,7 @@ from bench.data.headers import Rows
 FEATURES = (".h5", ".hdf5", ".mat", ".npy", ".safetensors")
 
 LABELS = (".mat", ".h5", ".hdf5", ".npy")
-"""Kinds of files that are looked for under the usual names; features also in a folder of such files."""
+"""Suffixes of files with the usual names; features may also be in a folder of such files."""
 
 
 @dataclass(frozen=True)
@@ -29,28 +29,28 @@ class SplitPaths:
     videos: Path | None
     """The folder or pattern that names a file for every video; None where files are named one by one."""
     rows: Rows | None
-    """What the first of two axes counts in a file of features; None where that is not clear, in one of several."""
+    """What the first of two axes counts in a file of features; None in one of several files, where that is unclear."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """A folder with everything settled that its description, or the usual names, leave open."""
+    """A folder with the files and roles of its splits, by its description or the usual names."""
 
     folder: Path
     description: Description
     note: Path | None = None
-    """The `dataset.toml` that says some of it, if there is one."""
+    """The `dataset.toml` in the folder, if there is one."""
     noted: frozenset[str] = frozenset()
-    """The names of files that it gives, which may come from anybody."""
+    """The file names in it, which are untrusted."""
 
     @property
     def name(self) -> str:
-        """The dataset's name, fit for file names: the described one, else the folder's."""
+        """The dataset's name, usable in file names: the described one, else the folder's."""
         return slug(self.description.name or self.folder.resolve().name)
 
     @property
     def title(self) -> str:
-        """What reports call the dataset: its title, else its name as it was written."""
+        """The title in reports: the described one, else the name as it was written."""
         described = self.description.title or self.description.name
         return described or one_line(self.folder.resolve().name) or self.name
 
@@ -99,7 +99,7 @@ class Layout:
         return files
 
     def _labels(self, split: SplitName) -> str | list[str]:
-        """The files of labels; training videos do without, and those that query and are searched may, both of them."""
+        """The files of labels. Training videos need none; queries and gallery have labels both, or neither."""
 
         def there(split: SplitName) -> str | list[str] | None:
             return self._named(split).labels or usual_file(self.folder, f"{split}_labels", LABELS)
@@ -111,7 +111,7 @@ class Layout:
         return there(split) or (f"{split}_labels{LABELS[0]}" if needed else [])
 
     def _found(self, names: str | list[str], suffixes: tuple[str, ...]) -> tuple[Path, ...]:
-        """The files of these names; those in a folder and those that fit a pattern in the order of their names."""
+        """The files of these names; those in a folder, or matching a pattern, sorted by name."""
         files: list[Path] = []
         for name in [names] if isinstance(names, str) else names:
             path = self.folder / name
@@ -126,7 +126,7 @@ class Layout:
             else:
                 files.append(path)
                 continue
-            # What systems leave beside files has hidden names.
+            # Systems leave hidden files beside others.
             within = sorted(child for child in within if not child.name.startswith("."))
             if not within:
                 raise InputError(f"{path}: {lacks}")
@@ -138,14 +138,14 @@ class Layout:
     def _require_inside(self, path: Path) -> None:
         """InputError if a file that the note names lies outside the folder.
 
-        The usual names may be links to anywhere, since no file says so: hubs and stores of data lay out folders like
-        that. A note that is such a link itself may name links that lead to where it leads.
+        The usual names may be links to anywhere, since no file names them: data hubs lay out folders like
+        that. A note that is such a link itself may name files beside its target.
         """
         homes = self.folder.resolve(), (self.folder / NOTE).resolve().parent
         try:
             within = Path(os.path.abspath(path)).is_relative_to(os.path.abspath(self.folder))  # noqa: PTH100  no links
             inside = within and any(path.resolve().is_relative_to(home) for home in homes)
-        except (OSError, RuntimeError) as error:  # links that lead in circles, names too long
+        except (OSError, RuntimeError) as error:  # link loops, names too long
             raise InputError(f"{path}: cannot be found ({one_line(str(error))}); put it there") from error
         if not inside:
             raise InputError(
@@ -157,8 +157,8 @@ class Layout:
 def layout_of(place: Path, built_in: Description | None = None) -> Layout:
     """The layout of a folder: as its `dataset.toml` says, else as `built_in` says, else by the usual names.
 
-    A single feature file is a dataset too: learned from, and searched against itself. Its labels, if there are any, lie
-    beside it: `mine_labels.npy` for `mine.npy` or `mine_feats.npy`. Raises InputError if there is no such folder, the
+    A single feature file is a dataset too: trained on, and searched against itself. Its labels, if any, are beside
+    it: `mine_labels.npy` for `mine.npy` or `mine_feats.npy`. Raises InputError if there is no such folder, the
     note is malformed, or it names files outside the folder.
     """
     try:
@@ -174,14 +174,14 @@ def layout_of(place: Path, built_in: Description | None = None) -> Layout:
         note = place / NOTE
         described = said.over(built_in or _usual(place, said))
         layout = Layout(place, described, note if note.is_file() else None, frozenset(said.files.names()))
-    # Settled now, so that a name that leads out of the folder is refused at once.
+    # Computed now, so that a name outside the folder is refused at once.
     assert layout.splits
     return layout
 
 
 def _of_file(path: Path) -> Layout:
     labels = usual_file(path.parent, f"{path.stem.removesuffix('_feats')}_labels", LABELS)
-    # Not validated: what the file system takes as a name is a name.
+    # Not validated: the file system accepted the name.
     train = SplitFiles.model_construct(features=path.name, labels=labels)
     files = Files.model_construct(train=train)
     described = Description.model_construct(name=path.stem, query="train", gallery="train", files=files)
@@ -189,17 +189,16 @@ def _of_file(path: Path) -> Layout:
 
 
 def _usual(folder: Path, note: Description) -> Description:
-    """What the usual names of files say where they alone can: are there labels of training videos, or queries apart?"""
+    """The parts that only the usual file names show: labels of training videos, and a separate split of queries."""
     train = SplitFiles(labels=note.files.train.labels or usual_file(folder, "train_labels", LABELS))
     query = SplitFiles(features=note.files.query.features or usual_file(folder, "query_feats", (*FEATURES, "")))
     return Description(files=Files(train=train, query=query))
 
 
 def usual_file(folder: Path, stem: str, suffixes: tuple[str, ...]) -> str | None:
-    """The name of the one file, or folder, of this stem in a folder, None if there is none.
+    """The name of the one file or subfolder with this stem, None if there is none.
 
-    A link that leads nowhere counts: without what it stands for the dataset would be another one. Raises InputError if
-    there are more.
+    A broken link counts: without its target this would be another dataset. Raises InputError if there are several.
     """
     found = [f"{stem}{suffix}" for suffix in suffixes if os.path.lexists(folder / f"{stem}{suffix}")]
     if len(found) > 1:

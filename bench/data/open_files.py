@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Version:
-    """A file as it was when somebody first looked at it. Whatever takes its place later is refused, not read."""
+    """The state of a file at the first look. A file that replaces it later is refused, not read."""
 
     path: Path
     """As the user named it."""
@@ -37,7 +37,7 @@ class Version:
 
     @classmethod
     def of(cls, path: Path) -> Self:
-        """The file at `path` as it is now. Raises InputError if it cannot be looked at."""
+        """The file at `path` as it is now. Raises InputError if it is not accessible."""
         try:
             state = path.stat()
         except OSError as error:
@@ -55,7 +55,7 @@ class Version:
         return descriptor
 
     def require_same(self, state: os.stat_result) -> None:
-        """InputError if a file that was opened by its name is another one, or was touched in any way."""
+        """InputError if a file that was opened by name is another one, or was modified in any way."""
         self.require_unchanged(state)
         if state.st_ctime_ns != self.changed:
             raise self.replaced()
@@ -66,14 +66,14 @@ class Version:
             raise self.replaced()
 
     def replaced(self) -> InputError:
-        """What to raise where this version is gone."""
+        """The error to raise where this version is gone."""
         return InputError(f"{self.path}: was changed or replaced after it was opened; load it again")
 
 
 class Kept(Generic[T]):
-    """Something open that is read from: opened when first used, closed for others' sake, and opened again when needed.
+    """A resource that is opened at first use, closed when others need its place, and reopened when needed.
 
-    `opener` may raise OSError and InputError. Copies, pickled ones too, open for themselves.
+    `opener` may raise OSError and InputError. Copies, including pickled ones, open their own.
     """
 
     def __init__(self, opener: Callable[[], T], closer: Callable[[T], None]) -> None:
@@ -82,7 +82,7 @@ class Kept(Generic[T]):
 
     @contextmanager
     def use(self) -> Iterator[T]:
-        """What is open, which stays so until the block ends. Raises whatever opening raises."""
+        """The open resource, which stays open until the block ends. Raises what opening raises."""
         entry = _open.take(self._number, self._opener, self._closer)
         try:
             yield entry.opened
@@ -108,7 +108,7 @@ class _Entry:
 
 
 class _Open:
-    """All that is open, by number, the least recently used first."""
+    """All open resources by number, the least recently used first."""
 
     def __init__(self) -> None:
         self._entries: dict[int, _Entry] = {}
@@ -134,7 +134,7 @@ class _Open:
                 entry.close_unused()
 
     def forget(self, number: int) -> None:
-        """Close what nobody can ask for any more. Called by the garbage collector, maybe within `take` itself."""
+        """Close a resource that is no longer referenced. The garbage collector calls this, possibly within `take`."""
         self._forgotten.append(number)
         if self._lock.acquire(blocking=False):
             try:
@@ -143,8 +143,8 @@ class _Open:
                 self._lock.release()
 
     def begin_anew(self) -> None:
-        """Leave to the parent what a forked process inherits: its threads, which held the lock, are not here."""
-        # Kept, since closing could wait for locks of libraries that nobody releases here.
+        """Leave inherited resources to the parent after a fork, whose threads may hold the lock."""
+        # Kept: closing could wait for library locks that nobody releases here.
         self._inherited.append(self._entries)
         self._entries, self._lock = {}, threading.Lock()
 

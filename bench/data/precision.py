@@ -12,7 +12,7 @@ Precision = Literal["float16", "bfloat16", "float32", "float64"]
 
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
-# torch splits larger pieces among its threads, which costs more than it brings where several threads read already.
+# torch splits larger pieces among its threads, which does not pay where several threads read already.
 PIECE = 32_000
 
 
@@ -32,7 +32,7 @@ def as_float32(stored: NDArray[Any], precision: Precision) -> NDArray[np.float32
 
 
 def as_stored(values: NDArray[np.float32], precision: Precision) -> NDArray[Any]:
-    """float32 values as they are stored, rounded to the nearest, ties to even; what is too large becomes infinite."""
+    """float32 values as they are stored, rounded to nearest, ties to even; larger values become infinite."""
     if precision in ("float32", "float64"):
         return values.astype(stored_dtype(precision), copy=False)
     stored = np.empty(values.shape, dtype=stored_dtype(precision))
@@ -42,7 +42,7 @@ def as_stored(values: NDArray[np.float32], precision: Precision) -> NDArray[Any]
 
 def _tensor(array: NDArray[Any], precision: Precision) -> "Tensor":
     """The numbers of an array, one after the other, in the same memory."""
-    # torch converts half precisions twice as fast as numpy, and knows bfloat16. float32 does without its slow import.
+    # torch converts half precisions twice as fast as numpy, and knows bfloat16. float32 spares its slow import.
     import torch  # noqa: PLC0415
 
     flat = torch.from_numpy(array.reshape(-1))

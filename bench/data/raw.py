@@ -58,7 +58,7 @@ class RawFeatures(Features):
     def read(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         out = np.empty((len(rows), *self._shape[1:]), dtype=np.float32)
         order = np.argsort(rows, kind="stable")
-        # Neighbours in the file come with one call, each into its own place.
+        # One call reads neighbours in the file, each into its own place.
         runs = np.split(order, np.flatnonzero(np.diff(rows[order]) != 1) + 1) if len(rows) else []
         with self._reading() as file:
             for run in runs:
@@ -68,7 +68,7 @@ class RawFeatures(Features):
                 if self._stored == stored_dtype("float32"):
                     self._fill(file, [out[place] for place in run], first * self._shape[1])
                 else:
-                    # Converted while the processor still has them at hand.
+                    # Converted while they are still in the cache.
                     out[run] = self._slice(file, first, first + len(run))
         return out
 
@@ -85,7 +85,7 @@ class RawFeatures(Features):
 
     @contextmanager
     def _reading(self) -> Iterator[int]:
-        """A descriptor of the file. What was read is refused if the file was changed before or meanwhile."""
+        """A descriptor of the file. Raises InputError if the file was changed before or meanwhile."""
         try:
             with self._file.use() as file:
                 yield file
@@ -99,7 +99,7 @@ class RawFeatures(Features):
         return as_float32(stored, self._dtype)
 
     def _announce(self, file: int, video: int, videos: int) -> None:
-        """Let the system fetch these videos while others are copied: twice as fast from disk, no loss in memory."""
+        """Ask the system to prefetch these videos while others are copied: twice as fast from disk."""
         # macOS lacks it.
         if hasattr(os, "posix_fadvise"):
             video_bytes = self._frame_bytes * self._shape[1]
@@ -114,11 +114,11 @@ class RawFeatures(Features):
         return np.empty(shape, dtype=self._stored)
 
     def _fill(self, file: int, arrays: Sequence[NDArray[Any]], frame: int) -> None:
-        """Fill the arrays, one after the other, with what is stored from this frame (of all videos) on."""
+        """Fill the arrays, one after the other, with the values from this frame (of all videos) on."""
         views = [array.reshape(-1).view(np.uint8).data for array in arrays if array.size]
         place = self._offset + frame * self._frame_bytes
         while views:
-            # One call may give less than was asked for: signals, and limits on how much it moves.
+            # One call may read less than requested, due to signals and size limits.
             got = os.preadv(file, views[:MOST_BUFFERS], place)
             if not got:
                 raise self._version.replaced()

@@ -56,7 +56,7 @@ class Synthetic:
         return labels
 
     def features(self, stream: str, labels: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Videos with these labels, (n, T, D) float32, >= 0. Every stream gives others."""
+        """Videos with these labels, (n, T, D) float32, >= 0; each stream gives different ones."""
         random = self._random(stream, "features")
         out = np.empty((len(labels), self._frames, self._attributes.shape[1]), dtype=np.float32)
         for start in range(0, len(labels), VIDEOS_AT_ONCE):
@@ -78,7 +78,7 @@ class Synthetic:
         np.maximum(out, 0, out=out)
 
     def _still(self, labels: NDArray[np.uint8], random: np.random.Generator) -> NDArray[np.float32]:
-        """What does not change over the frames, (n, D)."""
+        """The constant part of each video, (n, D)."""
         videos, dimensions = len(labels), self._attributes.shape[1]
         still = random.standard_normal((videos, dimensions), dtype=np.float32)
         still *= np.float32(OWN)
@@ -106,24 +106,24 @@ MAT_HEADER = b"MATLAB 5.0 MAT-file, stand-in"
 
 @dataclass(frozen=True)
 class StandIn:
-    """A stand-in that is planned: what will be written, and how large it will be."""
+    """A planned stand-in: its files and their sizes."""
 
     description: Description
     splits: dict[SplitName, SplitPaths]
     sizes: Sizes
     note: Path
     origin: str
-    """The call that makes it, as it will stand in its files."""
+    """The call that generates it, recorded in its files."""
     seed: str
 
     @property
     def size(self) -> int:
-        """Bytes on disk, but for headers of some kilobytes a file."""
+        """Bytes on disk, without headers of some kilobytes per file."""
         video = 4 * self.sizes.frames * self.sizes.dimensions + self.sizes.classes
         return video * sum(self.sizes.videos[split] for split in self.splits)
 
     def write(self, progress: Progress) -> None:
-        """Write all files, block by block. What is interrupted leaves no half-written file under its real name.
+        """Write all files, block by block. An interrupted file never has its final name.
 
         Raises InputError if the folder cannot be written.
         """
@@ -167,9 +167,9 @@ class StandIn:
 def plan_stand_in(
     dataset: type[FeatureFiles], folder: Path, scale: float, seed: int, *, dimensions: int | None = None
 ) -> StandIn:
-    """A stand-in of a dataset in `folder`, with `scale` times its videos, four a file at the least.
+    """A stand-in of a dataset in `folder`, with `scale` times its videos, at least four per file.
 
-    Frames, dimensions and classes are the dataset's own, unless other `dimensions` are given. Equal calls make equal
+    Frames, dimensions and classes are the dataset's own, unless other `dimensions` are given. Equal calls give equal
     files. Raises InputError if the scale is no positive number, a file is already there, or the disk has no room.
     """
     if not 0 < scale < float("inf"):
@@ -209,7 +209,7 @@ def _write_labels(path: Path, key: str, labels: NDArray[np.uint8]) -> None:
 
     content = io.BytesIO()
     savemat(content, {key: labels})
-    # Written over the text that holds the time of writing, so that equal calls make equal files.
+    # Overwrites the time of writing, so that equal calls give equal files.
     content.seek(0)
     content.write(MAT_HEADER.ljust(116))
     path.write_bytes(content.getvalue())

@@ -1,7 +1,7 @@
 """Encoding backends: eager, compiled or ONNX Runtime, in float32 or bfloat16, block by block."""
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -13,18 +13,37 @@ from bench.base.process_state import own_process_state, require_usable
 from bench.base.processes import threads
 from bench.base.text import closest
 from bench.data.features import BLOCK_BYTES, Features
-from bench.encoding.modules import Forward, HasInferenceModule, inference_module
 
 BACKENDS = ("eager", "compiled", "onnx")
 
 PRECISIONS = ("float32", "bfloat16")
 
 CHUNK = 64
-"""Videos that pass a network together: enough for fast products, few enough for the processor's cache."""
+"""Videos per forward pass: enough for fast products, few enough for the processor's cache."""
+
+Forward = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""Relaxed outputs (n, K) of features (n, T, D), 1 ≤ n ≤ CHUNK."""
+
+
+@runtime_checkable
+class HasInferenceModule(Protocol):
+    """A network with a faster form for inference."""
+
+    def inference_module(self) -> nn.Module:
+        """The same function (n, T, D) → (n, K) in evaluation mode, equal up to rounding, with copied weights.
+
+        It holds plain layers and buffers only, has no branches that depend on values, takes any n, works in bfloat16
+        after `.to(torch.bfloat16)` and gives float32, so that it can be compiled and exported.
+        """
+
+
+def inference_module(module: nn.Module) -> nn.Module:
+    """The faster form of `module` in evaluation mode, or `module` itself if it has none."""
+    return module.inference_module().eval() if isinstance(module, HasInferenceModule) else module.eval()
 
 
 def prepare(module: nn.Module, method: str, shape: tuple[int, int], backend: str, precision: str) -> Forward:
-    """Make a module of `method` for videos of `shape` (T, D) ready to run; where something is missing, this says so.
+    """Make a module of `method` for videos of `shape` (T, D) ready to run.
 
     Raises InputError for an unknown backend or precision, a backend that cannot run here or cannot run this method.
     """
@@ -47,7 +66,7 @@ def prepare(module: nn.Module, method: str, shape: tuple[int, int], backend: str
 
 
 def check_choice(what: str, given: str, known: tuple[str, ...]) -> None:
-    """InputError if `given` is not one of the known words."""
+    """InputError if `given` is not one of the known names."""
     if given not in known:
         raise InputError(f"unknown {what} '{given}': {closest(str(given), known)}")
 
@@ -64,7 +83,7 @@ class _Eager:
         with torch.inference_mode(), torch.autocast(self._device.type, enabled=False):
             videos = torch.from_numpy(block)
             if self._device.type == "cuda":
-                # Pinned memory, which PyTorch keeps and uses again, is what a GPU copies from by itself, and faster.
+                # A GPU copies faster, and asynchronously, from pinned memory, which PyTorch reuses.
                 videos = videos.pin_memory().to(self._device, non_blocking=True)
             return self._run(videos.to(self._device, self._dtype)).float().cpu().numpy()
 
@@ -74,7 +93,7 @@ class _Eager:
 
 
 class _Compiled(_Eager):
-    """Compiled for one video and for `CHUNK`; other numbers are filled up, since each would be compiled anew."""
+    """Compiled for one video and for `CHUNK`; other numbers are padded, since each would be compiled again."""
 
     def __init__(self, network: nn.Module, method: str, shape: tuple[int, int], dtype: torch.dtype) -> None:
         super().__init__(network, dtype)
@@ -90,7 +109,7 @@ class _Compiled(_Eager):
         if 1 < count < CHUNK:
             videos = torch.cat([videos, videos.new_zeros(CHUNK - count, *self._shape)])
         try:
-            # It may compile, which resets PyTorch's random stream, and does so anew where its settings have changed.
+            # It may compile, also again after changed settings, which resets PyTorch's random stream.
             with own_process_state(), torch.inference_mode():
                 relaxed: Tensor = self._compiled(videos)
         except Exception as error:
@@ -105,7 +124,7 @@ class _Compiled(_Eager):
 
 
 class OutputError(RuntimeError):
-    """What a network gives is no code."""
+    """An output of a network that is no code."""
 
 
 def block_size(shape: tuple[int, int, int]) -> int:
@@ -142,7 +161,7 @@ def encoded_blocks(
 
 def _read(features: Features, start: int, size: int) -> NDArray[np.float32]:
     block = features[start : min(start + size, len(features))]
-    # One pass: a sum without NaN or infinity has none in it. A sum may overflow, hence the look at every value.
+    # One pass: NaN and infinity reach the sum. A sum may also overflow, hence the check of every value.
     with np.errstate(over="ignore", invalid="ignore"):
         suspicious = not np.isfinite(block.sum())
     if suspicious and not (finite := np.isfinite(block).all(axis=(1, 2))).all():

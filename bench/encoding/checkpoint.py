@@ -17,11 +17,9 @@ from bench.base.process_state import own_process_state
 from bench.base.text import LONGEST_SHOWN, closest, one_line, validation_message
 from bench.base.values import as_path, check_bits, plain, whole_number
 from bench.encoding.checkpoint_file import Table, read_tables, require_sound
-from bench.encoding.encoder import Encoder
-from bench.encoding.modules import EncoderDescription
-from bench.learning.deep_method import DeepMethod
+from bench.encoding.encoder import Encoder, EncoderDescription
+from bench.learning.deep_method import AuthorsWeights, DeepMethod
 from bench.learning.method import Method
-from bench.learning.schedule import AuthorsWeights
 from bench.registry import find_method
 
 WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
@@ -30,7 +28,7 @@ WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_
 COUNTER = ".num_batches_tracked"
 
 FRAMES = 25
-"""Of a method whose weights do not tell, as in its paper."""
+"""Default for methods whose weights do not show it, as in the papers."""
 
 
 def load_checkpoint(
@@ -43,10 +41,10 @@ def load_checkpoint(
 ) -> Encoder:
     """The authors' released weights as an encoder: `bench.load_checkpoint("mcmsh", "authors.pth", bits=16, alpha=1.0)`.
 
-    The file is one of `torch.save` or `.safetensors`. The weights may lie beside an epoch, an optimiser and the like,
-    and their names may all have one prefix more, such as `module.`. `frames` are taken from the weights' shapes where
-    those tell, else they are 25. `settings` are the positive numbers that encoding needs and the file does not hold,
-    such as MCMSH's `alpha`. Weights that the authors store and never use are left out with a warning.
+    The file is one of `torch.save` or `.safetensors`. The weights may be stored beside an epoch, an optimiser and the
+    like, and all names may share a prefix, such as `module.`. `frames` are taken from the weights' shapes if those show
+    them, else they are 25. `settings` are the positive numbers that encoding needs and the file does not hold, such as
+    MCMSH's `alpha`. Weights that the authors store and never use are left out with a warning.
 
     Raises InputError for a file without weights of the method, or with several; for missing, unknown or misshapen
     weights, by their names in the file; for settings that are missing, unknown or no finite numbers above 0; and where
@@ -90,7 +88,7 @@ class Found:
     """Weights of a method in a file, under the authors' names."""
 
     place: str
-    """Where they lie."""
+    """The place in the file."""
     weights: dict[str, Tensor]
 
 
@@ -106,15 +104,13 @@ def _weights(path: Path, method: str, authors: AuthorsWeights) -> dict[str, Tens
         )
     if len(found) > 1:
         places = " and at ".join(one_line(fitting.place)[:LONGEST_SHOWN] for fitting in found[:2])
-        raise InputError(
-            f"{path}: weights of {method} lie at {places}; save those that you mean in a file of their own"
-        )
+        raise InputError(f"{path}: weights of {method} are at {places}; save the ones to use in a separate file")
     require_sound(path, found[0].weights)
     return found[0].weights
 
 
 def _fitting(table: Table, authors: AuthorsWeights) -> Iterator[Found]:
-    """The method's weights in a table, for every prefix that their names have, and without wrappers' parts."""
+    """The method's weights in a table, for every prefix of their names, without wrappers' parts."""
     inner = {".".join(part for part in name.split(".") if part not in WRAPPERS): name for name in table.weights}
     if len(inner) < len(table.weights):
         inner = {name: name for name in table.weights}
@@ -131,14 +127,14 @@ def _named(name: str, prefix: str) -> str:
 
 
 def _frames(path: Path, weights: Mapping[str, Tensor], authors: AuthorsWeights, asked: SupportsIndex | None) -> int:
-    """The frames that the weights' shapes tell, else those asked for, else those of the paper."""
+    """The frames by the weights' shapes, else those asked for, else those of the paper."""
     given = None if asked is None else whole_number(asked, "frames", 1, 2**31 - 1)
-    told = weights.get(authors.frames_weight or "")
-    if told is None or told.ndim != 2:
+    matrix = weights.get(authors.frames_weight or "")
+    if matrix is None or matrix.ndim != 2:
         return given or FRAMES
-    if given not in (None, told.shape[1]):
-        raise InputError(f"{path}: holds an encoder of {told.shape[1]} frames, not {given}; leave frames= out")
-    return told.shape[1]
+    if given not in (None, matrix.shape[1]):
+        raise InputError(f"{path}: holds an encoder of {matrix.shape[1]} frames, not {given}; leave frames= out")
+    return matrix.shape[1]
 
 
 def _check_settings(method: str, authors: AuthorsWeights, settings: Mapping[str, float]) -> None:
@@ -155,7 +151,7 @@ def _check_settings(method: str, authors: AuthorsWeights, settings: Mapping[str,
 
 
 def _is_positive(value: object) -> bool:
-    """Is it a finite number above 0, also in the 32 bits that a network computes in?"""
+    """Whether it is a finite number above 0, also as float32."""
     if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
         return False
     limits = np.finfo(np.float32)

@@ -19,7 +19,7 @@ from bench.base.errors import InputError
 from bench.base.files import unusable
 from bench.base.text import one_line
 
-# All that a state dict is made of.
+# All names that a state dict needs.
 NAMES = {
     "collections OrderedDict",
     "torch._utils _rebuild_tensor_v2",
@@ -30,10 +30,10 @@ NAMES = {
     "torch device",
 }
 
-MEND = "save its state dict, and nothing else: torch.save(model.state_dict(), 'weights.pth')"
+FIX = "save its state dict, and nothing else: torch.save(model.state_dict(), 'weights.pth')"
 
 DEEPEST = 3
-"""How many tables within tables are looked into."""
+"""Depth of nested tables that are searched."""
 
 OTHER_CALLS = {"STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}
 
@@ -48,14 +48,14 @@ class Table:
     """Tensors by name, as they lie somewhere in a file."""
 
     place: str
-    """How Python reads it from what the file holds, such as `['model']`; nothing where it is all that it holds."""
+    """The Python expression for it within the file, such as `['model']`; empty for the whole content."""
     weights: dict[str, Tensor]
 
 
 def read_tables(path: Path) -> list[Table]:
     """All tables of tensors in a file: a state dict, or those kept beside an epoch, an optimiser and the like.
 
-    Raises InputError if there are none, or the file holds code, or claims more than it is.
+    Raises InputError if there are none, or the file holds code or claims a larger size than its own.
     """
     try:
         if path.suffix.lower() == ".safetensors":
@@ -66,16 +66,16 @@ def read_tables(path: Path) -> list[Table]:
     except InputError:
         raise
     except Exception as error:  # the readers raise anything from bytes that are no checkpoint
-        reason = f"no weights that can be read safely ({one_line(str(error))[:120]}); {MEND}"
+        reason = f"no weights that can be read safely ({one_line(str(error))[:120]}); {FIX}"
         raise unusable(path, error, reason) from error
     tables = list(_tables(held, "", DEEPEST, set()))
     if not tables:
-        raise InputError(f"{path}: holds no state dict (tensors by name); {MEND}")
+        raise InputError(f"{path}: holds no state dict (tensors by name); {FIX}")
     return tables
 
 
 def _tables(held: object, place: str, depth: int, seen: set[int]) -> Iterator[Table]:
-    """What `held` and the tables within it hold, each looked at once: a file may nest one many times."""
+    """All tables in `held`, each visited once: a file may nest one many times."""
     if not isinstance(held, Mapping) or id(held) in seen:
         return
     seen.add(id(held))
@@ -126,5 +126,5 @@ def _require_harmless(path: Path, file: IO[bytes]) -> None:
         if operation.name in OTHER_CALLS or (operation.name == "GLOBAL" and name not in NAMES and not storage):
             called = f"calls {name}" if argument else "calls functions"
             raise InputError(
-                f"{path}: no weights that can be read safely (it {called}, which dense weights do not need); {MEND}"
+                f"{path}: no weights that can be read safely (it {called}, which dense weights do not need); {FIX}"
             )

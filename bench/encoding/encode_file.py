@@ -24,14 +24,14 @@ COMPARED = 4 * CHUNK
 
 @dataclass(frozen=True)
 class Encoded:
-    """What was written: N videos of K bits."""
+    """The written codes: N videos of K bits."""
 
     videos: int
     bits: int
     key: str
-    """Of the array with the features, where the file has several; `.npy` files have none."""
+    """The name of the array with the features; unused for `.npy` files."""
     resumed: int
-    """Videos whose codes were there from an earlier call that did not end."""
+    """Videos whose codes were there from an interrupted call."""
     flipped: float | None
     """Share of the bits of the first videos (256 at most) that float32 gives otherwise; None if it is the precision."""
 
@@ -58,13 +58,13 @@ def encode_file(
     if out.suffix != ".npy":
         raise InputError(f"--out {out}: codes are written as .npy; name such a file")
     if target.is_dir() or not target.parent.is_dir():
-        raise InputError(f"--out {out}: is a folder or lies in none; name a file in a folder that is there")
+        raise InputError(f"--out {out}: is a folder, or its folder does not exist; name a file in an existing folder")
     check_choice("backend", backend, BACKENDS)
     check_choice("precision", precision, PRECISIONS)
     loaded = read_encoder(encoder, registry)
     require_file(features, "name a file with features")
     chosen = key or only_key(features)
-    videos = open_features(features, chosen, mend="name the right one with --key")
+    videos = open_features(features, chosen, fix="name the right one with --key")
     try:
         loaded.require_shape(videos)
     except InputError as error:
@@ -77,7 +77,7 @@ def encode_file(
     try:
         resumed = _write(loaded, videos, unfinished, backend, precision, progress or SilentProgress())
         replace(unfinished, target)
-        # What was begun for this file with other features or another encoder is of no more use.
+        # Partial codes for this file of other features or encoders are of no more use.
         for left in target.parent.glob(f".{escape(target.name)}.{'[0-9a-f]' * len(identity)}.part"):
             left.unlink()
     except UnreadableError as error:
@@ -86,7 +86,7 @@ def encode_file(
         unfinished.unlink(missing_ok=True)
         if str(features) in str(error):
             raise
-        # Of values it was said which video is wrong; only here it is known of which file.
+        # The message names the video; add the file, which is only known here.
         raise InputError(f"{features}: {error}") from error
     except OutputError as error:
         unfinished.unlink(missing_ok=True)
@@ -97,7 +97,7 @@ def encode_file(
 
 
 def _require_replaceable(out: Path, encoder: Path, features: Path, bits: int) -> None:
-    """InputError if codes written to `out` would take the place of anything else than codes of as many bits."""
+    """InputError if codes written to `out` would replace anything else than codes of the same length."""
     if any(folder.samefile(encoder) for folder in out.resolve().parents):
         raise InputError(f"--out {out}: lies in the encoder's folder; name a file in another one")
     if not out.exists() or (out.is_file() and not out.stat().st_size):
@@ -111,11 +111,11 @@ def _require_replaceable(out: Path, encoder: Path, features: Path, bits: int) ->
     except (OSError, ValueError, EOFError):
         ours = False
     if not ours:
-        raise InputError(f"--out {out}: holds no codes of {bits} bits, and would be lost; name another file")
+        raise InputError(f"--out {out}: holds no codes of {bits} bits, and would be overwritten; name another file")
 
 
 def _identity(encoder: Path, features: Path, key: str, videos: Features, backend: str, precision: str) -> str:
-    """Names what codes depend on: the encoder's contents; the features' path, size, times, some contents and shape."""
+    """A digest of all that codes depend on: the encoder's contents; the features' likeness and shape."""
     digest = hashlib.blake2b(digest_size=8)
     for name in (DESCRIPTION, WEIGHTS):
         digest.update((encoder / name).read_bytes())
@@ -124,7 +124,7 @@ def _identity(encoder: Path, features: Path, key: str, videos: Features, backend
 
 
 def _write(encoder: Encoder, videos: Features, path: Path, backend: str, precision: str, progress: Progress) -> int:
-    """Complete the codes in `path`; how many videos were there already."""
+    """Complete the codes in `path`; return the number of videos that were there already."""
     bits = encoder.description.bits
     path.touch()
     with path.open("r+b") as file:

@@ -5,12 +5,12 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
@@ -22,8 +22,7 @@ from bench.base.process_state import own_process_state
 from bench.base.text import one_line, validation_message
 from bench.base.values import as_path
 from bench.data.features import Features, as_features
-from bench.encoding.backends import encoded_blocks, prepare
-from bench.encoding.modules import EncoderDescription, Forward
+from bench.encoding.backends import Forward, encoded_blocks, prepare
 from bench.learning.method import Method
 from bench.registry import Registry, load_registry
 
@@ -33,31 +32,44 @@ LARGE = 2**26
 """Numbers in a matrix of 256 MB."""
 
 Plugin = Path | str | type[Method]
-"""A file with methods of one's own, or the class of one."""
+"""A file with methods, or the class of one."""
 
 LONGEST_HEADER = 2**20
 """Bytes before the weights in their file."""
 
 
+class EncoderDescription(BaseModel):
+    """The content of `encoder.json`: all that is needed to rebuild the module."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format_version: Literal[1] = 1
+    method: str
+    bits: int = Field(ge=1, le=1024)
+    frames: int = Field(ge=1, lt=2**31)
+    dimensions: int = Field(ge=1, lt=2**31)
+    parameters: dict[str, Any]
+
+
 @dataclass(frozen=True)
 class Encoder:
-    """Turns features (n, T, D) into codes (n, K)."""
+    """A fitted encoder from features (n, T, D) to codes (n, K)."""
 
     description: EncoderDescription
     module: nn.Module
     history: list[dict[str, float]] = field(default_factory=list)
-    """Training losses, a row an epoch; empty for methods that train in one go."""
+    """Training losses, one row per epoch; empty for methods without epochs."""
     _forwards: dict[tuple[str, str, str, int], Forward] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
     def __getstate__(self) -> dict[str, Any]:
-        # What was compiled or opened for this process is of no use to a copy, which makes its own.
+        # Compiled and opened forms belong to this process; a copy makes its own.
         return {**vars(self), "_forwards": {}}
 
     @property
     def device(self) -> torch.device:
-        """Where the module's weights are."""
+        """The device of the module's weights."""
         tensors = [*self.module.parameters(), *self.module.buffers()]
         return tensors[0].device if tensors else torch.device("cpu")
 
@@ -84,14 +96,14 @@ class Encoder:
     def encode_blocks(
         self, videos: Features, backend: str, precision: str, first: int = 0
     ) -> Iterator[tuple[int, NDArray[np.int8]]]:
-        """(first video, codes) of block after block, from a video on; see `bench.encoding.backends.encoded_blocks`."""
+        """(first video, codes) block by block, from video `first` on; see `bench.encoding.backends.encoded_blocks`."""
         forward = self.forward(backend, precision)
         return encoded_blocks(forward, videos, self.description.bits, self.description.method, first)
 
     def forward(self, backend: str = "eager", precision: str = "float32") -> Forward:
-        """What turns features (n, T, D), 1 ≤ n ≤ 64, into relaxed outputs (n, K), as numpy float32 arrays.
+        """A function from features (n, T, D), 1 ≤ n ≤ 64, to relaxed outputs (n, K), as numpy float32 arrays.
 
-        Made at the first call from the weights of then, and kept. Raises InputError as `encode` does.
+        It is made at the first call from the current weights, and kept. Raises InputError as `encode` does.
         """
         # A forked process lacks the threads that a backend has started.
         key = (backend, precision, str(self.device), os.getpid())
@@ -131,13 +143,13 @@ class Encoder:
         with new_file(target / DESCRIPTION) as described, new_file(target / WEIGHTS) as weighed:
             described.write_bytes(description.encode())
             weighed.write_bytes(weights)
-            # The weights take their place first: a process that dies from here on leaves no description, rather than
-            # that of other weights.
+            # The weights are replaced first: a process that dies now leaves no description, rather than that of
+            # other weights.
             (target / DESCRIPTION).unlink(missing_ok=True)
 
 
 def _require_replaceable(folder: Path) -> None:
-    """InputError if `folder` is a file, or files of the names of an encoder's are none of ours."""
+    """InputError if `folder` is a file, or holds files of an encoder's names that are none."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: is a file; name a folder")
     for name in (DESCRIPTION, WEIGHTS):
@@ -151,7 +163,7 @@ def _require_replaceable(folder: Path) -> None:
 
 
 def load_encoder(folder: Path | str, plugins: Plugin | Iterable[Plugin] = ()) -> Encoder:
-    """The encoder saved in `folder`; `plugins` are the files or classes of methods of one's own.
+    """The encoder saved in `folder`; `plugins` are files or classes of further methods.
 
     Raises InputError if it is damaged or its method is not known here.
     """
@@ -174,17 +186,17 @@ def read_encoder(source: Path, registry: Registry) -> Encoder:
         description = EncoderDescription.model_validate_json((source / DESCRIPTION).read_bytes())
     except ValidationError as error:
         raise InputError(f"{source / DESCRIPTION}: {validation_message(error)}") from error
-    method_class = registry.method(description.method, own="--plugin FILE, from Python plugins=[FILE]")
+    method_class = registry.method(description.method, option="--plugin FILE, from Python plugins=[FILE]")
     try:
         parameters = method_class.Parameters.model_validate(description.parameters)
     except ValidationError as error:
         raise InputError(f"{source / DESCRIPTION}: parameters: {validation_message(error)}") from error
     method, size = method_class(description.bits, parameters), (source / WEIGHTS).stat().st_size
     try:
-        # Building draws weights, which the file's replace.
+        # Building draws random weights, which those of the file replace.
         with own_process_state():
             if _may_be_large(description):
-                # Shapes alone, before memory is asked for that only the description speaks of.
+                # Shapes alone, before memory is allocated for sizes that only the description claims.
                 with torch.device("meta"):
                     _require_size(method.build(description.frames, description.dimensions), size, source)
             module = method.build(description.frames, description.dimensions)
@@ -208,7 +220,7 @@ def read_encoder(source: Path, registry: Registry) -> Encoder:
 
 
 def _may_be_large(description: EncoderDescription) -> bool:
-    """Could a square matrix of a size that the description names be one to beware of?"""
+    """Whether a square matrix of the largest number in the description would be large."""
     return max(_whole_numbers(description.model_dump())) ** 2 > LARGE
 
 

@@ -17,8 +17,7 @@ from bench.base.values import check_bits, check_seed, plain, shown
 from bench.data.dataset import Dataset, Recommended, Split, Summary
 from bench.data.features import ArrayFeatures, Features, as_features, require_finite
 from bench.encoding.backends import OutputError
-from bench.encoding.encoder import Encoder
-from bench.encoding.modules import EncoderDescription
+from bench.encoding.encoder import Encoder, EncoderDescription
 from bench.learning.context import FitContext
 from bench.learning.method import Method, Parameters
 from bench.registry import find_method
@@ -35,7 +34,7 @@ def resolve_parameters(
     for name in chosen:
         if name not in known:
             raise InputError(f"{method.name} has no parameter '{name}': {closest(name, known)}")
-    # A recommendation speaks of parameters by name to methods that share them, such as a paper's ablations.
+    # Recommendations are checked too: methods may share them, such as a paper's ablations.
     given = {name: plain(value) for name, value in chosen.items()}
     merged = {**method.defaults(summary.train_shape), **recommended.get(method.name, {}), **given}
     try:
@@ -45,7 +44,7 @@ def resolve_parameters(
 
 
 def inputs(method: type[Method], split: Split) -> Features:
-    """What a method is shown of a split: its features, or for a bound that uses labels its labels as (N, 1, C)."""
+    """The input of a method from a split: its features, or for a bound that uses labels, those as (N, 1, C)."""
     if not method.uses_labels:
         return split.features
     if split.labels is None:
@@ -73,11 +72,11 @@ def choose_device(device: str | torch.device) -> torch.device:
 
 
 def fit_method(method: Method, data: Dataset, context: FitContext) -> Encoder:
-    """Fit, and wrap what comes out. Training labels are shown to no method but the bounds made from labels.
+    """Fit a method and wrap its network as an encoder. Only bounds made from labels see any.
 
-    Raises OutputError if what comes out is no network.
+    Raises OutputError if the result is no network.
     """
-    # A bound needs to see labels only; which split they come from does not matter to it.
+    # A bound needs labels only, of any split.
     features = inputs(type(method), data.gallery if method.uses_labels else data.train)
     method.check(features.shape)
     with own_process_state(), deterministic():
@@ -105,7 +104,7 @@ def fit(
 ) -> Encoder:
     """Fit a method: `bench.fit("mcmsh", data, bits=32, seed=0, epochs=5)`.
 
-    `method` is a name, or a class of one's own. `data` is a dataset, or training features alone: an array, tensor or
+    `method` is a name, or a subclass of `Method`. `data` is a dataset, or training features alone: an array, tensor or
     list (N, T, D), or (N, D) of one frame each. Equal arguments give equal codes, from any thread: fits in one process
     take turns, and leave PyTorch's settings and random stream as they were.
 

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from bench.base.atomic import write_file
 from bench.base.errors import InputError
-from bench.encoding.modules import inference_module
+from bench.encoding.backends import inference_module
 
 if TYPE_CHECKING:
-    from bench.encoding.modules import EncoderDescription, Forward
+    from bench.encoding.backends import Forward
+    from bench.encoding.encoder import EncoderDescription
 
 OPSET = 20
 """The newest that PyTorch's exporter writes without further packages; it has GELU as one operator."""
@@ -29,7 +30,7 @@ CONVENTION = "codes: int8 in -1, +1; +1 where relaxed >= 0"
 
 
 class WithCodes(nn.Module):
-    """A network that gives its codes too: features → (codes (n, K) int8 in ±1, relaxed outputs (n, K))."""
+    """A network with codes as an additional output: features → (codes (n, K) int8 in ±1, relaxed outputs (n, K))."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -37,24 +38,24 @@ class WithCodes(nn.Module):
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
         relaxed = self.network(features)
-        # Through float: ONNX Runtime chooses among int8 numbers on no processor.
+        # Through float: ONNX Runtime has no `Where` for int8.
         return torch.where(relaxed >= 0, 1.0, -1.0).to(torch.int8), relaxed
 
 
 def export(module: nn.Module, description: "EncoderDescription", path: Path) -> None:
     """Write an encoder as an ONNX file: input `features` (videos, T, D) float32; outputs `codes` and `relaxed`.
 
-    The file's metadata say method, bits, frames, dimensions, parameters (JSON) and what a code is. Raises InputError if
+    The file's metadata hold method, bits, frames, dimensions, parameters (JSON) and convention. Raises InputError if
     `path` does not end in .onnx or cannot be written, the extra is missing or the method cannot be exported.
     """
     if path.suffix != ".onnx":
         raise InputError(f"{path}: encoders are exported as ONNX; name a file that ends in .onnx")
     if path.is_dir() or not path.resolve().parent.is_dir():
-        raise InputError(f"{path}: is a folder or lies in none; name a file in a folder that is there")
+        raise InputError(f"{path}: is a folder, or its folder does not exist; name a file in an existing folder")
     content = onnx_bytes(module, description.method, (description.frames, description.dimensions))
     onnx: Any = import_module("onnx")
     if path.exists() and not _is_ours(path):
-        raise InputError(f"{path}: is no encoder that vhbench exported, and would be lost; name another file")
+        raise InputError(f"{path}: is no encoder exported by vhbench, and would be overwritten; name another file")
     model = onnx.load_model_from_string(content)
     model.producer_name, model.graph.name = PRODUCER, f"{description.method}-{description.bits}"
     stored = description.model_dump(mode="json")
@@ -89,7 +90,7 @@ def onnx_bytes(module: nn.Module, method: str, shape: tuple[int, int]) -> bytes:
     # Any, since the annotation of `export` leaves out the files that its documentation allows.
     file: Any = io.BytesIO()
     try:
-        # The tracer remarks on constants that do not concern users, and on its own age.
+        # The tracer warns of constants that do not concern users, and of its deprecation.
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             torch.onnx.export(

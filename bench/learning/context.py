@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bench.learning.residency import Residents
     from bench.learning.states import TrainingStates
 
-# PyTorch takes a second to import, which those who show progress alone need not spend.
+# PyTorch takes a second to import, which code that only shows progress can save.
 # ruff: noqa: PLC0415
 
 
@@ -35,25 +35,25 @@ def _residents() -> "Residents":
 class FitContext:
     """Seed, device and progress of one fit. Random numbers come from named, counter-based streams of the seed.
 
-    A stream depends on the seed and its name alone, not on what was drawn before: training that goes on from a
-    checkpoint, or another number of workers, draws the same numbers.
+    A stream depends on the seed and its name alone, not on what was drawn before: training that resumes, or uses
+    another number of workers, draws the same numbers.
     """
 
     seed: int
     device: "torch.device" = field(default_factory=_processor)
     progress: Progress = field(default_factory=SilentProgress)
     history: list[dict[str, float]] = field(default_factory=list)
-    """Training losses, a row an epoch, as the report shows them."""
+    """Training losses, one row per epoch, as the report shows them."""
     checkpoint: str = "last epoch"
-    """Which weights were kept, in words for the report."""
+    """The weights that were kept, in words for the report."""
     states: "TrainingStates | None" = None
-    """Where training keeps its state, so that it can go on after an interruption; None: nowhere."""
+    """Storage of the training state, to resume after an interruption; None: no storage."""
     residents: "Residents" = field(default_factory=_residents)
-    """Where the training features live; shared by the runs of a sweep, which load them once."""
+    """The loaded training features, shared by the runs of a sweep."""
     say: Callable[[str], None] = lambda line: None
-    """News in a line, such as where the features live."""
+    """Shows a one-line message, such as where the features are kept."""
     stop: Callable[[], bool] = lambda: False
-    """Whether somebody asked to stop; training then ends after the epoch, with its state saved."""
+    """Whether a stop was requested; training then ends after the epoch, with its state saved."""
 
     def random(self, *stream: str | int) -> np.random.Generator:
         """A numpy generator for the stream of this name."""

@@ -1,7 +1,8 @@
 """Deep methods: what a subclass provides for the shared training loop."""
 
 from abc import abstractmethod
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from torch import nn
@@ -13,19 +14,37 @@ from bench.learning.context import FitContext
 from bench.learning.items import Objective
 from bench.learning.loop import train
 from bench.learning.method import Method, Resources, Shape
-from bench.learning.schedule import AuthorsWeights, Schedule
+from bench.learning.schedule import Schedule
+
+
+@dataclass(frozen=True)
+class AuthorsWeights:
+    """Names of the weights that a method's authors release."""
+
+    names: Mapping[str, str]
+    """Their name of every weight and statistic, by ours."""
+    input_weight: str
+    """Their name of the first matrix, (H, D)."""
+    code_weight: str
+    """Their name of the last matrix of the encoder, (K, H)."""
+    frames_weight: str | None = None
+    """Their name of a matrix (S, T), whose second axis is the frames; None: no weight shows them."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Numbers above 0 that encoding needs and the file does not hold, with their meaning; buffers of these names."""
+    unused: frozenset[str] = frozenset()
+    """Their names of weights that they store and never use."""
 
 
 class DeepMethod(Method):
-    """A method that trains a network: it says the network, what to prepare, what an item holds and what the loss is."""
+    """A method that trains a network; a subclass defines the network and its objective."""
 
     parameters: Schedule
     authors: ClassVar[AuthorsWeights | None] = None
-    """How the authors' released weights are named, if the method can read them."""
+    """Names of the authors' released weights, if the method can read them."""
 
     @classmethod
     def resources(cls, summary: Summary) -> Resources:
-        """A GPU of its own, where there is one; features are kept in memory only as far as there is room."""
+        """A whole GPU, where there is one; features are kept in memory only if they fit."""
         return replace(super().resources(summary), gpus=1.0)
 
     @abstractmethod
@@ -34,7 +53,7 @@ class DeepMethod(Method):
 
     @abstractmethod
     def objective(self, network: nn.Module, features: Features, context: FitContext) -> Objective:
-        """What to train `network` for; everything that is prepared once a training set is prepared here."""
+        """The objective that `network` is trained for, with all that is prepared once per training set."""
 
     def encoder(self, network: nn.Module) -> nn.Module:
         """The part of the network that encodes."""

@@ -14,7 +14,7 @@ ZEROED, REPLACED = 0.8, 0.1
 
 @dataclass(frozen=True)
 class FrameCorruption:
-    """Which frames of a batch (B, T) are zeroed, and which are replaced by which frame of which training video."""
+    """The frames of a batch (B, T) that are zeroed, or replaced by frames of training videos."""
 
     kept: NDArray[np.float32]
     """(B, T), 0 where the frame is zeroed or replaced, else 1."""
@@ -33,7 +33,7 @@ class FrameCorruption:
         frames = corrupted.flatten(0, 1)
         places = self.item * videos.shape[1] + self.frame
         if len(places):
-            # An assignment by index, made deterministic, waits four times for all that a GPU still has to do.
+            # A deterministic assignment by index synchronises with the GPU four times.
             torch._foreach_copy_([frames[place] for place in places.tolist()], replacements.unbind())
         return corrupted
 
@@ -46,11 +46,11 @@ def draw_corruption(
     A replacement is any frame of any of the training videos `among` (M,).
     """
     chosen = random.random((batch, frames)) < rate
-    fate = random.random((batch, frames))
-    replaced = chosen & (fate >= ZEROED) & (fate < ZEROED + REPLACED)
+    outcome = random.random((batch, frames))
+    replaced = chosen & (outcome >= ZEROED) & (outcome < ZEROED + REPLACED)
     item, frame = np.nonzero(replaced)
     return FrameCorruption(
-        kept=(~(replaced | (chosen & (fate < ZEROED)))).astype(np.float32),
+        kept=(~(replaced | (chosen & (outcome < ZEROED)))).astype(np.float32),
         item=item,
         frame=frame,
         source_video=among[random.integers(0, len(among), len(item))],
@@ -60,7 +60,7 @@ def draw_corruption(
 
 @dataclass(frozen=True)
 class Draw:
-    """What a batch of training items holds."""
+    """The content of a batch of training items."""
 
     videos: Mapping[str, NDArray[np.int64]]
     """By name: indices (B,) of training videos to load."""
@@ -86,10 +86,10 @@ class Batch:
 
 
 class Objective(Protocol):
-    """What a network is trained for."""
+    """The training objective of a network."""
 
     def draw(self, videos: NDArray[np.int64], among: NDArray[np.int64], random: np.random.Generator) -> Draw:
-        """What the training items of these videos (B,) hold; all other videos in them come from `among` (M,).
+        """The training items of these videos (B,); all other videos in them come from `among` (M,).
 
         May be called from a thread, ahead of time.
         """

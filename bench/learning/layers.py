@@ -1,4 +1,7 @@
-"""Layers for methods: fast dropout for training, and products in fast memory layouts for inference."""
+"""Layers and losses that methods share: fast dropout, products in fast memory layouts, and losses over pairs of videos.
+
+Shapes: B videos, T frames, H channels, K bits.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -66,6 +69,18 @@ class FrameProduct(nn.Module):
         return product.view(len(self.weight), -1, x.shape[2])
 
 
+def cluster_loss(first: Tensor, second: Tensor, centre_first: Tensor, centre_second: Tensor) -> Tensor:
+    """(Σ‖mean_T e_i − c_i‖² + Σ‖mean_T e_j − c_j‖²) / (H·B), for frame embeddings (B, T, H) and centres (B, H)."""
+    distance_first = (first.mean(dim=1) - centre_first).square().sum()
+    distance_second = (second.mean(dim=1) - centre_second).square().sum()
+    return (distance_first + distance_second) / centre_first.numel()
+
+
+def similarity_loss(first: Tensor, second: Tensor, signs: Tensor) -> Tensor:
+    """Σ (s − ⟨h_i, h_j⟩ / K)² / B, for relaxed codes (B, K) and s = ±1 (B,)."""
+    return (signs - (first * second).mean(dim=1)).square().mean()
+
+
 def _copy(tensor: Tensor) -> Tensor:
-    """Float32, with memory of its own, row by row."""
+    """A contiguous float32 copy."""
     return tensor.detach().float().clone(memory_format=torch.contiguous_format)

@@ -1,4 +1,4 @@
-"""Batches on the training device: gathered from where the features live, and read ahead where that takes time."""
+"""Batches on the training device: gathered from the resident features or their file, and read ahead if that is slow."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -19,18 +19,18 @@ READERS = 2
 
 
 class VideoLoader:
-    """Training videos and single frames as tensors on the device; the same numbers wherever the features live."""
+    """Training videos and single frames as tensors on the device; the same numbers wherever the features are kept."""
 
     def __init__(self, features: Features, schedule: Schedule, context: FitContext) -> None:
         self._features, self._device = features, context.device
         residency, self._resident = context.residents.choose(features, context.device, schedule.precision, context.say)
-        # bfloat16 is kept, since training computes in it; float16 is only how features are stored.
+        # bfloat16 is kept, since training computes in it; float16 is a storage format only.
         self._dtype = torch.bfloat16 if residency.dtype == torch.bfloat16 else torch.float32
 
     def batches(self, draws: Iterable[Callable[[], Draw]]) -> Iterator[Batch]:
-        """The batches of the draws, in order. Where loading would keep the device waiting, threads do it ahead."""
+        """The batches of the draws, in order. Threads load ahead where the device would wait."""
         if self._resident is not None and self._device.type == "cpu":
-            # Reading ahead would take the cores that compute.
+            # Reading ahead would take cores from the computation.
             yield from map(self._drawn, draws)
             return
         waiting: deque[Future[Batch]] = deque()
@@ -50,7 +50,7 @@ class VideoLoader:
         return self.load(draw())
 
     def load(self, draw: Draw) -> Batch:
-        """The batch that `draw` asks for."""
+        """The batch for `draw`."""
         videos = {name: self._videos(rows) for name, rows in draw.videos.items()}
         corrupted = {
             name: plan.apply(videos[name], self._frames(plan.source_video, plan.source_frame))

@@ -25,7 +25,7 @@ class MeanLosses:
         self._items = 0
 
     def add(self, losses: Mapping[str, Tensor], items: int) -> None:
-        """Losses that are means over so many items."""
+        """Add losses that are means over `items` items."""
         for name, value in losses.items():
             summed = value.detach().float() * items
             self._sums[name] = self._sums[name] + summed if name in self._sums else summed
@@ -37,7 +37,7 @@ class MeanLosses:
 
 
 class TrainingError(RuntimeError):
-    """Training went wrong in a way that no other input would have shown before, such as a loss of NaN."""
+    """A failure during training that no check of the input can foresee, such as a loss of NaN."""
 
 
 def train(
@@ -48,7 +48,7 @@ def train(
     Every epoch's mean losses are added to `context.history`. With `schedule.validation_share` the weights of the epoch
     with the lowest loss on the held-out videos are kept, else those of the last; `context.checkpoint` says which.
     With `context.states` training goes on from the stage's last state, if there is one, to the same end.
-    Raises TrainingError after an epoch without a finite loss, Stopped after one in which `context.stop` came true.
+    Raises TrainingError after an epoch without a finite loss, Stopped after one in which `context.stop` became true.
     """
     # The same videos in every stage of a method.
     videos = context.random("validation").permutation(len(features))
@@ -70,7 +70,7 @@ def train(
             if not all(np.isfinite(value) for value in row.values()):
                 raise TrainingError(f"the loss of {stage} is {row['loss']} in epoch {epoch}; lower learning_rate")
             context.history.append(row)
-            # The end of a stage is kept in any case: what comes after it builds upon it.
+            # The end of a stage is always saved: the next stage builds on it.
             ends, stop = epoch + 1 == schedule.epochs, context.stop()
             if context.states and (ends or stop or context.states.due()):
                 context.states.save(stage, epoch + 1, network, training.optimiser, lowest, context.history)
@@ -85,7 +85,7 @@ def train(
 
 
 class Training:
-    """One stage of a training: the network and its optimiser, and what a step and an epoch do with them."""
+    """One stage of a training: the steps and epochs of a network and its optimiser."""
 
     def __init__(
         self, network: nn.Module, objective: Objective, schedule: Schedule, context: FitContext, stage: str
@@ -97,13 +97,13 @@ class Training:
         self._schedule, self._context, self._stage = schedule, context, stage
 
     def restore(self, lowest: Lowest) -> int:
-        """How many epochs the stage's last state had done, with all put back as it was; 0 without a state."""
+        """Restore the stage's last state; the number of epochs it had done, 0 without a state."""
         context = self._context
         if not context.states:
             return 0
         done = context.states.restore(self._stage, self._network, self.optimiser, lowest, context.history)
         if done:
-            context.say(f"{self._stage}: goes on after epoch {done}")
+            context.say(f"{self._stage}: resumes after epoch {done}")
         return done
 
     def batches(self, epoch: int, trained: NDArray[np.int64], loader: VideoLoader) -> Iterator[Batch]:
@@ -115,7 +115,7 @@ class Training:
         )
 
     def epoch(self, epoch: int, batches: Iterable[Batch], task: Task) -> dict[str, float]:
-        """Do a step on every batch at the epoch's rate; the mean losses. The network is left in evaluation mode."""
+        """Train on every batch and return the mean losses. The network is left in evaluation mode."""
         for group in self.optimiser.param_groups:
             group["lr"] = self._schedule.rate(epoch)
         self._context.seed_torch(self._stage, "dropout", epoch)
@@ -147,7 +147,7 @@ class Training:
         rough = self._schedule.precision == "bfloat16"
         with torch.autocast(self._context.device.type, torch.bfloat16, enabled=rough):
             losses = self._objective.loss(batch, epoch)
-        # Of weights as they were, which PyTorch keeps as long as somebody else's context is around this one.
+        # It holds outdated weights as long as a caller's autocast context is open.
         torch.clear_autocast_cache()
         return losses
 

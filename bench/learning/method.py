@@ -18,7 +18,7 @@ Shape = tuple[int, int, int]
 
 PROCESS_BYTES = 10**9
 
-# A mean over the frames, the same centred, and once more in float64.
+# A mean over the frames, a centred copy, and another in float64.
 BYTES_A_MEAN = 4 + 4 + 8
 
 
@@ -30,14 +30,14 @@ class Parameters(BaseModel):
 
 @dataclass(frozen=True)
 class Resources:
-    """What a run asks a cluster for; on one machine it takes what there is."""
+    """Resources that a run requests from a cluster; one machine gives what it has."""
 
     cpus: int = 1
-    """Also its threads."""
+    """Also the number of threads."""
     gpus: float = 0.0
-    """Where there are any: a method must do without as well. Parts of one may be asked for."""
+    """Used if there are any; a method must also run without. Fractions of one are allowed."""
     memory: int | None = None
-    """Bytes, all processes of the run together; None: not looked at."""
+    """Bytes for all processes of the run; None: no request."""
 
 
 class Method(ABC):
@@ -53,16 +53,16 @@ class Method(ABC):
     revision: ClassVar[int] = 1
     """Raise it when a change of the code changes the codes: stored runs of older revisions are then not reused."""
     bound: ClassVar[bool] = False
-    """Shown beside the methods as a mark of what is possible; ranked with none."""
+    """Whether it is shown as a bound beside the methods, and not ranked with them."""
     uses_labels: ClassVar[bool] = False
-    """The method is shown the labels, which makes it a bound. Its encoder takes labels (n, C) for features."""
+    """Whether the method sees labels, which makes it a bound. Its encoder takes labels (n, C) for features."""
     seeded: ClassVar[bool] = True
-    """The seed changes what is learned. Where a class itself says that it does not, one run stands for all seeds."""
+    """Whether the seed changes what is learned. If a class itself sets False, one run counts for all seeds."""
     Parameters: ClassVar[type[Parameters]] = Parameters
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        # What extends a method that draws nothing may draw.
+        # A subclass of a method without random draws may draw.
         cls.seeded = vars(cls).get("seeded", True)
 
     def __init__(self, bits: int, parameters: Any) -> None:
@@ -76,7 +76,7 @@ class Method(ABC):
 
     @classmethod
     def resources(cls, summary: Summary) -> Resources:
-        """What a run on this dataset needs: here room for libraries and for the mean-pooled training features."""
+        """Resources of a run on this dataset: here memory for libraries and the mean-pooled training features."""
         return Resources(memory=PROCESS_BYTES + BYTES_A_MEAN * summary.train_videos * summary.dimensions)
 
     def check(self, shape: Shape) -> None:  # noqa: B027  most methods can learn from anything
@@ -104,7 +104,7 @@ class LinearHash(nn.Module):
 
 
 class ShallowMethod(Method):
-    """A method that projects the mean-pooled feature: it says which directions."""
+    """A method that projects the mean-pooled feature; a subclass chooses the directions."""
 
     @abstractmethod
     def directions(self, centred: NDArray[np.float32], random: np.random.Generator) -> NDArray[np.floating[Any]]:

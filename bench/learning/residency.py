@@ -15,7 +15,7 @@ Precision = Literal["float32", "bfloat16"]
 
 Place = Literal["device", "memory", "file"]
 
-# What is left is for weights, activations, batches that are read ahead, and the anchor graph.
+# The rest is for weights, activations, prefetched batches and the anchor graph.
 DEVICE_SHARE, MEMORY_SHARE = 0.7, 0.5
 
 STORED = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float32}
@@ -23,7 +23,7 @@ STORED = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch
 
 @dataclass(frozen=True)
 class Residency:
-    """A place for features, and the type that they have there."""
+    """A place for features, and their type there."""
 
     place: Place
     dtype: torch.dtype
@@ -55,13 +55,13 @@ def choose_residency(features: Features, device: torch.device, precision: Precis
 
 
 def free_on_device(device: torch.device) -> int:
-    """Bytes that a CUDA device has free."""
+    """Free bytes of a CUDA device."""
     free, _ = torch.cuda.mem_get_info(device)
     return free
 
 
 def free_memory() -> int:
-    """Bytes of memory that this process can still take: what the machine has, or its control group if that is less."""
+    """Bytes of memory free to this process: of the machine, or of its control group if that is less."""
     available = psutil.virtual_memory().available
     groups = (
         ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
@@ -77,7 +77,7 @@ def free_memory() -> int:
 
 
 class Residents:
-    """Where the features of the last training live, and what was loaded, so that the runs of a sweep load them once."""
+    """The loaded features of the last training, so that the runs of a sweep load them once."""
 
     def __init__(self) -> None:
         self._features: Features | None = None
@@ -88,9 +88,9 @@ class Residents:
     def choose(
         self, features: Features, device: torch.device, precision: Precision, say: Callable[[str], None]
     ) -> tuple[Residency, Tensor | None]:
-        """Where the features live, and all of them (N, T, D) there, None where they stay in their file."""
+        """The place of the features, and the tensor (N, T, D); None if they stay in their file."""
         if self._residency is None or self._features is not features or self._key != (device, precision):
-            # What was loaded before is let go first: what is free is judged without it.
+            # Released first, so that free memory counts without it.
             self._tensor = None
             self._features, self._key = features, (device, precision)
             self._residency = choose_residency(features, device, precision)

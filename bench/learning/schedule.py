@@ -1,7 +1,5 @@
-"""Parameters shared by deep methods (epochs, batches, learning rate, precision), and names of released weights."""
+"""Parameters that deep methods share: epochs, batches, learning rate, precision."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -11,7 +9,7 @@ from bench.learning.residency import Precision
 
 
 class Schedule(Parameters):
-    """How a network is trained; the defaults are those of BTH and MCMSH (Adam, no weight decay)."""
+    """The schedule of a training; the defaults are those of BTH and MCMSH (Adam, no weight decay)."""
 
     epochs: int = Field(56, ge=1, le=10**9)
     batch_size: int = Field(256, ge=2)
@@ -29,11 +27,11 @@ class Schedule(Parameters):
     @model_validator(mode="before")
     @classmethod
     def _without_processes(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Encoders that were stored when several processes could share a training name their number."""
+        """Drop `processes`, which encoders stored by earlier versions name."""
         return {name: value for name, value in values.items() if name != "processes"}
 
     def held_out(self, videos: int) -> int:
-        """How many of the training videos are held out."""
+        """Number of training videos that are held out."""
         return max(2, round(self.validation_share * videos)) if self.validation_share else 0
 
     def rate(self, epoch: int) -> float:
@@ -45,21 +43,3 @@ class Schedule(Parameters):
         """Slices of 0…videos-1; a last batch of one item is left out, since batch statistics of one do not exist."""
         slices = [slice(start, min(start + self.batch_size, videos)) for start in range(0, videos, self.batch_size)]
         return [part for part in slices if part.stop - part.start >= 2]
-
-
-@dataclass(frozen=True)
-class AuthorsWeights:
-    """How a method's authors name the weights that they release."""
-
-    names: Mapping[str, str]
-    """Their name of every weight and statistic, by ours."""
-    input_weight: str
-    """Their name of the first matrix, (H, D)."""
-    code_weight: str
-    """Their name of the last matrix of the encoder, (K, H)."""
-    frames_weight: str | None = None
-    """Their name of a matrix (S, T), whose second axis is the frames; None: no weight tells them."""
-    settings: Mapping[str, str] = field(default_factory=dict)
-    """Numbers above 0 that encoding needs and the file does not hold, with their meaning; buffers of these names."""
-    unused: frozenset[str] = frozenset()
-    """Their names of what they store and never use."""

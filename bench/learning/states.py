@@ -1,4 +1,4 @@
-"""Training states on disk: an interrupted run resumes and ends as if nothing had happened."""
+"""Training states on disk: an interrupted run resumes and gives the same result."""
 
 import hashlib
 import json
@@ -37,24 +37,24 @@ SECONDS = 60.0
 
 @dataclass
 class TrainingStates:
-    """A folder with the last state of every stage of one run; written whole by renaming, at intervals."""
+    """A folder with the last state of every stage of one run; written atomically, at intervals."""
 
     folder: Path
     seconds: float = SECONDS
-    """At most so much training is lost."""
+    """Interval of saving: the most training that can be lost."""
     earlier: float = 0.0
     """Seconds that the run had been fitted for, in other processes, when the last restored state was saved."""
     _begun: float = field(default_factory=time.monotonic)
     _saved: float = field(default_factory=time.monotonic)
 
     def due(self) -> bool:
-        """Whether the last saving is long enough ago."""
+        """Whether the interval since the last save has passed."""
         return time.monotonic() - self._saved >= self.seconds
 
     def save(
         self, stage: str, epoch: int, network: nn.Module, optimiser: Optimizer, lowest: Lowest, history: list[Any]
     ) -> None:
-        """Keep the state after so many epochs of a stage."""
+        """Save the state after `epoch` epochs of a stage."""
         tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
         tensors |= {f"lowest.{name}": value for name, value in lowest.weights.items()}
         for number, values in optimiser.state_dict()["state"].items():
@@ -71,9 +71,9 @@ class TrainingStates:
     def restore(
         self, stage: str, network: nn.Module, optimiser: Optimizer, lowest: Lowest, history: list[Any]
     ) -> int:  # fmt: skip
-        """Put the last state of a stage back in place, whole or not at all; how many epochs it had done.
+        """Restore the last state of a stage, whole or not at all; return the number of epochs it had done.
 
-        0 if there is none, or none that is as it was saved and fits.
+        0 if there is no state, or it is damaged or does not fit.
         """
         try:
             with safe_open(self._path(stage), framework="pt") as file:
@@ -93,10 +93,10 @@ class TrainingStates:
                 or not _is_of(state["state"], optimiser)
             ):
                 return 0
-            # Before the network, which cannot fail any more: neither is changed where this one does.
+            # Before the network, which can no longer fail: if this fails, neither has changed.
             optimiser.load_state_dict(state)
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError):
-            # None there, or a damaged one: it only saves time, and the run can be done without.
+            # Missing or damaged: a state only saves time.
             return 0
         network.load_state_dict(weights)
         # Of a method's stages the last one counts those before it.
@@ -110,7 +110,7 @@ class TrainingStates:
 
 
 def _checksum(note: dict[str, Any], tensors: dict[str, Tensor]) -> str:
-    """The SHA-256 of a state: what a disk loses of the tensors, safetensors would not notice."""
+    """The SHA-256 of a state: safetensors itself does not notice damaged values."""
     digest = hashlib.sha256(json.dumps(note).encode())
     for name, value in sorted(tensors.items()):
         digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
@@ -123,7 +123,7 @@ def _kinds(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.dtype, torch.Siz
 
 
 def _is_of(state: dict[int, dict[str, Tensor]], optimiser: Optimizer) -> bool:
-    """Do these tensors belong to an optimiser's parameters? It would take any, and fail at its next step."""
+    """Whether tensors fit an optimiser's parameters; it would accept any, and fail at its next step."""
     parameters = [parameter for group in optimiser.param_groups for parameter in group["params"]]
     return all(
         number in range(len(parameters)) and (not value.ndim or value.shape == parameters[number].shape)

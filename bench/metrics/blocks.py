@@ -17,7 +17,7 @@ Counter = Callable[[int, int], Counts]
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """What every block of one evaluation needs."""
+    """The input that all blocks of one evaluation share."""
 
     problem: Problem  # all queries, all items
     excludes_self: bool  # query i leaves out gallery item i
@@ -29,7 +29,7 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class BlockScores:
-    """The part that b queries have in the final scores: AP and recall of each, and sums over them of the rest.
+    """The contribution of b queries to the final scores: AP and recall of each, and sums over them of the rest.
 
     `sums` are those of the means in `Scores` by their names: (k's,), or () where there is one value for all k.
     """
@@ -46,7 +46,7 @@ class BlockScores:
 
 
 def score_block(task: Task, start: int, stop: int) -> BlockScores:
-    """Score queries `start` to `stop` - 1; the formulas stand with `Scores`."""
+    """Score queries `start` to `stop` - 1; `Scores` has the formulas."""
     counts = task.count(start, stop)
     if task.excludes_self:
         counts.totals[:, 0] -= 1

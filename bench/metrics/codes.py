@@ -72,7 +72,7 @@ def code_bytes(packed: PackedCodes) -> NDArray[np.uint8]:
 
 
 def read_codes(codes: ArrayLike | PackedCodes, name: str) -> PackedCodes:
-    """Check what the user gave as codes and pack it; `name` is what error messages call it."""
+    """Check what the user gave as codes and pack it; error messages call it `name`."""
     if isinstance(codes, PackedCodes):
         return codes
     array = read_array(codes, name)
@@ -87,10 +87,10 @@ def read_codes(codes: ArrayLike | PackedCodes, name: str) -> PackedCodes:
     binary = positive | negative
     if not binary.all():
         row, column = (int(i) for i in np.argwhere(~binary)[0])
-        mend = "use sign(x), and decide what a zero becomes" if array.dtype.kind == "f" else "use ±1 or 0/1"
+        fix = "use sign(x), and decide what a zero becomes" if array.dtype.kind == "f" else "use ±1 or 0/1"
         if np.any(array < 0) and array[row, column] == 0:
-            mend = "it also holds -1, so 0 is neither; decide whether a zero becomes +1 or -1"
-        raise InputError(f"{name} are not binary: {array[row, column]} at row {row}, column {column}; {mend}")
+            fix = "it also holds -1, so 0 is neither; decide whether a zero becomes +1 or -1"
+        raise InputError(f"{name} are not binary: {array[row, column]} at row {row}, column {column}; {fix}")
     return _pack(positive)
 
 
@@ -102,18 +102,18 @@ def _pack(flags: NDArray[np.bool_]) -> PackedCodes:
 
 
 class Chance(BaseModel):
-    """What random codes score in a run's place, and how sure it is that the run scores more."""
+    """The score of random codes, and the standard error of the run's advantage over it."""
 
     model_config = ConfigDict(frozen=True)
 
     value: float = Field(ge=0, le=1)
-    """The mean over the queries, of what the protocol compares: AP@k, or recall@k."""
+    """The mean over the queries of AP@k, or recall@k, as the protocol compares."""
     error: float = Field(ge=0, le=1)
     """Standard error, over the queries, of the run's mean minus this one."""
 
 
 class Diagnostics(BaseModel):
-    """What the codes of queries and gallery look like, whatever they retrieve."""
+    """Properties of the codes of queries and gallery, independent of retrieval."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -128,10 +128,10 @@ class Diagnostics(BaseModel):
 
 
 def useless_bits(packed: PackedCodes) -> tuple[int, int]:
-    """How many bits are the same for all n videos, and how many of the others copy an earlier bit or its inverse."""
+    """Number of bits that are the same for all n videos, and of others that copy an earlier bit or its inverse."""
     bits = unpack_codes(packed).T > 0
     varying = bits[bits.any(axis=1) & ~bits.all(axis=1)]
-    # A bit and its inverse tell the same videos apart: both are written with the first video at 0.
+    # A bit and its inverse separate the same videos: both are normalised to 0 for the first video.
     columns = np.packbits(varying ^ varying[:, :1], axis=1)
     distinct = len(np.unique(columns, axis=0)) if len(columns) else 0
     return len(bits) - len(varying), len(varying) - distinct
@@ -143,5 +143,5 @@ def distinct_share(packed: PackedCodes) -> float:
 
 
 def random_codes(videos: int, bits: int) -> NDArray[np.int8]:
-    """Codes (videos, bits) in ±1 that know nothing of the videos; the same at every call."""
+    """Codes (videos, bits) in ±1 that do not depend on the videos; the same at every call."""
     return np.random.default_rng(0).integers(0, 2, size=(videos, bits), dtype=np.int8) * np.int8(2) - np.int8(1)

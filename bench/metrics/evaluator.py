@@ -55,13 +55,13 @@ def evaluate(
             error says. Items that share a class are relevant to each other.
         gallery_codes, gallery_labels: the same for the gallery, (n, K) and (n, C) or (n,). Left out, or equal to the
             queries' in number, order, every bit and every label: the queries are the gallery, and query i is its item
-            i. A gallery that differs anywhere is apart.
+            i. A gallery that differs anywhere is separate.
         ks: cut-offs, positive integers; they may exceed the gallery.
         protocol: `paper` (AP divided by k, the query itself stays in, ties by expectation) or `strict` (AP divided by
             min(k, number relevant), the query itself left out, ties by expectation).
         normalise: `k` or `relevant`, in place of the protocol's.
         exclude_self: leave out, or keep, the query itself, in place of what the protocol does; without effect where the
-            gallery is apart from the queries, which the result's `protocol` then says.
+            gallery is separate from the queries, which the result's `protocol` then says.
         ties: `expected`, `index`, `best` or `worst`, in place of the protocol's.
 
     Raises:
@@ -122,7 +122,7 @@ def _score(
     task = Task(
         problem=problem,
         excludes_self=excludes_self,
-        protocol=replace(protocol, apart=not is_self),
+        protocol=replace(protocol, separate=not is_self),
         ks=ks,
         tables=rank_tables(len(gallery), [min(k, ranked) for k in ks]),
         count=DeviceCounter(problem, queries.bits, device, processor) if device else processor,

@@ -37,8 +37,8 @@ class LabelPlanes(NamedTuple):
     gallery: NDArray[np.uint8]  # (ceil(C / 8), n)
 
 
-# What visiting one item of a list costs, and what each plane adds to comparing the labels of one pair, in units of what
-# counting a compared pair costs without. Measured; a visit is between 1.6, with one label a query, and 4, with many.
+# Costs of visiting one item of a list, and of each plane when the labels of one pair are compared, in units of
+# counting one compared pair. Measured; a visit is between 1.6, with one label a query, and 4, with many.
 VISIT = 2.0
 
 PLANE = 0.03
@@ -92,7 +92,7 @@ def read_labels(
 
 
 def label_lists(query_labels: NDArray[Any], gallery_labels: NDArray[Any]) -> LabelLists:
-    """What `read_labels` returned, as lists; faster where both are one array."""
+    """The result of `read_labels` as lists; faster if both are one array."""
     turn = _multi_hot_lists if query_labels.ndim == 2 else _class_index_lists
     return turn(query_labels, gallery_labels)
 

@@ -15,7 +15,7 @@ Ties = Literal["expected", "index", "best", "worst"]
 Measure = Literal["mAP", "recall"]
 
 PARTS = ("normalise", "exclude_self", "ties")
-"""What may be changed in a protocol, by the names of arguments."""
+"""The parts of a protocol that can be changed, by the names of arguments."""
 
 _NORMALISE = {
     "k": "AP@k is divided by k",
@@ -37,7 +37,7 @@ _TIES = {
 
 @dataclass(frozen=True)
 class Protocol:
-    """What a mAP@k means.
+    """The definition of a mAP@k.
 
     Attributes:
         name: `paper`, `strict`, or one of them with what was changed, as in `paper, ties=index`.
@@ -46,7 +46,7 @@ class Protocol:
         ties: how items at the same distance are ordered: `expected` is the mean over all orders, `index` the order of
             the gallery, `best` and `worst` put relevant items first and last.
         measure: what is shown first and compared: `mAP`, or `recall` where no labels say what is relevant.
-        apart: the gallery is known to be apart from the queries, so that `exclude_self` had nothing to leave out; set
+        separate: the gallery is known to differ from the queries, so that `exclude_self` had no effect; set
             by `evaluate` in what it returns.
     """
 
@@ -55,18 +55,18 @@ class Protocol:
     exclude_self: bool
     ties: Ties
     measure: Measure = "mAP"
-    apart: bool = False
+    separate: bool = False
 
     @property
     def description(self) -> str:
         """One sentence for the foot of a table."""
         if self.measure == "recall":
-            left_out = "" if self.apart else "; a query is left out of its own ranking"
+            left_out = "" if self.separate else "; a query is left out of its own ranking"
             return (
                 "no labels: relevant are the gallery videos nearest to the query by the cosine of their mean features, "
                 f"found exactly; recall@k is the share of them among the first k{left_out}; {_TIES[self.ties]}."
             )
-        of_self = "the gallery is apart from the queries" if self.apart else _EXCLUDE_SELF[self.exclude_self]
+        of_self = "the gallery is apart from the queries" if self.separate else _EXCLUDE_SELF[self.exclude_self]
         return f"{_NORMALISE[self.normalise]}; {of_self}; {_TIES[self.ties]}."
 
 
@@ -83,7 +83,7 @@ NEIGHBOURS = Protocol("neighbours", normalise="relevant", exclude_self=True, tie
 
 
 def measure_of(protocol: str) -> Measure:
-    """What is shown first, and compared, under the protocol of this name."""
+    """The measure that is shown first and compared under the protocol of this name."""
     return "recall" if protocol == NEIGHBOURS.name else "mAP"
 
 
@@ -106,8 +106,8 @@ def read_protocol(stored: Any) -> Protocol:
     known = {**PROTOCOLS, NEIGHBOURS.name: NEIGHBOURS}.get(str(parts.get("name")))
     if known is None:
         raise contradiction("name", parts.get("name"), f"one of {', '.join(PROTOCOLS)}")
-    apart = replace(known, apart=True)
-    protocol = apart if parts.get("description") == apart.description else known
+    separate = replace(known, separate=True)
+    protocol = separate if parts.get("description") == separate.description else known
     for part, expected in described(protocol).items():
         if parts.get(part) != expected:
             raise contradiction(part, parts.get(part), str(expected))
@@ -125,8 +125,8 @@ def choose_protocol(
     base = PROTOCOLS.get(name) if isinstance(name, str) else None
     if base is None:
         names_part = isinstance(name, str) and any(f"{part}=" in name for part in PARTS)
-        mend = f"; {', '.join(PARTS)} are no part of a name, but arguments of bench.evaluate" if names_part else ""
-        raise InputError(f"unknown protocol {_shown(name)}; known: {', '.join(PROTOCOLS)}{mend}")
+        fix = f"; {', '.join(PARTS)} are no part of a name, but arguments of bench.evaluate" if names_part else ""
+        raise InputError(f"unknown protocol {_shown(name)}; known: {', '.join(PROTOCOLS)}{fix}")
     _check_choice("normalise", normalise, get_args(Normalise))
     if exclude_self is not None and not isinstance(exclude_self, bool):
         raise InputError(f"unknown exclude_self {_shown(exclude_self)}; known: True, False")

@@ -53,7 +53,7 @@ def _array(values: list[float]) -> NDArray[np.float64]:
 Count = Annotated[int, Field(ge=0)]
 
 Share = Annotated[float, Field(ge=-ROUNDING, le=1 + ROUNDING, allow_inf_nan=False)]
-"""From 0 to 1, but for what sums round."""
+"""From 0 to 1, up to rounding of sums."""
 
 Shares = Annotated[dict[Annotated[int, Field(ge=1), BeforeValidator(_read_k)], Share], AfterValidator(_ascending)]
 """A value for every cut-off k, ascending."""
@@ -175,7 +175,7 @@ class Scores(BaseModel):  # noqa: PLW1641 (a hash comes with every frozen model)
 
     @property
     def compared(self) -> dict[int, float]:
-        """What is shown first and compared: mAP@k, or recall@k where there are no labels."""
+        """The means that are shown first and compared: mAP@k, or recall@k where there are no labels."""
         return self.recall if self.protocol.measure == "recall" else self.map
 
     @property

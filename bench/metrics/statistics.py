@@ -3,11 +3,9 @@
 Everything starts from values per query, such as `Scores.average_precision[k]`, of one run, (queries,), or of several
 seeds, (seeds, queries). Two sources of chance move the difference between two methods: which queries there are, and
 which seeds. `bootstrap_difference` draws from both and needs two seeds of each method. `randomisation_test` draws from
-the queries alone: what it finds holds for these very weights and says nothing of those that another seed would learn.
-
-A method that does not depend on its seed gives the same values under every seed: repeat its row.
-
-Every function is deterministic for a given seed; none needs memory for queries * repetitions.
+the queries alone: its result holds for these weights only, not for those of another seed. For a method that does not
+depend on its seed, repeat its row. Every function is deterministic for a given seed; none needs memory for
+queries * repetitions.
 """
 
 import math
@@ -157,7 +155,7 @@ def randomisation_test(first: ArrayLike, second: ArrayLike, *, permutations: int
 
 
 def evidence(pairs: Sequence[Pair], *, repetitions: int = 10_000, seed: int = 0) -> list[Evidence]:
-    """What says whether the methods of each pair differ: the one place that chooses the test.
+    """The evidence that the methods of each pair differ; the one place that chooses the test.
 
     `bootstrap_difference` where both have several seeds, else `randomisation_test`. The p-values are those of the pairs
     one by one, which are drawn alike; all pairs need the same number of queries, two at least for the bootstrap.
@@ -195,7 +193,7 @@ def holm(p_values: ArrayLike) -> Values:
 def not_worse_than_best(
     per_query: Mapping[str, ArrayLike], alpha: float = 0.05, *, repetitions: int = 10_000, seed: int = 0
 ) -> tuple[str, list[str]]:
-    """The method with the highest mean, and those that cannot be told from it.
+    """The method with the highest mean, and those not significantly worse.
 
     Every other method is compared with the best by `evidence`; p-values are adjusted by `holm`. That the best was
     picked on the same values is not corrected for.

@@ -29,14 +29,14 @@ RULES = ("expected", "best", "worst", "index")
 
 
 class Counts(NamedTuple):
-    """How many items lie at every distance of b queries."""
+    """Number of items at every distance of b queries."""
 
     totals: NDArray[np.int32]  # (b, K + 1), items
     relevants: NDArray[np.int32]  # (b, K + 1), relevant items
 
 
 class RankTables(NamedTuple):
-    """What sums over ranks need to know of the gallery of n items and of the cut-offs."""
+    """Tables for sums over ranks in a gallery of n items, for all cut-offs."""
 
     reach: NDArray[np.int64]  # ascending: the last rank that counts for every k, at most the items ranked
     harmonic: NDArray[np.float64]  # harmonic_numbers(n)

@@ -23,14 +23,14 @@ from bench.registry.plugin_files import import_file, line_of, plugin_files
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of plug-in: what its classes derive from, and where they are found besides files given by path."""
+    """A kind of plug-in: its base class, and where its classes are found besides files given by path."""
 
     noun: str
     base: type[Any]
     built_in: str
-    """The package whose modules hold those that come with vhbench."""
+    """The package with the built-in plug-ins."""
     group: str
-    """Of entry points, under which installed packages offer theirs."""
+    """The group of entry points of installed packages."""
 
 
 METHODS = Kind("method", Method, "bench.methods", "vhbench.methods")
@@ -51,7 +51,7 @@ class Registry:
     """Plug-ins by kind and name; `broken` holds installed ones that failed, so that none vanishes silently."""
 
     plugins: dict[Kind, dict[str, type[Any]]]
-    """The classes of every kind that was looked for, by name."""
+    """The classes of every kind, by name."""
     origins: dict[type[Any], str] = field(default_factory=dict)
     broken: list[Broken] = field(default_factory=list)
     data_root: Path | None = None
@@ -67,12 +67,12 @@ class Registry:
         """The datasets by name."""
         return self.plugins[DATASETS]
 
-    def method(self, name: str, own: str = "--plugin FILE") -> type[Method]:
-        """The method of this name. Raises InputError with the closest known names, and how to give one's `own`."""
+    def method(self, name: str, option: str = "--plugin FILE") -> type[Method]:
+        """The method of this name. Raises InputError with the closest known names, and how to give one from a file."""
         if name not in self.methods:
             raise InputError(
                 f"unknown method '{name}': {closest(name, self.methods)} (a method in a file of your own: "
-                f"{own}){self.broken_hint(name)}"
+                f"{option}){self.broken_hint(name)}"
             )
         return self.methods[name]
 
@@ -89,7 +89,7 @@ class Registry:
         )
 
     def broken_hint(self, name: str = "") -> str:
-        """The plug-ins that failed, with the name in their origin if one is given: one may be what is asked for."""
+        """The plug-ins that failed; with `name` those whose origin contains it: one may be meant."""
         same = [entry for entry in self.broken if not name or slug(name) in slug(entry.origin)]
         return "".join(f"; {entry.origin} is broken: {entry.error}" for entry in same)
 
@@ -121,10 +121,10 @@ class Registry:
                 self.origins[plugin] = origin
 
     def load(self, origin: str, module_of: Any) -> bool:
-        """Register what `module_of()` defines; whatever goes wrong there is listed as broken. Was there anything?"""
+        """Register what `module_of()` defines; failures are listed as broken. Return whether it defines any."""
         try:
             module = module_of()
-        except (Exception, SystemExit) as error:  # a plug-in may raise anything, and must not take the program down
+        except (Exception, SystemExit) as error:  # a plug-in may raise anything, and must not end the program
             self.broken.append(Broken(origin, one_line(f"{type(error).__name__}: {error}") + line_of(error, origin)))
             return True
         bases = tuple(kind.base for kind in self.plugins)
@@ -140,7 +140,7 @@ def load_registry(
 ) -> Registry:
     """The registry of everything found of these kinds, with the given plug-ins: files, folders or classes.
 
-    Raises InputError if one of those is broken, or has a name that is taken: who names a file means to use it.
+    Raises InputError if one of those is broken, or has a name that is taken: the caller means to use it.
     """
     registry = _installed(kinds)
     tables = {kind: dict(table) for kind, table in registry.plugins.items()}
@@ -158,9 +158,9 @@ def load_registry(
 
 
 def find_method(method: str | type[Method]) -> type[Method]:
-    """A method by its name, or a class of one's own. Raises InputError for what is neither."""
+    """A method by name, or a user's class. Raises InputError for anything else."""
     if isinstance(method, str):
-        return load_registry().method(method, own="from Python give its class")
+        return load_registry().method(method, option="from Python give its class")
     if not (isinstance(method, type) and issubclass(method, Method)):
         raise InputError(f"method: {shown(method)} is neither a name, such as 'itq', nor a class derived from Method")
     return load_registry([method]).method(method.name)
@@ -191,7 +191,7 @@ def _plugins_of(module: ModuleType, bases: tuple[type[Any], ...]) -> Iterator[ty
             inspect.isclass(value)
             and issubclass(value, bases)
             and (value.__module__ == module.__name__ or value.__module__.startswith(f"{module.__name__}."))
-            # What is to be extended need not have a name.
+            # A base class for others need not have a name.
             and (hasattr(value, "name") or not (inspect.isabstract(value) or value.__subclasses__()))
         ):
             yield value
@@ -200,8 +200,8 @@ def _plugins_of(module: ModuleType, bases: tuple[type[Any], ...]) -> Iterator[ty
 def load_dataset(name: str | Path, root: str | Path | None = None) -> Dataset:
     """A dataset by its name, or a folder with feature files.
 
-    `root` says where the files of a dataset that is known by name lie: in `<root>/<name>/` or `<root>`; none given, the
-    environment variable VHBENCH_DATA does. Raises InputError if there is no such dataset or it is malformed.
+    `root` holds the files of datasets known by name, in `<root>/<name>/` or `<root>` itself; the default is the
+    environment variable VHBENCH_DATA. Raises InputError if there is no such dataset or it is malformed.
     """
     place = None if root is None else as_path(root, "root")
     return load_registry(data_root=place).dataset(str(as_path(name, "name"))).load()

@@ -15,7 +15,7 @@ from bench.base.errors import InputError
 from bench.base.text import slug
 
 PREFIX = "bench_plugin_"
-"""Of the names that modules imported by path have."""
+"""Prefix of the names of modules imported by path."""
 
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -38,7 +38,7 @@ def plugin_files(path: Path) -> list[Path]:
 def import_file(file: Path) -> ModuleType:
     """The module in a file, or the package whose `__init__.py` it is; imported once until its source changes.
 
-    Raises whatever it raises.
+    Raises whatever the module raises.
     """
     with _importing:
         return _import(file)
@@ -47,7 +47,7 @@ def import_file(file: Path) -> ModuleType:
 def _import(file: Path) -> ModuleType:
     package = file.name == "__init__.py"
     home = file.parent if package else file
-    # The digest goes along in the name: of the source that is loaded, whatever becomes of the file.
+    # The name holds the digest of the loaded source, whatever happens to the file later.
     place = slug(str(home.resolve())).replace("-", "_").replace(".", "_")
     name = f"{PREFIX}{place}_{digest(sorted(home.rglob('*.py')) if package else [file])}"
     if name in sys.modules:
@@ -77,7 +77,7 @@ def plugin_of(found: type) -> Path | None:
 
 
 def code_digest(found: type) -> str:
-    """A hash of the source that a class stands in: of all of its plug-in, as it was loaded, else of its module."""
+    """A hash of the source of a class: of its whole plug-in, as it was loaded, else of its module."""
     name = _module_of(found)
     if name.startswith(PREFIX):
         return name.rpartition("_")[2]
@@ -86,21 +86,21 @@ def code_digest(found: type) -> str:
 
 
 def line_of(error: BaseException, origin: str) -> str:
-    """Where a plug-in raised an error, such as ` (mine.py, line 3)`; nothing where that is not known."""
+    """The place of an error in a plug-in, such as ` (mine.py, line 3)`; empty if unknown."""
     if isinstance(error, SyntaxError) and error.filename:
-        return ""  # it says so itself
+        return ""  # its message has the line
     home = Path(origin).parent if origin.endswith("__init__.py") else Path(origin)
     frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(error.__traceback__)[1:]]
     if home.exists():
         frames = [(file, line) for file, line in frames[::-1] if file == home or file.is_relative_to(home)]
     else:
-        # Of an installed one the first that is no part of Python's own importing.
+        # For an installed plug-in, the first frame that is not Python's import machinery.
         frames = [(file, line) for file, line in frames if file.exists() and "importlib" not in file.parts]
     return f" ({frames[0][0].name}, line {frames[0][1]})" if frames else ""
 
 
 def digest(files: Iterable[Path]) -> str:
-    """12 hexadecimal digits of a hash of what files of Python say, in this order: not of comments and layout."""
+    """12 hexadecimal digits of a hash of Python files, in this order, without comments, docstrings and layout."""
     summed = hashlib.blake2b(digest_size=6)
     for file in files:
         summed.update(_statements(file.read_bytes()))
@@ -108,7 +108,7 @@ def digest(files: Iterable[Path]) -> str:
 
 
 def _statements(source: bytes) -> bytes:
-    """Python's own writing of a source, without comments and docstrings; the source itself if it is not Python."""
+    """A source as `ast.unparse` writes it, without docstrings; the source itself if it is not Python."""
     try:
         tree = ast.parse(source)
         for node in ast.walk(tree):

@@ -59,7 +59,7 @@ def learn_dictionary(parameters: Parameters, frames: NDArray[np.uint8]) -> Dicti
         niter=KMEANS_ITERATIONS,
         seed=parameters.seed,
         spherical=True,
-        # Told nothing, faiss would warn of few points and leave out some of many.
+        # By default, faiss would warn of few points and leave out some of many.
         min_points_per_centroid=1,
         max_points_per_centroid=len(white),
     )

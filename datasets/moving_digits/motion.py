@@ -1,4 +1,4 @@
-"""What happens in each video: which digits it shows, and where, how large, how turned and how bright in each frame."""
+"""Scripts of the videos: digits, with position, size, rotation and brightness in each frame."""
 
 import dataclasses
 from collections.abc import Sequence

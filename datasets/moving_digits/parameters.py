@@ -7,7 +7,7 @@ import json
 from bench.base.errors import InputError
 
 GENERATOR_REVISION = 1
-"""To be raised with every change of this package that changes what it generates: old caches and results then expire."""
+"""Raised with every change of the generated data, so that old caches and results expire."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Parameters:
     patch_samples: int = 40_000
     """Number of training patches that whitening and dictionary are learned from."""
     threshold: float = 2.0
-    """What a whitened patch's product with an atom must exceed to count; such products have variance of about 1."""
+    """Threshold of a whitened patch's product with an atom; such products have variance of about 1."""
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The plug-in: what the benchmark asks of a dataset."""
+"""The dataset plug-in `moving-digits`."""
 
 import functools
 import warnings
@@ -52,7 +52,7 @@ class MovingDigits(DatasetSource):
 
     It is good for seeing that code is right and that a method learns, and for comparing methods on a task of known
     content that leaves room above and below, without a download. It is not natural video: there is one kind of object,
-    features are those of a single layer, the order of frames tells nearly nothing of the classes, and few images (776)
+    features are those of a single layer, the order of frames hardly matters for the classes, and few images (776)
     are behind all training videos. Rankings of methods and parameter values found here need not hold on real video.
 
     Measured from queries to gallery, where 18 % of the pairs share a label, as mAP@20 with AP divided by 20:
@@ -91,7 +91,7 @@ class MovingDigits(DatasetSource):
         )
 
     def load(self) -> Dataset:
-        """The data from the cache; where it is not there in good order, it is made, in seconds, and put there."""
+        """The data from the cache; if they are missing or damaged, they are generated in seconds and stored there."""
         arrays = self._arrays()
         return Dataset(
             summary=self.summary(),
@@ -121,14 +121,14 @@ class MovingDigits(DatasetSource):
         reason = _not_kept(path, made)
         if reason:
             warnings.warn(
-                f"moving-digits could not be kept for the next time: {reason}; set VHBENCH_CACHE to a writable folder",
+                f"moving-digits could not be cached: {reason}; set VHBENCH_CACHE to a writable folder",
                 stacklevel=2,
             )
         return made
 
 
 def _not_kept(path: Path | None, made: Mapping[SplitName, SplitArrays]) -> str | None:
-    """Keep what was made, or say why it cannot be."""
+    """Store the generated data; the reason if that fails."""
     if path is None:
         return "no home folder is known"
     try:

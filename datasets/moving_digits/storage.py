@@ -16,7 +16,7 @@ from .digits import SPLITS, SplitName
 
 @dataclasses.dataclass(frozen=True)
 class SplitArrays:
-    """What is generated, and kept, of one split."""
+    """The generated arrays of one split."""
 
     features: NDArray[np.float32]
     """(N, T, D), >= 0."""

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from bench.context import FitContext
-from bench.learning.losses import cluster_loss, similarity_loss
+from bench.learning.layers import cluster_loss, similarity_loss
 from bench.learning.structure.anchor_graph import AnchorGraph, anchor_graph, draw_pairs
 from bench.learning.structure.kmeans import kmeans, require_anchors
 from bench.method import Batch, DeepMethod, Draw, Features, Schedule, Shape, draw_corruption, train
@@ -70,7 +70,7 @@ class Bth(DeepMethod):
         first_stage = self.network(frames, dimensions).to(context.device)
         schedule = parameters.model_copy(update={"epochs": parameters.reconstruction_epochs or parameters.epochs})
         objective = ReconstructionObjective(first_stage, parameters, frames)
-        # A history of its own: the run's loss curve is that of the second stage, whose loss is another quantity.
+        # A separate history: the run's loss curve is that of the second stage, whose loss is another quantity.
         own = replace(context, history=[])
         train(first_stage, objective, features, schedule, own, f"{self.name}: reconstruction")
         latent = latent_features(first_stage, features, context.device)

@@ -1,4 +1,4 @@
-"""How the authors name BTH's weights (Lily1994/BTH)."""
+"""The authors' names of BTH's weights (Lily1994/BTH)."""
 
 from bench.method import AuthorsWeights
 

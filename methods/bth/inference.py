@@ -55,7 +55,7 @@ class InferenceBth(nn.Module):
         return codes.mean(dim=1)
 
     def frame_outputs(self, videos: Tensor) -> Tensor:
-        """What is rounded to the codes of the frames, (B, T, K) float32."""
+        """Outputs that are rounded to the codes of the frames, (B, T, K) float32."""
         x = self.project(videos) + self.positions
         frames = self._normalise(x)
         query, value = self.attend(frames).chunk(2, dim=-1)

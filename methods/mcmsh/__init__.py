@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from bench.context import FitContext
-from bench.learning.losses import cluster_loss, similarity_loss
+from bench.learning.layers import cluster_loss, similarity_loss
 from bench.learning.structure.anchor_graph import AnchorGraph, anchor_graph, draw_pairs, principal_components
 from bench.learning.structure.kmeans import kmeans, require_anchors
 from bench.method import AuthorsWeights, Batch, DeepMethod, Draw, Features, Schedule, Shape, draw_corruption, mean_pool

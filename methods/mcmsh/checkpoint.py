@@ -1,4 +1,4 @@
-"""How the authors name MCMSH's weights (haoyanbin918/MCMSH)."""
+"""The authors' names of MCMSH's weights (haoyanbin918/MCMSH)."""
 
 from bench.method import AuthorsWeights
 

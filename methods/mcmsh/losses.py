@@ -24,5 +24,5 @@ def quadruplet_loss(anchor: Tensor, similar: Tensor, dissimilar1: Tensor, dissim
     bits = anchor.shape[1]
     near = functional.pairwise_distance(anchor, similar).square()
     far = functional.pairwise_distance(anchor, dissimilar1).square()
-    apart = functional.pairwise_distance(dissimilar1, dissimilar2).square()
-    return (functional.relu(bits / 4 + near - far) + functional.relu(bits / 64 + near - apart)).mean()
+    between = functional.pairwise_distance(dissimilar1, dissimilar2).square()
+    return (functional.relu(bits / 4 + near - far) + functional.relu(bits / 64 + near - between)).mean()

@@ -3,7 +3,7 @@
 Frames come first and the videos of a training item last but one: (T, B, G, H) for B items of G videos. So mixing over
 frames is one matrix product without a transposition, the narrow convolutions of the gates are matrix products too
 (grouped ones with a block-diagonal matrix), and all G videos pass as one batch. Only batch normalisation must keep them
-apart: the authors pass each of an item's videos by itself, so the i-th videos of the items share their statistics,
+separate: the authors pass each of an item's videos by itself, so the i-th videos of the items share their statistics,
 and no others. Values and gradients agree with plain passes, one after the other, to rounding (tested).
 """
 
@@ -20,7 +20,7 @@ from .mixer import Branches, McMlp
 def embed(network: McMlp, videos: Sequence[Tensor]) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
     """The G videos of B items, each (B, T, D), as frame embeddings (B, T, H) and relaxed codes (B, K) each."""
     if not network.training:
-        # Without batch statistics there is nothing to keep apart.
+        # Without batch statistics there is nothing to keep separate.
         plain = [network.frames(each) for each in videos]
         return tuple(plain), tuple(network.relaxed(frames) for frames in plain)
     # Projected one by one: stacking the videos themselves would copy all features.

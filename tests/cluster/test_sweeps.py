@@ -142,7 +142,7 @@ def test_what_is_lost_is_begun_again(
     watched, lost = (run.record for run in runs)
     assert watched.status == "done", _of(runs)
     assert sum("lost, and begun again" in line and "watched" in line for line in said) == 1, said
-    assert any("goes on after epoch 2" in line for line in said), said
+    assert any("resumes after epoch 2" in line for line in said), said
     assert (hooks / "epochs").read_text().split() == ["0", "1", "2", "2", "3", "4"]
     assert lost.status == "failed"
     assert "was lost 2 times" in str(lost.reason)

@@ -21,8 +21,7 @@ import bench
 from bench.base.errors import InputError
 from bench.data.folder import open_features
 from bench.data.label_files import read_labels
-from bench.encoding.encoder import load_encoder
-from bench.encoding.modules import EncoderDescription
+from bench.encoding.encoder import EncoderDescription, load_encoder
 from bench.registry import load_registry
 from bench.store.codes_file import read_codes
 
@@ -130,7 +129,7 @@ def failing(path: Path, number: int, monkeypatch: pytest.MonkeyPatch) -> Iterato
 @pytest.mark.parametrize(
     ("number", "says"),
     [
-        (errno.EACCES, "you lack the right to it"),
+        (errno.EACCES, "you lack the permission"),
         (errno.EMFILE, "this process has too many files open"),
         (errno.ENFILE, "the system has too many files open"),
         (errno.EIO, "the disk or the network failed"),

@@ -11,8 +11,7 @@ from torch import Tensor, nn
 
 import bench
 from bench.data.dataset import Dataset
-from bench.encoding.encoder import Encoder
-from bench.encoding.modules import EncoderDescription
+from bench.encoding.encoder import Encoder, EncoderDescription
 
 from .conftest import deep_encoder, random_videos
 

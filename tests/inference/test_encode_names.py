@@ -13,8 +13,7 @@ from safetensors.numpy import save_file
 
 from bench.cli import main
 from bench.data.raw import RawFeatures
-from bench.encoding.encoder import Encoder
-from bench.encoding.modules import EncoderDescription
+from bench.encoding.encoder import Encoder, EncoderDescription
 from bench.registry import load_registry
 
 BITS = 8
@@ -97,7 +96,7 @@ def test_what_holds_no_codes_is_kept(codes: NDArray[np.int8], case: str, capsys:
     OTHERS[case](Path("out.npy"))
     before = contents()
     assert encode(out="out.npy") == 2
-    assert "bench: --out out.npy: holds no codes of 8 bits, and would be lost" in capsys.readouterr().err
+    assert "bench: --out out.npy: holds no codes of 8 bits, and would be overwritten" in capsys.readouterr().err
     assert contents() == before
 
 

@@ -9,8 +9,7 @@ import torch
 from torch import nn
 
 from bench.base.errors import InputError
-from bench.encoding.encoder import Encoder
-from bench.encoding.modules import EncoderDescription
+from bench.encoding.encoder import Encoder, EncoderDescription
 
 from .conftest import deep_encoder, golden_encoder, plain, random_videos
 
@@ -75,7 +74,7 @@ def test_only_its_own_files_are_replaced(tmp_path: Path) -> None:
     model.producer_name = "somebody"
     for content in (model.SerializeToString(), b"notes"):
         path.write_bytes(content)
-        with pytest.raises(InputError, match="is no encoder that vhbench exported, and would be lost"):
+        with pytest.raises(InputError, match="is no encoder exported by vhbench, and would be overwritten"):
             encoder.export(path)
         assert path.read_bytes() == content
 
@@ -84,5 +83,5 @@ def test_mistakes(tmp_path: Path) -> None:
     encoder = deep_encoder("mlp-mixer")
     with pytest.raises(InputError, match=r"encoder\.pt: encoders are exported as ONNX; name a file"):
         encoder.export(tmp_path / "encoder.pt")
-    with pytest.raises(InputError, match="name a file in a folder that is there"):
+    with pytest.raises(InputError, match="name a file in an existing folder"):
         encoder.export(tmp_path / "nowhere" / "encoder.onnx")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import bench
-from bench.learning.losses import cluster_loss, similarity_loss
+from bench.learning.layers import cluster_loss, similarity_loss
 from bench.profile.counts import flops, parameter_count
 
 GOLDEN = Path(__file__).parents[1] / "golden"

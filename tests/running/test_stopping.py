@@ -41,7 +41,7 @@ def test_once_finishes_the_epoch_and_goes_on_next_time(
     # The interval of saving is a minute: this was saved for the sake of the request.
     assert note["epoch"] >= 2
     again = start(*LONG, "steady.epochs=100000")
-    again.until(f"goes on after epoch {note['epoch']}")
+    again.until(f"resumes after epoch {note['epoch']}")
     again.kill(number)
     assert again.end()[0] == 130
     survived(f"requests to stop ({number.name})", 2)

@@ -147,7 +147,7 @@ def test_what_ran_out_of_time_goes_on_and_what_failed_begins_anew(
     said: list[str] = []
     (again,) = runner(results, said, existing="retry-failed").run([interrupted])
     assert again.record.status == "done"
-    assert any("goes on after epoch 3" in line for line in said) == goes_on
+    assert any("resumes after epoch 3" in line for line in said) == goes_on
     assert not store.training_folder(interrupted.spec).exists()
     runner(tmp_path / "whole").run([interrupted])
     assert records(results) == records(tmp_path / "whole")
@@ -181,5 +181,5 @@ def test_a_retry_that_was_interrupted_is_listed_and_kept(interrupted: PlannedRun
     assert not superfluous(store)
     said: list[str] = []
     runner(results, said, existing="retry-failed").run([interrupted])
-    assert any("goes on after epoch 3" in line for line in said)
+    assert any("resumes after epoch 3" in line for line in said)
     assert not list(unfinished(store))

@@ -9,10 +9,10 @@ from torch import nn
 
 from bench.data.features import ArrayFeatures, Features
 from bench.learning.context import FitContext
-from bench.learning.deep_method import DeepMethod
+from bench.learning.deep_method import AuthorsWeights, DeepMethod
 from bench.learning.items import Objective
 from bench.learning.layers import Dropout
-from bench.learning.schedule import AuthorsWeights, Schedule
+from bench.learning.schedule import Schedule
 from bench.registry import load_registry
 
 
