@@ -145,15 +145,14 @@ def threads(number: int, name: str = "") -> Executor:
 VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
-def choose_threads(asked: int | None, jobs: int, apart: bool) -> int | None:
-    """The threads of a run: as asked, else all that this process may use divided by `jobs`; None: as libraries choose.
+def choose_threads(asked: int | None, jobs: int, isolated: bool) -> int | None:
+    """Threads per run: `asked`, else the usable cores divided by `jobs`; None leaves the choice to the libraries.
 
-    Unless runs are done `apart`, in processes that set this for themselves, it is set here: to be called before numpy
-    and torch are loaded.
+    `isolated` runs set this in their own processes. Otherwise it is set here: call before numpy and torch are loaded.
     """
     if asked is None:
         return max(1, usable_cores() // jobs) if jobs > 1 else None
-    if not apart:
+    if not isolated:
         os.environ.update({name: str(asked) for name in VARIABLES})
         if "torch" in sys.modules:
             sys.modules["torch"].set_num_threads(asked)

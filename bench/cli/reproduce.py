@@ -44,7 +44,7 @@ def reproduce(
     from bench.base.processes import choose_threads
 
     # Before the libraries are loaded that start threads.
-    choose_threads(threads, 1, apart=False)
+    choose_threads(threads, 1, isolated=False)
 
     from bench.base.text import say
     from bench.cli.reproduction import prepare

@@ -6,7 +6,7 @@ from statistics import fmean, median
 
 from bench.base.text import text_table
 from bench.running.limits import duration
-from bench.running.plan import Existing, PlannedRun, fate
+from bench.running.plan import Existing, PlannedRun, action_for
 from bench.store.leases import LEASES, Leases
 from bench.store.record import RunRecord, RunSpec
 from bench.store.store import Store
@@ -72,7 +72,7 @@ def dry_run(planned: Sequence[PlannedRun], store: Store, existing: Existing, job
 
 
 def _state(run: PlannedRun, stored: StoredRun | None, leases: Leases, existing: Existing) -> str:
-    status, becomes = stored.record.status if stored else None, fate(existing, stored)
+    status, becomes = stored.record.status if stored else None, action_for(existing, stored)
     if becomes == "left out":
         return "not stored, left out"
     if becomes == "reused":

@@ -48,14 +48,14 @@ def store_error(
     run: PlannedRun,
     record: RunRecord,
     error: BaseException,
-    entitled: Callable[[], bool],
+    may_store: Callable[[], bool],
     isolated: bool,
 ) -> StoredRun | None:
     """Store a run that raised an error, which is being handled. Raises StorageError if the folder is to blame."""
     if _cannot_be_written(store.root, error):
         raise StorageError(store.root, _why(error)) from error
     failed = record.model_copy(update={"reason": reason_of(error)})
-    return store_failed(store, run, failed, traceback.format_exc(), entitled, isolated)
+    return store_failed(store, run, failed, traceback.format_exc(), may_store, isolated)
 
 
 def store_failed(
@@ -63,13 +63,13 @@ def store_failed(
     run: PlannedRun,
     record: RunRecord,
     trace: str,
-    entitled: Callable[[], bool],
+    may_store: Callable[[], bool],
     isolated: bool = True,  # as all runs are whose process could not store them itself
 ) -> StoredRun | None:
     """Store a run that came to nothing, with what it said last and how to try it again."""
     command = f"{retry_command(run, store.root)} {options_here(run, record, isolated)}"
     text = f"{trace.rstrip()}\n\nTo try this run again:\n\n    {command}\n"
-    return write(store, record, lambda folder: _write_text(folder / TRACEBACK, text), entitled)
+    return write(store, record, lambda folder: _write_text(folder / TRACEBACK, text), may_store)
 
 
 def retry_command(run: PlannedRun, results: Path) -> str:
@@ -94,10 +94,10 @@ def options_here(run: PlannedRun, record: RunRecord, isolated: bool = True) -> s
 
 
 def write(
-    store: Store, record: RunRecord, fill: Callable[[Path], None], entitled: Callable[[], bool]
+    store: Store, record: RunRecord, fill: Callable[[Path], None], may_store: Callable[[], bool]
 ) -> StoredRun | None:  # fmt: skip
-    """Store a run; None if it is not `entitled` to be stored any more. Raises StorageError if that is impossible."""
-    if not entitled():
+    """Store a run; None if it is not `may_store` to be stored any more. Raises StorageError if that is impossible."""
+    if not may_store():
         return None
     try:
         return store.write(record, fill)

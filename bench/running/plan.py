@@ -174,7 +174,7 @@ def _spec(method: type[Method], summary: Summary, bits: int, seed: int, paramete
 
 Existing = Literal["reuse", "rerun", "retry-failed", "only-cached"]
 
-Fate = Literal["reused", "done", "left out"]
+Action = Literal["reused", "done", "left out"]
 
 
 def check_existing(policy: str) -> Existing:
@@ -185,7 +185,7 @@ def check_existing(policy: str) -> Existing:
     raise InputError(f"unknown policy '{policy}' for --existing: known: {', '.join(get_args(Existing))}")
 
 
-def fate(existing: Existing, stored: StoredRun | None) -> Fate:
+def action_for(existing: Existing, stored: StoredRun | None) -> Action:
     """What becomes of a run: `stored` is what is there before, sound; None if nothing is."""
     if stored is None:
         return "left out" if existing == "only-cached" else "done"

@@ -17,10 +17,10 @@ from bench.learning.residency import Residents
 from bench.running.display import SilentDisplay, SweepDisplay
 from bench.running.estimate import Estimates, kind_of
 from bench.running.failures import StorageError, reason_of
-from bench.running.isolation import Elsewhere, Executor
+from bench.running.isolation import ExecutorFactory, Executor
 from bench.running.measure import measure_runs
 from bench.running.one_run import do_run, fit_context
-from bench.running.plan import Existing, PlannedRun, fate
+from bench.running.plan import Existing, PlannedRun, action_for
 from bench.running.queue import Job, RunQueue, alone
 from bench.running.stopping import StopRequest, ended_by_signals, listening
 from bench.store.leases import LEASES, Leases, pause
@@ -41,7 +41,7 @@ class Runner:
     existing: Existing = "reuse"
     display: SweepDisplay = field(default_factory=SilentDisplay)
     say: Callable[[str], None] = lambda line: None
-    isolation: Elsewhere | None = None
+    isolation: ExecutorFactory | None = None
     """Processes of their own here, or on a cluster; None: in this process, one run after the other."""
     wait: Callable[[], None] = pause
     """Called while only other processes' runs are left."""
@@ -58,7 +58,7 @@ class Runner:
         leases = Leases(self.store.root / LEASES)
         with listening() as stop:
             queue = RunQueue(self.store, leases, planned, self._again, stop, self.wait, self.say)
-            if fate(self.existing, None) == "left out":
+            if action_for(self.existing, None) == "left out":
                 for run in queue.left:
                     self.say(f"{queue.label(planned.index(run))}: not stored, left out (--existing only-cached)")
             elif queue.left:
@@ -120,7 +120,7 @@ class Runner:
         return self.existing != "reuse" or not (record.reason or "").startswith(UNMEASURED)
 
     def _again(self, stored: StoredRun) -> bool:
-        return fate(self.existing, stored) == "done"
+        return action_for(self.existing, stored) == "done"
 
 
 @dataclass

@@ -114,7 +114,7 @@ def test_systems_that_do_not_say_which_cores_are_free(monkeypatch: pytest.Monkey
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
     assert usable_cores() == 6
-    assert choose_threads(None, 2, apart=True) == 3
+    assert choose_threads(None, 2, isolated=True) == 3
 
 
 FORKS = """

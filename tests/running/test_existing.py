@@ -8,7 +8,7 @@ import pytest
 
 from bench.base.errors import InputError
 from bench.running.estimate import dry_run
-from bench.running.plan import Existing, check_existing, fate
+from bench.running.plan import Existing, check_existing, action_for
 from bench.store.record import Status
 from bench.store.store import Store
 from bench.store.stored_run import CODES, StoredRun
@@ -28,10 +28,10 @@ POLICIES = get_args(Existing)
     ],
 )
 def test_every_policy(policy: Existing, nothing: str, done: str, failed: str, timeout: str) -> None:
-    assert fate(policy, None) == nothing
+    assert action_for(policy, None) == nothing
     expectations: dict[Status, str] = {"done": done, "failed": failed, "timeout": timeout}
     for status, expected in expectations.items():
-        assert fate(policy, StoredRun(Path(), record_of(spec_of(), status))) == expected
+        assert action_for(policy, StoredRun(Path(), record_of(spec_of(), status))) == expected
 
 
 def test_policies_by_name() -> None:

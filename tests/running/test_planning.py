@@ -189,10 +189,10 @@ def test_a_terminal_shows_a_line_a_run() -> None:
 
 def test_threads_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(10)))
-    assert choose_threads(None, 1, apart=True) is None
-    assert choose_threads(None, 3, apart=True) == 3
-    assert choose_threads(None, 99, apart=True) == 1
-    assert choose_threads(7, 3, apart=True) == 7
+    assert choose_threads(None, 1, isolated=True) is None
+    assert choose_threads(None, 3, isolated=True) == 3
+    assert choose_threads(None, 99, isolated=True) == 1
+    assert choose_threads(7, 3, isolated=True) == 7
 
 
 def test_threads_asked_for_are_used_and_recorded(start: Start, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from bench.base.progress import SilentProgress, Stopped
 from bench.cli import main
-from bench.running.one_run import begun, do_run, fit_context
+from bench.running.one_run import new_record, do_run, fit_context
 from bench.running.plan import PlannedRun
 from bench.store.leases import LEASES, Leases
 from bench.store.prune import superfluous, unfinished
@@ -141,7 +141,7 @@ def test_what_ran_out_of_time_goes_on_and_what_failed_begins_anew(
 
     results = tmp_path / "results"
     store = Store(results)
-    store.write(begun(interrupted, torch.device("cpu"), status), lambda folder: None)
+    store.write(new_record(interrupted, torch.device("cpu"), status), lambda folder: None)
     assert store.training_folder(interrupted.spec).exists() == goes_on
     assert not list(unfinished(store))
     said: list[str] = []
@@ -172,7 +172,7 @@ def test_a_retry_that_was_interrupted_is_listed_and_kept(interrupted: PlannedRun
 
     results = tmp_path / "results"
     store = Store(results)
-    store.write(begun(interrupted, torch.device("cpu")), lambda folder: None)
+    store.write(new_record(interrupted, torch.device("cpu")), lambda folder: None)
     with pytest.raises(Stopped):
         runner(results, display=Interrupting(), existing="retry-failed").run([interrupted])
     (found,) = unfinished(store)

@@ -23,7 +23,7 @@ from bench.base.errors import InputError
 from bench.base.processes import usable_cores
 from bench.base.progress import Stopped
 from bench.registry import load_registry
-from bench.running.isolation import Apart, Isolation
+from bench.running.isolation import IsolatedRuns, Isolation
 from bench.running.plan import PlannedRun
 from bench.running.stopping import StopRequest
 from bench.running.worker import Messenger
@@ -81,7 +81,7 @@ def do_on_node(order: Order, board: ActorHandle) -> Ended:
         messenger.send(host=host)
 
         def do(store: Store, claim: Claim) -> StoredRun | None:
-            return Apart(store, _device(), stop, rules).do_claimed(run, claim, messenger, messenger.say)
+            return IsolatedRuns(store, _device(), stop, rules).do_claimed(run, claim, messenger, messenger.say)
 
         try:
             run = _planned(order)

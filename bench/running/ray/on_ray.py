@@ -23,7 +23,7 @@ from bench.base.processes import VARIABLES, usable_cores
 from bench.base.progress import Progress, Stopped
 from bench.running.failures import store_failed
 from bench.running.isolation import Executor, Isolation
-from bench.running.one_run import begun
+from bench.running.one_run import new_record
 from bench.running.plan import PlannedRun
 from bench.running.queue import Job
 from bench.running.ray.board import Board
@@ -90,7 +90,7 @@ class RayExecutor:
 
     def do(self, job: Job, progress: Progress, say: Callable[[str], None]) -> StoredRun | None:
         """Do a run and store it; one that Ray lost too often is stored as failed."""
-        record = begun(job.run, self._device)
+        record = new_record(job.run, self._device)
         try:
             ended = self._followed(job, progress, say)
         except RayError as error:
@@ -201,7 +201,7 @@ class OnRay:
     def executor(
         self, store: Store, device: torch.device, stop: StopRequest, runs: Sequence[PlannedRun]
     ) -> Iterator[Executor]:
-        """As `bench.running.isolation.Elsewhere` has it.
+        """As `bench.running.isolation.ExecutorFactory` has it.
 
         Raises InputError if there is no cluster, or a run asks for more than any of its nodes has.
         """
