@@ -18,7 +18,7 @@ from bench.base.npz_file import UNREADABLE, read_arrays
 from bench.metrics.protocols import measure_of
 from bench.metrics.scores import ROUNDING
 from bench.store.codes_file import CodesDigest, digest_of
-from bench.store.integrity import DamagedError
+from bench.store.integrity import DamagedError, InconsistentError
 from bench.store.record import RunRecord
 from bench.store.registered import KnownDataset, is_seeded, known_dataset, known_methods, registered_datasets
 from bench.store.stored_run import CODES, ENCODER, PER_QUERY, StoredRun, state_of
@@ -72,10 +72,20 @@ def examined(run: StoredRun, root: Path | None = None) -> StoredRun:
     try:
         codes = _examine(run, known_dataset(run.record.spec.dataset_fingerprint, root or run.root))
     except DamagedError as damage:
-        return unsound(run, f"damaged ({damage.what})")
+        return unsound(run, damage.summary)
     except InputError as error:
         return unsound(run, str(error))
     return replace(run, codes=codes)
+
+
+def require_sound(run: StoredRun, root: Path | None = None) -> StoredRun:
+    """The run with the digest of its codes, all files checked, see `examined`. Raises DamagedError, InconsistentError."""
+    for name in run.record.checksums:
+        run.verified(name)
+    found = examined(run, root)
+    if found.record.status == "unsound":
+        raise InconsistentError(run.folder, str(found.record.reason), found.record)
+    return found
 
 
 def unsound(run: StoredRun, reason: str) -> StoredRun:

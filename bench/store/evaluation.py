@@ -14,8 +14,8 @@ from bench.metrics import PROTOCOLS, Scores, evaluate, evaluate_neighbours, pack
 from bench.metrics.codes import Chance, Diagnostics, distinct_share, random_codes, useless_bits
 from bench.metrics.protocols import NEIGHBOURS
 from bench.store.codes_file import StoredCodes, read_codes
-from bench.store.consistency import AS_COMPUTED, examined, unsound
-from bench.store.integrity import RECORD, DamagedError, InconsistentError
+from bench.store.consistency import AS_COMPUTED, require_sound, unsound
+from bench.store.integrity import RECORD, InconsistentError, UnsoundError
 from bench.store.store import Store
 from bench.store.stored_run import CODES, PER_QUERY, StoredRun, read_run
 from bench.store.swap import look_through
@@ -78,8 +78,8 @@ def evaluate_again(store: Store, protocols: Iterable[str]) -> list[StoredRun]:
             run = read_run(folder, metrics=False)
             if run.record.status == "done":
                 _evaluate_again(store, run, asked)
-        except (DamagedError, InconsistentError) as error:
-            left_out[folder] = error.what
+        except UnsoundError as error:
+            left_out[folder] = error.what if isinstance(error, InconsistentError) else error.summary
     return [unsound(run, left_out[run.folder]) if run.folder in left_out else run for run in store.runs()]
 
 
@@ -131,9 +131,7 @@ def _stored(run: StoredRun) -> dict[str, Any]:
 
 
 def _evaluate_again(store: Store, run: StoredRun, protocols: Iterable[str]) -> None:
-    found = examined(run)
-    if found.record.status == "unsound":
-        raise InconsistentError(run.folder, str(found.record.reason), found.record)
+    require_sound(run)
     # Stored protocols are recomputed too: all numbers of a record come from one version of the evaluator.
     stored, codes = stored_metrics(run), read_codes(run.verified(CODES))
     scores = recomputed(codes, [*stored, *protocols])

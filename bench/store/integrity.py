@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 
@@ -27,22 +28,29 @@ REFUSED = {"metrics", "diagnostics", "costs", "history", "durations", "reason"}
 """Fields that are dropped from a record that contradicts itself."""
 
 
-class DamagedError(InputError):
-    """A stored run was changed since it was written; `what` names the part."""
+class UnsoundError(InputError):
+    """A stored run that cannot be used: `summary` says why, such as `damaged (checksum of codes.npz)`."""
+
+    kind: Literal["damaged", "inconsistent"]
 
     def __init__(self, folder: Path, what: str) -> None:
-        super().__init__(f"{folder}: damaged ({what}); move the folder away and run again")
-        self.folder = folder
-        self.what = what
+        self.what, self.summary = what, f"{self.kind} ({what})"
+        super().__init__(f"{folder}: {self.summary}; move the folder away and run again")
 
 
-class InconsistentError(InputError):
-    """A stored run contradicts itself though it is undamaged; `record` has its spec and the reason, no numbers."""
+class DamagedError(UnsoundError):
+    """A stored run was changed since it was written."""
+
+    kind = "damaged"
+
+
+class InconsistentError(UnsoundError):
+    """An undamaged stored run contradicts itself; `record` has its spec and the reason, but no numbers."""
+
+    kind = "inconsistent"
 
     def __init__(self, folder: Path, what: str, record: RunRecord) -> None:
-        super().__init__(f"{folder}: inconsistent ({what}); move the folder away and run again")
-        self.folder = folder
-        self.what = what
+        super().__init__(folder, what)
         self.record = record
 
 

@@ -9,8 +9,8 @@ from bench.base.atomic import new_folder, remove
 from bench.base.errors import InputError
 from bench.base.files import is_litter
 from bench.base.text import say
-from bench.store.consistency import agreeing, examined, unsound
-from bench.store.integrity import RECORD, DamagedError, InconsistentError, sealed, sha256, unsealed
+from bench.store.consistency import agreeing, examined, require_sound, unsound
+from bench.store.integrity import RECORD, DamagedError, InconsistentError, UnsoundError, sealed, sha256, unsealed
 from bench.store.record import RunRecord, RunSpec
 from bench.store.stored_run import CODES, ENCODER, PER_QUERY, TRACEBACK, StoredRun, read_run, strays, write_record
 from bench.store.swap import hidden_beside, is_leftover, look_through, put_back, put_in_place, replaced_by
@@ -91,26 +91,18 @@ class Store:
         folder = self.root / spec.folder
         try:
             return read_run(folder) if self._complete(folder) else None
-        except (DamagedError, InconsistentError) as error:
+        except UnsoundError as error:
             self._say_once(folder, error)
             return None
 
     def find_sound(self, spec: RunSpec) -> StoredRun | None:
         """The stored run of this spec if all its files are undamaged and consistent."""
         run = self.find(spec)
-        if run is None:
-            return None
         try:
-            for name in run.record.checksums:
-                run.verified(name)
-        except DamagedError as damage:
-            self._say_once(run.folder, damage)
+            return run and require_sound(run)
+        except UnsoundError as error:
+            self._say_once(self.root / spec.folder, error)
             return None
-        found = examined(run)
-        if found.record.status == "unsound":
-            self._say_once(run.folder, InconsistentError(run.folder, str(found.record.reason), found.record))
-            return None
-        return found
 
     def training_folder(self, spec: RunSpec) -> Path:
         """The folder of this spec's training state until the run is stored."""
@@ -186,12 +178,11 @@ class Store:
             self._say_once(folder, damage)
             return None
 
-    def _say_once(self, folder: Path, error: DamagedError | InconsistentError) -> None:
+    def _say_once(self, folder: Path, error: UnsoundError) -> None:
         """Report an unsound run once, although runs are looked up repeatedly while waiting for other processes."""
         if str(error) not in self._said:
             self._said.add(str(error))
-            kind = "damaged" if isinstance(error, DamagedError) else "inconsistent"
-            self.say(f"{folder}: {kind} ({error.what}); ignored; `bench run` does it again and keeps this one")
+            self.say(f"{folder}: {error.summary}; ignored; `bench run` does it again and keeps this one")
 
     def _complete(self, folder: Path) -> bool:
         """Whether there is a run. One that was being replaced when its process died is restored."""

@@ -8,7 +8,7 @@ from typing import Literal
 
 from bench.base.errors import InputError
 from bench.store.consistency import agreeing, examined, twins
-from bench.store.integrity import RECORD, DamagedError, InconsistentError
+from bench.store.integrity import RECORD, UnsoundError
 from bench.store.store import Store
 from bench.store.stored_run import StoredRun, checksum_of, read_run, strays
 from bench.store.swap import is_leftover, look_through
@@ -74,11 +74,6 @@ def verify(store: Store, proof: Proof | None = None) -> Verified:
     return Verified(len(found.runs), files, sorted(findings, key=lambda finding: finding.path))
 
 
-def damages(run: StoredRun) -> Iterator[tuple[str, str]]:
-    """Damaged files of a run: their names and what is wrong."""
-    for finding in _compared(run):
-        yield finding.path.relative_to(run.folder).as_posix(), finding.what
-
 
 def _among(runs: Iterable[StoredRun]) -> Iterator[Finding]:
     """Contradictions between runs, and runs with equal codes."""
@@ -125,9 +120,8 @@ def _examine(folder: Path) -> tuple[int, list[Finding], StoredRun | None]:
         return 0, [Finding(folder, "foreign", f"holds no {RECORD}; left alone")], None
     try:
         run = read_run(folder)
-    except (DamagedError, InconsistentError) as error:
-        state: State = "damaged" if isinstance(error, DamagedError) else "inconsistent"
-        return 1, [Finding(folder / RECORD, state, error.what)], None
+    except UnsoundError as error:
+        return 1, [Finding(folder / RECORD, error.kind, error.what)], None
     except InputError as error:
         if isinstance(error.__cause__, OSError):
             return 1, [_unreadable(folder / RECORD, error.__cause__)], None

@@ -98,7 +98,7 @@ def test_any_changed_byte_of_a_run_keeps_its_numbers_from_being_shown(
             (line,) = said
             assert not shown
             assert line.startswith(f"{path.parent}: damaged (")
-            assert line.endswith("left out; `bench run` does it again and keeps this one")
+            assert line.endswith("ignored; `bench run` does it again and keeps this one")
         assert everything(root) == before
 
 
@@ -146,7 +146,7 @@ def test_a_record_in_the_place_of_another_run(store: Store, said: list[str]) -> 
     first, second = add(store, spec_of(0)), add(store, spec_of(1))
     shutil.copy(first.folder / RECORD, second.folder / RECORD)
     assert [run.record.spec.seed for run in store.runs()] == [0]
-    assert f"damaged (record.json is that of {spec_of(0).folder})" in said[0]
+    assert f"damaged (record.json belongs to {spec_of(0).folder})" in said[0]
 
 
 def test_records_of_another_version_are_refused_and_stay(store: Store) -> None:

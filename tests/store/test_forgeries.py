@@ -314,7 +314,7 @@ def test_codes_that_the_encoder_does_not_give_are_named(
 ) -> None:
     forge(root)
     assert main(["results", "verify", "--reencode", "30", "--datasets", str(data), "--results", str(root)]) == 1
-    assert "30 of 30 query videos: stored codes are not those of the encoder" in _unfolded(capsys.readouterr().out)
+    assert "stored codes of 30 of 30 query videos differ from the encoder's" in _unfolded(capsys.readouterr().out)
 
 
 def _unfolded(text: str) -> str:
@@ -332,7 +332,7 @@ def test_what_is_true_can_be_proven(root: Path, data: Path, capsys: pytest.Captu
 def test_labels_that_nothing_knows_prove_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(root / LABELS)
     assert main(["results", "verify", "--recompute", "--results", str(root)]) == 1
-    assert "labels of own: nothing here knows them; name the dataset with --datasets" in _unfolded(
+    assert "labels of own: unknown here; give the dataset with --datasets" in _unfolded(
         capsys.readouterr().out
     )
 
