@@ -33,7 +33,7 @@ class CodesDigest:
 
 @dataclass(frozen=True)
 class StoredCodes:
-    """Codes (n, K) int8 in ±1 and labels (n, C) uint8 of queries and gallery; no gallery: the queries search each other.
+    """Codes (n, K) int8 in ±1 and labels (n, C) uint8 of queries and gallery, or of queries that search each other.
 
     Without labels, `neighbours` (queries, m) int32 lists the gallery videos relevant to each query.
     """

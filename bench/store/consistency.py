@@ -79,7 +79,7 @@ def examined(run: StoredRun, root: Path | None = None) -> StoredRun:
 
 
 def require_sound(run: StoredRun, root: Path | None = None) -> StoredRun:
-    """The run with the digest of its codes, all files checked, see `examined`. Raises DamagedError, InconsistentError."""
+    """The run as from `examined`, with all files checked. Raises DamagedError or InconsistentError."""
     for name in run.record.checksums:
         run.verified(name)
     found = examined(run, root)

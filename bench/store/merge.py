@@ -53,10 +53,8 @@ def merge(sources: Sequence[Path], store: Store) -> Iterator[Merged]:
 def _merged(folder: Path, store: Store) -> Merged:
     try:
         incoming = require_sound(read_run(folder), store.root)
-    except UnsoundError as error:
-        return Merged(folder, f"not copied: {error.summary}")
     except InputError as error:
-        return Merged(folder, f"not copied: {error}")
+        return Merged(folder, f"not copied: {error.summary if isinstance(error, UnsoundError) else error}")
     here = store.find_sound(incoming.record.spec)
     if here is None:
         _copy(incoming, store)

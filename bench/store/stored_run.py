@@ -59,6 +59,11 @@ def checksum_of(path: Path) -> str:
     return _sha256_of(path, state_of(path))
 
 
+def forget_checksums() -> None:
+    """Have files hashed again even if they seem unchanged."""
+    _sha256_of.cache_clear()
+
+
 def read_run(folder: Path, *, metrics: bool = True) -> StoredRun:
     """The run in `folder`. `metrics=False` ignores its metrics, which may then be invalid.
 
@@ -94,10 +99,9 @@ def strays(run: StoredRun) -> list[Path]:
     """Files in a run's folder that its record does not list."""
     known = {RECORD, *run.record.checksums}
     found = []
-    for place, _, files in os.walk(run.folder):
-        below = os.path.relpath(place, run.folder)
-        names = files if below == "." else [os.path.join(below, name) for name in files]
-        found += [Path(name) for name in names if name not in known]
+    for place, _, names in os.walk(run.folder):
+        below = Path(place).relative_to(run.folder)
+        found += [path for path in map(below.joinpath, names) if path.as_posix() not in known]
     return [run.folder / path for path in sorted(found) if not any(map(is_litter, path.parts))]
 
 

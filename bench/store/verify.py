@@ -10,7 +10,7 @@ from bench.base.errors import InputError
 from bench.store.consistency import agreeing, examined, twins
 from bench.store.integrity import RECORD, UnsoundError
 from bench.store.store import Store
-from bench.store.stored_run import StoredRun, checksum_of, read_run, strays
+from bench.store.stored_run import StoredRun, checksum_of, forget_checksums, read_run, strays
 from bench.store.swap import is_leftover, look_through
 
 State = Literal[
@@ -58,9 +58,10 @@ def verify(store: Store, proof: Proof | None = None) -> Verified:
     for path in found.hidden:
         state: State = "leftover" if is_leftover(path) else "being written"
         findings.append(Finding(path, state, "its process ended" if state == "leftover" else "a process writes it"))
+    forget_checksums()
     files, sound = 0, []
-    # Hashing releases Python's lock, so threads share the work.
-    with ThreadPoolExecutor() as pool:
+    # Hashing and reading release Python's lock, so that two threads are faster; more would only compete for it.
+    with ThreadPoolExecutor(2) as pool:
         for number, wrong, run in pool.map(_verify_run, found.runs):
             files += number
             findings += wrong
@@ -72,7 +73,6 @@ def verify(store: Store, proof: Proof | None = None) -> Verified:
             if run.record.status == "done":
                 findings += [Finding(run.folder, state, what) for state, what in proof(run)]
     return Verified(len(found.runs), files, sorted(findings, key=lambda finding: finding.path))
-
 
 
 def _among(runs: Iterable[StoredRun]) -> Iterator[Finding]:

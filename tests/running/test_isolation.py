@@ -22,7 +22,7 @@ WRONG = {
     "leaves": "SystemExit: enough",
     "raises": "ValueError: nothing works",
     "names-file": r"RuntimeError: caf\udce9 is missing",
-    "silent": "SilentError: its text cannot be made (RuntimeError)",
+    "silent": "SilentError: its message cannot be formatted (RuntimeError)",
     "talks": "ValueError: word word",
     "cancelled": "CancelledError: no longer wanted",
     "nan": "OutputError: nan gave NaN or infinite outputs",

@@ -113,13 +113,13 @@ def test_a_dry_run_says_what_would_happen(features: Path, tmp_path: Path) -> Non
     assert reuse[0] == "stored, reused toy plain 8 0"
     assert reuse[1] == f"to do toy plain 8 1 {seconds}"
     assert reuse[2] == "failed, kept (--existing retry-failed tries again) toy raises 8 0"
-    assert reuse[3].startswith("under way on ")
+    assert reuse[3].startswith("running on ")
     assert reuse[4].startswith(f"1 of 4 runs to do, time: about {seconds} ")
     assert retried[:2] == reuse[:2]
     assert retried[2] == "to do again (failed) toy raises 8 0 unknown"
     assert retried[4].startswith("2 of 4 runs to do")
     assert rows("rerun")[0].startswith("to do again (done) toy plain 8 0")
-    assert rows("only-cached")[1] == "not stored, left out toy plain 8 1"
+    assert rows("only-cached")[1] == "not stored, skipped toy plain 8 1"
 
 
 def test_a_log_hears_of_runs_now_and_then() -> None:
@@ -157,7 +157,7 @@ def test_a_log_hears_of_runs_that_report_nothing(monkeypatch: pytest.MonkeyPatch
             now[0] = 60.0 * minute
             assert heard.wait(60)
             heard.clear()
-    assert said == ["[1/1] toy: started", "[1/1] toy: under way for 1 min 00 s", "[1/1] toy: under way for 2 min 00 s"]
+    assert said == ["[1/1] toy: started", "[1/1] toy: running for 1 min 00 s", "[1/1] toy: running for 2 min 00 s"]
 
 
 def test_news_are_written_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:

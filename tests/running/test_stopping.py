@@ -92,7 +92,7 @@ def test_twice_leaves_at_once(start: Start, tmp_path: Path) -> None:
     bench = start("--methods", "hangs", "--bits", "8")
     bench.until("hanging")
     bench.kill(signal.SIGINT)
-    bench.until("once more: at once")
+    bench.until("Ctrl-C again stops at once")
     bench.kill(signal.SIGINT)
     status, said = bench.end()
     assert status == 130, said

@@ -10,7 +10,7 @@ import pytest
 
 from bench.base.progress import SilentProgress, Stopped
 from bench.cli import main
-from bench.running.one_run import new_record, do_run, fit_context
+from bench.running.one_run import do_run, fit_context, new_record
 from bench.running.plan import PlannedRun
 from bench.store.leases import LEASES, Leases
 from bench.store.prune import superfluous, unfinished

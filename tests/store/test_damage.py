@@ -122,7 +122,7 @@ def test_evaluating_does_not_bless_a_damaged_encoder(store: Store) -> None:
     (add(store, spec_of()).folder / "encoder/weights").write_bytes(b"other")
     before = everything(store.root)
     (row,) = evaluate_again(store, ["paper"])
-    assert (row.record.status, row.record.reason) == ("unsound", "checksum of encoder/weights")
+    assert (row.record.status, row.record.reason) == ("unsound", "damaged (checksum of encoder/weights)")
     assert everything(store.root) == before
 
 
