@@ -35,7 +35,7 @@ def hooks(tmp_path: Path) -> Path:
 @pytest.fixture
 def unshared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nodes see the driver's lease nowhere, as where they share no file system with it."""
-    from bench.running.ray import on_ray as executor
+    from bench.running.ray import executor
     from bench.running.ray.node import Order
 
     def order(**values: Any) -> Order:
@@ -97,7 +97,7 @@ def test_failures_travel_back(cluster: Any, tmp_path: Path, unshared: None) -> N
 def test_nodes_with_other_software_or_data_are_refused(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench.running.ray import on_ray as executor
+    from bench.running.ray import executor
 
     (run,) = planned("segfault")
     other = replace(
@@ -105,7 +105,9 @@ def test_nodes_with_other_software_or_data_are_refused(
         spec=run.spec.model_copy(update={"dataset_fingerprint": "another"}),
         summary=run.summary.model_copy(update={"fingerprint": "another"}),
     )
-    with pytest.raises(InputError, match=r"^node .*: small: not the same dataset as where the sweep was started; copy"):
+    with pytest.raises(
+        InputError, match=r"^node .*: small: differs from the dataset where the sweep was started; copy"
+    ):
         on_cluster(tmp_path).run([other])
     monkeypatch.setattr(executor, "versions", lambda: {"vhbench": "0.0.7"})
     with pytest.raises(InputError, match=r"^node .*: vhbench is 0\.1\.0 here, and 0\.0\.7 where the sweep was started"):
@@ -121,7 +123,7 @@ def test_what_is_lost_is_begun_again(
     cluster: Any, hooks: Path, tmp_path: Path, one_thread: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A node is killed in a training; beside it a method kills its worker again and again."""
-    from bench.running.ray import on_ray as executor
+    from bench.running.ray import executor
 
     assert executor.RETRIES == 2
     # Every attempt starts processes that import PyTorch: one retry shows as much, in less time.
@@ -141,12 +143,12 @@ def test_what_is_lost_is_begun_again(
         runs = on_cluster(results, said.append).run(wanted)
     watched, lost = (run.record for run in runs)
     assert watched.status == "done", _of(runs)
-    assert sum("lost, and begun again" in line and "watched" in line for line in said) == 1, said
+    assert sum("lost, and started again" in line and "watched" in line for line in said) == 1, said
     assert any("goes on after epoch 2" in line for line in said), said
     assert (hooks / "epochs").read_text().split() == ["0", "1", "2", "2", "3", "4"]
     assert lost.status == "failed"
     assert "was lost 2 times" in str(lost.reason)
-    assert sum("lost, and begun again" in line and "kills-worker" in line for line in said) == 1, said
+    assert sum("lost, and started again" in line and "kills-worker" in line for line in said) == 1, said
     text = runs[1].verified("traceback.txt").read_text(encoding="utf-8")
     assert f"--results {results} --existing retry-failed" in text
     here(tmp_path / "here").run(wanted[:1])

@@ -85,7 +85,7 @@ def test_a_rename_that_fails_leaves_the_stored_run(store: Store, monkeypatch: py
     assert not list(store.root.glob("*/*/.*"))
 
 
-@pytest.mark.parametrize("where", ["store.swap.sync_tree", "store.store.sealed", "store.store.sha256"])
+@pytest.mark.parametrize("where", ["swap.sync_tree", "store.sealed", "store.sha256"])
 def test_a_full_disk_leaves_the_stored_run(store: Store, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     add(store, spec_of())
 
@@ -94,7 +94,7 @@ def test_a_full_disk_leaves_the_stored_run(store: Store, monkeypatch: pytest.Mon
 
     before = everything(store.root)
     with monkeypatch.context() as patch:
-        patch.setattr(f"bench.{where}", full)
+        patch.setattr(f"bench.store.{where}", full)
         with pytest.raises(OSError, match="No space left"):
             write(store)
     assert everything(store.root) == before
