@@ -94,7 +94,7 @@ def test_three_seeds_are_the_default(registry: Registry, tmp_path: Path) -> None
     assert [run.spec.seed for run in distinct(one.planned)] == [0, 1, 2] * 2
     store = Store(tmp_path / "results")
     assert one.announcement(store) == (
-        "TOY: 6 runs, 2 for each of 3 seeds; 6 not stored yet; to shorten it: --seeds 0 (for these weights only), "
+        "TOY: 6 runs, 2 for each of 3 seeds; 6 not stored yet; to shorten it: --seeds 0 (shows no variation), "
         "--set bth.epochs=1, --methods"
     )
     fill(store, distinct(one.planned), lambda run, k: 0.5)

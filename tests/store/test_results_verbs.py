@@ -54,7 +54,7 @@ def test_verify_names_everything_and_changes_nothing(store: Store, capsys: pytes
         f"toy/lsh/.{folders[4].name}.other-host-1.1": "being written",
         "toy/lsh/ [31mred": "foreign",
     }
-    assert "5 runs, 21 files: what is wrong is listed above" in out
+    assert "5 runs, 21 files: errors are listed above" in out
 
 
 @pytest.mark.parametrize("name", [CODES, RECORD, "encoder"])
