@@ -19,9 +19,7 @@ INTERRUPTED = "bench: interrupted; finished runs are stored, repeat the command 
 OUTPUT_CLOSED = 128 + 13
 """The exit status when the reader of standard output has closed it: 128 plus the number of SIGPIPE."""
 
-NO_MORE = (
-    "the system starts no more processes or threads; raise the limit (ulimit -u), or use fewer --jobs or --threads"
-)
+NO_MORE = "the system starts no more processes or threads; raise the limit (ulimit -u), or use fewer --jobs"
 
 FULL = "free some space, and repeat the command"
 

@@ -166,7 +166,7 @@ def plan_needs(
     methods: Sequence[str],
     parameters: Mapping[str, Mapping[str, Any]],
 ) -> list[PlannedNeed]:
-    """The runs of needs on a dataset. `methods` are the user's; `parameters` override those that the dataset recommends.
+    """The runs of needs on a dataset. `methods` are the user's; `parameters` override the dataset's.
 
     Raises:
         InputError: a method is unknown, unused by all needs, or cannot work on the dataset.

@@ -48,7 +48,7 @@ def test_what_is_no_limit(text: str) -> None:
 
 
 def test_what_is_no_amount_of_memory() -> None:
-    with pytest.raises(InputError, match=r"--memory-limit 0\.0000001MB: is less than one byte"):
+    with pytest.raises(InputError, match=r"--memory-limit 0\.0000001MB: less than one byte"):
         parse_memory("--memory-limit", "0.0000001MB")
     assert parse_memory("--memory-limit", "0.000001MB") == 1
 
@@ -148,7 +148,7 @@ def test_a_log_hears_of_runs_that_report_nothing(monkeypatch: pytest.MonkeyPatch
 
     def hear(line: str) -> None:
         said.append(line)
-        if "under way" in line:
+        if "running for" in line:
             heard.set()
 
     log = LogDisplay(hear, lambda: now[0])
@@ -217,7 +217,7 @@ def test_the_command_that_retries_names_the_same_run(features: Path) -> None:
         (["--time-limit", "soon"], "--time-limit soon: expected a time"),
         (["--memory-limit", "8"], "--memory-limit 8: expected an amount"),
         (["--memory-limit", "9" * 400 + "GB"], "999GB: expected an amount"),
-        (["--memory-limit", "0.0000001MB"], "--memory-limit 0.0000001MB: is less than one byte"),
+        (["--memory-limit", "0.0000001MB"], "--memory-limit 0.0000001MB: less than one byte"),
         (["--memory-limit", ""], "--memory-limit : expected an amount"),
         (["--shard", "1" * 5000 + "/2"], "111/2: expected a share"),
         (["--shard", "17/16"], "--shard 17/16: expected a share"),
