@@ -43,7 +43,7 @@ class Timing(BaseModel):
 
 
 class Rates(BaseModel):
-    """The machine's best rates: multiply-adds per second of matrix products, bytes per second read and written by a copy."""
+    """The machine's best rates per second: multiply-adds of matrix products, bytes read and written by a copy."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -5,7 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -57,16 +57,16 @@ class Runner:
         datasets = _Datasets(self.say)
         leases = Leases(self.store.root / LEASES)
         with listening() as stop:
-            queue = RunQueue(self.store, leases, planned, self._again, stop, self.wait, self.say)
+            queue = RunQueue(self.store, leases, planned, self._must_repeat, stop, self.wait, self.say)
             if action_for(self.existing, None) == "skip":
                 for run in queue.left:
                     self.say(f"{queue.label(planned.index(run))}: not stored, skipped (--existing only-cached)")
             elif queue.left:
                 self.store.require_writable()
                 with self._executor(stop, queue.left) as executor:
-                    # Read and check all datasets before the first run.
+                    # Load, and thereby check, all datasets before the first run.
                     for run in queue.left:
-                        self._note(datasets.get(run))
+                        self._describe(datasets.get(run))
                     _Sweep(self, queue, stop, datasets, executor).work()
             if stop.asked:
                 raise Stopped("stopped between two runs")
@@ -74,7 +74,8 @@ class Runner:
         with ended_by_signals():
             return self._measure(planned, finished, datasets, leases)
 
-    def _note(self, data: Dataset) -> None:
+    def _describe(self, data: Dataset) -> None:
+        """Write the description of a dataset, against which later readers check its runs."""
         try:
             note_dataset(data, self.store.root)
         except OSError as error:
@@ -119,7 +120,7 @@ class Runner:
             return False
         return self.existing != "reuse" or not (record.reason or "").startswith(UNMEASURED)
 
-    def _again(self, stored: StoredRun) -> bool:
+    def _must_repeat(self, stored: StoredRun) -> bool:
         return action_for(self.existing, stored) == "do"
 
 
@@ -167,31 +168,25 @@ class _Sweep:
         try:
             while (job := self._queue.next()) is not None:
                 self._do(job)
-        except OSError as error:
-            self._stop.asked = True
-            if isinstance(error, StorageError):
-                raise
-            named = f": {error.filename}" if error.filename is not None else ""
-            why = f"{error.strerror or error}{named}"
-            raise StorageError(self._runner.store.root, why) from error
-        except BaseException:
+        except BaseException as error:
             # Let the other threads save the state of their runs.
             self._stop.asked = True
+            if isinstance(error, OSError) and not isinstance(error, StorageError):
+                named = f": {error.filename}" if error.filename is not None else ""
+                raise StorageError(self._runner.store.root, f"{error.strerror or error}{named}") from error
             raise
 
     def _do(self, job: Job) -> None:
         label, runner = self._queue.label(job.number), self._runner
-        with ExitStack() as open_until_done:
-            open_until_done.enter_context(job.lease)
-            progress = open_until_done.enter_context(runner.display.run(label))
+        with job.lease, runner.display.run(label) as progress:
             if self._executor:
                 stored = self._executor.do(job, progress, lambda line: runner.say(f"{label}: {line}"))
             else:
-                stored = self._here(job, progress)
+                stored = self._do_here(job, progress)
             self._queue.done(job, stored)
-            if stored is None:
-                runner.say(f"{label}: taken over by another process while this one was suspended; its result is used")
-                return
+        if stored is None:
+            runner.say(f"{label}: taken over by another process while this one was suspended; its result is used")
+            return
         seconds = sum(stored.record.durations.values())
         reason = f": {stored.record.reason}" if stored.record.reason else ""
         trace = f" ({stored.folder / TRACEBACK})" if stored.record.status != "done" else ""
@@ -200,7 +195,7 @@ class _Sweep:
             self._estimates.add(stored.record)
         self._overall()
 
-    def _here(self, job: Job, progress: Progress) -> StoredRun | None:
+    def _do_here(self, job: Job, progress: Progress) -> StoredRun | None:
         runner = self._runner
         context = fit_context(runner.store, job.run, runner.device, progress, runner.say, self._stop)
         context.residents = self._residents
