@@ -149,6 +149,7 @@ class IsolatedRuns:
             update={
                 "status": death.status,
                 "reason": death.reason,
+                # The key that records have had from the first version on.
                 "durations": {"apart": round(time.monotonic() - start, 3)},
                 "environment": {**record.environment, "threads": self.rules.threads or torch.get_num_threads()},
             }

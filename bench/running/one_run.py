@@ -38,7 +38,7 @@ def do_run(
     may_store: Callable[[], bool],
     isolated: bool = False,
 ) -> StoredRun | None:
-    """Do a run and store it, done or failed. Returns None if it `may_store` no more: another process took it over.
+    """Do a run and store it, done or failed. Returns None if `may_store` is false then: another process took it over.
 
     `isolated`: this process does only this run; the command stored with a failure then isolates it as well.
 

@@ -16,7 +16,7 @@ from bench.store.consistency import DESCRIPTION, WEIGHTS
 from bench.store.integrity import RECORD
 from bench.store.leases import LEASES, Leases, leftovers
 from bench.store.record import RunSpec
-from bench.store.store import BEGUN, DAMAGED, TRAINING, Store
+from bench.store.store import SPEC_FILE, DAMAGED, TRAINING, Store
 from bench.store.stored_run import CODES, PER_QUERY, TRACEBACK, read_run
 from bench.store.swap import RUN_NAME, is_leftover, look_through
 
@@ -77,7 +77,7 @@ def _stored_since(folder: Path, run: Path) -> bool:
 
 def _spec(folder: Path) -> RunSpec | None:
     """The spec stored beside a training state; None if it is missing, invalid, or that of another run."""
-    path = folder / BEGUN
+    path = folder / SPEC_FILE
     try:
         spec = RunSpec.model_validate_json(path.read_bytes()) if path.is_file() else None
     except (OSError, ValidationError):
@@ -125,7 +125,7 @@ def superfluous(store: Store) -> list[Superfluous]:
 
 def _candidates(root: Path) -> Iterator[tuple[Path, str]]:
     for path in (root / DAMAGED).glob("*/*/*"):
-        # What somebody put beside a run was set aside with it.
+        # Files that a user put beside a run were set aside with it.
         if all(_is_of_a_run(file.relative_to(path)) for file in path.rglob("*") if not file.is_dir()):
             yield path, "damaged, set aside"
     found = look_through(root)

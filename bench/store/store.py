@@ -16,7 +16,7 @@ from bench.store.stored_run import CODES, ENCODER, PER_QUERY, TRACEBACK, StoredR
 from bench.store.swap import hidden_beside, is_leftover, look_through, put_back, put_in_place, replaced_by
 
 __all__ = [
-    "BEGUN",
+    "SPEC_FILE",
     "CODES",
     "CONFLICTS",
     "DAMAGED",
@@ -34,7 +34,7 @@ __all__ = [
 
 TRAINING = ".training"
 
-BEGUN = "run.json"
+SPEC_FILE = "run.json"
 """File with the run's spec, beside the state of its training."""
 
 DAMAGED = ".damaged"
@@ -112,7 +112,7 @@ class Store:
         """Write down that a run has started, so that `bench list runs` shows it before it is stored."""
         folder = self.training_folder(spec)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / BEGUN).write_text(spec.model_dump_json(), encoding="utf-8")
+        (folder / SPEC_FILE).write_text(spec.model_dump_json(), encoding="utf-8")
 
     def runs(self) -> Iterator[StoredRun]:
         """All stored runs in order of their folders' names; unsound ones without numbers, but with a reason.

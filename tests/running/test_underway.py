@@ -15,7 +15,7 @@ from bench.running.plan import PlannedRun
 from bench.store.leases import LEASES, Leases
 from bench.store.prune import superfluous, unfinished
 from bench.store.record import Status
-from bench.store.store import BEGUN, Store
+from bench.store.store import SPEC_FILE, Store
 from tests.conftest import survived
 from tests.running.conftest import planned, records, runner
 
@@ -111,7 +111,7 @@ def test_what_was_left_damaged_is_no_obstacle(
 ) -> None:
     results = tmp_path / "results"
     folder = Store(results).training_folder(interrupted.spec)
-    (folder / BEGUN).write_bytes(note)
+    (folder / SPEC_FILE).write_bytes(note)
     (results / LEASES / interrupted.spec.identity).write_bytes(note)
     (state,) = folder.glob("*/*.safetensors")
     assert "3 epochs done" in listed(results, capsys)[0]
@@ -127,7 +127,7 @@ def test_what_was_left_damaged_is_no_obstacle(
 
 def test_a_note_of_another_run_is_not_believed(interrupted: PlannedRun, tmp_path: Path) -> None:
     store = Store(tmp_path / "results")
-    path = store.training_folder(interrupted.spec) / BEGUN
+    path = store.training_folder(interrupted.spec) / SPEC_FILE
     path.write_text(json.dumps(json.loads(path.read_text()) | {"seed": 7}))
     (found,) = unfinished(store)
     assert found.seed is None

@@ -30,7 +30,7 @@ from bench.store.store import Store
 from bench.store.stored_run import StoredRun
 
 RETRIES = 2
-"""How often Ray starts a run again whose node or worker process was lost."""
+"""The number of times that Ray restarts a run whose node or worker process was lost."""
 
 POLL_SECONDS = 0.5
 

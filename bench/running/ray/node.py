@@ -163,13 +163,13 @@ def _planned(order: Order) -> PlannedRun:
 
 
 def _brought_back(order: Order, do: Callable[[Store, Claim], StoredRun | None]) -> Ended:
-    """Do the run in a temporary folder, and return what it left there."""
+    """Do the run in a temporary folder, and return its files."""
     with TemporaryDirectory(prefix="vhbench-") as folder:
         store = Store(Path(folder))
         run_folder, training_folder = store.root / order.spec.folder, store.training_folder(order.spec)
         write_files(training_folder, ray.get(order.training))
         lease = Leases(store.root / LEASES).take(order.spec.identity)
-        assert lease is not None, "nobody else knows the folder"
+        assert lease is not None, "no other process knows the folder"
         with lease:
             try:
                 do(store, lease.claim)

@@ -60,7 +60,7 @@ def connected(address: str | None) -> Iterator[None]:
     """Connect to the cluster at `address` (host:port or `auto`; None: start one on this machine) while open.
 
     An existing connection of this process is used and left open.
-    Raises InputError if Ray is not installed, nobody answers, or the cluster runs other versions of Ray or Python.
+    Raises InputError if Ray is not installed, no cluster answers, or it runs other versions of Ray or Python.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
