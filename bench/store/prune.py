@@ -16,7 +16,7 @@ from bench.store.consistency import DESCRIPTION, WEIGHTS
 from bench.store.integrity import RECORD
 from bench.store.leases import LEASES, Leases, leftovers
 from bench.store.record import RunSpec
-from bench.store.store import SPEC_FILE, DAMAGED, TRAINING, Store
+from bench.store.store import DAMAGED, SPEC_FILE, TRAINING, Store
 from bench.store.stored_run import CODES, PER_QUERY, TRACEBACK, read_run
 from bench.store.swap import RUN_NAME, is_leftover, look_through
 

@@ -16,13 +16,13 @@ from bench.store.stored_run import CODES, ENCODER, PER_QUERY, TRACEBACK, StoredR
 from bench.store.swap import hidden_beside, is_leftover, look_through, put_back, put_in_place, replaced_by
 
 __all__ = [
-    "SPEC_FILE",
     "CODES",
     "CONFLICTS",
     "DAMAGED",
     "ENCODER",
     "PER_QUERY",
     "RECORD",
+    "SPEC_FILE",
     "TRACEBACK",
     "TRAINING",
     "Store",
