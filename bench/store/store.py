@@ -12,25 +12,8 @@ from bench.base.text import say
 from bench.store.consistency import agreeing, examined, require_sound, unsound
 from bench.store.integrity import RECORD, DamagedError, InconsistentError, UnsoundError, sealed, sha256, unsealed
 from bench.store.record import RunRecord, RunSpec
-from bench.store.stored_run import CODES, ENCODER, PER_QUERY, TRACEBACK, StoredRun, read_run, strays, write_record
+from bench.store.stored_run import StoredRun, read_run, strays
 from bench.store.swap import hidden_beside, is_leftover, look_through, put_back, put_in_place, replaced_by
-
-__all__ = [
-    "CODES",
-    "CONFLICTS",
-    "DAMAGED",
-    "ENCODER",
-    "PER_QUERY",
-    "RECORD",
-    "SPEC_FILE",
-    "TRACEBACK",
-    "TRAINING",
-    "Store",
-    "StoredRun",
-    "read_run",
-    "strays",
-    "write_record",
-]
 
 TRAINING = ".training"
 
