@@ -132,7 +132,7 @@ def test_several_datasets_have_a_folder_each(registry: Registry, tmp_path: Path)
         (["table3"], {"methods": ["bth", "itq"]}, "--methods itq: none of these artefacts shows it; they show bth"),
         (["figures"], {"methods": ["nothing"]}, "nothing"),
         (["table3"], {"parameters": {"itq": {"iterations": 1}}}, "--set itq: itq is not among the methods"),
-        (["table2"], {"parameters": {"mcmsh": {"cluster_weight": 1}}}, "--set mcmsh.cluster_weight: table2 varies it"),
+        (["table2"], {"parameters": {"mcmsh": {"cluster_weight": 1}}}, "--set mcmsh.cluster_weight: table2 sets it"),
         (["table3"], {"datasets": ["toy", "nowhere"]}, "nowhere"),
         (["table3"], {"datasets": []}, "--datasets: none given"),
         (["table3"], {"seeds": []}, "seeds: none given"),
