@@ -1,4 +1,4 @@
-"""`.npz` files as this package writes them, read without numpy's parsing of headers as Python."""
+"""`.npz` files as this package writes them, read without parsing each header as Python, as numpy does."""
 
 import io
 import math
@@ -20,11 +20,11 @@ UNREADABLE = (OSError, EOFError, TypeError, ValueError, KeyError, RuntimeError, 
 
 
 def read_arrays(path: Path, names: Collection[str] | None = None) -> dict[str, NDArray[Any]]:
-    """The arrays in a file by name, read-only; of `names`, if any are given, those that are there.
+    """The arrays in a file by name, read-only; only those in `names`, if given.
 
-    Raises one of `UNREADABLE`; objects are never unpickled, and no more is unpacked than a header says.
+    Raises one of `UNREADABLE`. Objects are never unpickled, and no more is unpacked than a header says.
     """
-    with zipfile.ZipFile(path) as archive:
+    with zipfile.ZipFile(io.BytesIO(path.read_bytes())) as archive:
         members = {entry.filename.removesuffix(".npy"): entry for entry in archive.infolist()}
         return {name: _array(archive, entry) for name, entry in members.items() if names is None or name in names}
 

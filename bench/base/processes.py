@@ -146,10 +146,9 @@ VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMB
 
 
 def choose_threads(asked: int | None, jobs: int, isolated: bool) -> int | None:
-    """The threads of a run: as asked, else the usable cores divided by `jobs`; None: as libraries choose.
+    """Threads per run: `asked`, else the usable cores divided by `jobs`; None leaves the choice to the libraries.
 
-    Unless runs are `isolated` in processes that set this themselves, it is set here, before numpy and torch are
-    loaded.
+    `isolated` runs set this in their own processes. Otherwise it is set here: call before numpy and torch are loaded.
     """
     if asked is None:
         return max(1, usable_cores() // jobs) if jobs > 1 else None

@@ -14,16 +14,17 @@ from bench.base.errors import InputError
 
 LONGEST_LINE = 2000
 
-INTERRUPTED = "bench: interrupted; finished runs are stored, the same command goes on from there"
+INTERRUPTED = "bench: interrupted; finished runs are stored, repeat the command to continue"
 
 OUTPUT_CLOSED = 128 + 13
-"""The status of programs whose reader has gone: 128 and the number of SIGPIPE."""
+"""The exit status when the reader of standard output has closed it: 128 plus the number of SIGPIPE."""
 
-NO_MORE = "the system starts no more processes or threads; raise the limit (ulimit -u), or ask for fewer of them"
+NO_MORE = "the system starts no more processes or threads; raise the limit (ulimit -u), or use fewer --jobs"
 
-FULL = "free some space, and give the same command again"
+FULL = "free some space, and repeat the command"
 
 NO_THREAD = "can't start new thread"
+"""Python's message, in a RuntimeError."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -36,14 +37,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return status
     if lost.errno == errno.EPIPE:
         return status or OUTPUT_CLOSED
-    return status or _wrong(f"standard output cannot be written ({lost.strerror}); send it elsewhere, and try again")
+    return status or _wrong(f"standard output cannot be written ({lost.strerror}); redirect it, and try again")
 
 
 def _run(given: list[str]) -> int:
-    # Threads that spin long while they wait starve each other wherever the machine is shared: tenfold, as seen on two
-    # busy cores. To be set before OpenMP is loaded.
+    # Long spinning of waiting threads slows everything down on a shared machine: ten times, on two busy cores. This
+    # must be set before OpenMP is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-    # A notebook's own is not installed here, and figures are drawn into files.
+    # Figures go to files; a notebook's backend may be set, but not installed here.
     os.environ["MPLBACKEND"] = "agg"
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"]
@@ -52,7 +53,7 @@ def _run(given: list[str]) -> int:
     except KeyboardInterrupt:
         return _interrupted()
     except Exception as error:
-        # The parser's word for an interrupt, but for the end of any file as well.
+        # The parser raises Abort for an interrupt, but also for an end of file.
         cause = error.__cause__ if type(error).__name__ == "Abort" else error
         if isinstance(cause, KeyboardInterrupt):
             return _interrupted()
@@ -64,32 +65,32 @@ def _run(given: list[str]) -> int:
 
 def _called(given: list[str]) -> int:
     if os.name != "posix":
-        raise InputError("vhbench runs on Linux and macOS; on Windows use WSL")
+        raise InputError("vhbench runs on Linux and macOS; on Windows, use WSL")
     try:
         os.getcwd()  # noqa: PTH109  as short as its error
     except OSError as error:
         raise InputError(f"the working folder cannot be used ({error.strerror}); change to another") from error
-    from bench.cli.app import GROUPS, app  # noqa: PLC0415  so that Ctrl-C is one line from the first moment on
+    from bench.cli.app import GROUPS, app  # noqa: PLC0415  here, so that Ctrl-C during imports ends in one line
 
     if given in GROUPS:
         with redirect_stdout(sys.stderr):
             app([*given, "--help"], prog_name="bench", standalone_mode=False)
         return 2
     status = app(given, prog_name="bench", standalone_mode=False)
-    # The parser turns an interrupt into this status.
+    # The parser returns this status after an interrupt.
     return _interrupted() if status == 130 else int(status or 0)
 
 
 def _message(error: BaseException | None) -> str | None:
-    """What to tell of an error that is no fault of this program; None if it may be one."""
+    """The message for an error that is not a fault of this program; None if it may be one."""
     if isinstance(error, InputError):
         return str(error)
     if (isinstance(error, OSError) and error.errno == errno.EAGAIN and not error.filename) or str(error) == NO_THREAD:
         return NO_MORE
     if isinstance(error, MemoryError):
-        return "there is not enough memory; free some, or ask for fewer jobs"
+        return "there is not enough memory; free some, or use fewer --jobs"
     if isinstance(error, OSError):
-        # What the system refuses is named with the path that was given: no right to it, too long, no disk.
+        # The system refused a path: no permission, too long, no disk.
         why = error.strerror or str(error)
         if not error.filename:
             return why
@@ -97,14 +98,14 @@ def _message(error: BaseException | None) -> str | None:
 
         full = error.errno in {errno.ENOSPC, errno.EDQUOT}
         return f"{error.filename}: {why}; {FULL if full else REASONS.get(error.errno or 0, 'name another')}"
-    # The parser's own errors; the class moved between typer's versions, its interface did not.
+    # Errors of the parser: versions of typer have the class in different places, but with the same interface.
     parsed = getattr(error, "format_message", None)
     return None if parsed is None else parsed() or "no command given; see bench --help"
 
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """While open, Ctrl-C ends imports at once: raised in the middle of one, it gets lost or becomes another error."""
+    """Exit at once if Ctrl-C interrupts an import, where KeyboardInterrupt may get lost or become another error."""
 
     def heard(number: int, frame: FrameType | None) -> None:
         while frame is not None:
@@ -136,7 +137,7 @@ def _wrong(message: str) -> int:
     from bench.base.text import one_line  # noqa: PLC0415  slower to import than `bench --help` should be
 
     line = one_line(message)
-    # A name of thousands of characters would hide what is wrong with it.
+    # A name of thousands of characters would hide the message.
     shown = line if len(line) <= LONGEST_LINE else f"{line[: LONGEST_LINE // 2]} … {line[-LONGEST_LINE // 2 :]}"
     print(f"bench: {shown}", file=sys.stderr)
     return 2

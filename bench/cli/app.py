@@ -1,4 +1,4 @@
-"""All verbs of the command line, assembled."""
+"""The command line's verbs, assembled."""
 
 from importlib.metadata import version as installed
 from typing import Annotated
@@ -36,7 +36,7 @@ app.command()(encode)
 
 app.command("check-method")(check_method)
 
-data_app = typer.Typer(help="Look after datasets.", rich_markup_mode=None)
+data_app = typer.Typer(help="Check, imitate and convert datasets.", rich_markup_mode=None)
 
 data_app.command()(check)
 
@@ -49,7 +49,7 @@ app.add_typer(data_app, name="data")
 app.add_typer(results_app, name="results")
 
 GROUPS: tuple[list[str], ...] = ([], ["data"], ["results"])
-"""What is no command alone, and shows its help."""
+"""Command lines without a verb: they show the help."""
 
 
 def _version(asked: bool) -> None:
@@ -64,4 +64,4 @@ def _whole(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Options of no verb."""
+    """Options without a verb."""

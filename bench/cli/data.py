@@ -9,7 +9,7 @@ from bench.base.errors import InputError
 from bench.base.paths import named_path
 from bench.cli.options import DataRoot, Plugins
 
-# Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
+# Imports of the library are local, so that `bench --help` is fast: torch alone takes seconds.
 # ruff: noqa: PLC0415
 
 
@@ -17,11 +17,11 @@ def check(
     dataset: Annotated[str, typer.Argument(help="A dataset's name, or a folder with feature files.")],
     data_root: DataRoot = None,
     all_values: Annotated[
-        bool, typer.Option("--all-values", help="Look at every feature, not at a sample of large files.")
+        bool, typer.Option("--all-values", help="Check every feature, not only a sample of large files.")
     ] = False,
     plugin: Plugins = None,
 ) -> int:
-    """Say whether a dataset is complete and well-formed, what is missing and where it goes."""
+    """Check that a dataset is complete and well-formed; show what is missing and where it belongs."""
     from bench.base.progress import progress
     from bench.data.check import check_files
     from bench.data.feature_files import FeatureFiles
@@ -37,23 +37,23 @@ def check(
         wrong = [file for file in files if not file.ok]
         if wrong:
             origin = f"; the files come from {source.origin}" if isinstance(source, FeatureFiles) else ""
-            count = f"{len(wrong)} of {len(files)} files are missing or wrong in {source.layout.folder}"
+            count = f"{len(wrong)} of {len(files)} files are missing or invalid in {source.layout.folder}"
             raise InputError(f"{source.name}: {count}, the first: {wrong[0].name}: {wrong[0].state}{origin}")
     print(dataset_table(source.load()))
     return 0
 
 
 def fake(
-    dataset: Annotated[str, typer.Argument(help="A dataset that is known by name and has feature files.")],
+    dataset: Annotated[str, typer.Argument(help="The name of a dataset with feature files.")],
     out: Annotated[
         Path,
-        typer.Option(help="Folder for the files; none of them may be there yet.", parser=named_path, metavar="PATH"),
+        typer.Option(help="Folder for the files; none of them may exist yet.", parser=named_path, metavar="PATH"),
     ],
-    scale: Annotated[float, typer.Option(help="Share of the dataset's videos; 1 is its own size.")] = 0.01,
-    seed: Annotated[int, typer.Option(help="Equal seeds make equal files.")] = 0,
+    scale: Annotated[float, typer.Option(help="Share of the dataset's videos; 1 is full size.")] = 0.01,
+    seed: Annotated[int, typer.Option(help="Random seed; equal seeds give equal files.")] = 0,
     plugin: Plugins = None,
 ) -> int:
-    """Write a stand-in of a dataset: its file names, shapes, keys and parts, made-up contents."""
+    """Write a stand-in for a dataset: the same file names, keys, shapes and splits, with synthetic contents."""
     from bench.base.files import free_space, gigabytes
     from bench.base.progress import progress
     from bench.base.text import closest, say
@@ -64,16 +64,12 @@ def fake(
     datasets = load_registry(plugin or []).datasets
     known = {name: source for name, source in datasets.items() if issubclass(source, FeatureFiles)}
     if dataset not in known:
-        raise InputError(f"no stand-in of '{dataset}' can be made: {closest(dataset, known)}")
+        raise InputError(f"no stand-in for '{dataset}' can be made: {closest(dataset, known)}")
     planned = plan_stand_in(known[dataset], out, scale, seed)
-    say(f"{out}: {gigabytes(planned.size)} will be written, {gigabytes(free_space(out))} are free")
+    say(f"{out}: {gigabytes(planned.size)} to write, {gigabytes(free_space(out))} free")
     planned.write(progress())
     say(f"{out}: done; try it with `bench data check {dataset} --data-root {out}`")
     return 0
-
-
-# Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
-# ruff: noqa: PLC0415
 
 
 def convert(
@@ -88,7 +84,7 @@ def convert(
     data_root: DataRoot = None,
     plugin: Plugins = None,
 ) -> int:
-    """Rewrite a dataset once into contiguous files that train fastest: whole, or not at all."""
+    """Convert a dataset to contiguous files, which train fastest; whole, or not at all."""
     from bench.base.files import free_space, gigabytes
     from bench.base.progress import progress
     from bench.base.text import say

@@ -9,14 +9,14 @@ from bench.base.errors import InputError
 from bench.base.paths import named_path
 from bench.cli.options import DEFAULT_DATASET, DataRoot, Device, Plugins, names_of, numbers_of
 
-# Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
+# Imports of the library are local, so that `bench --help` is fast: torch alone takes seconds.
 # ruff: noqa: PLC0415
 
 
 def profile(
     methods: Annotated[str, typer.Option(help="Methods, such as mcmsh,bth.")],
     bits: Annotated[str, typer.Option(help="Code lengths, such as 16,32,64.")] = "64",
-    datasets: Annotated[str, typer.Option(help="Datasets whose frames and dimensions to take.")] = DEFAULT_DATASET,
+    datasets: Annotated[str, typer.Option(help="Datasets that give frames and dimensions.")] = DEFAULT_DATASET,
     settings: Annotated[list[str] | None, typer.Option("--set", help="A parameter, such as mcmsh.hidden=128.")] = None,
     data_root: DataRoot = None,
     device: Device = "auto",
@@ -53,11 +53,13 @@ def encode(
         typer.Option(help="File for the codes, .npy: (N, bits) int8 in -1, +1.", parser=named_path, metavar="PATH"),
     ],
     backend: Annotated[str, typer.Option(help="eager, compiled or onnx.")] = "eager",
-    precision: Annotated[str, typer.Option(help="float32, or bfloat16: flips a few bits.")] = "float32",
-    key: Annotated[str | None, typer.Option(help="The array in the file; else feats, or the only fitting one.")] = None,
+    precision: Annotated[str, typer.Option(help="float32, or bfloat16, which flips a few bits.")] = "float32",
+    key: Annotated[
+        str | None, typer.Option(help="The array in the file; default: feats, or the only suitable one.")
+    ] = None,
     plugin: Plugins = None,
 ) -> int:
-    """Encode anybody's features with a saved encoder; the same command goes on after an interruption."""
+    """Encode features with a saved encoder; repeat the command to continue after an interruption."""
     from bench.base.progress import progress
     from bench.base.text import say
     from bench.encoding.encode_file import encode_file
@@ -66,23 +68,19 @@ def encode(
     registry = load_registry(plugin or [])
     encoded = encode_file(encoder, features, out, registry, backend, precision, progress(), key)
     if key is None and encoded.key != "feats":
-        say(f"{features}: no array 'feats'; took '{encoded.key}', the only array that can be features")
+        say(f"{features}: no array 'feats'; used '{encoded.key}', the only array that can be features")
     if encoded.resumed:
-        say(f"{out}: continued after {encoded.resumed} videos that were encoded before")
+        say(f"{out}: continued after {encoded.resumed} videos that had been encoded before")
     if encoded.flipped is not None:
         say(f"{out}: {encoded.flipped:.2%} of the bits of the first videos differ from those in float32")
     say(f"{out}: codes {encoded.videos} × {encoded.bits}")
     return 0
 
 
-# Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
-# ruff: noqa: PLC0415
-
-
 def check_method(
-    file: Annotated[Path, typer.Argument(help="Python file or folder with methods of your own.")],
+    file: Annotated[Path, typer.Argument(help="Python file or folder with your own methods.")],
 ) -> int:
-    """Check that methods of your own do what every method must, on a small made-up dataset."""
+    """Check that your own methods keep the contract of methods, on a small synthetic dataset."""
     from bench.base.text import one_line
     from bench.registry import load_registry
     from bench.registry.plugin_files import line_of, plugin_of

@@ -25,7 +25,7 @@ DataRoot = Annotated[
     Path | None,
     typer.Option(
         "--data-root",
-        help="Folder of datasets known by name: DIR/NAME/, or DIR itself. Else $VHBENCH_DATA.",
+        help="Folder of datasets known by name: DIR/NAME/, or DIR itself. Default: $VHBENCH_DATA.",
         parser=named_path,
         metavar="PATH",
     ),
@@ -33,11 +33,11 @@ DataRoot = Annotated[
 
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 
-Existing = Annotated[str, typer.Option(help="Runs that are stored: reuse, rerun, retry-failed or only-cached.")]
+Existing = Annotated[str, typer.Option(help="Policy for stored runs: reuse, rerun, retry-failed or only-cached.")]
 
 Threads = Annotated[
     int | None,
-    typer.Option("--threads", min=1, help="Threads per run; default: all cores divided by the runs at a time."),
+    typer.Option("--threads", min=1, help="Threads per run; default: all cores divided by --jobs."),
 ]
 
 Settings = Annotated[list[str] | None, typer.Option("--set", help="A parameter, such as mcmsh.epochs=5; repeatable.")]
@@ -46,13 +46,13 @@ RESULTS, REPORT, PAPER = Path("results/runs"), Path("reports/latest"), Path("rep
 
 
 def names_of(text: str | None) -> list[str]:
-    """The parts of a list with commas."""
+    """The items of a comma-separated list."""
     return [part.strip() for part in (text or "").split(",") if part.strip()]
 
 
 def numbers_of(option: str, text: str | None) -> list[int]:
-    """The whole numbers of a list with commas; InputError if a part is none."""
+    """The integers of a comma-separated list. Raises InputError for anything else."""
     try:
         return [int(part) for part in names_of(text)]
     except ValueError:
-        raise InputError(f"{option} {text}: expected whole numbers with commas, such as 16,32,64") from None
+        raise InputError(f"{option} {text}: expected comma-separated integers, such as 16,32,64") from None

@@ -1,4 +1,4 @@
-"""`bench reproduce`: a paper's tables and figures from own runs, with the published numbers beside."""
+"""`bench reproduce`: a paper's tables and figures from new runs, beside the published numbers."""
 
 from typing import Annotated
 
@@ -20,7 +20,7 @@ from bench.cli.options import (
     numbers_of,
 )
 
-# Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
+# Imports of the library are local, so that `bench --help` is fast: torch alone takes seconds.
 # ruff: noqa: PLC0415
 
 
@@ -29,8 +29,8 @@ def reproduce(
     datasets: Annotated[
         str, typer.Option("--datasets", "--dataset", help="Datasets, or folders with feature files.")
     ] = DEFAULT_DATASET,
-    methods: Annotated[str | None, typer.Option(help="Of these methods alone, such as mcmsh,bth.")] = None,
-    seeds: Annotated[str, typer.Option(help="Seeds; a single one says nothing of others.")] = "0,1,2",
+    methods: Annotated[str | None, typer.Option(help="Only these methods, such as mcmsh,bth.")] = None,
+    seeds: Annotated[str, typer.Option(help="Seeds; several show how much results vary.")] = "0,1,2",
     settings: Settings = None,
     data_root: DataRoot = None,
     results: Results = RESULTS,
@@ -40,10 +40,10 @@ def reproduce(
     plugin: Plugins = None,
     threads: Threads = None,
 ) -> int:
-    """Regenerate a paper's tables and figures, measured beside published."""
+    """Regenerate a paper's tables and figures, with measured beside published numbers."""
     from bench.base.processes import choose_threads
 
-    # Before the libraries are loaded that start threads.
+    # Before libraries that start threads are loaded.
     choose_threads(threads, 1, isolated=False)
 
     from bench.base.text import say
@@ -58,7 +58,7 @@ def reproduce(
 
     store = Store(results)
     runner = Runner(store, choose_device(device), check_existing(existing), sweep_display(say), say)
-    # All datasets before any work: a mistake in the last must not show after the runs of the first.
+    # Check all datasets before any work: an error in the last must not appear after the runs of the first.
     prepared = prepare(
         names_of(artefacts),
         names_of(datasets),

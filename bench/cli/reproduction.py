@@ -1,4 +1,4 @@
-"""From the names of artefacts to a folder with them: plan, run what is not stored, render."""
+"""Reproduction of artefacts: plan the runs, do those that are not stored, render."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,25 +23,25 @@ from bench.store.store import Store
 from bench.store.stored_run import StoredRun
 
 SEEDS = (0, 1, 2)
-"""The default: enough to say something of other seeds."""
+"""The default: the fewest that show how much results vary."""
 
 FILE = "paper.md"
 
 MARKER = "<!-- rendered by vhbench from stored results; `bench reproduce` writes it anew -->"
 
 REASON = 200
-"""Characters of a failed run's reason; its folder has the rest."""
+"""The length in characters to which a failed run's reason is shortened."""
 
 
 @dataclass(frozen=True)
 class PlannedNeed:
-    """A need with its planned runs, one a seed, by row label and code length."""
+    """A need with its planned runs, one per seed, by row label and code length."""
 
     need: Need
     runs: Mapping[tuple[str, int], Sequence[PlannedRun]]
 
     def collect(self, stored: Iterable[StoredRun]) -> Results:
-        """Those of its runs that are stored."""
+        """The stored runs among them."""
         wanted = {run.spec.identity for group in self.runs.values() for run in group}
         named = name_runs(run for run in stored if run.record.spec.identity in wanted)
         found = {run.record.spec.identity: run for run in named}
@@ -53,7 +53,7 @@ class PlannedNeed:
 
 
 class Reproduction(NamedTuple):
-    """The path of `paper.md`, and the runs behind it, failed ones among them."""
+    """The path of `paper.md`, and the runs behind it, failed ones included."""
 
     path: Path
     runs: list[StoredRun]
@@ -61,7 +61,7 @@ class Reproduction(NamedTuple):
 
 @dataclass(frozen=True)
 class Prepared:
-    """Artefacts of one paper on one dataset, checked: nothing but the runs themselves can go wrong any more."""
+    """Artefacts of one paper on one dataset, checked: only the runs themselves can still fail."""
 
     recipe: Recipe
     planned: Sequence[PlannedNeed]
@@ -70,20 +70,20 @@ class Prepared:
     report_folder: Path
 
     def announcement(self, store: Store) -> str:
-        """The number of runs ahead, and options that make them fewer or shorter."""
+        """The number of runs to do, and options that make them fewer or shorter."""
         runs = distinct(self.planned)
         ahead = [run for run in runs if store.find(run.spec) is None]
         seeds = len({run.spec.seed for run in runs})
         text = f"{self.source.summary().title}: {len(runs)} runs, {len(runs) // seeds} for each of {seeds} seeds"
         if not ahead:
             return f"{text}; all stored"
-        ways = ["--seeds 0 (for these weights only)"] if seeds > 1 else []
+        ways = ["--seeds 0 (shows no variation)"] if seeds > 1 else []
         trained = [run.spec.method for run in ahead if "epochs" in run.spec.parameters]
         ways += [f"--set {name}.epochs=1" for name in dict.fromkeys(trained[:1])] + ["--methods"]
         return f"{text}; {len(ahead)} not stored yet; to shorten it: {', '.join(ways)}"
 
     def make(self, runner: Runner) -> Reproduction:
-        """Do what is not stored, as the runner's policy says, and write the document.
+        """Do the runs that the runner's policy demands, and write the document.
 
         Raises:
             InputError: nothing is stored, and the policy is `only-cached`.
@@ -113,13 +113,13 @@ def prepare(
     methods: Sequence[str] = (),
     parameters: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> list[Prepared]:
-    """Artefacts of the registry's report recipes on every dataset, before any work.
+    """Plan the artefacts of the registry's report recipes on every dataset.
 
     Args:
         names: such as `table1`, or `mcmsh:table1` where several recipes have one.
-        report_folder: for the document; with several datasets or recipes for a folder of each, by its name.
-        methods: those to show; none named: all that an artefact has.
-        parameters: by method, in place of what the dataset recommends.
+        report_folder: for the document; several datasets or recipes get a folder each, by name.
+        methods: those to show; default: all of an artefact.
+        parameters: by method; they override those that the dataset recommends.
 
     Raises:
         InputError: an artefact, a method, a parameter or a dataset is unknown, a method cannot work on a dataset, a
@@ -133,7 +133,7 @@ def prepare(
     prepared = []
     for (name, source), key in zip(sources.items(), keys, strict=True):
         if not source.summary().classes:
-            raise InputError(f"{name}: has no labels, which all that a paper shows needs; name another dataset")
+            raise InputError(f"{name}: has no labels, which a paper's artefacts need; choose another dataset")
         ending = f"-{source.summary().fingerprint[:8]}" if keys.count(key) > 1 else ""
         for recipe, artefacts in chosen:
             place = report_folder.joinpath(*[recipe.name] * (len(chosen) > 1), *[f"{key}{ending}"] * (len(sources) > 1))
@@ -153,7 +153,7 @@ def reproduce(
     report_folder: Path,
     seeds: Sequence[int] = SEEDS,
 ) -> Reproduction:
-    """Make a paper's artefacts on one dataset; errors as of `prepare` and `make`. Equal results give equal bytes."""
+    """Make a paper's artefacts on one dataset; see `prepare` and `make` for errors. Equal results give equal bytes."""
     (prepared,) = prepare(names, [dataset], registry=registry, report_folder=report_folder, seeds=seeds)
     return prepared.make(runner)
 
@@ -166,10 +166,10 @@ def plan_needs(
     methods: Sequence[str],
     parameters: Mapping[str, Mapping[str, Any]],
 ) -> list[PlannedNeed]:
-    """The runs of needs on a dataset. `methods` are those asked for; `parameters` override what the dataset recommends.
+    """The runs of needs on a dataset. `methods` are the user's; `parameters` override the dataset's.
 
     Raises:
-        InputError: a method is unknown or in no need, or a method cannot work on the dataset.
+        InputError: a method is unknown, unused by all needs, or cannot work on the dataset.
     """
     used = list(dict.fromkeys(row.method for need in needs for row in need.rows))
     for method in methods:
@@ -187,13 +187,13 @@ def plan_need(
     seeds: Sequence[int],
     parameters: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> PlannedNeed:
-    """The runs of a need on a dataset. Raises InputError for anything that cannot work there."""
+    """The runs of a need on a dataset. Raises InputError if they cannot work there."""
     runs: dict[tuple[str, int], list[PlannedRun]] = {}
     for row in need.rows:
         chosen = parameters.get(row.method, {})
         varied = sorted(chosen.keys() & row.parameters.keys())
         if varied:
-            raise InputError(f"--set {row.method}.{varied[0]}: {need.name} varies it from row to row; leave it out")
+            raise InputError(f"--set {row.method}.{varied[0]}: {need.name} sets it in each row; remove this option")
         planned = plan(
             registry,
             methods=[row.method],
@@ -223,7 +223,7 @@ def _dataset_sentence(data: Summary) -> str:
 
 
 def _runs_table(results: Iterable[Results]) -> Table:
-    """One row for every run, with the tables and figures that use it, its status, and its folder."""
+    """A row for each run, with the tables and figures that use it, its status and its folder."""
     used: dict[str, tuple[ReportRun, dict[str, None]]] = {}
     for group in results:
         for (label, _), runs in group.runs.items():

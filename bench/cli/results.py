@@ -8,28 +8,28 @@ import typer
 from bench.base.paths import named_path
 from bench.cli.options import RESULTS, DataRoot, Plugins, Results, names_of, numbers_of
 
-# Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
+# Imports of the library are local, so that `bench --help` is fast: torch alone takes seconds.
 # ruff: noqa: PLC0415
 
-results_app = typer.Typer(help="Look after results folders.", rich_markup_mode=None)
+results_app = typer.Typer(help="Verify, merge and clean up results folders.", rich_markup_mode=None)
 
 
 @results_app.command()
 def verify(
     results: Results = RESULTS,
     recompute: Annotated[
-        bool, typer.Option("--recompute", help="Compute every metric again from the codes, with labels from elsewhere.")
+        bool, typer.Option("--recompute", help="Recompute every metric from the codes and the datasets' labels.")
     ] = False,
     reencode: Annotated[
-        int, typer.Option(min=0, help="Encode so many videos of every run again with its encoder. Recomputes.")
+        int, typer.Option(min=0, help="Encode this many videos of every run again; implies --recompute.")
     ] = 0,
     datasets: Annotated[
-        str | None, typer.Option(help="Folders with feature files that runs used; datasets known by name are found.")
+        str | None, typer.Option(help="Folders of feature files that runs used; others are found by name.")
     ] = None,
     data_root: DataRoot = None,
     plugin: Plugins = None,
 ) -> int:
-    """Compare stored runs with their checksums, themselves and each other; changes nothing. 1 if any is not sound."""
+    """Check the files of stored runs and their consistency; changes nothing. Exit status 1 if anything is wrong."""
     from bench.base.text import one_line, text_table
     from bench.store.store import Store
     from bench.store.verify import verify as look
@@ -50,7 +50,7 @@ def verify(
     ]
     if rows:
         print(text_table(rows, headers=("path", "state", "what")), end="\n\n")
-    wrong = "what is wrong is listed above; `bench run` does damaged and inconsistent runs again and keeps the old ones"
+    wrong = "errors are listed above; `bench run` repeats damaged and inconsistent runs and keeps the old ones"
     print(f"{verified.runs:,} runs, {verified.files:,} files: {'all sound' if verified.sound else wrong}")
     return 0 if verified.sound else 1
 
@@ -65,7 +65,7 @@ def merge(
     ],
     results: Results = RESULTS,
 ) -> int:
-    """Copy runs of other machines into one results folder; of runs in conflict both are kept."""
+    """Copy runs of other machines into one results folder; both runs of a conflict are kept."""
     from collections import Counter
 
     from bench.base.text import one_line, say
@@ -85,9 +85,9 @@ def merge(
 @results_app.command()
 def prune(
     results: Results = RESULTS,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove what is listed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove everything listed.")] = False,
 ) -> int:
-    """List what no run needs: damaged files set aside, leftovers, states of finished runs; --yes removes it."""
+    """List files that no run needs: damaged runs set aside, leftovers, states of finished runs; --yes removes them."""
     from bench.base.text import one_line, text_table
     from bench.store.prune import superfluous
     from bench.store.store import Store
@@ -101,7 +101,7 @@ def prune(
         (one_line(entry.path.relative_to(store.root).as_posix()), entry.why, f"{entry.size / 1e6:,.2f} MB")
         for entry in found
     ]
-    print(text_table(rows, headers=("path", "why", "size")), end="\n\n")
+    print(text_table(rows, headers=("path", "reason", "size")), end="\n\n")
     if yes:
         for entry in found:
             entry.remove()
@@ -110,17 +110,13 @@ def prune(
     return 0
 
 
-# Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
-# ruff: noqa: PLC0415
-
-
 def compare(
     first: Annotated[
         Path, typer.Argument(metavar="A", help="A results folder, such as results/runs.", parser=named_path)
     ],
     second: Annotated[Path, typer.Argument(metavar="B", help="Another one.", parser=named_path)],
 ) -> int:
-    """Show two sets of stored runs side by side, in quality and in cost; * marks what is more than noise."""
+    """Compare two sets of stored runs in quality and in cost; * marks differences beyond noise."""
     from bench.report.comparison import compare_folders
 
     print(compare_folders(first, second))
@@ -129,15 +125,15 @@ def compare(
 
 def show(
     what: Annotated[
-        str, typer.Argument(help="methods, datasets, runs, published; several with commas.")
+        str, typer.Argument(help="methods, datasets, runs or published; several separated by commas.")
     ] = "methods,datasets",
-    methods: Annotated[str | None, typer.Option("--method", help="Published numbers of these methods only.")] = None,
-    datasets: Annotated[str | None, typer.Option("--dataset", help="Published numbers on these datasets only.")] = None,
-    bits: Annotated[str | None, typer.Option(help="Published numbers at these code lengths only.")] = None,
+    methods: Annotated[str | None, typer.Option("--method", help="Only published numbers of these methods.")] = None,
+    datasets: Annotated[str | None, typer.Option("--dataset", help="Only published numbers on these datasets.")] = None,
+    bits: Annotated[str | None, typer.Option(help="Only published numbers at these code lengths.")] = None,
     results: Results = RESULTS,
     plugin: Plugins = None,
 ) -> int:
-    """List what there is."""
+    """List methods, datasets, stored runs or published numbers."""
     from bench.report.listing import Selection, listing
 
     selection = Selection(names_of(methods), names_of(datasets), numbers_of("--bits", bits))

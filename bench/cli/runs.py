@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bench.running.plan import SweepFile
     from bench.store.stored_run import StoredRun
 
-# Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
+# Imports of the library are local, so that `bench --help` is fast: torch alone takes seconds.
 # ruff: noqa: PLC0415
 
 
@@ -50,18 +50,22 @@ def run(
     existing: Existing = "reuse",
     device: Device = "auto",
     plugin: Plugins = None,
-    isolate: Annotated[bool, typer.Option("--isolate", help="Do each run in a process of its own.")] = False,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time, each in a process of its own.")] = None,
+    isolate: Annotated[bool, typer.Option("--isolate", help="Isolate each run in its own process.")] = False,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time; more than one implies --isolate.")] = None,
     threads: Threads = None,
-    time_limit: Annotated[str | None, typer.Option(help="A run may take so long: 45s, 90m, 2h. Isolates.")] = None,
-    memory_limit: Annotated[str | None, typer.Option(help="A run may take so much memory: 8GB. Isolates.")] = None,
-    executor: Annotated[str, typer.Option(help="Where runs are done: local, or ray (a cluster).")] = "local",
-    address: Annotated[
-        str | None, typer.Option(help="The Ray cluster: host:port or auto; else one of this machine alone.")
+    time_limit: Annotated[
+        str | None, typer.Option(help="Limit of a run's time: 45s, 90m, 2h; implies --isolate.")
     ] = None,
-    shard: Annotated[str | None, typer.Option(help="Do a share of the runs, such as 3/16; writes no report.")] = None,
+    memory_limit: Annotated[
+        str | None, typer.Option(help="Limit of a run's memory, such as 8GB; implies --isolate.")
+    ] = None,
+    executor: Annotated[str, typer.Option(help="Where to do runs: local, or ray (a cluster).")] = "local",
+    address: Annotated[
+        str | None, typer.Option(help="The Ray cluster: host:port or auto; default: only this machine.")
+    ] = None,
+    shard: Annotated[str | None, typer.Option(help="Do a share of the runs, such as 3/16, without a report.")] = None,
     dry: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be done, and how long it would take.")
+        bool, typer.Option("--dry-run", help="Show the runs to do and the estimated time, and do nothing.")
     ] = False,
 ) -> int:
     """Train, encode, evaluate and measure methods, and write a report."""
@@ -69,7 +73,7 @@ def run(
 
     limits, on_ray = _limits(time_limit, memory_limit), _on_ray(executor, address)
     isolate = isolate or (jobs or 1) > 1 or any(limit is not None for limit in limits)
-    # Before the libraries are loaded that start threads.
+    # Before libraries that start threads are loaded.
     chosen_threads = threads if on_ray else choose_threads(threads, jobs or 1, isolate)
 
     from bench.base.text import say
@@ -112,7 +116,7 @@ def run(
         raise InputError(f"{results}: none of these runs is stored; run without --existing only-cached")
     if shard:
         _show(runs)
-        say(f"no report of a share alone; when all are done: bench report --results {results}")
+        say(f"a shard writes no report; when all are done: bench report --results {results}")
     else:
         _show(runs, report)
     failed = [stored for stored in runs if stored.record.status != "done"]
@@ -124,7 +128,7 @@ def run(
 def _parameters(
     sweep: Path | None, file: "SweepFile", settings: list[str], methods: list[str]
 ) -> dict[str, dict[str, Any]]:
-    """Parameters by method: those of the sweep file, and before them those of --set."""
+    """Parameters by method: those of the sweep file, overridden by --set."""
     from bench.running.plan import parse_settings, require_among
 
     if methods:
@@ -136,11 +140,11 @@ def _parameters(
 
 
 def _on_ray(executor: str, address: str | None) -> bool:
-    """Whether runs are done on Ray; InputError for anything else than local and ray."""
+    """Whether runs are done on Ray. Raises InputError for executors other than local and ray."""
     if executor not in {"local", "ray"}:
         raise InputError(f"unknown executor '{executor}': known: local, ray")
     if address is not None and executor != "ray":
-        raise InputError(f"--address {address}: names a Ray cluster; give --executor ray with it")
+        raise InputError(f"--address {address}: is for Ray clusters; add --executor ray")
     return executor == "ray"
 
 
@@ -154,13 +158,13 @@ def _limits(time_limit: str | None, memory_limit: str | None) -> tuple[float | N
 
 
 def render(
-    methods: Annotated[str | None, typer.Option(help="Stored runs of these methods only.")] = None,
-    datasets: Annotated[str | None, typer.Option(help="Stored runs on these datasets only.")] = None,
-    bits: Annotated[str | None, typer.Option(help="Stored runs at these code lengths only.")] = None,
+    methods: Annotated[str | None, typer.Option(help="Only stored runs of these methods.")] = None,
+    datasets: Annotated[str | None, typer.Option(help="Only stored runs on these datasets.")] = None,
+    bits: Annotated[str | None, typer.Option(help="Only stored runs at these code lengths.")] = None,
     results: Results = RESULTS,
     report: Report = REPORT,
 ) -> int:
-    """Render the report again from stored results; trains nothing."""
+    """Write the report from stored results, without training."""
     from bench.report import select_runs
     from bench.store.store import Store
 
@@ -168,18 +172,18 @@ def render(
     store.require_runs()
     runs = list(store.runs())
     if not runs:
-        raise InputError(f"{results}: none of the runs can be read; `bench results verify` says why of each")
+        raise InputError(f"{results}: none of the runs can be read; `bench results verify` shows the reasons")
     _show(select_runs(runs, names_of(methods), names_of(datasets), numbers_of("--bits", bits)), report)
     return 0
 
 
 def _show(runs: Sequence["StoredRun"], report: Path | None = None) -> None:
-    """Write the report, if a folder for it is given, and print the summary, whatever becomes of the report."""
+    """Write the report, if a folder is given, and print the summary, even if the report fails."""
     from bench.base.text import say
     from bench.report import summary, write_report
 
     try:
-        # First: nothing that befalls the output may cost the report.
+        # First, so that an error of standard output cannot prevent the report.
         written = write_report(runs, report) if report else None
     finally:
         print(summary(runs))
@@ -191,7 +195,7 @@ def evaluate(
     protocol: Annotated[str, typer.Option(help="Protocols: paper, strict.")] = "paper,strict",
     results: Results = RESULTS,
 ) -> int:
-    """Compute the metrics of stored runs again from their codes, and name every number that changes; trains nothing."""
+    """Recompute the metrics of stored runs from their codes, without training, and show every number that changes."""
     from bench.metrics.protocols import choose_protocol
     from bench.report import summary
     from bench.store.evaluation import evaluate_again
@@ -199,7 +203,7 @@ def evaluate(
 
     names = names_of(protocol)
     if not names:
-        raise InputError("--protocol: none given; name paper, strict or both")
+        raise InputError("--protocol: none given; choose paper, strict or both")
     for name in names:
         choose_protocol(name)
     store = Store(results)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
@@ -103,15 +104,22 @@ def read_protocol(stored: Any) -> Protocol:
     if isinstance(stored, Protocol):
         return stored
     parts = stored if isinstance(stored, dict) else {}
-    known = {**PROTOCOLS, NEIGHBOURS.name: NEIGHBOURS}.get(str(parts.get("name")))
-    if known is None:
+    if parts.get("name") not in (*PROTOCOLS, NEIGHBOURS.name):
         raise contradiction("name", parts.get("name"), f"one of {', '.join(PROTOCOLS)}")
-    separate = replace(known, separate=True)
-    protocol = separate if parts.get("description") == separate.description else known
-    for part, expected in described(protocol).items():
+    known, separate = _known(parts["name"])
+    protocol, described_by = separate if parts.get("description") == separate[1]["description"] else known
+    for part, expected in described_by.items():
         if parts.get(part) != expected:
             raise contradiction(part, parts.get(part), str(expected))
     return protocol
+
+
+@cache  # thousands of records have the same few
+def _known(name: str) -> tuple[tuple[Protocol, dict[str, Any]], tuple[Protocol, dict[str, Any]]]:
+    """The protocol of this name with its description, for any gallery, and for one apart from the queries."""
+    protocol = NEIGHBOURS if name == NEIGHBOURS.name else PROTOCOLS[name]
+    separate = replace(protocol, separate=True)
+    return (protocol, described(protocol)), (separate, described(separate))
 
 
 def choose_protocol(

@@ -78,7 +78,7 @@ class PrecisionRecall(NamedTuple):
 def _require_curve(curve: PrecisionRecall) -> PrecisionRecall:
     if len(curve.recall) != len(curve.precision):
         raise PydanticCustomError("lengths", "recall and precision are of different lengths")
-    if (np.diff(curve.recall) < 0).any():
+    if (curve.recall[1:] < curve.recall[:-1]).any():
         raise PydanticCustomError("falling", "recall falls as the radius grows")
     return curve
 
@@ -235,9 +235,10 @@ class Scores(BaseModel):  # noqa: PLW1641 (a hash comes with every frozen model)
 
     def _require_at_most(self, most: float, name: str) -> None:
         found = getattr(self, name)
-        by_k = {f"{name}@{k}": value for k, value in found.items()} if isinstance(found, dict) else {name: found}
-        for place, value in by_k.items():
+        by_k = found if isinstance(found, dict) else {None: found}
+        for k, value in by_k.items():
             if value is not None and value > most + ROUNDING:
+                place = name if k is None else f"{name}@{k}"
                 raise contradiction(place, value, f"at most the {most:.6g} of queries with something to find")
 
     @model_validator(mode="after")

@@ -1,1 +1,1 @@
-"""What encoding costs: parameters, FLOPs, time, and the machine they were measured on."""
+"""Costs of encoding: parameters, FLOPs and time, and the machine on which they were measured."""

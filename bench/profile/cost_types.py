@@ -1,4 +1,4 @@
-"""The figures of what encoding costs, as the record of a run keeps them."""
+"""The costs of encoding, as stored in the record of a run."""
 
 from itertools import pairwise
 from typing import Annotated, Self
@@ -18,7 +18,7 @@ Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Timing(BaseModel):
-    """Time a video (or a query), in milliseconds, over repeats of one batch after a warm-up."""
+    """Time per video (or query) in milliseconds, over repeats of one batch after a warm-up."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -43,7 +43,7 @@ class Timing(BaseModel):
 
 
 class Rates(BaseModel):
-    """The machine at its best: multiply-adds a second of matrix products, bytes a second read and written by a copy."""
+    """The machine's best rates per second: multiply-adds of matrix products, bytes read and written by a copy."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -53,7 +53,7 @@ class Rates(BaseModel):
 
 
 class EncodingTimes(BaseModel):
-    """Encoding times on a device with so many threads."""
+    """Encoding times on one device, with one number of threads."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -62,13 +62,13 @@ class EncodingTimes(BaseModel):
     threads: Number
     rates: Rates
     others: Annotated[Seconds, Field(le=1)] | None = None
-    """Share of the machine's processor time, from 0 to 1, that other programs took meanwhile; None: not measured."""
+    """Share of the machine's CPU time, from 0 to 1, that other programs used meanwhile; None: not measured."""
     sweep: Annotated[list[Timing], Field(min_length=1)]
-    """By batch size, from 1 on; features lie in the device's memory."""
+    """By batch size, from 1 on; the features are in the device's memory."""
     with_transfer: list[Timing] = []
-    """The same with the copy of the features to the GPU; empty on the CPU."""
+    """Likewise, including the copy of the features to the GPU; empty on the CPU."""
     modules: dict[str, Seconds] = {}
-    """Milliseconds a video in each part of the encoding network at the best batch size; `rest`: between the parts."""
+    """Milliseconds per video in each part of the encoding network at the best batch size; `rest`: between the parts."""
 
     @model_validator(mode="after")
     def _from_batch_one_on(self) -> Self:
@@ -90,7 +90,7 @@ class EncodingTimes(BaseModel):
 
 
 class SearchTime(BaseModel):
-    """Time a query of finding the `nearest` of a gallery of random codes by Hamming distance, exactly."""
+    """Time per query of an exact search for the `nearest` codes by Hamming distance in a gallery of random codes."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -101,7 +101,7 @@ class SearchTime(BaseModel):
 
 
 class Costs(BaseModel):
-    """What encoding costs. docs/costs.md says what each figure includes."""
+    """The costs of encoding. docs/costs.md describes what each figure includes."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -111,24 +111,24 @@ class Costs(BaseModel):
     flops: Annotated[Count, Quantity("multiply-adds", "lower", "M")]
     """Multiply-adds of one video, as fvcore counts them."""
     flops_by_module: dict[str, Count]
-    """The same by submodule, those of a submodule's own parts included."""
+    """Multiply-adds by submodule, including those of its own parts."""
     uncounted_operators: dict[str, Count]
-    """Operators that fvcore has no count for, with their number of calls in one encoding."""
+    """Operators that fvcore cannot count, with their number of calls in one encoding."""
     other_operations: Annotated[dict[str, Count], Quantity("other operations", "lower", "M")]
-    """Operations, by operator, of those that fvcore leaves out and whose formula is known."""
+    """Operations by operator, for operators with a known formula that fvcore ignores."""
     code_bytes: Annotated[Number, Quantity("code", "lower", "bytes")]
     encoder_bytes: Annotated[Count, Quantity("model", "lower", "kB")]
-    """The weights on disk."""
+    """Size of the weights on disk."""
     peak_bytes: Annotated[dict[Number, Count], Quantity("peak memory", "lower", "MB")]
     """Peak memory of encoding, by batch size."""
     encoding: Annotated[list[EncodingTimes], Field(min_length=1)]
     """The CPU with one thread, with all, and the GPU if there is one."""
     search: SearchTime | None = None
     loading: Timing | None = None
-    """Reading features, which no other time includes."""
+    """Reading of features; no other time includes it."""
     processor: str
     measured_on: str
-    """The run whose encoder was measured: encoders that are alike share their figures."""
+    """The run whose encoder was measured: equal encoders share their costs."""
     measured_at: str
 
     @model_validator(mode="after")
@@ -143,7 +143,7 @@ class Costs(BaseModel):
 
     @property
     def main(self) -> EncodingTimes:
-        """The times that a report shows first: the GPU's, else those with all threads."""
+        """The times on the GPU, else with all threads: a report shows them first."""
         return self.encoding[-1]
 
     @property

@@ -1,4 +1,4 @@
-"""Costs of encoders; encoders that are alike are measured once."""
+"""Costs of encoders; equal encoders are measured once."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -16,40 +16,19 @@ from bench.profile.encoding import Job, random_videos, time_encoders
 from bench.profile.environment import processor
 from bench.profile.machine import peak_bytes
 
-
-def signature(module: nn.Module) -> str:
-    """Equal for modules of the same classes with the same settings and the same shapes, whatever their weights are.
-
-    Settings are the modules' own attributes. One that prints its address in memory makes a module alike to none.
-    """
-    return repr([(name, _own(part)) for name, part in module.named_modules()])
-
-
-def _own(module: nn.Module) -> list[Any]:
-    tensors = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
-    shapes = [(name, tuple(tensor.shape), str(tensor.dtype)) for name, tensor in tensors]
-    settings = [
-        (name, repr(value))
-        for name, value in sorted(vars(module).items())
-        if name != "training" and not (name.startswith("_") and name in vars(nn.Module()))
-        if not isinstance(value, Tensor | nn.Module)
-    ]
-    kind = type(module)
-    return [f"{kind.__module__}.{kind.__qualname__}", shapes, settings]
-
-
 MEMORY_BATCHES = (1, 64)
+"""Batch sizes at which peak memory is measured."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """An encoder to be measured, on the CPU; its costs depend on its shape and settings, not on what it learned."""
+    """An encoder to measure, on the CPU; its costs depend on its shape and settings, not on its weights."""
 
     name: str
     module: nn.Module
     """Features (n, T, D) to relaxed codes (n, K)."""
     network: nn.Module
-    """The module as it is trained: with what encoding does not need, such as a decoder."""
+    """The module as trained, including parts that encoding does not need, such as a decoder."""
     bits: int
     frames: int
     dimensions: int
@@ -65,10 +44,10 @@ class Subject:
 
 
 def measure_costs(subjects: Sequence[Subject], device: torch.device) -> list[Costs | Exception]:
-    """The costs of every subject, or what it raised; of subjects of one kind the first is measured for all.
+    """The costs of every subject, or the error it raised; subjects of one kind are measured once.
 
-    The module that is timed is the one that encodes, its faster form where it has one; what is counted is the
-    definition. Neither data nor search is touched: `Costs.search` and `Costs.loading` stay empty.
+    Times are those of the module that encodes, in its faster form if it has one; operations are counted in its
+    definition. `Costs.search` and `Costs.loading` stay empty.
     """
     kinds = [subject.kind for subject in subjects]
     first: dict[Hashable, Subject] = {}
@@ -84,7 +63,7 @@ def measure_costs(subjects: Sequence[Subject], device: torch.device) -> list[Cos
         try:
             counted[kind] = _count(subject, job)
             jobs[kind] = job
-        except Exception as error:  # a method's code may fail in any way; the others are measured all the same
+        except Exception as error:  # a method's code may fail in any way; the others are still measured
             found[kind] = error
     for kind, times in zip(jobs, time_encoders(list(jobs.values()), device), strict=True):
         found[kind] = times if isinstance(times, Exception) else Costs(**counted[kind], encoding=times)
@@ -94,6 +73,27 @@ def measure_costs(subjects: Sequence[Subject], device: torch.device) -> list[Cos
 def encoder_bytes(module: nn.Module) -> int:
     """Size of the encoder's weights on disk."""
     return len(save({name: tensor.contiguous() for name, tensor in module.state_dict().items()}))
+
+
+def signature(module: nn.Module) -> str:
+    """A text that is equal for modules of the same classes, settings and shapes, whatever their weights.
+
+    Settings are the modules' attributes. If one prints its memory address, the module equals no other.
+    """
+    return repr([(name, _own(part)) for name, part in module.named_modules()])
+
+
+def _own(module: nn.Module) -> list[Any]:
+    tensors = [*module.named_parameters(recurse=False), *module.named_buffers(recurse=False)]
+    shapes = [(name, tuple(tensor.shape), str(tensor.dtype)) for name, tensor in tensors]
+    settings = [
+        (name, repr(value))
+        for name, value in sorted(vars(module).items())
+        if name != "training" and not (name.startswith("_") and name in vars(nn.Module()))
+        if not isinstance(value, Tensor | nn.Module)
+    ]
+    kind = type(module)
+    return [f"{kind.__module__}.{kind.__qualname__}", shapes, settings]
 
 
 def _count(subject: Subject, job: Job) -> dict[str, Any]:

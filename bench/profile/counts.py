@@ -16,20 +16,59 @@ from bench.profile.operators import ADAPTIVE, ELEMENTWISE, POOLING, REDUCTIONS, 
 
 RECURRENT = ("gru", "lstm", "rnn_relu", "rnn_tanh")
 
+SOFTMAX = 5
+"""Operations per element of a softmax."""
+
+Handle = Callable[[list[Any], list[Any]], int]
+
+
+class ParameterSplit(NamedTuple):
+    """Numbers of parameters; each includes the next."""
+
+    instantiated: int
+    trained: int
+    encode: int
+
+
+def split_parameters(network: nn.Module, encoder: nn.Module, frames: int, dimensions: int) -> ParameterSplit:
+    """Count the parameters of `network`, those used by its forward pass, and those used by encoding.
+
+    `encoder` is the part that encodes, or the network itself. If the network cannot be called on videos (n, T, D)
+    alone, all its parameters count as used in training.
+    """
+    videos = torch.randn(2, frames, dimensions, generator=torch.Generator().manual_seed(0))
+    instantiated = parameter_count(network)
+    encode = _total(parameters_read(encoder, videos))
+    try:
+        trained = _total(parameters_read(network, videos))
+    except Exception:  # a network whose forward pass needs more than videos may fail in any way
+        trained = instantiated
+    # The encoder's parameters were learned, even if the forward pass of training does not use them.
+    return ParameterSplit(max(instantiated, encode), max(trained, encode), encode)
+
 
 def parameter_count(module: nn.Module) -> int:
-    """Numbers learned by fitting and stored in the module; batch statistics and fixed tables do not count."""
+    """Number of learned parameters; batch statistics and fixed tables do not count."""
     return sum(parameter.numel() for parameter in module.parameters())
+
+
+def parameters_read(module: nn.Module, videos: Tensor) -> list[nn.Parameter]:
+    """The parameters that the module's forward pass on videos (n, T, D) gives to any torch function, each once."""
+    watch = _Watch(module.parameters())
+    device = next((parameter.device for parameter in module.parameters()), videos.device)
+    with torch.no_grad(), watch:
+        module(videos.to(device))
+    return [watch.known[number] for number in watch.seen]
 
 
 def flops(module: nn.Module, frames: int, dimensions: int) -> tuple[int, dict[str, int]]:
     """Multiply-adds of encoding one video of T frames and D features, as fvcore counts them.
 
-    Also the operators that have no count, with their number of calls.
+    Also returns the operators that fvcore cannot count, with their number of calls.
     """
     traced = analysis(module, frames, dimensions)
     with warnings.catch_warnings():
-        # fvcore traces the module; the tracer's remarks on constants do not concern the count.
+        # fvcore traces the module; the tracer's warnings about constants do not affect the count.
         warnings.simplefilter("ignore")
         total = int(traced.total())
         uncounted = {name.removeprefix("aten::"): int(calls) for name, calls in traced.unsupported_ops().items()}
@@ -37,7 +76,7 @@ def flops(module: nn.Module, frames: int, dimensions: int) -> tuple[int, dict[st
 
 
 def flops_by_module(module: nn.Module, frames: int, dimensions: int) -> dict[str, int]:
-    """fvcore's multiply-adds of one video by submodule, those of a submodule's own parts included; none of 0."""
+    """fvcore's multiply-adds of one video by submodule, including those of its own parts; without zeros."""
     traced = analysis(module, frames, dimensions)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -46,42 +85,37 @@ def flops_by_module(module: nn.Module, frames: int, dimensions: int) -> dict[str
 
 
 def analysis(module: nn.Module, frames: int, dimensions: int) -> Any:
-    """fvcore's count of encoding one video, not yet made: handles can be set."""
+    """fvcore's analysis of encoding one video, to which handles can be added before it runs."""
     device = next((tensor.device for tensor in (*module.parameters(), *module.buffers())), torch.device("cpu"))
     traced: Any = FlopCountAnalysis(module, torch.zeros(1, frames, dimensions, device=device))
     traced.set_op_handle(**{f"aten::{name}": _recurrent for name in RECURRENT})
     return traced.unsupported_ops_warnings(False).uncalled_modules_warnings(False).tracer_warnings("none")
 
 
-def _recurrent(inputs: list[Any], _outputs: list[Any]) -> int:
-    """The matrix products of a recurrent layer: every weight once a step, as in a linear layer; no biases, no gates.
-
-    The operator takes (steps, batch, features), or (steps of all, features) of packed sequences, and a list of all
-    layers' and directions' weights: matrices of inputs, of states and, in projected LSTMs, of outputs.
-    """
-    *steps, _ = get_shape(inputs[0])
-    lists = [value.node() for value in inputs if value.node().kind() == "prim::ListConstruct"]
-    shapes = [get_shape(value) for node in lists for value in node.inputs()]
-    return math.prod(steps) * sum(math.prod(shape) for shape in shapes if shape is not None and len(shape) == 2)
-
-
-Handle = Callable[[list[Any], list[Any]], int]
-
-SOFTMAX = 5
-
-
 def other_operations(module: nn.Module, frames: int, dimensions: int) -> dict[str, int]:
-    """Operations of one video in operators that fvcore does not count and whose formula is known, by operator."""
+    """Operations of one video by operator, for operators with a known formula that fvcore ignores."""
     handles = _handles()
     traced = analysis(module, frames, dimensions).set_op_handle(**handles)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        # fvcore groups what it counts by the operator's name without its library.
+        # fvcore's results use the operator's name without its library.
         counts: Counter[str] = Counter()
         for name, count in traced.by_operator().items():
             if f"aten::{name}" in handles and count:
                 counts[plain(name)] += int(count)
     return dict(sorted(counts.items()))
+
+
+def _recurrent(inputs: list[Any], _outputs: list[Any]) -> int:
+    """The matrix products of a recurrent layer: each weight once per step, as in a linear layer; no biases or gates.
+
+    The operator takes (steps, batch, features), or (total steps, features) of packed sequences, and a list of the
+    weights of all layers and directions: matrices for inputs, states and, in projected LSTMs, outputs.
+    """
+    *steps, _ = get_shape(inputs[0])
+    lists = [value.node() for value in inputs if value.node().kind() == "prim::ListConstruct"]
+    shapes = [get_shape(value) for node in lists for value in node.inputs()]
+    return math.prod(steps) * sum(math.prod(shape) for shape in shapes if shape is not None and len(shape) == 2)
 
 
 def _handles() -> dict[str, Handle]:
@@ -101,13 +135,13 @@ def _handles() -> dict[str, Handle]:
 
 
 def _elements(value: Any) -> int:
-    """Elements of a tensor in the trace; 0 for what is no tensor, such as arithmetic on shapes."""
+    """Number of elements of a tensor in the trace; 0 for other values, such as arithmetic on shapes."""
     shape = get_shape(value)
     return math.prod(shape) if shape is not None else 0
 
 
 def _elementwise(_inputs: list[Any], outputs: list[Any]) -> int:
-    # Arithmetic on shapes stands in the trace as tensors without axes.
+    # In the trace, arithmetic on shapes appears as tensors without axes.
     return _elements(outputs[0]) if get_shape(outputs[0]) else 0
 
 
@@ -122,7 +156,7 @@ def _pooling(inputs: list[Any], outputs: list[Any]) -> int:
 
 def _adaptive_pooling(inputs: list[Any], outputs: list[Any]) -> int:
     (*others, size), pooled = get_shape(inputs[0]), get_shape(outputs[0])[-1]
-    # Window i reaches from floor(i·n/m) to ceil((i + 1)·n/m), as torch defines it.
+    # torch defines window i as floor(i·n/m) to ceil((i + 1)·n/m).
     windows = sum(-(-(place + 1) * size // pooled) - place * size // pooled for place in range(pooled))
     return math.prod(others) * windows
 
@@ -133,42 +167,8 @@ def _attention(inputs: list[Any], _outputs: list[Any]) -> int:
     return scores * (query[-1] + value[-1] + SOFTMAX)
 
 
-class ParameterSplit(NamedTuple):
-    """Numbers of parameters; each part lies within the one before."""
-
-    instantiated: int
-    trained: int
-    encode: int
-
-
-def split_parameters(network: nn.Module, encoder: nn.Module, frames: int, dimensions: int) -> ParameterSplit:
-    """The parameters of `network` as it is trained, those that its pass over videos reads, those that encoding reads.
-
-    `encoder` is the part that encodes, or the network itself. Where the network cannot be called on videos (n, T, D)
-    alone, all its parameters count as used in training.
-    """
-    videos = torch.randn(2, frames, dimensions, generator=torch.Generator().manual_seed(0))
-    instantiated = parameter_count(network)
-    encode = _total(parameters_read(encoder, videos))
-    try:
-        trained = _total(parameters_read(network, videos))
-    except Exception:  # a network whose pass takes more than videos may fail in any way
-        trained = instantiated
-    # What encodes was learned, also where it is no part of the pass that trains.
-    return ParameterSplit(max(instantiated, encode), max(trained, encode), encode)
-
-
-def parameters_read(module: nn.Module, videos: Tensor) -> list[nn.Parameter]:
-    """The parameters that the module's pass over videos (n, T, D) hands to any torch function, each once."""
-    watch = _Watch(module.parameters())
-    device = next((parameter.device for parameter in module.parameters()), videos.device)
-    with torch.no_grad(), watch:
-        module(videos.to(device))
-    return [watch.known[number] for number in watch.seen]
-
-
 class _Watch(TorchFunctionMode):
-    """Notes which of the known parameters are arguments of a torch function."""
+    """Records which of the known parameters are arguments of a torch function."""
 
     def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
         self.known = {id(parameter): parameter for parameter in parameters}

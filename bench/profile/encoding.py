@@ -18,7 +18,14 @@ from bench.profile.timing import Stopwatch, Work, interleave, stopwatch, timing
 BATCHES = (1, 4, 16, 64, 256)
 
 SECONDS = 1.5
-"""Measured time an encoder, over all settings and batch sizes; large encoders take as long as the fewest rounds do."""
+"""Time to measure each encoder, over all settings and batch sizes; large encoders take longer."""
+
+REPEATS = 7
+
+WARM_UP = 1
+
+REST = "rest"
+"""The time between the parts of a network."""
 
 
 class Job(NamedTuple):
@@ -30,7 +37,7 @@ class Job(NamedTuple):
 
 
 class Repeat(NamedTuple):
-    """What is repeated: one batch of one job, with or without the copy to the GPU."""
+    """A call to repeat: one batch of one job, with or without the copy to the GPU."""
 
     job: int
     batch: int
@@ -38,7 +45,7 @@ class Repeat(NamedTuple):
 
 
 def random_videos(frames: int, dimensions: int) -> Tensor:
-    """Features (256, T, D), standard normal: times do not depend on the values."""
+    """Features (256, T, D) from a standard normal distribution: times do not depend on the values."""
     return torch.randn(BATCHES[-1], frames, dimensions, generator=torch.Generator().manual_seed(0))
 
 
@@ -48,9 +55,9 @@ def time_encoders(
     seconds: float = SECONDS,
     watch: Callable[[torch.device], Stopwatch] = stopwatch,
 ) -> list[list[EncodingTimes] | Exception]:
-    """Of every job the times on the CPU with one thread, with all, and on `device` if it is a GPU; or what it raised.
+    """Time every job on the CPU with one thread and with all, and on `device` if it is a GPU; or return its error.
 
-    Within a setting all jobs and batch sizes take turns; parts are timed in the last setting. Networks end on `device`.
+    Within a setting, all jobs and batch sizes take turns; parts are timed in the last. Networks are left on `device`.
     """
     settings = [(torch.device("cpu"), threads) for threads in sorted({1, torch.get_num_threads()})]
     if device.type == "cuda":
@@ -69,7 +76,7 @@ def time_encoders(
             *others, last = times[number]
             try:
                 parts = _parts(jobs[number], place, last.best.batch)
-            except Exception as error:  # the place may be out of memory, as below
+            except Exception as error:  # the device may be out of memory, as below
                 failed[number] = error
             else:
                 times[number] = [*others, last.model_copy(update={"modules": parts})]
@@ -84,7 +91,7 @@ def _time_on(
     try:
         rates = measure_rates(place, watch)
         videos = {id(job.videos): job.videos.to(place) for job in jobs.values()}
-    except Exception as error:  # others may have taken the GPU's memory
+    except Exception as error:  # other programs may have taken the GPU's memory
         return {}, dict.fromkeys(jobs, error)
     for number, job in jobs.items():
         try:
@@ -143,23 +150,16 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-REPEATS = 7
-
-WARM_UP = 1
-
-REST = "rest"
-
-
 def time_modules(
     module: nn.Module,
     videos: Tensor,
     synchronise: Callable[[], None] = lambda: None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
-    """Milliseconds a video in each direct part of the module, for a batch `videos` (n, T, D), and in `rest`.
+    """Milliseconds per video in each direct submodule and in `rest`, for a batch `videos` (n, T, D).
 
-    Medians over repeats; a part that is called several times counts whole. `rest` is what passes between the parts. The
-    clock is read when the device has finished, so that on a GPU the parts take longer alone than together.
+    Medians over repeats; all calls of a submodule are added, and `rest` is the time between them. The device is
+    synchronised at each reading of the clock, so on a GPU the parts take longer than the whole.
     """
     rows: list[dict[str, float]] = []
     started: dict[str, float] = {}

@@ -20,7 +20,7 @@ DRIVER = Path("/proc/driver/nvidia/version")
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """Versions, processor, threads, device and source revision, as a record keeps them."""
+    """Versions, processor, threads, device and source revision, for the record of a run."""
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -39,7 +39,7 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 @cache
 def processor() -> str:
-    """The processor's model, as far as the system tells."""
+    """The processor's model, if the system provides it."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
         for line in info.read_text(encoding="utf-8", errors="replace").splitlines():
@@ -50,14 +50,14 @@ def processor() -> str:
 
 @cache
 def torch_blas() -> str | None:
-    """The library that multiplies torch's matrices on the CPU, as torch was built."""
+    """The BLAS library with which torch was built."""
     found = re.search(r"BLAS_INFO=(\w+)", torch.__config__.show())
     return found[1] if found else None
 
 
 @cache
 def numpy_blas() -> str | None:
-    """The library that multiplies numpy's matrices, with its version, as numpy was built."""
+    """The BLAS library, with its version, with which numpy was built."""
     built: Any = np.show_config(mode="dicts")
     blas = built.get("Build Dependencies", {}).get("blas", {})
     return f"{blas['name']} {blas.get('version', '')}".strip() if "name" in blas else None
@@ -65,7 +65,7 @@ def numpy_blas() -> str | None:
 
 @cache
 def git_revision() -> str | None:
-    """The commit of the checkout that this package runs from, with `-dirty` where files differ; None if installed."""
+    """The commit of the checkout from which this package runs, with `-dirty` if files differ; None if installed."""
     root = Path(__file__).resolve().parents[2]
     if not (root / ".git").exists():
         return None
@@ -83,14 +83,14 @@ def git_revision() -> str | None:
 
 
 def _first_line(path: Path) -> str | None:
-    """The first line of a file of the system; None where it cannot be read."""
+    """The first line of a system file; None if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").splitlines()[0].strip()
     except (OSError, IndexError):
         return None
 
 
-@cache  # a package's metadata takes milliseconds to read, and what is loaded stays loaded
+@cache  # reading a package's metadata takes milliseconds
 def _version(name: str) -> str | None:
     try:
         return version(name)

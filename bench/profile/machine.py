@@ -17,17 +17,17 @@ from bench.profile.timing import Stopwatch, Work
 REPEATS = 5
 
 SIZES = {"cpu": (1024, 512, 2**26), "cuda": (8192, 8192, 2**30)}
-"""By kind of device: rows of the matrices in float32, in bfloat16, and bytes that are copied.
+"""By type of device: rows of the matrices in float32 and in bfloat16, and the number of bytes to copy.
 
-Processors without bfloat16 units take a hundred times as long, hence the smaller ones. The copied bytes are more than
-caches hold. A GPU needs matrices of this size to be busy.
+CPUs without bfloat16 units take a hundred times as long, hence the smaller matrices. The copies exceed the caches. A
+GPU needs matrices of this size to be busy.
 """
 
 
 def measure_rates(device: torch.device, stopwatch: Stopwatch) -> Rates:
-    """The best of five repeats after a first one that is not counted, with as many threads as torch is set to."""
+    """The best of five repeats after a warm-up, with torch's number of threads."""
     rows, rough_rows, copied = SIZES[device.type]
-    # GPUs multiply zeros and ones faster than numbers as they occur, since fewer bits change.
+    # GPUs multiply zeros and ones faster than typical numbers, since fewer bits change.
     random = torch.Generator(device).manual_seed(0)
     with torch.inference_mode():
         source = torch.rand(copied // 4, generator=random, device=device)
@@ -52,43 +52,43 @@ def _best(work: Work, stopwatch: Stopwatch) -> float:
 
 
 class Seconds(NamedTuple):
-    """Readings since some moment in the past."""
+    """Clock readings in seconds, from an arbitrary start."""
 
     wall: float
     busy: float
-    """Processor time of all cores in which any program ran, or another virtual machine."""
+    """CPU time of all programs on all cores, and of other virtual machines."""
     own: float
-    """That of this process and its children."""
+    """CPU time of this process and its children."""
     cores: int
 
 
 def read_seconds() -> Seconds:
-    """The readings now."""
+    """Read the clocks."""
     machine, process = psutil.cpu_times(), psutil.Process().cpu_times()
     idle = machine.idle + getattr(machine, "iowait", 0.0)
-    # Linux counts guests' time as user time as well.
+    # Linux counts guests' time in user time, too.
     guests = getattr(machine, "guest", 0.0) + getattr(machine, "guest_nice", 0.0)
     return Seconds(time.monotonic(), sum(machine) - idle - guests, sum(process[:4]), psutil.cpu_count() or 1)
 
 
 class Others:
-    """From its making on, the share of the machine's processor time that went to others than this process."""
+    """The share of the machine's CPU time that other programs used since this object was created."""
 
     def __init__(self, read: Callable[[], Seconds] = read_seconds) -> None:
         self._read, self._start = read, read()
 
     def share(self) -> float:
-        """0 to 1, as far as the system's clocks tell: they tick a hundred times a second."""
+        """The share until now, from 0 to 1; the system's clocks have a resolution of about 10 ms."""
         now, start = self._read(), self._start
-        there = (now.wall - start.wall) * now.cores
-        taken = (now.busy - start.busy) - (now.own - start.own)
-        return min(1.0, max(0.0, taken / there)) if there > 0 else 0.0
+        available = (now.wall - start.wall) * now.cores
+        used = (now.busy - start.busy) - (now.own - start.own)
+        return min(1.0, max(0.0, used / available)) if available > 0 else 0.0
 
 
 def peak_bytes(module: nn.Module, videos: Tensor) -> int:
-    """The most bytes that tensors take at one moment of encoding `videos` (n, T, D): weights, features, activations.
+    """The peak of bytes in tensors while encoding `videos` (n, T, D): weights, features and activations.
 
-    Scratch memory within an operator and what Python and PyTorch take themselves are not among them.
+    Scratch memory within an operator and the memory of Python and PyTorch are not included.
     """
     counter = _LiveBytes()
     for tensor in (*module.parameters(), *module.buffers(), videos):
@@ -99,7 +99,7 @@ def peak_bytes(module: nn.Module, videos: Tensor) -> int:
 
 
 class _LiveBytes(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Counts the bytes of the storages that are alive, as operators make them and Python lets go of them."""
+    """Counts the bytes of live storages, which operators create and Python frees."""
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]

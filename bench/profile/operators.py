@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+FLOAT_BYTES = 4
+
 ELEMENTWISE = (
     "abs", "add", "atan2", "bitwise_and", "bitwise_or", "bitwise_xor", "ceil", "clamp", "clamp_max", "clamp_min", "cos",
     "div", "elu", "erf", "exp", "floor", "gelu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log", "log1p",
@@ -27,39 +29,36 @@ MOVING = (
     "scatter", "sgn", "softsign", "sort", "std_mean", "take_along_dim", "tan", "threshold", "tile", "topk", "tril",
     "triu", "trunc", "unflatten", "unfold", "unsafe_chunk", "unsafe_split", "var_mean", "view_as", "zero",
 )  # fmt: skip
-"""Operators that move, make, compare or reduce values, or compute them one by one, and have no formula here."""
+"""Operators without products and without a formula here: they move, create, compare, reduce or map values."""
 
 WITHOUT_PRODUCTS = {*ELEMENTWISE, *REDUCTIONS, *SOFTMAXES, *ADAPTIVE, *POOLING, *MOVING}
 
 
 def plain(operator: str) -> str:
-    """The name of an operator without the underscore that says that it works in place."""
+    """The name of an operator without the underscore that marks in-place operators."""
     return operator if operator.endswith("__") else operator.rstrip("_")
 
 
 def may_hold_products(operators: Iterable[str]) -> list[str]:
-    """Those of the operators that may hold multiply-adds of products, such as layers fused into one operator.
+    """The operators that may contain multiply-adds of products, such as fused layers.
 
-    Where fvcore has no count for one of them, its count of multiply-adds is a lower bound.
+    If fvcore cannot count one of them, its number of multiply-adds is a lower bound.
     """
     return sorted(operator for operator in operators if plain(operator) not in WITHOUT_PRODUCTS)
 
 
-FLOAT_BYTES = 4
-
-
 def moved_bytes(frames: int, dimensions: int, bits: int, encoder_bytes: int, batch: int) -> float:
-    """The least memory that encoding one video of a batch moves: its features in, its K outputs out, both float32, and
-    its share of reading the weights once.
+    """The least number of bytes moved to encode one video of a batch: its features and K outputs in float32, and its
+    share of reading the weights once.
     """
     return FLOAT_BYTES * (frames * dimensions + bits) + encoder_bytes / batch
 
 
 def needed_seconds(multiply_adds: float, moved: float, product_rate: float, copy_rate: float) -> float:
-    """max(multiply-adds / product rate, bytes / copy rate): what limits if computing and moving overlap perfectly."""
+    """max(multiply-adds / product rate, bytes / copy rate): the time if computing and copying overlap perfectly."""
     return max(multiply_adds / product_rate, moved / copy_rate)
 
 
 def attainable_rate(intensity: float, product_rate: float, copy_rate: float) -> float:
-    """Multiply-adds a second that the roof allows at an intensity in multiply-adds a byte."""
+    """Multiply-adds per second that the roofline allows at an intensity in multiply-adds per byte."""
     return min(product_rate, intensity * copy_rate)

@@ -17,17 +17,44 @@ from bench.profile.cost_types import SearchTime, Timing
 CONFIDENCE = 0.95
 
 PRECISE = 0.05
-"""Half the width of the interval, as a share of the median, at which measuring may stop."""
+"""Half the width of the interval, relative to the median, at which measuring may stop."""
 
 FEWEST = 6
-"""Samples without which there is no interval of this confidence."""
+"""The fewest samples that allow an interval of this confidence."""
 
 NOISY = 0.10
-"""The same share, above which a timing is called noisy."""
+"""Half the width of the interval, relative to the median, above which a timing is called noisy."""
+
+WARM_UP_WINDOW, WARM_UP_CHANGE = 3, 0.1
+"""A call is warm when its last three times differ by a tenth at most."""
+
+WARM_UP_SECONDS = 0.05
+
+MIN_ROUNDS, MAX_ROUNDS = FEWEST, 400
+
+CHECKED = 5
+"""Rounds between two checks of the medians' precision."""
+
+PATIENCE = 3
+"""Multiple of the allowed seconds after which even the fewest rounds are cut short, on a busy machine."""
+
+SHORT = 0.005
+"""Seconds; before shorter work is timed it is repeated once, since others have displaced its data from the caches."""
+
+QUERIES, NEAREST = 64, 100
+
+LOADED = 256
+"""The most videos to read when loading is timed."""
+
+SECONDS = 0.2
+
+Work = Callable[[], object]
+
+Key = TypeVar("Key")
 
 
 class Spread(NamedTuple):
-    """Median, quartiles, and the ends of the 95 % confidence interval of the median, in the unit of the samples."""
+    """Median, quartiles, and the limits of the median's 95 % confidence interval, in the unit of the samples."""
 
     repeats: int
     median: float
@@ -38,17 +65,17 @@ class Spread(NamedTuple):
 
     @property
     def precision(self) -> float:
-        """Half the width of the confidence interval as a share of the median; infinite where there is no interval."""
+        """Half the width of the confidence interval relative to the median; infinite if there is no interval."""
         return (self.high - self.low) / (2 * self.median) if self.median and self.repeats >= FEWEST else math.inf
 
 
 def spread(samples: Sequence[float]) -> Spread:
     """The spread of at least one sample.
 
-    The interval goes from the j-th smallest to the j-th largest sample, with the largest j for which the number of
+    The interval is from the j-th smallest to the j-th largest sample, with the largest j for which the number of
     samples below the median, Binomial(n, ½), is less than j with probability 2.5 % at most (David and Nagaraja, Order
-    Statistics, 2003, section 7.1). It supposes no distribution. Fewer than six samples cannot give 95 %: from the
-    smallest to the largest then.
+    Statistics, 2003, section 7.1). It assumes no distribution. Fewer than six samples cannot give 95 %; then it is
+    from the smallest to the largest.
     """
     ordered = sorted(samples)
     lower, median, upper = np.quantile(ordered, [0.25, 0.5, 0.75])
@@ -58,23 +85,20 @@ def spread(samples: Sequence[float]) -> Spread:
 
 @cache
 def interval_rank(count: int) -> int:
-    """The j of `spread` for n samples; 0 where there are too few."""
+    """The j of `spread` for n samples; 0 if there are too few."""
     tail = (1 - CONFIDENCE) / 2 * 2**count
     return sum(cumulative <= tail for cumulative in accumulate(math.comb(count, below) for below in range(count)))
 
 
-Work = Callable[[], object]
-
-
 class Stopwatch(Protocol):
-    """Times one piece of work."""
+    """Times a call."""
 
     def __call__(self, work: Work) -> float:
         """Seconds that `work` takes, until the device has finished it."""
 
 
 class HostStopwatch:
-    """The processor's clock, read after `synchronise` before and after the work."""
+    """The CPU's clock, read before and after the work, each time after `synchronise`."""
 
     def __init__(
         self, clock: Callable[[], float] = time.perf_counter, synchronise: Callable[[], None] = lambda: None
@@ -90,7 +114,7 @@ class HostStopwatch:
 
 
 class EventStopwatch:
-    """The CUDA device's own clock: events around the work in its stream, read when the device has finished."""
+    """The clock of a CUDA device: events before and after the work in its stream, read when it has finished."""
 
     def __init__(self, event: Callable[[], Any], synchronise: Callable[[], None]) -> None:
         self._event, self._synchronise = event, synchronise
@@ -115,40 +139,21 @@ def stopwatch(device: torch.device) -> Stopwatch:
     return HostStopwatch()
 
 
-Key = TypeVar("Key")
-
-WARM_UP_WINDOW, WARM_UP_CHANGE = 3, 0.1
-"""Warm is what took, three times in a row, times that differ by a tenth at most."""
-
-WARM_UP_SECONDS = 0.05
-
-MIN_ROUNDS, MAX_ROUNDS = FEWEST, 400
-
-CHECKED = 5
-"""Rounds between two looks at how well the medians are known."""
-
-PATIENCE = 3
-"""Times the allowed seconds after which even the fewest rounds are cut short: a busy machine must not hold all up."""
-
-SHORT = 0.005
-"""Seconds; shorter work finds its data and instructions gone from the caches when its turn comes again."""
-
-
 def interleave(
     works: Mapping[Key, Work], stopwatch: Stopwatch, seconds: float
 ) -> tuple[dict[Key, list[float]], dict[Key, Exception]]:
-    """Seconds of every repeat of every work, and what the works that failed raised instead.
+    """The seconds of every repeat of every call, and the errors of those that failed.
 
-    After each work is warm, rounds are made, each with one repeat of each work in turn, until the median of every work
-    is known well enough (`PRECISE`) or `seconds` are used up. There are `MIN_ROUNDS` at least, unless these take longer
-    than `PATIENCE` times `seconds`, and `MAX_ROUNDS` at most.
+    After a warm-up, each round repeats each call once, in turn, until the median of every call is precise enough
+    (`PRECISE`) or `seconds` are used up. There are at least `MIN_ROUNDS`, unless they take longer than `PATIENCE` times
+    `seconds`, and at most `MAX_ROUNDS`.
     """
     failed: dict[Key, Exception] = {}
     typical: dict[Key, float] = {}
     for key, work in works.items():
         try:
             typical[key] = warm_up(work, stopwatch)
-        except Exception as error:  # a method's code may fail in any way; the others are measured all the same
+        except Exception as error:  # a method's code may fail in any way; the others are still measured
             failed[key] = error
     samples: dict[Key, list[float]] = {key: [] for key in typical}
     used, rounds = 0.0, 0
@@ -172,7 +177,7 @@ def _known(samples: Mapping[Key, Sequence[float]]) -> bool:
 
 
 def warm_up(work: Work, stopwatch: Stopwatch) -> float:
-    """Repeat the work until its times settle, or for `WARM_UP_SECONDS`; the last time."""
+    """Repeat the work until its times are stable, or for `WARM_UP_SECONDS`. Returns the last time."""
     times = [stopwatch(work)]
     while True:
         last = times[-WARM_UP_WINDOW:]
@@ -182,15 +187,8 @@ def warm_up(work: Work, stopwatch: Stopwatch) -> float:
         times.append(stopwatch(work))
 
 
-QUERIES, NEAREST = 64, 100
-
-LOADED = 256
-
-SECONDS = 0.2
-
-
 def timing(seconds: Sequence[float], batch: int) -> Timing:
-    """A batch's measured seconds as milliseconds a video."""
+    """The timing in milliseconds per video from a batch's measured seconds."""
     found = spread([1000 * value / batch for value in seconds])
     return Timing(
         batch=batch,
@@ -205,7 +203,7 @@ def timing(seconds: Sequence[float], batch: int) -> Timing:
 
 
 def time_search(bits: int, gallery: int, threads: int, stopwatch: Stopwatch) -> SearchTime:
-    """Time a query of the exact search that faiss offers, for 64 queries at once in a gallery of random codes."""
+    """Time per query of faiss's exact search, for 64 queries at once in a gallery of random codes."""
     return SearchTime(
         gallery=gallery,
         nearest=min(NEAREST, gallery),
@@ -215,14 +213,14 @@ def time_search(bits: int, gallery: int, threads: int, stopwatch: Stopwatch) -> 
 
 
 def time_loading(features: Features, stopwatch: Stopwatch) -> Timing:
-    """Time a video of reading the first features (256 at most) of a split, again and again."""
+    """Time per video of reading the first features of a split, at most 256, repeatedly."""
     count = min(LOADED, len(features))
     return _time(lambda: features[:count], count, stopwatch)
 
 
 def search(bits: int, gallery: int) -> Work:
-    """The search of `time_search`: distances (64, nearest) and places in the gallery, in order."""
-    import faiss  # noqa: PLC0415  seconds that only measuring needs spend
+    """The search that `time_search` times: sorted distances (64, nearest), and indices in the gallery."""
+    import faiss  # noqa: PLC0415  importing it takes seconds, and only measuring needs it
 
     random = np.random.default_rng(0)
     index = faiss.IndexBinaryFlat(8 * -(-bits // 8))

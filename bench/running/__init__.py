@@ -1,1 +1,1 @@
-"""Doing the runs of a sweep: who does which, in which process, within what limits, and what a person sees of it."""
+"""Running sweeps: the plan, the queue, processes, limits and the display of progress."""

@@ -1,4 +1,4 @@
-"""The contract of a method: checks on a small dataset, for the tests and for methods of one's own."""
+"""The contract of a method: checks on a small dataset, for the tests and for users' own methods."""
 
 import math
 import tempfile
@@ -25,18 +25,18 @@ BITS = 12
 FRAMES, DIMENSIONS, CLASSES = 25, 32, 3
 
 QUICK = {"epochs": 1, "batch_size": 16, "anchors": 6, "hidden": 32}
-"""Values that make training quick, of the parameters that a method has and for which it takes them."""
+"""Parameters for quick training, used if a method has them and accepts the values."""
 
-# Other batch sizes round differently; a bit within rounding of 0 may flip, no more.
+# Other batch sizes round differently, so bits of outputs near 0 may flip.
 ROUNDING = 0.01
 
 
 class ContractError(AssertionError):
-    """A method does not do what every method must."""
+    """A method violates the contract."""
 
 
 def small_dataset() -> Dataset:
-    """40 training, 12 query and 30 gallery videos of three classes, 25 frames × 32, made up."""
+    """Synthetic data: 40 training, 12 query and 30 gallery videos of three classes, 25 frames × 32."""
     made = Synthetic("contract", FRAMES, DIMENSIONS, CLASSES)
     splits = {}
     for split, videos in (("train", 40), ("query", 12), ("gallery", 30)):
@@ -58,14 +58,14 @@ def small_dataset() -> Dataset:
 
 
 class Subject:
-    """A method that is checked, and the encoder that it learns."""
+    """A method to check, with the encoder that it learns."""
 
     def __init__(self, method: type[Method], data: Dataset) -> None:
         self.method, self.data = method, data
 
     @cached_property
     def quick(self) -> dict[str, Any]:
-        """Parameters that make it quick."""
+        """Parameters for quick training."""
         taken: dict[str, Any] = {}
         for name, value in QUICK.items():
             if name in self.method.Parameters.model_fields:
@@ -78,16 +78,16 @@ class Subject:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """Fitted once, on the processor, with seed 0."""
+        """The encoder, fitted once on the CPU with the default seed."""
         return self.fitted()
 
     @property
     def videos(self) -> Features:
-        """What the encoder is shown of the gallery."""
+        """The encoder's inputs for the gallery."""
         return inputs(self.method, self.data.gallery)
 
     def fitted(self) -> Encoder:
-        """Fitted anew, as `encoder`."""
+        """A new encoder, fitted like `encoder`."""
         return fit(self.method, self.data, bits=BITS, device="cpu", **self.quick)
 
 
@@ -124,7 +124,7 @@ def survives_saving(subject: Subject) -> None:
         loaded = load_encoder(Path(folder) / "encoder", plugins=[subject.method])
     _require(loaded.description == subject.encoder.description, "its description changed")
     differing = (loaded.encode(subject.videos) != subject.encoder.encode(subject.videos)).mean()
-    _require(differing == 0, f"{differing:.1%} of the bits differ; keep all that encodes in the module's state")
+    _require(differing == 0, f"{differing:.1%} of the bits differ; keep all that encoding needs in the module's state")
 
 
 def encodes_each_alone(subject: Subject) -> None:
@@ -132,7 +132,9 @@ def encodes_each_alone(subject: Subject) -> None:
     together = subject.encoder.encode(subject.videos)
     alone = [subject.encoder.encode(subject.videos[number : number + 1]) for number in range(len(subject.videos))]
     differing = (together != np.concatenate(alone)).mean()
-    _require(differing < ROUNDING, f"{differing:.1%} of the bits differ; let nothing depend on the batch in evaluation")
+    _require(
+        differing < ROUNDING, f"{differing:.1%} of the bits differ; make outputs independent of the rest of the batch"
+    )
 
 
 def reports_losses(subject: Subject) -> None:
@@ -160,7 +162,7 @@ CHECKS: tuple[Callable[[Subject], None], ...] = (
     reports_losses,
     leaves_data_alone,
 )
-"""In the order in which they make sense; each raises ContractError, or whatever the method raises."""
+"""The checks, simplest first; each raises ContractError, or what the method raises."""
 
 
 def _require(condition: bool, otherwise: str) -> None:

@@ -1,4 +1,4 @@
-"""Display of a sweep: a line for every run under way, and the remaining time."""
+"""Display of a sweep: the progress of every active run, and the remaining time."""
 
 import sys
 import threading
@@ -16,22 +16,22 @@ from bench.base.progress import Progress, SilentProgress, Task
 from bench.running.limits import duration
 
 EVERY_SECONDS = 30.0
-"""How often a log hears of a run under way."""
+"""Time between two lines of a log on an active run."""
 
 TICK_SECONDS = 5.0
 
 
 class SweepDisplay(Protocol):
-    """Shows the runs of a sweep; several may be under way."""
+    """Shows the runs of a sweep; several may be active."""
 
     def sweep(self) -> AbstractContextManager[None]:
-        """Open while runs are done."""
+        """A context that is open while runs are done."""
 
     def run(self, label: str) -> AbstractContextManager[Progress]:
-        """A run under way while the context is open."""
+        """The progress of one run, which is active while the context is open."""
 
     def overall(self, done: int, total: int, left: float | None) -> None:
-        """So many runs of all are done; seconds left, None if unknown."""
+        """Show the number of finished runs and the seconds left, None if unknown."""
 
 
 class SilentDisplay:
@@ -49,19 +49,19 @@ class SilentDisplay:
 
 @dataclass
 class LogDisplay:
-    """Plain lines: when a run starts, and now and then how far it is, or only that it is still under way."""
+    """Plain lines: when a run starts, and every half minute its progress, or only that it is still active."""
 
     say: Callable[[str], None]
     clock: Callable[[], float] = time.monotonic
-    _told: float | None = None
+    _last: float | None = None
     _runs: dict[str, "_LogRun"] = field(default_factory=dict)
 
     @contextmanager
     def sweep(self) -> Iterator[None]:
         ended = threading.Event()
-        # Of methods that work for long and report no steps nothing would be heard.
+        # Some methods work for long without reporting steps.
         ticking = threading.Thread(target=self._tick, args=(ended,), name="log", daemon=True)
-        with suppress(RuntimeError):  # where the system starts no more threads it stays silent
+        with suppress(RuntimeError):  # without a thread they stay silent
             ticking.start()
         try:
             yield
@@ -82,11 +82,11 @@ class LogDisplay:
     def _tick(self, ended: threading.Event) -> None:
         while not ended.wait(TICK_SECONDS):
             for run in list(self._runs.values()):
-                run.tell_of_silence()
+                run.break_silence()
 
     def overall(self, done: int, total: int, left: float | None) -> None:
-        if self._told is None or self.clock() - self._told >= EVERY_SECONDS:
-            self._told = self.clock()
+        if self._last is None or self.clock() - self._last >= EVERY_SECONDS:
+            self._last = self.clock()
             self.say(overall_line(done, total, left))
 
 
@@ -94,14 +94,14 @@ class LogDisplay:
 class _LogRun:
     log: LogDisplay
     label: str
-    begun: float
-    told: float = field(init=False)
+    start: float
+    last: float = field(init=False)
     description: str = ""
     steps: int = 0
     done: int = 0
 
     def __post_init__(self) -> None:
-        self.told = self.begun
+        self.last = self.start
 
     def task(self, description: str, steps: int) -> AbstractContextManager[Task]:
         self.description, self.steps, self.done = description, steps, 0
@@ -109,21 +109,21 @@ class _LogRun:
 
     def advance(self, status: str = "") -> None:
         self.done += 1
-        if self.log.clock() - self.told >= EVERY_SECONDS:
-            self.told = self.log.clock()
+        if self.log.clock() - self.last >= EVERY_SECONDS:
+            self.last = self.log.clock()
             self.log.say(f"{self.label}: {self.description} {self.done}/{self.steps} {status}".rstrip())
 
-    def tell_of_silence(self) -> None:
-        """Say that it is under way, if nothing was said of it for twice as long as steps are waited for."""
+    def break_silence(self) -> None:
+        """Write a line if there was none for twice the usual time."""
         now = self.log.clock()
-        if now - self.told >= 2 * EVERY_SECONDS:
-            self.told = now
-            self.log.say(f"{self.label}: under way for {duration(now - self.begun)}")
+        if now - self.last >= 2 * EVERY_SECONDS:
+            self.last = now
+            self.log.say(f"{self.label}: running for {duration(now - self.start)}")
 
 
 @dataclass
 class TerminalDisplay:
-    """Bars: one for the sweep, one for every run under way."""
+    """Progress bars: one for the sweep, one for every active run."""
 
     bars: RichProgress = field(
         default_factory=lambda: RichProgress(
@@ -178,5 +178,5 @@ def overall_line(done: int, total: int, left: float | None) -> str:
 
 
 def sweep_display(say: Callable[[str], None]) -> SweepDisplay:
-    """Bars where standard error is a terminal, plain lines elsewhere."""
+    """Progress bars if standard error is a terminal, else plain lines."""
     return TerminalDisplay() if sys.stderr.isatty() else LogDisplay(say)

@@ -6,7 +6,7 @@ from statistics import fmean, median
 
 from bench.base.text import text_table
 from bench.running.limits import duration
-from bench.running.plan import Existing, PlannedRun, fate
+from bench.running.plan import Existing, PlannedRun, action_for
 from bench.store.leases import LEASES, Leases
 from bench.store.record import RunRecord, RunSpec
 from bench.store.store import Store
@@ -14,9 +14,11 @@ from bench.store.stored_run import StoredRun
 
 Kind = tuple[str, str, str]
 
+TO_DO = "to do"
+
 
 class Estimates:
-    """The durations of finished runs, by method with its parameters and dataset: code length and seed matter little."""
+    """Running times estimated from finished runs with the same method, parameters and dataset."""
 
     def __init__(self, records: Iterable[RunRecord] = ()) -> None:
         self._seconds: dict[Kind, list[float]] = defaultdict(list)
@@ -24,17 +26,17 @@ class Estimates:
             self.add(record)
 
     def add(self, record: RunRecord) -> None:
-        """Learn from a run; one that failed says nothing."""
+        """Add a run's durations, unless it failed."""
         if record.status == "done":
             self._seconds[kind_of(record.spec)].append(sum(record.durations.values()))
 
     def seconds(self, spec: RunSpec) -> float | None:
-        """What a run will take; None if none like it is known."""
+        """The estimated time of a run; None if no similar run is known."""
         found = self._seconds.get(kind_of(spec))
         return median(found) if found else None
 
     def total(self, kinds: Counter[Kind]) -> float | None:
-        """What runs of these kinds take together: unknown kinds count as the mean of the known; None if none is."""
+        """The estimated time of runs of these kinds, unknown kinds taken as the mean; None if all are unknown."""
         known = {kind: median(self._seconds[kind]) for kind in kinds if kind in self._seconds}
         if not known and kinds:
             return None
@@ -43,18 +45,12 @@ class Estimates:
 
 
 def kind_of(spec: RunSpec) -> Kind:
-    """What is alike in runs that take about the same time."""
+    """A key that runs share if they take about the same time; code length and seed matter little."""
     return spec.method, spec.dataset_fingerprint, str(sorted(spec.parameters.items()))
 
 
-TO_DO = "to do"
-
-
 def dry_run(planned: Sequence[PlannedRun], store: Store, existing: Existing, jobs: int) -> str:
-    """A table of the runs: what is reused, what would be done, who is doing what already, and how long it would take.
-
-    Times are those of finished runs of the same method, with the same parameters, on the same dataset.
-    """
+    """A table of the runs: reused, to do, or being done by another process, with estimated times."""
     leases = Leases(store.root / LEASES)
     estimates = Estimates(run.record for run in store.runs())
     rows, to_do = [], []
@@ -72,12 +68,12 @@ def dry_run(planned: Sequence[PlannedRun], store: Store, existing: Existing, job
 
 
 def _state(run: PlannedRun, stored: StoredRun | None, leases: Leases, existing: Existing) -> str:
-    status, becomes = stored.record.status if stored else None, fate(existing, stored)
-    if becomes == "left out":
-        return "not stored, left out"
-    if becomes == "reused":
+    status, action = stored.record.status if stored else None, action_for(existing, stored)
+    if action == "skip":
+        return "not stored, skipped"
+    if action == "reuse":
         return "stored, reused" if status == "done" else f"{status}, kept (--existing retry-failed tries again)"
     owner = leases.holder(run.spec.identity)
     if owner is not None:
-        return f"under way on {owner.get('host', 'another machine')}, process {owner.get('process', 'unknown')}"
+        return f"running on {owner.get('host', 'another machine')}, process {owner.get('process', 'unknown')}"
     return f"{TO_DO} again ({status})" if stored else TO_DO

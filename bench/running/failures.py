@@ -1,4 +1,4 @@
-"""Failed runs: whose fault it is, the reason in the record, and the command to try again."""
+"""Failed runs: classification of errors, the reason in the record, and the command to try again."""
 
 import errno
 import json
@@ -24,21 +24,20 @@ LONGEST_REASON = 2000
 
 
 class StorageError(InputError, OSError):
-    """Results cannot be written: no run's fault, and no other run would fare better."""
+    """Results cannot be written. This is not a run's fault, and all other runs would fail as well."""
 
     def __init__(self, root: Path, why: str) -> None:
-        super().__init__(f"{root}: results cannot be written ({why}); fix that and give the same command again: it "
-                         "goes on from there")  # fmt: skip
+        super().__init__(f"{root}: results cannot be written ({why}); fix this and repeat the command to continue")
         self.why = why
 
 
 def reason_of(error: BaseException) -> str:
-    """What an error says, in one line that every file can hold."""
+    """An error's type and message in one line of valid UTF-8."""
     try:
         text = str(error)
-    except Exception as failure:  # a method's own errors may fail in this as well
-        text = f"its text cannot be made ({type(failure).__name__})"
-    # Names of files that are not UTF-8 come with surrogates, which no JSON can hold.
+    except Exception as failure:  # a method's own error class may fail here
+        text = f"its message cannot be formatted ({type(failure).__name__})"
+    # File names that are not UTF-8 contain surrogates, which JSON cannot hold.
     line = one_line(f"{type(error).__name__}: {text}".encode(errors="backslashreplace").decode())
     return line if len(line) <= LONGEST_REASON else f"{line[: LONGEST_REASON - 1]}…"
 
@@ -48,14 +47,14 @@ def store_error(
     run: PlannedRun,
     record: RunRecord,
     error: BaseException,
-    entitled: Callable[[], bool],
+    may_store: Callable[[], bool],
     isolated: bool,
 ) -> StoredRun | None:
-    """Store a run that raised an error, which is being handled. Raises StorageError if the folder is to blame."""
+    """Store a run as failed, within the handler of its error. Raises StorageError if the results folder caused it."""
     if _cannot_be_written(store.root, error):
         raise StorageError(store.root, _why(error)) from error
     failed = record.model_copy(update={"reason": reason_of(error)})
-    return store_failed(store, run, failed, traceback.format_exc(), entitled, isolated)
+    return store_failed(store, run, failed, traceback.format_exc(), may_store, isolated)
 
 
 def store_failed(
@@ -63,21 +62,21 @@ def store_failed(
     run: PlannedRun,
     record: RunRecord,
     trace: str,
-    entitled: Callable[[], bool],
-    isolated: bool = True,  # as all runs are whose process could not store them itself
+    may_store: Callable[[], bool],
+    isolated: bool = True,  # the default is for runs whose process died
 ) -> StoredRun | None:
-    """Store a run that came to nothing, with what it said last and how to try it again."""
+    """Store a failed run with its traceback or last output, and the command to try it again."""
     command = f"{retry_command(run, store.root)} {options_here(run, record, isolated)}"
     text = f"{trace.rstrip()}\n\nTo try this run again:\n\n    {command}\n"
-    return write(store, record, lambda folder: _write_text(folder / TRACEBACK, text), entitled)
+    return write(store, record, lambda folder: _write_text(folder / TRACEBACK, text), may_store)
 
 
 def retry_command(run: PlannedRun, results: Path) -> str:
-    """The command that does this run again, but for what `options_here` adds."""
+    """The command that repeats this run, without the options of `options_here`."""
     spec = run.spec
     call = ["bench", "run", "--methods", spec.method, "--datasets", run.dataset, "--bits", str(spec.bits)]
     call += ["--seeds", str(spec.seed), "--results", str(results), "--existing", "retry-failed"]
-    # JSON is TOML for all but nothing at all, which only a default can be.
+    # JSON values are valid TOML except null, which only a default can be.
     given = {name: json.dumps(value) for name, value in spec.parameters.items() if value is not None}
     for name, value in given.items():
         call += ["--set", f"{spec.method}.{name}={value}"]
@@ -85,7 +84,7 @@ def retry_command(run: PlannedRun, results: Path) -> str:
 
 
 def options_here(run: PlannedRun, record: RunRecord, isolated: bool = True) -> str:
-    """The options that say where a run finds its data, plug-ins and device on this machine, and how it is done."""
+    """The options of a run that depend on this machine: data, plug-ins, device, isolation."""
     plugins = dict.fromkeys(filter(None, (plugin_of(run.method), plugin_of(type(run.source)))))
     given = ["--isolate", "--threads", str(record.environment["threads"])] if isolated else []
     given += ["--data-root", str(run.data_root)] if run.data_root else []
@@ -94,22 +93,22 @@ def options_here(run: PlannedRun, record: RunRecord, isolated: bool = True) -> s
 
 
 def write(
-    store: Store, record: RunRecord, fill: Callable[[Path], None], entitled: Callable[[], bool]
+    store: Store, record: RunRecord, fill: Callable[[Path], None], may_store: Callable[[], bool]
 ) -> StoredRun | None:  # fmt: skip
-    """Store a run; None if it is not `entitled` to be stored any more. Raises StorageError if that is impossible."""
-    if not entitled():
+    """Store a run if it `may_store`, else return None. Raises StorageError if the results folder cannot be written."""
+    if not may_store():
         return None
     try:
         return store.write(record, fill)
     except Exception as error:
-        # What a method is to blame for is no error of the system: weights that cannot be saved, for instance.
+        # Other errors are the method's fault, such as weights that cannot be saved.
         if any(_of_the_system(cause) for cause in _causes(error)):
             raise StorageError(store.root, _why(error)) from error
         raise
 
 
 def _cannot_be_written(root: Path, error: BaseException) -> bool:
-    """Is a full disk or the results folder to blame, such as for a training state that cannot be saved?"""
+    """Whether a full disk or the results folder caused an error, for instance when a training state was saved."""
     for cause in _causes(error):
         if isinstance(cause, OSError):
             if cause.errno in FULL or Path(str(cause.filename)).is_relative_to(root):
@@ -120,7 +119,7 @@ def _cannot_be_written(root: Path, error: BaseException) -> bool:
 
 
 def _of_the_system(error: BaseException) -> bool:
-    # safetensors wraps what the system says in a text.
+    # safetensors puts the system's error into a text.
     return isinstance(error, OSError) or (isinstance(error, SafetensorError) and "(os error " in str(error))
 
 
@@ -130,7 +129,7 @@ def _why(error: BaseException) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """An error and those in whose handling it was raised: closing a file that could not be written fails as well."""
+    """An error with its causes and contexts: closing a file that could not be written fails as well."""
     cause: BaseException | None = error
     seen: list[BaseException] = []
     while cause is not None and not any(cause is one for one in seen):

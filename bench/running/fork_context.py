@@ -12,23 +12,23 @@ from bench.base.processes import VARIABLES
 from bench.registry import load_registry
 
 TRAINING_LIBRARIES = ("faiss", "torch._dynamo")
-"""What trainings import when they begin, which takes seconds; PyTorch's optimisers bring its compiler."""
+"""Modules that trainings import at their start, which takes seconds; PyTorch's optimisers import its compiler."""
 
 
 def fork_server_context(threads: int | None) -> ForkServerContext:
-    """What starts processes: copies of one that has imported everything, and has started no thread.
+    """A context that forks processes from one that has imported everything and started no thread.
 
-    `threads`: how many a run computes with; None: as libraries choose. Raises OSError if no process can be started.
+    `threads`: number per run; None leaves it to the libraries. Raises OSError if no process can be started.
     """
     context = multiprocessing.get_context("forkserver")
     built_in = {plugin.__module__ for plugin in load_registry().origins if plugin.__module__.startswith("bench.")}
     loaded = ["bench.running.fork_server", "bench.running.worker", *sorted(built_in), *TRAINING_LIBRARIES]
     context.set_forkserver_preload(loaded)
     changes = {name: str(threads) for name in VARIABLES} if threads else {}
-    # Else the working folder comes first there, with somebody's random.py in place of Python's.
+    # Otherwise a random.py in the working folder would replace Python's own.
     changes |= {} if "PYTHONSAFEPATH" in os.environ else {"PYTHONSAFEPATH": "fork server"}
     with _environment(changes):
-        resource_tracker.ensure_running()  # which unblocks signals
+        resource_tracker.ensure_running()  # before signals are blocked: it unblocks them
         before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
             forkserver.ensure_running()

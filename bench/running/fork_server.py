@@ -3,14 +3,14 @@
 import os
 import signal
 
-# What goes to the whole group of the command, as Ctrl-C or from `timeout`, does not come here; what goes to all
-# processes of a job does.
+# Signals to the command's process group, from Ctrl-C or `timeout`, do not arrive in a session of its own. Those to all
+# processes of a job do.
 os.setsid()
 
 for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
     signal.signal(number, signal.SIG_IGN)
 
-# Set and blocked for this process's own beginning; runs, and what they start, are to find things as usual.
+# Needed only while this process started; runs and their children get the usual settings.
 if os.environ.get("PYTHONSAFEPATH") == "fork server":
     del os.environ["PYTHONSAFEPATH"]
 

@@ -1,4 +1,4 @@
-"""Isolated runs: each in a process of its own, watched and limited."""
+"""Isolated runs: each in its own process, watched and limited."""
 
 import json
 import os
@@ -19,15 +19,14 @@ import torch
 
 from bench.base.errors import InputError
 from bench.base.progress import Progress, Stopped
-from bench.running import worker as messages
 from bench.running.failures import StorageError, store_failed
 from bench.running.fork_context import fork_server_context
 from bench.running.limits import duration
-from bench.running.one_run import begun
+from bench.running.one_run import new_record
 from bench.running.plan import PlannedRun
 from bench.running.queue import Job
 from bench.running.stopping import StopRequest
-from bench.running.worker import work
+from bench.running.worker import STOP, Outcome, Relay, Task, work
 from bench.store.leases import Claim
 from bench.store.record import Status
 from bench.store.store import Store
@@ -35,40 +34,40 @@ from bench.store.stored_run import StoredRun
 
 POLL_SECONDS = 0.1
 
-MORE = "give it more, and try again with --existing retry-failed"
+RAISE_LIMIT = "raise the limit, and try again with --existing retry-failed"
 
-SAID_LAST = 10_000
-"""Characters of what a process printed before it died that are kept."""
+KEPT_OUTPUT = 10_000
+"""Characters kept of what a process printed before it died: the last ones."""
 
 
 class Executor(Protocol):
-    """Does runs elsewhere than in this process, several at a time if it is asked from as many threads."""
+    """Does runs outside this process; each thread that calls it does one at a time."""
 
     @property
     def jobs(self) -> int:
-        """Runs at a time."""
+        """The number of runs at a time."""
 
     def do(self, job: Job, progress: Progress, say: Callable[[str], None]) -> StoredRun | None:
-        """Do a run and store it, done or failed; None if the lease was lost.
+        """Do a run and store it, done or failed. Returns None if the lease was lost.
 
         Raises:
-            Stopped: somebody asked to stop; the state of the run's training is saved, unless it was to end at once.
+            Stopped: a stop was requested; the training's state is saved, unless the stop was to be immediate.
             StorageError: the results folder cannot be written.
         """
 
 
-class Elsewhere(Protocol):
-    """How runs are done elsewhere than in this process."""
+class ExecutorFactory(Protocol):
+    """Makes the executor of a sweep, from settings such as limits or the address of a cluster."""
 
     def executor(
         self, store: Store, device: torch.device, stop: StopRequest, runs: Sequence[PlannedRun]
     ) -> AbstractContextManager[Executor]:
-        """What does these runs while the context is open. Raises InputError if it cannot."""
+        """An executor for these runs, usable while the context is open. Raises InputError if it cannot do them."""
 
 
 @dataclass(frozen=True)
 class Isolation:
-    """How runs are done in processes of their own."""
+    """Settings of isolated runs; a factory of executors on this machine."""
 
     plugins: Sequence[Path] = ()
     """The files and folders that the registry was loaded with."""
@@ -76,32 +75,32 @@ class Isolation:
     jobs: int = 1
     """Runs at a time."""
     threads: int | None = None
-    """Threads a run; None: what torch takes by default."""
+    """Threads per run; None: torch's default."""
     time_limit: float | None = None
-    """Seconds a run may take."""
+    """Seconds per run."""
     memory_limit: int | None = None
-    """Bytes a run may have resident, with all that it starts."""
+    """Bytes of resident memory per run, its child processes included."""
     device_jobs: int | None = None
-    """Runs that share the device; None: all that are done at a time."""
+    """Runs that share the device; None: all that run at a time."""
 
     def executor(
         self, store: Store, device: torch.device, stop: StopRequest, runs: Sequence[PlannedRun]
     ) -> AbstractContextManager["Executor"]:
-        """As `Elsewhere` has it: processes of this machine."""
-        return nullcontext(Apart(store, device, stop, self))
+        """Processes of this machine; see `ExecutorFactory`."""
+        return nullcontext(IsolatedRuns(store, device, stop, self))
 
 
 @dataclass(frozen=True)
 class Death:
-    """How a process ended that had nothing to tell any more."""
+    """The status and reason of a run whose process ended without a result."""
 
     status: Status
     reason: str
 
 
 @dataclass
-class Apart:
-    """Does runs in processes of their own, at most as long and in as much memory as is allowed."""
+class IsolatedRuns:
+    """Does each run in its own process, within the limits; an `Executor`."""
 
     store: Store
     device: torch.device
@@ -114,19 +113,19 @@ class Apart:
 
     @cached_property
     def context(self) -> ForkServerContext:
-        """What starts processes."""
+        """The context that starts processes."""
         return fork_server_context(self.rules.threads)
 
     def do(self, job: Job, progress: Progress, say: Callable[[str], None]) -> StoredRun | None:
-        """As `Executor` has it; a process that dies is a row with how it died."""
+        """Do a run, see `Executor`; if its process dies, the run is stored as failed, with how it died."""
         return self.do_claimed(job.run, job.lease.claim, progress, say)
 
     def do_claimed(
         self, run: PlannedRun, claim: Claim, progress: Progress, say: Callable[[str], None]
     ) -> StoredRun | None:
-        """The same under a lease that another process may hold."""
+        """Do a run under a lease that another process may hold."""
         before = self.store.find(run.spec)
-        record = begun(run, self.device)
+        record = new_record(run, self.device)
         folder = self.store.training_folder(run.spec)
         folder.mkdir(parents=True, exist_ok=True)
         output = folder / "output.txt"
@@ -135,7 +134,7 @@ class Apart:
         with self._started(run, claim, output) as (process, ours):
             watch = Watch(self.rules, self.stop, process, ours, progress, say)
             death = watch.until_the_end()
-        # What ended without a word after a request to stop heard it too: it was meant for all of a job's processes.
+        # A request to stop may have gone to all processes of a job; this one then ended without a message.
         if watch.outcome == "stopped" or (self.stop.asked and watch.outcome is None):
             raise Stopped(watch.reason)
         if watch.outcome == "unwritable":
@@ -145,20 +144,21 @@ class Apart:
         stored = self.store.find(run.spec)
         if stored is not None and stored != before:
             return stored
-        last = output.read_text(encoding="utf-8", errors="replace")[-SAID_LAST:] if output.exists() else ""
+        printed = output.read_text(encoding="utf-8", errors="replace")[-KEPT_OUTPUT:] if output.exists() else ""
         failed = record.model_copy(
             update={
                 "status": death.status,
                 "reason": death.reason,
+                # The key that records have had from the first version on.
                 "durations": {"apart": round(time.monotonic() - start, 3)},
                 "environment": {**record.environment, "threads": self.rules.threads or torch.get_num_threads()},
             }
         )
-        return store_failed(self.store, run, failed, f"{last}\n{death.reason}", lambda: claim.held)
+        return store_failed(self.store, run, failed, f"{printed}\n{death.reason}", lambda: claim.held)
 
     @contextmanager
     def _started(self, run: PlannedRun, claim: Claim, output: Path) -> Iterator[tuple[ForkServerProcess, Connection]]:
-        task = messages.Task(
+        task = Task(
             spec=run.spec,
             dataset=run.dataset,
             data_root=self.rules.data_root,
@@ -177,20 +177,20 @@ class Apart:
             process.start()
         except (OSError, EOFError) as error:
             raise InputError(
-                f"runs get no processes of their own ({error or 'the first one ended at once'}); raise the limits on "
-                "processes and open files (ulimit -u, -n), or leave out --isolate, --jobs and limits"
+                f"cannot start processes for runs ({error or 'the first one ended at once'}); raise the limits on "
+                "processes and open files (ulimit -u, -n), or omit --isolate, --jobs and limits"
             ) from error
         theirs.close()
         try:
             yield process, ours
         finally:
-            end(process)
+            kill(process)
             process.join()
             ours.close()
 
 
 class Watch:
-    """One process under way: its messages are passed on, and its limits kept."""
+    """A run's process while it works: passes its messages on and enforces the limits."""
 
     def __init__(
         self,
@@ -202,36 +202,37 @@ class Watch:
         say: Callable[[str], None],
     ) -> None:
         self._rules, self._stop, self._process, self._ours = rules, stop, process, ours
-        self._relay, self._start = messages.Relay(progress, say), time.monotonic()
-        self._told_to_stop = False
-        self.outcome: str | None = None
+        self._relay, self._start = Relay(progress, say), time.monotonic()
+        self._stop_sent = False
+        self.outcome: Outcome | None = None
+        """As the process reported it; None if it did not."""
         self.reason = ""
 
     def until_the_end(self) -> Death:
-        """Watch until the process is done, dead, or over a limit; how it ended."""
+        """Watch until the process is done, dead or over a limit. The result matters only if nothing was stored."""
         with self._relay:
             while True:
                 ready = connections.wait([self._ours, self._process.sentinel], POLL_SECONDS)
-                alive = self._ours not in ready or self._hear()
+                open_still = self._ours not in ready or self._receive()
                 if self.outcome is not None:
                     return Death("failed", "")
-                if not alive or self._process.sentinel in ready:
+                if not open_still or self._process.sentinel in ready:
                     self._process.join()
-                    while self._ours.poll() and self._hear():
+                    while self._ours.poll() and self._receive():
                         pass
-                    return Death("failed", _how(self._process.exitcode))
+                    return Death("failed", _cause_of_death(self._process.exitcode))
                 if self._stop.at_once:
                     return Death("failed", "ended on request")
-                if self._stop.asked and not self._told_to_stop:
-                    self._told_to_stop = True
+                if self._stop.asked and not self._stop_sent:
+                    self._stop_sent = True
                     with suppress(OSError):
-                        self._ours.send_bytes(messages.STOP)
-                over = self._over()
+                        self._ours.send_bytes(STOP)
+                over = self._over_limit()
                 if over is not None:
                     return over
 
-    def _hear(self) -> bool:
-        """Pass one message on; False if there will be none any more."""
+    def _receive(self) -> bool:
+        """Pass one message on. Returns False if the connection is closed."""
         try:
             message = json.loads(self._ours.recv_bytes())
         except (EOFError, OSError):
@@ -239,20 +240,20 @@ class Watch:
         if "outcome" in message:
             self.outcome, self.reason = message["outcome"], message["reason"]
         else:
-            self._relay.hear(message)
+            self._relay.receive(message)
         return True
 
-    def _over(self) -> Death | None:
+    def _over_limit(self) -> Death | None:
         time_limit, memory_limit = self._rules.time_limit, self._rules.memory_limit
         if time_limit is not None and time.monotonic() - self._start > time_limit:
-            return Death("timeout", f"not done after {duration(time_limit)} (--time-limit); {MORE}")
+            return Death("timeout", f"not done after {duration(time_limit)} (--time-limit); {RAISE_LIMIT}")
         if memory_limit is not None and resident(self._process.pid) > memory_limit:
-            return Death("failed", f"more than {memory_limit / 1e9:.3g} GB of memory (--memory-limit); {MORE}")
+            return Death("failed", f"more than {memory_limit / 1e9:.3g} GB of memory (--memory-limit); {RAISE_LIMIT}")
         return None
 
 
 def resident(process: int | None) -> int:
-    """Bytes of resident memory of a process and all that it has started; 0 if it is gone."""
+    """Bytes of resident memory of a process and its descendants; 0 if it has ended."""
     total = 0
     with suppress(psutil.Error):
         root = psutil.Process(process)
@@ -262,16 +263,16 @@ def resident(process: int | None) -> int:
     return total
 
 
-def end(process: ForkServerProcess) -> None:
-    """End a process with all that it has started."""
+def kill(process: ForkServerProcess) -> None:
+    """Kill a process and its process group."""
     if process.pid is not None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
     process.kill()
 
 
-def _how(status: int | None) -> str:
-    """How a process ended, from its exit status: negative ones are signals."""
+def _cause_of_death(status: int | None) -> str:
+    """The cause of a process's end, from its exit status: negative ones are signals."""
     known = {
         signal.SIGKILL: "killed by signal 9 (out of memory?)",
         signal.SIGSEGV: "segmentation fault (signal 11)",

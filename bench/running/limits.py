@@ -23,16 +23,16 @@ def parse_memory(option: str, text: str) -> int:
     """Bytes of an amount such as `8GB` or `512MiB`. Raises InputError for anything else."""
     size = int(_parse(option, text, BYTES, "an amount such as 8GB or 512MiB"))
     if not size:
-        raise InputError(f"{option} {text}: is less than one byte; expected an amount such as 8GB or 512MiB")
+        raise InputError(f"{option} {text}: less than one byte; expected an amount such as 8GB or 512MiB")
     return size
 
 
 def shard_of(items: Sequence[Item], text: str) -> list[Item]:
-    """The part of `items` that a text such as `3/16` names: every sixteenth, from the third on.
+    """The items of a shard such as `3/16`: every sixteenth, from the third on.
 
-    Raises InputError for anything that is no share.
+    Raises InputError if the text is not a shard.
     """
-    # Python reads no number of thousands of digits.
+    # int() refuses thousands of digits.
     found = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text.strip())
     if not found or not 1 <= int(found[1]) <= int(found[2]):
         raise InputError(f"--shard {text}: expected a share such as 3/16, from 1/16 to 16/16")
@@ -40,7 +40,7 @@ def shard_of(items: Sequence[Item], text: str) -> list[Item]:
 
 
 def duration(seconds: float) -> str:
-    """A time for people: `45 s`, `3 min 20 s`, `2 h 05 min`."""
+    """A readable time: `45 s`, `3 min 20 s`, `2 h 05 min`."""
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

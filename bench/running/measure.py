@@ -1,7 +1,6 @@
 """Costs of planned runs: trained encoders after a sweep, untrained ones for `bench profile`."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
@@ -10,8 +9,9 @@ from bench.data.dataset import Dataset
 from bench.learning.deep_method import DeepMethod
 from bench.profile.cost_types import Costs, SearchTime
 from bench.profile.costs import Subject, measure_costs
-from bench.profile.environment import environment
 from bench.profile.timing import HostStopwatch, time_loading, time_search
+from bench.running.failures import reason_of
+from bench.running.one_run import new_record
 from bench.running.plan import PlannedRun
 from bench.store.record import RunRecord
 from bench.store.stored_run import StoredRun
@@ -23,9 +23,9 @@ def measure_runs(
     datasets: Mapping[str, Dataset],
     say: Callable[[str], None] = lambda line: None,
 ) -> list[Costs | Exception]:
-    """The costs of every run's encoder, or what was raised instead; encoders that are alike are measured once.
+    """The costs of every run's encoder, or the error that occurred; equal encoders are measured once.
 
-    Nothing is trained: costs depend on shapes. Reading is timed for the `datasets` at hand, by fingerprint.
+    Nothing is trained: costs depend on shapes. `datasets`, by fingerprint, are those whose reading is timed.
     """
     subjects: list[Subject | Exception] = [_subject(run) for run in runs]
     known = [subject for subject in subjects if isinstance(subject, Subject)]
@@ -50,6 +50,17 @@ def measure_runs(
     return found
 
 
+def profile_untrained(
+    planned: Sequence[PlannedRun], device: torch.device, say: Callable[[str], None] = lambda line: None
+) -> list[StoredRun]:
+    """Records of untrained encoders with only their costs, not stored; methods that need labels are skipped."""
+    runs = [run for run in planned if not run.method.uses_labels]
+    return [
+        StoredRun(Path(), _record(run, costs, device))
+        for run, costs in zip(runs, measure_runs(runs, device, {}, say), strict=True)
+    ]
+
+
 def _subject(run: PlannedRun) -> Subject | Exception:
     frames, dimensions = run.summary.frames, run.summary.dimensions
     try:
@@ -59,36 +70,12 @@ def _subject(run: PlannedRun) -> Subject | Exception:
             module = method.encoder(network)
         else:
             network = module = method.build(frames, dimensions)
-    except Exception as error:  # a method's code may fail in any way; the others are measured all the same
+    except Exception as error:  # a method's code may fail in any way; the others are still measured
         return error
     return Subject(run.spec.folder, module, network, run.spec.bits, frames, dimensions)
 
 
-def profile_untrained(
-    planned: Sequence[PlannedRun], device: torch.device, say: Callable[[str], None] = lambda line: None
-) -> list[StoredRun]:
-    """Records of untrained encoders with their costs alone, stored nowhere; none of those made from labels."""
-    runs = [run for run in planned if not run.method.uses_labels]
-    surroundings = environment(device)
-    return [
-        StoredRun(Path(), _record(run, costs, surroundings))
-        for run, costs in zip(runs, measure_runs(runs, device, {}, say), strict=True)
-    ]
-
-
-def _record(run: PlannedRun, costs: Costs | Exception, surroundings: dict[str, object]) -> RunRecord:
-    failed = isinstance(costs, Exception)
-    return RunRecord(
-        spec=run.spec,
-        status="failed" if failed else "done",
-        reason=f"{type(costs).__name__}: {' '.join(str(costs).split())}" if failed else None,
-        method_title=run.method.title,
-        paper=run.method.paper,
-        bound=run.method.bound,
-        uses_labels=False,
-        dataset=run.summary,
-        started=datetime.now(UTC).isoformat(timespec="seconds"),
-        durations={},
-        costs=None if isinstance(costs, Exception) else costs,
-        environment=surroundings,
-    )
+def _record(run: PlannedRun, costs: Costs | Exception, device: torch.device) -> RunRecord:
+    if isinstance(costs, Exception):
+        return new_record(run, device).model_copy(update={"reason": reason_of(costs)})
+    return new_record(run, device, "done").model_copy(update={"costs": costs})

@@ -35,22 +35,22 @@ def do_run(
     data: Dataset,
     store: Store,
     context: FitContext,
-    entitled: Callable[[], bool],
+    may_store: Callable[[], bool],
     isolated: bool = False,
 ) -> StoredRun | None:
-    """Do a run and store it, done or failed; None if it is not `entitled` to be stored any more.
+    """Do a run and store it, done or failed. Returns None if `may_store` is false then: another process took it over.
 
-    `isolated` says that this process does nothing else, so that the command to try the run again isolates it as well.
+    `isolated`: this process does only this run; the command stored with a failure then isolates it as well.
 
     Raises:
         StorageError: the results folder cannot be written.
-        Stopped: `context.stop` came true during training, whose state is saved.
+        Stopped: `context.stop` became true during training; the training's state is saved.
     """
-    record, durations = begun(run, context.device), dict[str, float]()
+    record, durations = new_record(run, context.device), dict[str, float]()
     try:
         store.begin(run.spec)
         method = run.instantiate()
-        _load_libraries(run.method)
+        _import_training_libraries(run.method)
         with _timed(durations, "fit"):
             encoder = fit_method(method, data, context)
         if context.states:
@@ -59,13 +59,7 @@ def do_run(
             codes = encode_dataset(encoder, method, data)
         with _timed(durations, "evaluate"):
             scores = evaluate_codes(codes)
-
-        def fill(folder: Path) -> None:
-            write_codes(folder / CODES, codes)
-            write_per_query(folder / PER_QUERY, scores)
-            encoder.save(folder / ENCODER)
-
-        result = {
+        done = {
             "status": "done",
             "durations": durations,
             "history": encoder.history,
@@ -73,24 +67,30 @@ def do_run(
             "metrics": {name: score.without_queries() for name, score in scores.items()},
             "diagnostics": diagnose(codes, scores),
         }
-        return write(store, record.model_copy(update=result), fill, entitled)
-    except (StorageError, KeyboardInterrupt, GeneratorExit):  # Stopped is an interrupt, too
+
+        def fill(folder: Path) -> None:
+            write_codes(folder / CODES, codes)
+            write_per_query(folder / PER_QUERY, scores)
+            encoder.save(folder / ENCODER)
+
+        return write(store, record.model_copy(update=done), fill, may_store)
+    except (StorageError, KeyboardInterrupt, GeneratorExit):  # Stopped is a KeyboardInterrupt, too
         raise
-    except BaseException as error:  # a method may fail in any way; the run becomes a row with its reason
-        return store_error(store, run, record.model_copy(update={"durations": durations}), error, entitled, isolated)
+    except BaseException as error:  # a method may fail in any way; the run is stored as failed, with the reason
+        return store_error(store, run, record.model_copy(update={"durations": durations}), error, may_store, isolated)
 
 
 def fit_context(
     store: Store, run: PlannedRun, device: torch.device, progress: Progress, say: Callable[[str], None],
     stop: Callable[[], bool] = lambda: False,
 ) -> FitContext:  # fmt: skip
-    """What a run's method is handed; its training goes on from the last state in the results folder."""
+    """The context of a run's training, which continues from the last state saved in the results folder."""
     states = TrainingStates(store.training_folder(run.spec) / code_digest(run.method))
     return FitContext(run.spec.seed, device, progress, states=states, say=say, stop=stop)
 
 
-def begun(run: PlannedRun, device: torch.device, status: Status = "failed") -> RunRecord:
-    """The record of a run that starts now and has come to nothing yet."""
+def new_record(run: PlannedRun, device: torch.device, status: Status = "failed") -> RunRecord:
+    """The record of a run that starts now and has no results yet."""
     return RunRecord(
         spec=run.spec,
         status=status,
@@ -106,7 +106,7 @@ def begun(run: PlannedRun, device: torch.device, status: Status = "failed") -> R
 
 
 def encode_dataset(encoder: Encoder, method: Method, data: Dataset) -> StoredCodes:
-    """Codes of queries and gallery, whole, and what says who is relevant: labels or, without any, neighbours.
+    """Codes of queries and gallery with their labels or, for data without labels, exact neighbours.
 
     Raises OutputError if all videos have the same code.
     """
@@ -126,8 +126,8 @@ def encode_dataset(encoder: Encoder, method: Method, data: Dataset) -> StoredCod
     return codes
 
 
-def _load_libraries(method: type[Method]) -> None:
-    """Import what takes seconds once a process, and would count as the fitting of its first run."""
+def _import_training_libraries(method: type[Method]) -> None:
+    """Import them before the clock starts: they take seconds, once per process."""
     if issubclass(method, DeepMethod):
         for library in TRAINING_LIBRARIES:
             importlib.import_module(library)

@@ -22,9 +22,13 @@ from bench.store.stored_run import StoredRun
 UNSEEDED = 0
 """The seed of a method that does not depend on it."""
 
+Existing = Literal["reuse", "rerun", "retry-failed", "only-cached"]
+
+Action = Literal["reuse", "do", "skip"]
+
 
 class SweepFile(BaseModel):
-    """The content of a sweep file: what to run. Where to store it and how stays with the command line."""
+    """The content of a sweep file: the runs to do. Options on how to do and store them belong on the command line."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -33,21 +37,21 @@ class SweepFile(BaseModel):
     bits: list[StrictInt] | None = None
     seeds: list[Annotated[Seed, Strict()]] | None = None
     parameters: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """By method; what `--set method.name=value` gives on the command line."""
+    """By method, as `--set method.name=value` on the command line."""
 
 
 @dataclass(frozen=True)
 class PlannedRun:
-    """A run with everything that is needed to do it."""
+    """A run with everything needed to do it."""
 
     spec: RunSpec
     method: type[Method]
     source: DatasetSource
     summary: Summary
     dataset: str
-    """The dataset as it was asked for: a name, or a folder."""
+    """The dataset as given by the user: a name or a folder."""
     data_root: Path | None = None
-    """Where datasets lie that are known by name, if it was said."""
+    """The folder of datasets known by name, if given."""
 
     def instantiate(self) -> Method:
         """The method at the run's code length and parameters."""
@@ -55,13 +59,13 @@ class PlannedRun:
 
 
 def read_sweep_file(path: Path) -> SweepFile:
-    """The sweep in a TOML file. Raises InputError naming the key that is wrong."""
+    """Read a sweep from a TOML file. Raises InputError that names the wrong key."""
     content = read_toml(path)
     for key in ("plugin", "plugins"):
         if key in content:
             raise InputError(
-                f"{path}: {key}: plug-ins run code with your rights, so that no file may name one; read it, and give "
-                "it on the command line with --plugin"
+                f"{path}: {key}: plug-ins run code with your rights, so a sweep file may not load them; read the "
+                "plug-in's code, and give it on the command line with --plugin"
             )
     try:
         return SweepFile.model_validate(content)
@@ -70,7 +74,7 @@ def read_sweep_file(path: Path) -> SweepFile:
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
-    """`method.parameter=value` texts as values by method and parameter; values are read as TOML, else as text."""
+    """Parse texts `method.parameter=value` into values by method and parameter; values are TOML, else text."""
     parsed: dict[str, dict[str, Any]] = {}
     for setting in settings:
         target, equals, text = setting.partition("=")
@@ -81,16 +85,8 @@ def parse_settings(settings: Iterable[str]) -> dict[str, dict[str, Any]]:
     return parsed
 
 
-def _value(text: str) -> Any:
-    try:
-        content = parse_toml(f"value = {text}")
-    except (ValueError, RecursionError):
-        return text
-    return content["value"] if len(content) == 1 else text
-
-
 def require_among(methods: Sequence[str], parameters: Iterable[str], place: str) -> None:
-    """InputError, which begins with the `place`, if there are parameters of a method that is not among these."""
+    """InputError, starting with `place`, if there are parameters of a method that is not in `methods`."""
     for name in parameters:
         if name not in methods:
             raise InputError(f"{place}{name}: {name} is not among the methods of this run: {closest(name, methods)}")
@@ -105,7 +101,7 @@ def plan(
     seeds: Sequence[int],
     parameters: Mapping[str, Mapping[str, Any]],
 ) -> list[PlannedRun]:
-    """All runs, in order: dataset, method, bits, seed; one where the seed changes nothing.
+    """All runs in order of dataset, method, bits and seed; unseeded methods run once.
 
     Raises InputError for anything that cannot work.
     """
@@ -122,7 +118,7 @@ def plan(
         summary = source.summary()
         for method in found:
             if method.uses_labels and not summary.classes:
-                raise InputError(f"{method.name} is made from labels, and {name} has none; leave it out of --methods")
+                raise InputError(f"{method.name} needs labels, and {name} has none; remove it from --methods")
             resolved = resolve_parameters(method, summary, source.recommended, parameters.get(method.name, {}))
             for length in lengths:
                 method(length, resolved).check(summary.train_shape)
@@ -140,21 +136,42 @@ def plan(
     return planned
 
 
+def revision_of(method: type[Method]) -> int | str:
+    """The version of a method's code: its `revision`; for a plug-in, followed by a digest of its source."""
+    return method.revision if plugin_of(method) is None else f"{method.revision}-{code_digest(method)}"
+
+
+def check_existing(policy: str) -> Existing:
+    """The policy itself; InputError if it is unknown."""
+    for known in get_args(Existing):
+        if policy == known:
+            return known
+    raise InputError(f"unknown policy '{policy}' for --existing: known: {', '.join(get_args(Existing))}")
+
+
+def action_for(existing: Existing, stored: StoredRun | None) -> Action:
+    """The action for a run under this policy; `stored` is its sound stored run, None if there is none."""
+    if stored is None:
+        return "skip" if existing == "only-cached" else "do"
+    failed = stored.record.status != "done"
+    return "do" if existing == "rerun" or (existing == "retry-failed" and failed) else "reuse"
+
+
+def _value(text: str) -> Any:
+    try:
+        content = parse_toml(f"value = {text}")
+    except (ValueError, RecursionError):
+        return text
+    return content["value"] if len(content) == 1 else text
+
+
 def _seeds(method: type[Method], seeds: Sequence[int]) -> list[int]:
-    """The seeds to run a method with: one, which is said, where they change nothing."""
+    """The seeds to run a method with: only one, with a message, if the method does not use it."""
     chosen = list(dict.fromkeys(seeds))
     if method.seeded or chosen == [UNSEEDED]:
         return chosen
-    say(f"{method.name}: the seed changes nothing there; run once, as seed {UNSEEDED}")
+    say(f"{method.name}: does not use the seed; run once, as seed {UNSEEDED}")
     return [UNSEEDED]
-
-
-def revision_of(method: type[Method]) -> int | str:
-    """What tells a method's code from what it was when a run was stored.
-
-    `revision` is raised by hand, which nobody does who tries things in a file of their own: there the source counts.
-    """
-    return method.revision if plugin_of(method) is None else f"{method.revision}-{code_digest(method)}"
 
 
 def _spec(method: type[Method], summary: Summary, bits: int, seed: int, parameters: dict[str, Any]) -> RunSpec:
@@ -170,24 +187,3 @@ def _spec(method: type[Method], summary: Summary, bits: int, seed: int, paramete
         )
     except ValidationError as error:
         raise InputError(validation_message(error)) from error
-
-
-Existing = Literal["reuse", "rerun", "retry-failed", "only-cached"]
-
-Fate = Literal["reused", "done", "left out"]
-
-
-def check_existing(policy: str) -> Existing:
-    """The policy itself; InputError if it is not one."""
-    for known in get_args(Existing):
-        if policy == known:
-            return known
-    raise InputError(f"unknown policy '{policy}' for --existing: known: {', '.join(get_args(Existing))}")
-
-
-def fate(existing: Existing, stored: StoredRun | None) -> Fate:
-    """What becomes of a run: `stored` is what is there before, sound; None if nothing is."""
-    if stored is None:
-        return "left out" if existing == "only-cached" else "done"
-    failed = stored.record.status != "done"
-    return "done" if existing == "rerun" or (existing == "retry-failed" and failed) else "reused"

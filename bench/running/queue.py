@@ -1,4 +1,4 @@
-"""The queue of runs left in a sweep, shared by all processes that work on the same results."""
+"""The queue of a sweep's remaining runs, shared by all processes that work on the same results."""
 
 import threading
 from collections import deque
@@ -15,36 +15,36 @@ from bench.store.stored_run import StoredRun
 
 @dataclass(frozen=True)
 class Job:
-    """A run that is this process's to do, for as long as its lease is held."""
+    """A run assigned to this process while it holds the lease."""
 
     number: int
-    """Its place in the sweep, from 0."""
+    """Its index in the sweep."""
     run: PlannedRun
     lease: Lease
 
 
 @dataclass
 class RunQueue:
-    """Hands out runs, each to one process of all; threads may share it.
+    """Assigns each run to one process; threads may share it.
 
-    A run counts as done when it is stored as `again` accepts it, or stored anew since the queue was made: by us or by
-    another process.
+    A run is done if it is stored and `again` does not ask for a repetition, or if it was stored since the queue was
+    made, by this or another process.
     """
 
     store: Store
     leases: Leases
     planned: Sequence[PlannedRun]
     again: Callable[[StoredRun], bool]
-    """Whether a run that was stored before is to be done once more."""
+    """Whether to repeat a run that was stored before."""
     stop: Callable[[], bool]
     wait: Callable[[], None] = pause
     say: Callable[[str], None] = lambda line: None
     finished: dict[str, StoredRun] = field(default_factory=dict)
-    """What is done, by identity."""
+    """Finished runs by identity."""
     _todo: deque[int] = field(default_factory=deque)
     _before: dict[str, StoredRun] = field(default_factory=dict)
     _unsound: set[str] = field(default_factory=set)
-    """Runs whose files are damaged or contradict the record; done again whatever the policy."""
+    """Identities of damaged or inconsistent runs, which are repeated under every policy."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _waiting: int = 0
 
@@ -61,17 +61,17 @@ class RunQueue:
 
     @property
     def left(self) -> list[PlannedRun]:
-        """What nobody here has begun."""
+        """Runs that no thread of this process has started."""
         return [self.planned[number] for number in list(self._todo)]
 
     def label(self, number: int) -> str:
-        """What a run is called in news."""
+        """The name of a run in messages."""
         spec = self.planned[number].spec
         return (f"[{number + 1}/{len(self.planned)}] {spec.dataset} {spec.method} {spec.bits} bits "
                 f"seed {spec.seed}")  # fmt: skip
 
     def next(self) -> Job | None:
-        """A run to do, waiting while only other processes' runs are left; None when there is none, or to stop."""
+        """The next run to do; waits while only runs of other processes are left. None if all are done, or on a stop."""
         while not self.stop():
             with self._lock:
                 job = self._free()
@@ -86,7 +86,7 @@ class RunQueue:
         return None
 
     def done(self, job: Job, stored: StoredRun | None) -> None:
-        """Take note of what became of a job; None: its lease was lost, and the run is another's."""
+        """Mark a job as done. `stored` is None if its lease was lost: another process does the run."""
         with self._lock:
             if stored is None:
                 self._todo.append(job.number)
@@ -94,7 +94,7 @@ class RunQueue:
                 self.finished[job.run.spec.identity] = stored
 
     def _free(self) -> Job | None:
-        """The first run that is not done and that nobody else is doing."""
+        """The first run that is neither done nor assigned to another process."""
         for _ in range(len(self._todo)):
             number = self._todo.popleft()
             run = self.planned[number]
@@ -104,7 +104,7 @@ class RunQueue:
             if lease is None:
                 self._todo.append(number)
                 continue
-            # Looked at again under the lease: another process may have stored the run, or begun to measure.
+            # Check again under the lease: another process may have stored the run or started to measure.
             settled = self._settled(number, self.store.find(run.spec))
             if not settled and not self._measured_here():
                 return Job(number, run, lease)
@@ -132,17 +132,17 @@ class RunQueue:
 
 @contextmanager
 def alone(leases: Leases, wait: Callable[[], None], say: Callable[[str], None]) -> Iterator[None]:
-    """While open, no process that works on these results measures, and none on this machine does runs."""
+    """Keep other processes that share these results from measuring, and those on this machine from doing runs."""
     with exclusive(leases, MEASURING, wait, say):
-        told = False
+        waiting = False
         while any(is_here(leases.holder(name) or {}) for name in leases.names() if name != MEASURING):
-            if not told:
+            if not waiting:
                 say("waiting for other processes' runs on this machine before measuring")
-            told = True
+            waiting = True
             wait()
         yield
 
 
 def _making(stored: StoredRun) -> tuple[str, dict[str, float]]:
-    """What tells one doing of a run from the next; metrics may be computed again, costs be added."""
+    """A key that changes when a run is repeated, but not when its metrics are recomputed or costs are added."""
     return stored.record.started, stored.record.durations

@@ -1,11 +1,11 @@
-"""The runner of a sweep: runs first, then costs, when nothing else runs."""
+"""The runner of a sweep: does the runs, then measures costs while nothing else runs."""
 
 import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 
 import torch
@@ -17,10 +17,10 @@ from bench.learning.residency import Residents
 from bench.running.display import SilentDisplay, SweepDisplay
 from bench.running.estimate import Estimates, kind_of
 from bench.running.failures import StorageError, reason_of
-from bench.running.isolation import Elsewhere, Executor
+from bench.running.isolation import Executor, ExecutorFactory
 from bench.running.measure import measure_runs
 from bench.running.one_run import do_run, fit_context
-from bench.running.plan import Existing, PlannedRun, fate
+from bench.running.plan import Existing, PlannedRun, action_for
 from bench.running.queue import Job, RunQueue, alone
 from bench.running.stopping import StopRequest, ended_by_signals, listening
 from bench.store.leases import LEASES, Leases, pause
@@ -34,39 +34,39 @@ UNMEASURED = "costs could not be measured"
 
 @dataclass
 class Runner:
-    """Does planned runs and stores each as soon as it is finished; any number may work on the same results."""
+    """Does planned runs, and stores each as soon as it is finished; several runners may share a results folder."""
 
     store: Store
     device: torch.device
     existing: Existing = "reuse"
     display: SweepDisplay = field(default_factory=SilentDisplay)
     say: Callable[[str], None] = lambda line: None
-    isolation: Elsewhere | None = None
-    """Processes of their own here, or on a cluster; None: in this process, one run after the other."""
+    isolation: ExecutorFactory | None = None
+    """Isolated processes here or on a cluster; None: in this process, one run at a time."""
     wait: Callable[[], None] = pause
-    """Called while only other processes' runs are left."""
+    """Called while waiting for other processes."""
 
     def run(self, planned: Sequence[PlannedRun]) -> list[StoredRun]:
-        """Do what is not stored yet, as the policy for existing results says; all stored runs, in order.
+        """Do the runs that the policy for existing results demands. Returns all stored runs in the order of the plan.
 
         Raises:
-            InputError: a dataset cannot be read, or the results folder not be written (StorageError).
-            Stopped: SIGINT, SIGTERM or SIGHUP asked to stop; what was being trained goes on next time.
-            KeyboardInterrupt: it asked twice.
+            InputError: a dataset cannot be read, or the results folder cannot be written (StorageError).
+            Stopped: stopped by SIGINT, SIGTERM or SIGHUP; interrupted trainings continue next time.
+            KeyboardInterrupt: by a second signal.
         """
         datasets = _Datasets(self.say)
         leases = Leases(self.store.root / LEASES)
         with listening() as stop:
-            queue = RunQueue(self.store, leases, planned, self._again, stop, self.wait, self.say)
-            if fate(self.existing, None) == "left out":
+            queue = RunQueue(self.store, leases, planned, self._must_repeat, stop, self.wait, self.say)
+            if action_for(self.existing, None) == "skip":
                 for run in queue.left:
-                    self.say(f"{queue.label(planned.index(run))}: not stored, left out (--existing only-cached)")
+                    self.say(f"{queue.label(planned.index(run))}: not stored, skipped (--existing only-cached)")
             elif queue.left:
                 self.store.require_writable()
                 with self._executor(stop, queue.left) as executor:
-                    # Read and checked before the first is done.
+                    # Load, and thereby check, all datasets before the first run.
                     for run in queue.left:
-                        self._note(datasets.get(run))
+                        self._describe(datasets.get(run))
                     _Sweep(self, queue, stop, datasets, executor).work()
             if stop.asked:
                 raise Stopped("stopped between two runs")
@@ -74,7 +74,8 @@ class Runner:
         with ended_by_signals():
             return self._measure(planned, finished, datasets, leases)
 
-    def _note(self, data: Dataset) -> None:
+    def _describe(self, data: Dataset) -> None:
+        """Write the description of a dataset, against which later readers check its runs."""
         try:
             note_dataset(data, self.store.root)
         except OSError as error:
@@ -86,13 +87,13 @@ class Runner:
     def _measure(
         self, planned: Sequence[PlannedRun], finished: Sequence[StoredRun], datasets: "_Datasets", leases: Leases
     ) -> list[StoredRun]:  # fmt: skip
-        """The runs with their costs: those that lack them are measured together, and their records written again."""
+        """The runs with their costs: measures those that have none, together, and rewrites their records."""
         by_identity = {run.spec.identity: run for run in planned}
         if not any(map(self._unmeasured, finished)):
             return list(finished)
         try:
             self.store.require_writable()
-        except InputError as error:  # nothing had to be done, and the results are somebody else's, or on a medium
+        except InputError as error:  # all runs were stored before, in a folder that is read-only here
             self.say(f"costs are not measured: {error}")
             return list(finished)
         with alone(leases, self.wait, self.say):
@@ -113,19 +114,19 @@ class Runner:
         return [lacking.get(stored.record.spec.identity, stored) for stored in known]
 
     def _unmeasured(self, stored: StoredRun) -> bool:
-        """Is this a finished run whose costs are to be measured?"""
+        """Whether this is a finished run whose costs should be measured."""
         record = stored.record
         if self.existing == "only-cached" or record.status != "done" or record.costs or record.uses_labels:
             return False
         return self.existing != "reuse" or not (record.reason or "").startswith(UNMEASURED)
 
-    def _again(self, stored: StoredRun) -> bool:
-        return fate(self.existing, stored) == "done"
+    def _must_repeat(self, stored: StoredRun) -> bool:
+        return action_for(self.existing, stored) == "do"
 
 
 @dataclass
 class _Datasets:
-    """The datasets of runs, each read once."""
+    """The datasets of runs, each loaded once."""
 
     say: Callable[[str], None]
     _found: dict[str, Dataset] = field(default_factory=dict)
@@ -138,7 +139,7 @@ class _Datasets:
 
 
 class _Sweep:
-    """The work on a queue of runs, by as many threads as there are jobs, or by the main thread alone."""
+    """Work on a queue of runs, in one thread per job, or in the main thread if there is only one."""
 
     def __init__(
         self, runner: Runner, queue: RunQueue, stop: StopRequest, datasets: _Datasets, executor: Executor | None
@@ -150,7 +151,7 @@ class _Sweep:
         self._executor, self._jobs = executor, executor.jobs if executor else 1
 
     def work(self) -> None:
-        """Do all runs of the queue."""
+        """Do all runs in the queue."""
         with self._runner.display.sweep():
             self._overall()
             if self._jobs == 1:
@@ -159,7 +160,7 @@ class _Sweep:
             with ThreadPoolExecutor(self._jobs) as pool:
                 futures = [pool.submit(self._do_all) for _ in range(self._jobs)]
             errors = [error for future in futures if (error := future.exception()) is not None]
-            # What made the others stop says more than that they did.
+            # The first error made the other threads stop: it comes before their Stopped.
             for error in sorted(errors, key=lambda error: isinstance(error, Stopped)):
                 raise error
 
@@ -167,31 +168,25 @@ class _Sweep:
         try:
             while (job := self._queue.next()) is not None:
                 self._do(job)
-        except OSError as error:
+        except BaseException as error:
+            # Let the other threads save the state of their runs.
             self._stop.asked = True
-            if isinstance(error, StorageError):
-                raise
-            named = f": {error.filename}" if error.filename is not None else ""
-            why = f"{error.strerror or error}{named}"
-            raise StorageError(self._runner.store.root, why) from error
-        except BaseException:
-            # The other threads' runs are brought to a point from where they can go on.
-            self._stop.asked = True
+            if isinstance(error, OSError) and not isinstance(error, StorageError):
+                named = f": {error.filename}" if error.filename is not None else ""
+                raise StorageError(self._runner.store.root, f"{error.strerror or error}{named}") from error
             raise
 
     def _do(self, job: Job) -> None:
         label, runner = self._queue.label(job.number), self._runner
-        with ExitStack() as open_until_done:
-            open_until_done.enter_context(job.lease)
-            progress = open_until_done.enter_context(runner.display.run(label))
+        with job.lease, runner.display.run(label) as progress:
             if self._executor:
                 stored = self._executor.do(job, progress, lambda line: runner.say(f"{label}: {line}"))
             else:
-                stored = self._here(job, progress)
+                stored = self._do_here(job, progress)
             self._queue.done(job, stored)
-            if stored is None:
-                runner.say(f"{label}: another process took it over while this one did not answer; its result counts")
-                return
+        if stored is None:
+            runner.say(f"{label}: taken over by another process while this one was suspended; its result is used")
+            return
         seconds = sum(stored.record.durations.values())
         reason = f": {stored.record.reason}" if stored.record.reason else ""
         trace = f" ({stored.folder / TRACEBACK})" if stored.record.status != "done" else ""
@@ -200,15 +195,15 @@ class _Sweep:
             self._estimates.add(stored.record)
         self._overall()
 
-    def _here(self, job: Job, progress: Progress) -> StoredRun | None:
+    def _do_here(self, job: Job, progress: Progress) -> StoredRun | None:
         runner = self._runner
         context = fit_context(runner.store, job.run, runner.device, progress, runner.say, self._stop)
         context.residents = self._residents
-        folder = os.open(".", os.O_RDONLY)  # its name may be gone by then
+        folder = os.open(".", os.O_RDONLY)  # the method may change the working folder, or remove it
         try:
             return do_run(job.run, self._datasets.get(job.run), runner.store, context, lambda: job.lease.held)
         finally:
-            os.fchdir(folder)  # which its method may have left
+            os.fchdir(folder)
             os.close(folder)
 
     def _overall(self) -> None:
@@ -220,5 +215,5 @@ class _Sweep:
 def _stored_before(store: Store) -> list[RunRecord]:
     try:
         return [run.record for run in store.runs()]
-    except InputError:  # runs of another version, which are no business of this sweep
+    except InputError:  # runs of another version, which this sweep ignores
         return []

@@ -1,4 +1,4 @@
-"""Stop requests: the first lets runs save their state, the second ends them at once."""
+"""Stop requests: after the first, runs save their state; the second ends them at once."""
 
 import os
 import signal
@@ -12,12 +12,12 @@ from typing import Any
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, the end of a job, the end of a terminal or a connection."""
 
-NOTE = b"stopping after this epoch, with its state saved; once more: at once, without\n"
+NOTE = b"stopping after this epoch and saving its state; Ctrl-C again stops at once, without saving\n"
 
 
 @dataclass
 class StopRequest:
-    """What somebody asked for. Called, it says whether to stop at the next point from where work can go on."""
+    """A request to stop. Calling it tells whether to stop at the next point from which the run can continue."""
 
     asked: bool = False
     at_once: bool = False
@@ -28,28 +28,28 @@ class StopRequest:
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
-    """While open, all of these signals raise KeyboardInterrupt, as SIGINT does; in the main thread alone."""
+    """Raise KeyboardInterrupt on all of these signals, as on SIGINT; only in the main thread."""
     with _handled(signal.default_int_handler):
         yield
 
 
 @contextmanager
 def listening() -> Iterator[StopRequest]:
-    """While open, a first signal asks to stop, and a second SIGINT or SIGTERM raises KeyboardInterrupt.
+    """Turn the first signal into a stop request; a second SIGINT or SIGTERM raises KeyboardInterrupt.
 
-    Only the main thread can listen; in another one nothing is ever asked for.
+    Only the main thread receives signals; in other threads nothing is requested.
     """
     request = StopRequest()
 
     def heard(number: int, frame: FrameType | None) -> None:
         if request.asked:
-            if number == signal.SIGHUP:  # which comes twice, from the shell and from the system
+            if number == signal.SIGHUP:  # sent twice, by the shell and by the system
                 return
             request.at_once = True
             raise KeyboardInterrupt
         request.asked = True
-        # Whatever the signal interrupted may be writing to sys.stderr, which cannot be entered twice.
-        with suppress(OSError):  # the terminal may be gone
+        # The interrupted code may be writing to sys.stderr, which is not reentrant.
+        with suppress(OSError):  # the terminal may be closed
             os.write(2, NOTE)
 
     with _handled(heard):
@@ -58,7 +58,7 @@ def listening() -> Iterator[StopRequest]:
 
 @contextmanager
 def _handled(handler: Callable[[int, FrameType | None], Any]) -> Iterator[None]:
-    """While open, the signals go there; a SIGHUP that is ignored (`nohup`) stays so."""
+    """Install the handler while open; an ignored SIGHUP (`nohup`) stays ignored."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""The process of an isolated run: its messages to the parent, with which it ends."""
+"""The process of an isolated run, its messages to the parent, and its end with the parent."""
 
 import faulthandler
 import fcntl
@@ -39,11 +39,11 @@ Outcome = Literal["stored", "lost", "stopped", "unwritable"]
 STOP = b"stop"
 
 INTERVAL = 0.1
-"""Seconds between two messages on the steps of a task, at least."""
+"""The minimum of seconds between two messages on the steps of a task."""
 
 
 class Task(BaseModel):
-    """One run, with all that another process needs to do it."""
+    """A run with everything that another process needs to do it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -60,58 +60,58 @@ class Task(BaseModel):
 
 
 class Sender(Protocol):
-    """What carries messages to the parent: a connection."""
+    """A one-way connection to the parent."""
 
     def send_bytes(self, message: bytes, /) -> None:
-        """Send one; OSError if nobody is there."""
+        """Send a message. Raises OSError if the parent has ended."""
 
 
 class Messenger:
-    """The child's side: its progress and news, sent to the parent."""
+    """The child's side: sends its progress and messages to the parent."""
 
     def __init__(self, connection: Sender) -> None:
         self._connection = connection
 
     def send(self, **message: Any) -> None:
-        """Tell the parent; without one there is nobody to work for."""
+        """Send a message to the parent; end this process if the parent has ended."""
         try:
             self._connection.send_bytes(json.dumps(message).encode())
         except OSError:
             os._exit(1)
 
     def say(self, line: str) -> None:
-        """News in a line."""
+        """Send a line to be shown."""
         self.send(say=line)
 
     @contextmanager
     def task(self, description: str, steps: int) -> Iterator["Steps"]:
-        """A task of so many steps, as `bench.base.progress.Progress` has it."""
+        """Report a task with this number of steps; see `bench.base.progress.Progress`."""
         self.send(task=description, steps=steps)
-        told = Steps(self)
-        yield told
-        told.tell()
+        reported = Steps(self)
+        yield reported
+        reported.flush()
 
 
 class Steps:
-    """Steps of a task, told to the parent a few times a second."""
+    """Steps of a task, reported to the parent a few times a second."""
 
     def __init__(self, messenger: Messenger) -> None:
-        self._messenger, self._untold, self._status, self._last = messenger, 0, "", time.monotonic()
+        self._messenger, self._pending, self._status, self._last = messenger, 0, "", time.monotonic()
 
     def advance(self, status: str = "") -> None:
-        """One step done."""
-        self._untold, self._status = self._untold + 1, status
+        """Count one step as done."""
+        self._pending, self._status = self._pending + 1, status
         if time.monotonic() - self._last >= INTERVAL:
-            self.tell()
+            self.flush()
 
-    def tell(self) -> None:
-        """Tell the parent of the steps since the last time."""
-        self._messenger.send(advance=self._untold, status=self._status)
-        self._untold, self._last = 0, time.monotonic()
+    def flush(self) -> None:
+        """Report the steps since the last report."""
+        self._messenger.send(advance=self._pending, status=self._status)
+        self._pending, self._last = 0, time.monotonic()
 
 
 class Relay:
-    """The parent's side: passes on what a child tells of its progress; a context that ends the last task with it."""
+    """The parent's side: shows a child's progress and messages. As a context manager it ends the last task."""
 
     def __init__(self, progress: Progress, say: Callable[[str], None]) -> None:
         self._progress, self._say, self._open = progress, say, ExitStack()
@@ -123,8 +123,8 @@ class Relay:
     def __exit__(self, *error: object) -> None:
         self._open.close()
 
-    def hear(self, message: dict[str, Any]) -> None:
-        """Pass one message on; those that are no progress are left alone."""
+    def receive(self, message: dict[str, Any]) -> None:
+        """Show one message; those on other matters are ignored."""
         if "say" in message:
             self._say(message["say"])
         elif "task" in message:
@@ -136,12 +136,12 @@ class Relay:
 
 
 def end_with_parent() -> None:
-    """Have Linux kill this process's group, which it leads, when the process that asked for it is gone.
+    """Have Linux kill this process's group, of which it is the leader, when the command's process ends.
 
-    Where a method holds the interpreter's lock, no thread could notice. Every child of a fork server has the end of a
-    pipe whose other end only that process has (`multiprocessing.parent_process().sentinel`): when it closes, however
-    that process died, the kernel sends the signal. `PR_SET_PDEATHSIG` would wait for the death of the fork server,
-    which lives on as long as the child does. Other systems are left with the thread.
+    A thread cannot do this while a method holds the interpreter's lock. A child of a fork server has a pipe whose other
+    end only the command's process holds (`multiprocessing.parent_process().sentinel`). When that closes, for whatever
+    reason, the kernel sends the signal. `PR_SET_PDEATHSIG` would refer to the fork server, which lives as long as the
+    child does. Other systems rely on the thread alone.
     """
     parent = multiprocessing.parent_process()
     if sys.platform != "linux" or parent is None:
@@ -150,14 +150,14 @@ def end_with_parent() -> None:
     fcntl.fcntl(sentinel, fcntl.F_SETOWN, -os.getpid())
     fcntl.fcntl(sentinel, fcntl.F_SETSIG, signal.SIGKILL)
     fcntl.fcntl(sentinel, fcntl.F_SETFL, fcntl.fcntl(sentinel, fcntl.F_GETFL) | os.O_ASYNC)
-    # It may have died before the kernel was asked.
+    # The parent may have died before this was set up.
     if connection.wait([sentinel], 0):
         os.killpg(0, signal.SIGKILL)
 
 
 def work(connection: Connection, task: str, output: Path) -> None:
-    """Do the run of a task (JSON), and tell over the connection how it goes; what is printed goes into `output`."""
-    # A group of its own, so that all it starts can be ended with it, and no Ctrl-C reaches it but through the parent.
+    """Do the run of a task (JSON), with messages over the connection; standard output and error go to `output`."""
+    # With a process group of its own, all its children can be killed with it, and Ctrl-C reaches only the parent.
     os.setsid()
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     end_with_parent()
@@ -182,17 +182,17 @@ def work(connection: Connection, task: str, output: Path) -> None:
 def _do(task: Task, messenger: Messenger, stop: StopRequest) -> str:
     if task.threads:
         torch.set_num_threads(task.threads)
-    # All may look at what is free at the same moment: each takes its part of it.
+    # Runs may measure the free memory at the same moment, so each takes only its share.
     residency.DEVICE_SHARE /= task.device_jobs
     residency.MEMORY_SHARE /= task.jobs
     registry = load_registry(task.plugins, task.data_root)
     source = registry.dataset(task.dataset)
     summary = source.summary()
     if summary.fingerprint != task.spec.dataset_fingerprint:
-        raise InputError(f"{task.dataset}: the dataset was changed since the sweep began; start it again")
+        raise InputError(f"{task.dataset}: the dataset was changed since the sweep began; restart the sweep")
     method = registry.method(task.spec.method)
     if revision_of(method) != task.spec.method_revision:
-        raise InputError(f"{method.name}: its source was changed since the sweep began; start it again")
+        raise InputError(f"{method.name}: its source was changed since the sweep began; restart the sweep")
     run = PlannedRun(task.spec, method, source, summary, task.dataset, task.data_root)
     store = Store(task.results, messenger.say)
     context = fit_context(store, run, torch.device(task.device), messenger, messenger.say, stop)
@@ -205,5 +205,5 @@ def _listen(connection: Connection, stop: StopRequest) -> None:
         while connection.recv_bytes() == STOP:
             stop.asked = True
     except (EOFError, OSError):
-        # The parent is gone: so is the purpose, and with this process all that it has started.
+        # The parent has ended: kill this process with all its children.
         os.killpg(0, signal.SIGKILL)

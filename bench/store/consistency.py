@@ -1,7 +1,6 @@
 """Consistency of stored runs: with their files, the registry and each other.
 
-Everything here is cheap enough for every reading of a record. What is computed again from the codes is in
-`bench.store.evaluation`.
+These checks are cheap enough for every reading of a record. `bench.store.evaluation` recomputes metrics from codes.
 """
 
 import json
@@ -19,7 +18,7 @@ from bench.base.npz_file import UNREADABLE, read_arrays
 from bench.metrics.protocols import measure_of
 from bench.metrics.scores import ROUNDING
 from bench.store.codes_file import CodesDigest, digest_of
-from bench.store.integrity import DamagedError
+from bench.store.integrity import DamagedError, InconsistentError
 from bench.store.record import RunRecord
 from bench.store.registered import KnownDataset, is_seeded, known_dataset, known_methods, registered_datasets
 from bench.store.stored_run import CODES, ENCODER, PER_QUERY, StoredRun, state_of
@@ -27,12 +26,13 @@ from bench.store.stored_run import CODES, ENCODER, PER_QUERY, StoredRun, state_o
 DESCRIPTION, WEIGHTS = f"{ENCODER}/encoder.json", f"{ENCODER}/encoder.safetensors"
 
 WHERE = {"name", "title", "place"}
-"""What says of a dataset where it lies: the same data may lie elsewhere."""
+"""Fields of a dataset that may differ for the same data."""
 
 FEW_BITS = 8
-"""Codes of fewer bits may well agree by themselves."""
+"""Codes of fewer bits may be equal by chance."""
 
 AS_COMPUTED = 1e-12
+"""The largest difference between a stored number and the same one recomputed."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Twins:
 
     @property
     def differ_in(self) -> str:
-        """What differs in what was run: `seed`, for instance."""
+        """The fields in which the two specs differ, such as `seed`."""
         one, other = self.first.record.spec, self.second.record.spec
         return ", ".join(
             name.replace("_", " ") for name in type(one).model_fields if getattr(one, name) != getattr(other, name)
@@ -52,12 +52,12 @@ class Twins:
 
     @property
     def sentence(self) -> str:
-        """Names the first run, and what differs."""
+        """A sentence that names the first run and the difference."""
         return f"codes equal those of {self.first.record.spec.folder}, which differs in {self.differ_in}"
 
     @property
     def suspicious(self) -> bool:
-        """Could only a copy be so? Parameters may be without effect, revisions leave codes as they are."""
+        """Whether the codes must be copies. Parameters may have no effect, and revisions may leave codes unchanged."""
         one, other = self.first.record.spec, self.second.record.spec
         return one.bits >= FEW_BITS and (
             one.method != other.method or (is_seeded(one.method) and one.seed != other.seed)
@@ -65,27 +65,37 @@ class Twins:
 
 
 def examined(run: StoredRun, root: Path | None = None) -> StoredRun:
-    """The run with the digest of its codes; one that is damaged or contradicts itself without its numbers.
+    """The run with the digest of its codes; without its numbers if it is damaged or contradicts itself.
 
-    What is known of its dataset is looked for in the run's own results folder, or in another `root`.
+    Its dataset is looked up in the run's own results folder, or in `root`.
     """
     try:
         codes = _examine(run, known_dataset(run.record.spec.dataset_fingerprint, root or run.root))
     except DamagedError as damage:
-        return unsound(run, f"damaged ({damage.what})")
+        return unsound(run, damage.summary)
     except InputError as error:
         return unsound(run, str(error))
     return replace(run, codes=codes)
 
 
+def require_sound(run: StoredRun, root: Path | None = None) -> StoredRun:
+    """The run as from `examined`, with all files checked. Raises DamagedError or InconsistentError."""
+    for name in run.record.checksums:
+        run.verified(name)
+    found = examined(run, root)
+    if found.record.status == "unsound":
+        raise InconsistentError(run.folder, str(found.record.reason), found.record)
+    return found
+
+
 def unsound(run: StoredRun, reason: str) -> StoredRun:
-    """The run as a row that says why its numbers are not shown."""
+    """The run without its numbers, with the reason."""
     blank: dict[str, Any] = {"metrics": {}, "diagnostics": None, "costs": None, "history": [], "durations": {}}
     return replace(run, record=run.record.model_copy(update={**blank, "status": "unsound", "reason": reason}))
 
 
 def agreeing(runs: Iterable[StoredRun]) -> list[StoredRun]:
-    """The runs; those that contradict most of the others on what they share become rows without numbers."""
+    """The runs; those that contradict the majority on what they share lose their numbers."""
     found = list(runs)
     for what, of, key in SHARED:
         found = _outvoted(found, what, of, key)
@@ -93,7 +103,7 @@ def agreeing(runs: Iterable[StoredRun]) -> list[StoredRun]:
 
 
 def twins(runs: Iterable[StoredRun]) -> list[Twins]:
-    """Runs whose codes equal those of an earlier one, but for seeds that change nothing."""
+    """Pairs of runs with equal codes, except where only the seed of an unseeded method differs."""
     first: dict[str, StoredRun] = {}
     found = []
     for run in runs:
@@ -106,7 +116,7 @@ def twins(runs: Iterable[StoredRun]) -> list[Twins]:
 
 
 def _examine(run: StoredRun, dataset: KnownDataset | None) -> CodesDigest | None:
-    """The digest of a finished run's codes. Raises InputError, DamagedError among them, for what cannot be so."""
+    """The digest of a finished run's codes. Raises InputError (or DamagedError) for any contradiction."""
     _require_known_method(run.record)
     _require_known_dataset(run, dataset)
     if run.record.status != "done":
@@ -114,7 +124,7 @@ def _examine(run: StoredRun, dataset: KnownDataset | None) -> CodesDigest | None
     needed = [CODES, DESCRIPTION] + [PER_QUERY] * bool(run.record.metrics)
     for name in needed:
         if name not in run.record.checksums:
-            raise InputError(f"{name} is not among its files")
+            raise InputError(f"{name} is missing from the record's list of files")
     _require_own_encoder(run)
     _require_own_weights(run)
     _require_means(run)
@@ -134,7 +144,7 @@ def _require_known_method(record: RunRecord) -> None:
     if known is None:
         return
     if not isinstance(record.spec.method_revision, int):
-        raise InputError(f"method revision is stored as {record.spec.method_revision}, one of a plug-in; "
+        raise InputError(f"method revision is stored as {record.spec.method_revision}, that of a plug-in; "
                          f"{record.spec.method} is built in")  # fmt: skip
     for what, stored, wordings in (("title", record.method_title, known.titles), ("paper", record.paper, known.papers)):
         if stored not in wordings:
@@ -153,7 +163,7 @@ def _require_known_dataset(run: StoredRun, known: KnownDataset | None) -> None:
     dataset = run.record.dataset
     if known is None:
         return
-    # A folder of one's own is the same data under another name.
+    # A user's own folder may hold the same data under another name.
     names = {"place"} if dataset.fingerprint in registered_datasets() else WHERE
     stored, expected = dataset.model_dump(exclude=names), known.summary.model_dump(exclude=names)
     for name, value in stored.items():
@@ -186,7 +196,7 @@ def _require_own_weights(run: StoredRun) -> None:
 
 
 def _require_means(run: StoredRun) -> None:
-    """mAP@k is the mean of the values per query, of as many as there are queries."""
+    """InputError unless each mAP@k (or recall@k) is the mean of its values per query, one for each query."""
     if not run.record.metrics:
         return
     path = run.verified(PER_QUERY)
@@ -234,7 +244,7 @@ def _parameters(run: StoredRun) -> str | None:
 
 
 def _one_encoder(run: StoredRun) -> Hashable:
-    """Equal for runs whose encoders are of one shape."""
+    """A key that runs share if their encoders have the same shape."""
     spec, dataset = run.record.spec, run.record.dataset
     return (spec.method, spec.method_revision, spec.bits, json.dumps(spec.parameters, sort_keys=True), dataset.frames,
             dataset.dimensions, dataset.classes)  # fmt: skip
@@ -245,7 +255,7 @@ SHARED: tuple[tuple[str, Callable[[StoredRun], str | None], Callable[[StoredRun]
     ("sizes of the dataset", _sizes, lambda run: run.record.spec.dataset_fingerprint),
     ("numbers of parameters (all, trained, to encode)", _parameters, _one_encoder),
 )
-"""What runs of one kind have in common: its name, a run's value (None: it has none), and the kind."""
+"""Values that runs of one kind share: their name, a run's value (None if it has none), and the run's kind."""
 
 
 def _outvoted(
@@ -261,16 +271,14 @@ def _outvoted(
     for run, value in _values(runs, of):
         counted = votes[key(run)]
         (most, number), *others = counted.most_common(2)
-        # Where no value has the majority, none can be believed.
+        # Without a majority no value can be trusted.
         if others and (value != most or number == others[0][1]):
             other = most if value != most else others[0][0]
             wrong[run.folder] = f"{what} is stored as {value}; other runs on this data have {other}"
     return [unsound(run, wrong[run.folder]) if run.folder in wrong else run for run in runs]
 
 
-def _values(
-    runs: Iterable[StoredRun], of: Callable[[StoredRun], str | None]
-) -> Iterator[tuple[StoredRun, str]]:  # fmt: skip
+def _values(runs: Iterable[StoredRun], of: Callable[[StoredRun], str | None]) -> Iterator[tuple[StoredRun, str]]:
     for run in runs:
         value = of(run) if run.record.status == "done" else None
         if value is not None:
@@ -287,7 +295,12 @@ def _per_query(path: Path, state: tuple[int, ...]) -> dict[str, tuple[tuple[int,
     """Shape, lowest, highest and mean of every array."""
     try:
         return {
-            name: (values.shape, float(values.min()), float(values.max()), float(np.mean(values, dtype=np.float64)))
+            name: (
+                values.shape,
+                float(values.min()),
+                float(values.max()),
+                float(values.sum(dtype=np.float64)) / values.size,
+            )
             for name, values in read_arrays(path).items()
         }
     except UNREADABLE as error:

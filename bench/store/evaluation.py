@@ -1,4 +1,4 @@
-"""Metrics from codes, and stored metrics computed again without training."""
+"""Metrics of codes, and recomputation of stored metrics."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,8 +14,8 @@ from bench.metrics import PROTOCOLS, Scores, evaluate, evaluate_neighbours, pack
 from bench.metrics.codes import Chance, Diagnostics, distinct_share, random_codes, useless_bits
 from bench.metrics.protocols import NEIGHBOURS
 from bench.store.codes_file import StoredCodes, read_codes
-from bench.store.consistency import AS_COMPUTED, examined, unsound
-from bench.store.integrity import RECORD, DamagedError, InconsistentError
+from bench.store.consistency import AS_COMPUTED, require_sound, unsound
+from bench.store.integrity import RECORD, InconsistentError, UnsoundError
 from bench.store.store import Store
 from bench.store.stored_run import CODES, PER_QUERY, StoredRun, read_run
 from bench.store.swap import look_through
@@ -24,7 +24,7 @@ ABSENT = "nothing"
 
 
 def evaluate_codes(codes: StoredCodes, protocols: Iterable[str] = tuple(PROTOCOLS)) -> dict[str, Scores]:
-    """All metrics of stored codes, by protocol; codes without labels have one of their own, `neighbours`."""
+    """All metrics of stored codes by protocol; codes without labels have only `neighbours`."""
     if codes.query_labels is None:
         assert codes.neighbours is not None
         return {NEIGHBOURS.name: evaluate_neighbours(codes.query_codes, codes.neighbours, codes.gallery_codes)}
@@ -37,7 +37,7 @@ def evaluate_codes(codes: StoredCodes, protocols: Iterable[str] = tuple(PROTOCOL
 
 
 def diagnose(codes: StoredCodes, scores: Mapping[str, Scores]) -> Diagnostics:
-    """What is to be known of codes before their `scores` are believed, among it what random codes score."""
+    """Diagnostics of codes, such as constant bits, and the scores of random codes beside theirs."""
     queries, gallery = codes.query_codes, codes.gallery_codes
     every = queries if gallery is None else np.concatenate([queries, gallery])
     packed = pack_codes(every)
@@ -57,16 +57,15 @@ def diagnose(codes: StoredCodes, scores: Mapping[str, Scores]) -> Diagnostics:
 
 
 def write_per_query(path: Path, scores: Mapping[str, Scores]) -> None:
-    """Write what every query scores, as arrays named `<protocol>@<k>`: what paired tests between methods need."""
+    """Write the score of every query as arrays `<protocol>@<k>`, which paired tests between methods need."""
     np.savez_compressed(path, allow_pickle=False, **_per_query(scores))
 
 
 def evaluate_again(store: Store, protocols: Iterable[str]) -> list[StoredRun]:
-    """Metrics of all finished runs again from their stored codes, under these protocols; the records are updated.
+    """Recompute the metrics of all finished runs from their codes, under these protocols, and update the records.
 
-    The store says every number that changes. All stored runs are returned; those that cannot be evaluated, since files
-    are damaged or contradict what the record says of them, as rows that say why. Raises InputError if the store cannot
-    be written.
+    Every number that changes is reported. Returns all stored runs; those with damaged or inconsistent files without
+    numbers, but with a reason. Raises InputError if the store cannot be written.
     """
     asked = list(protocols)
     left_out: dict[Path, str] = {}
@@ -75,29 +74,29 @@ def evaluate_again(store: Store, protocols: Iterable[str]) -> list[StoredRun]:
         store.require_writable()
     for folder in folders:
         try:
-            # What is wrong with the metrics themselves is about to be put right.
+            # Invalid metrics are about to be replaced.
             run = read_run(folder, metrics=False)
             if run.record.status == "done":
                 _evaluate_again(store, run, asked)
-        except (DamagedError, InconsistentError) as error:
-            left_out[folder] = error.what
+        except UnsoundError as error:
+            left_out[folder] = error.what if isinstance(error, InconsistentError) else error.summary
     return [unsound(run, left_out[run.folder]) if run.folder in left_out else run for run in store.runs()]
 
 
 def recomputed(codes: StoredCodes, protocols: Iterable[str]) -> dict[str, Scores]:
-    """Scores by protocol, of those that are known."""
+    """Scores by protocol; unknown protocols are skipped."""
     return evaluate_codes(codes, [name for name in dict.fromkeys(protocols) if name in PROTOCOLS])
 
 
 def changes(run: StoredRun, codes: StoredCodes, scores: Mapping[str, Scores]) -> Iterator[str]:
-    """Every number of a run's metrics, diagnostics and values per query that is not as computed: a line with both.
+    """A line for every stored number that differs by more than 1e-12 from the recomputed one.
 
-    Numbers agree to 1e-12. What is stored is read as it is; it need be no metrics at all.
+    Metrics, diagnostics and values per query are compared; stored ones may be invalid.
     """
     metrics = stored_metrics(run)
     yield from _differences("", metrics, {name: _expected(metrics.get(name), score) for name, score in scores.items()})
     stored = _stored(run).get("diagnostics")
-    if stored is not None:  # records of versions that did not look have none
+    if stored is not None:  # records of earlier versions have none
         yield from _differences("diagnostics", stored, diagnose(codes, scores).model_dump(mode="json"))
     try:
         kept: Mapping[str, NDArray[Any]] = read_arrays(run.folder / PER_QUERY)
@@ -111,13 +110,13 @@ def changes(run: StoredRun, codes: StoredCodes, scores: Mapping[str, Scores]) ->
 
 
 def stored_metrics(run: StoredRun) -> dict[str, Any]:
-    """The metrics of a run as its record has them, whatever they are."""
+    """The metrics in a run's record, not validated."""
     found = _stored(run).get("metrics")
     return found if isinstance(found, dict) else {}
 
 
 def _expected(stored: Any, scores: Scores) -> dict[str, Any]:
-    """The scores without those that the stored ones lack since an earlier version, which did not know them, wrote."""
+    """The scores without the optional ones that the stored scores, from an earlier version, lack."""
     known = stored if isinstance(stored, dict) else {}
     return {
         name: value
@@ -132,10 +131,8 @@ def _stored(run: StoredRun) -> dict[str, Any]:
 
 
 def _evaluate_again(store: Store, run: StoredRun, protocols: Iterable[str]) -> None:
-    found = examined(run)
-    if found.record.status == "unsound":
-        raise InconsistentError(run.folder, str(found.record.reason), found.record)
-    # Those stored before are computed again too: all of a record's numbers come from one version of the evaluator.
+    require_sound(run)
+    # Stored protocols are recomputed too: all numbers of a record come from one version of the evaluator.
     stored, codes = stored_metrics(run), read_codes(run.verified(CODES))
     scores = recomputed(codes, [*stored, *protocols])
     for line in changes(run, codes, {name: score for name, score in scores.items() if name in stored}):
@@ -150,7 +147,7 @@ def _per_query(scores: Mapping[str, Scores]) -> dict[str, NDArray[np.float64]]:
 
 
 def _differences(name: str, stored: Any, computed: Any) -> Iterator[str]:
-    """Leaves of nested tables that are not equal; lists of numbers are one leaf."""
+    """A line for each leaf of nested dictionaries that differs; a list of numbers is one leaf."""
     if isinstance(computed, dict):
         found = stored if isinstance(stored, dict) else {}
         for key in dict.fromkeys([*computed, *found]):
@@ -168,7 +165,7 @@ def _agree(stored: Any, computed: Any) -> bool:
 
 
 def _array_differences(name: str, stored: NDArray[Any] | None, computed: NDArray[Any]) -> Iterator[str]:
-    """One line for all entries of an array that differ."""
+    """One line for an array with entries that differ."""
     if stored is None or stored.shape != computed.shape or stored.dtype.kind not in "fiu":
         shape = ABSENT if stored is None else f"shape {stored.shape}"
         yield f"{name}: stored {shape}, computed {len(computed)} numbers"

@@ -1,9 +1,10 @@
-"""Integrity of stored files: checksums, sealed records, durable writes."""
+"""Integrity of stored files: checksums, and records that hold their own."""
 
 import hashlib
 import json
 import re
 from pathlib import Path
+from typing import Literal
 
 from pydantic import ValidationError
 
@@ -15,39 +16,46 @@ RECORD = "record.json"
 
 SCHEMA_VERSION = 1
 
-# At the top level of a record, and nowhere else, a key stands behind one space: texts in JSON hold no line breaks.
+# Only keys at the top level of a record are indented by one space: strings in JSON hold no line breaks.
 SEAL = re.compile(rb'^ "checksum": "([0-9a-f]{64})"', re.MULTILINE)
 
 BLANK = b'\n "checksum": ""'
 
 TEXT = {".json", ".txt"}
-"""Files that version control may write with other line ends."""
+"""Files in which version control may change line ends."""
 
 REFUSED = {"metrics", "diagnostics", "costs", "history", "durations", "reason"}
-"""What is left out of a record that contradicts itself."""
+"""Fields that are dropped from a record that contradicts itself."""
 
 
-class DamagedError(InputError):
-    """A stored run is not as it was written; `what` of it."""
+class UnsoundError(InputError):
+    """A stored run that cannot be used: `summary` says why, such as `damaged (checksum of codes.npz)`."""
+
+    kind: Literal["damaged", "inconsistent"]
 
     def __init__(self, folder: Path, what: str) -> None:
-        super().__init__(f"{folder}: damaged ({what}); move the folder away and run again")
-        self.folder = folder
-        self.what = what
+        self.what, self.summary = what, f"{self.kind} ({what})"
+        super().__init__(f"{folder}: {self.summary}; move the folder away and run again")
 
 
-class InconsistentError(InputError):
-    """A stored run is as it was written, yet contradicts itself; `record` is what can be shown of it: a reason."""
+class DamagedError(UnsoundError):
+    """A stored run was changed since it was written."""
+
+    kind = "damaged"
+
+
+class InconsistentError(UnsoundError):
+    """An undamaged stored run contradicts itself; `record` has its spec and the reason, but no numbers."""
+
+    kind = "inconsistent"
 
     def __init__(self, folder: Path, what: str, record: RunRecord) -> None:
-        super().__init__(f"{folder}: inconsistent ({what}); move the folder away and run again")
-        self.folder = folder
-        self.what = what
+        super().__init__(folder, what)
         self.record = record
 
 
 def sha256(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal; that of a text does not depend on its line ends."""
+    """The SHA-256 of a file, in hexadecimal; line ends of text files do not change it."""
     if path.suffix in TEXT:
         return hashlib.sha256(with_plain_ends(path.read_bytes())).hexdigest()
     with path.open("rb") as file:
@@ -55,14 +63,14 @@ def sha256(path: Path) -> str:
 
 
 def with_plain_ends(content: bytes) -> bytes:
-    """A text whose lines end as this package writes them: git's core.autocrlf makes them end in CR LF."""
+    """The text with LF line ends: git's core.autocrlf writes CR LF."""
     return content.replace(b"\r\n", b"\n")
 
 
 def sealed(record: RunRecord) -> bytes:
-    """The text of `record.json`, readable for people: sorted keys, indented.
+    """The text of `record.json`: sorted keys, indented.
 
-    Its `checksum` is the SHA-256 of the same text with nothing between the quotes of the checksum.
+    Its `checksum` is the SHA-256 of the same text with an empty checksum.
     """
     values = record.model_dump(mode="json") | {"checksum": ""}
     blank = (json.dumps(values, indent=1, sort_keys=True, allow_nan=False) + "\n").encode()
@@ -71,11 +79,11 @@ def sealed(record: RunRecord) -> bytes:
 
 
 def unsealed(content: bytes, folder: Path, *, metrics: bool = True) -> RunRecord:
-    """The record that `sealed` wrote into `folder`; if asked for, without its metrics, whatever they are.
+    """The record that `sealed` wrote into `folder`. `metrics=False` ignores its metrics, which may then be invalid.
 
     Raises:
-        DamagedError: the text is not the one that was written.
-        InconsistentError: it is, and contradicts itself.
+        DamagedError: the text was changed since it was written.
+        InconsistentError: it was not, but contradicts itself.
         InputError: another version of this package wrote it.
     """
     content = with_plain_ends(content)
@@ -101,7 +109,7 @@ def unsealed(content: bytes, folder: Path, *, metrics: bool = True) -> RunRecord
 
 
 def _contradiction(content: bytes, folder: Path, what: str) -> InputError:
-    """What is wrong with a record that is as it was written: a row with its reason, if it says whose run it is."""
+    """The error of an undamaged but invalid record; an InconsistentError if the record identifies its run."""
     values = json.loads(content)
     kept = {name: value for name, value in values.items() if name not in REFUSED}
     try:
@@ -113,7 +121,7 @@ def _contradiction(content: bytes, folder: Path, what: str) -> InputError:
 
 
 def _schema_version(content: bytes) -> object:
-    """What a text that may be damaged says of its version; None if nothing can be made out."""
+    """The schema version in a text that may be damaged; None if it cannot be read."""
     try:
         values = json.loads(content)
     except (ValueError, RecursionError):

@@ -1,9 +1,9 @@
 """Leases on runs, shared by all processes and machines that work on one results folder.
 
-A lease is a folder that is renamed to its place when it says whose it is, and that its owner keeps alive by changing
-its time of modification. Others take it for abandoned when they saw no change for a while by their own clock (machines'
-clocks are never compared), or at once where its owner ran here and is dead. It is known by its inode: an owner that
-slept through the loss of its lease notices, and can neither renew nor release another's.
+A lease is a folder with its owner's name, renamed to its place. The owner keeps it alive by updating its modification
+time. Others consider it abandoned if they see no update for a while by their own clocks (clocks of machines are never
+compared), or at once if its owner ran on this machine and is dead. The inode identifies a lease: an owner that was
+suspended too long notices that it lost the lease, and can neither renew nor release another's.
 """
 
 import json
@@ -19,6 +19,12 @@ from typing import Any, Self
 from bench.base.atomic import hidden, new_folder, remove
 from bench.base.processes import is_dead, this_process
 
+LEASES = ".leases"
+"""The folder of leases in a results folder."""
+
+MEASURING = "measuring"
+"""The lease of the process that measures costs; meanwhile no run starts on its machine."""
+
 POLL_SECONDS = 1.0
 
 # Network file systems may show old times for a minute.
@@ -31,14 +37,14 @@ OWNER = "owner.json"
 
 @dataclass(frozen=True)
 class Claim:
-    """What a lease looks like to whoever works under it, be it another process than its owner."""
+    """A lease as seen by a process that works under it, which may be another than its owner."""
 
     path: str
     inode: int
 
     @property
     def held(self) -> bool:
-        """Whether the lease is still the owner's; False once others have taken it for abandoned."""
+        """Whether the owner still has the lease; False once another process took it over."""
         try:
             return os.stat(self.path).st_ino == self.inode  # noqa: PTH116  beside fstat
         except OSError:
@@ -46,19 +52,19 @@ class Claim:
 
 
 class Lease:
-    """The right to work on something, kept alive while open as a context, which releases it at its end."""
+    """An exclusive right to do a run. As a context manager it is kept alive, and released at the end."""
 
     def __init__(self, path: Path, folder: Path, interval: float) -> None:
-        """The lease whose `folder` is about to be renamed to `path`."""
+        """A lease whose `folder` is about to be renamed to `path`."""
         self._path, self._interval = path, interval
-        # Held open, so that no other folder gets the same inode.
+        # While it is open, no other folder can get the same inode.
         self._descriptor = os.open(folder, os.O_RDONLY)
         self.claim = Claim(str(path), os.fstat(self._descriptor).st_ino)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep_alive, name="lease", daemon=True)
 
     def __enter__(self) -> Self:
-        # Where the system starts no more threads, others may take it for abandoned; without others nothing is lost.
+        # If no thread can be started, others may take the lease over, but without others nothing is lost.
         with suppress(RuntimeError):
             self._thread.start()
         return self
@@ -71,24 +77,24 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        """Whether it is still ours; False once others have taken it for abandoned."""
+        """Whether this process still has the lease; False once another process took it over."""
         return self.claim.held
 
     def renew(self) -> None:
-        """Show others that the owner lives."""
+        """Show others that the owner is alive."""
         os.utime(self._descriptor)
 
     def release(self) -> None:
-        """Let others have it. If that fails it runs out."""
+        """Release the lease. If that fails, it expires."""
         with suppress(OSError):
-            # In our own folder, wherever it is now; another's is not empty and stays.
+            # Deletes the file in our own folder, wherever that is now; another's is not empty and cannot be removed.
             os.unlink(OWNER, dir_fd=self._descriptor)
             self._path.rmdir()
         os.close(self._descriptor)
 
     def _keep_alive(self) -> None:
         while not self._ended.wait(self._interval):
-            # A full disk or a file system that is away for a moment must not end the work; others may then take over.
+            # A full disk or a short failure of the file system must not end the run; at worst others take it over.
             with suppress(OSError):
                 self.renew()
 
@@ -99,7 +105,7 @@ class Leases:
 
     folder: Path
     seconds: float = SECONDS
-    """How long a lease may go without a sign of life before others take it for abandoned."""
+    """The time without an update after which a lease counts as abandoned."""
     clock: Callable[[], float] = time.monotonic
     _seen: dict[str, tuple[tuple[int, int], float]] = field(default_factory=dict)
 
@@ -108,7 +114,7 @@ class Leases:
         self.folder = self.folder.absolute()
 
     def take(self, name: str) -> Lease | None:
-        """The lease of this name, None while another process holds it."""
+        """The lease of this name; None while another process holds it."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / name
         lease = self._create(path)
@@ -117,12 +123,12 @@ class Leases:
         return lease
 
     def holder(self, name: str) -> dict[str, Any] | None:
-        """The process that holds this lease, by its own word; None if nobody does, or it was abandoned."""
+        """The process that holds this lease, as it describes itself; None if the lease is free or abandoned."""
         owner = _owner(self.folder / name)
         return owner if owner and not self._abandoned(self.folder / name) else None
 
     def names(self) -> list[str]:
-        """The names of all leases that are held, or were when their owners died."""
+        """The names of all leases, abandoned ones included."""
         return sorted(path.name for path in self.folder.glob("[!.]*"))
 
     def _create(self, path: Path) -> Lease | None:
@@ -130,16 +136,16 @@ class Leases:
             return None
         lease = None
         try:
-            # Of all who rename, on all machines, one succeeds: then the place is taken by a folder that is not empty.
+            # Of several renames, on all machines, only one succeeds: a folder that is not empty cannot be replaced.
             with new_folder(path) as folder:
                 (folder / OWNER).write_text(json.dumps(this_process()), encoding="utf-8")
                 lease = Lease(path, folder, self.seconds / BEATS)
         except FileNotFoundError:
-            pass  # `bench prune` was quicker: the next try will tell
+            pass  # removed by `bench results prune`; the next attempt decides
         except OSError:
             if not path.exists():
                 raise
-        # Network file systems may say that it failed when it was only their answer that was lost.
+        # Network file systems may report failure of a rename that succeeded.
         if lease is not None and not lease.held:
             lease.release()
             return None
@@ -149,7 +155,7 @@ class Leases:
         try:
             life = _life(path)
         except FileNotFoundError:
-            return False  # released this moment: the next try will tell
+            return False  # just released; the next attempt decides
         known, since = self._seen.get(path.name, (None, 0.0))
         if known != life:
             since = self.clock()
@@ -157,14 +163,39 @@ class Leases:
         return self.clock() - since >= self.seconds or is_dead(_owner(path))
 
 
+def leftovers(folder: Path) -> list[Path]:
+    """Unfinished leases whose owner is unknown or has ended."""
+    return [path for path in sorted(folder.glob(".*")) if not (owner := _owner(path)) or is_dead(owner)]
+
+
+def pause() -> None:
+    """Wait a moment for other processes."""
+    time.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def exclusive(
+    leases: Leases, name: str, wait: Callable[[], None] = pause, say: Callable[[str], None] = lambda line: None
+) -> Iterator[None]:
+    """Wait for the lease of this name, and hold it while open."""
+    waiting = False
+    while (lease := leases.take(name)) is None:
+        if not waiting:
+            say(f"waiting for another process that is {name}")
+        waiting = True
+        wait()
+    with lease:
+        yield
+
+
 def _life(path: Path) -> tuple[int, int]:
-    """What changes with each sign of life."""
+    """A value that changes with each update of the lease."""
     state = path.stat()
     return state.st_ino, state.st_mtime_ns
 
 
 def _owner(path: Path) -> dict[str, Any]:
-    """Whose lease this is; empty if that cannot be read."""
+    """The owner of a lease; empty if it cannot be read."""
     try:
         owner = json.loads((path / OWNER).read_bytes())
     except (OSError, ValueError):
@@ -173,7 +204,7 @@ def _owner(path: Path) -> dict[str, Any]:
 
 
 def _set_aside(path: Path, life: tuple[int, int]) -> bool:
-    """Take an abandoned lease away, unless it is no longer the one that was judged."""
+    """Remove an abandoned lease, unless it changed since it was judged."""
     aside = hidden(path)
     try:
         path.rename(aside)
@@ -181,39 +212,8 @@ def _set_aside(path: Path, life: tuple[int, int]) -> bool:
     except FileNotFoundError:
         return False
     if not judged:
-        # Somebody was quicker and this is their new lease, or the owner woke up: it goes back.
+        # Another process was faster and this is its new lease, or the owner woke up: move it back.
         with suppress(OSError):
             aside.rename(path)
     remove(aside)
     return judged
-
-
-def leftovers(folder: Path) -> list[Path]:
-    """What is in a folder of leases and is none, nor about to be one by a living process of this machine."""
-    return [path for path in sorted(folder.glob(".*")) if not (owner := _owner(path)) or is_dead(owner)]
-
-
-def pause() -> None:
-    """Give other processes time."""
-    time.sleep(POLL_SECONDS)
-
-
-@contextmanager
-def exclusive(
-    leases: Leases, name: str, wait: Callable[[], None] = pause, say: Callable[[str], None] = lambda line: None
-) -> Iterator[None]:
-    """Open as soon as no other process has the lease of this name."""
-    told = False
-    while (lease := leases.take(name)) is None:
-        if not told:
-            say(f"waiting for another process that is {name}")
-        told = True
-        wait()
-    with lease:
-        yield
-
-
-LEASES = ".leases"
-
-MEASURING = "measuring"
-"""The lease of whoever measures, beside which no run starts on the same machine."""

@@ -1,4 +1,4 @@
-"""Unfinished runs, and the removal of what they left behind."""
+"""Unfinished runs, and files that no run needs any more."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from bench.store.consistency import DESCRIPTION, WEIGHTS
 from bench.store.integrity import RECORD
 from bench.store.leases import LEASES, Leases, leftovers
 from bench.store.record import RunSpec
-from bench.store.store import BEGUN, DAMAGED, TRAINING, Store
+from bench.store.store import DAMAGED, SPEC_FILE, TRAINING, Store
 from bench.store.stored_run import CODES, PER_QUERY, TRACEBACK, read_run
 from bench.store.swap import RUN_NAME, is_leftover, look_through
 
@@ -25,26 +25,23 @@ RUN_FILES = {RECORD, CODES, PER_QUERY, TRACEBACK, DESCRIPTION, WEIGHTS}
 
 @dataclass(frozen=True)
 class Unfinished:
-    """A run that was begun; texts as files give them, not yet safe for terminals."""
+    """A run that was started but is not finished; texts come from files and are not yet safe for terminals."""
 
     folder: Path
-    """Where the state of its training lies."""
+    """The folder of its training state."""
     dataset: str
     method: str
     bits: str
     seed: int | None
-    """None where the run left no note of itself."""
+    """None if the run's spec is missing or invalid."""
     host: str | None
-    """The machine that it runs on; None if it was interrupted."""
+    """The machine on which it runs; None if it was interrupted."""
     progress: str
-    """The last epoch that was saved, and when."""
+    """The number of epochs saved, and the time."""
 
 
 def unfinished(store: Store) -> Iterator[Unfinished]:
-    """What is under way or interrupted, in order of names.
-
-    A stored run counts if it is being done again, or its retry was interrupted.
-    """
+    """Runs that are in progress or interrupted, in order of names; also repetitions of stored runs."""
     leases = Leases(store.root / LEASES)
     for folder in sorted((store.root / TRAINING).glob("*/*/*")):
         if not (RUN_NAME.fullmatch(folder.name) and folder.is_dir()):
@@ -62,7 +59,7 @@ def unfinished(store: Store) -> Iterator[Unfinished]:
 
 
 def is_done(run: Path) -> bool:
-    """Is this folder that of a run that needs no further try?"""
+    """Whether this folder holds a finished run."""
     try:
         return read_run(run).record.status == "done"
     except InputError:
@@ -70,7 +67,7 @@ def is_done(run: Path) -> bool:
 
 
 def _stored_since(folder: Path, run: Path) -> bool:
-    """Was a run stored after all that its training left? What ran out of time leaves its state without a retry."""
+    """Whether a run was stored after its training state was last written, as after a timeout without a retry."""
     try:
         stored = (run / RECORD).stat().st_mtime_ns
         return all(path.stat().st_mtime_ns < stored for path in folder.rglob("*") if path.is_file())
@@ -79,8 +76,8 @@ def _stored_since(folder: Path, run: Path) -> bool:
 
 
 def _spec(folder: Path) -> RunSpec | None:
-    """What the run noted of itself; None if it did not, or the note is that of another."""
-    path = folder / BEGUN
+    """The spec stored beside a training state; None if it is missing, invalid, or that of another run."""
+    path = folder / SPEC_FILE
     try:
         spec = RunSpec.model_validate_json(path.read_bytes()) if path.is_file() else None
     except (OSError, ValidationError):
@@ -105,7 +102,7 @@ def _progress(folder: Path, spec: RunSpec | None) -> str:
 
 @dataclass(frozen=True)
 class Superfluous:
-    """A file or folder that no run needs, why, and its size in bytes."""
+    """A file or folder that no run needs, with the reason and its size in bytes."""
 
     path: Path
     why: str
@@ -116,9 +113,9 @@ class Superfluous:
 
 
 def superfluous(store: Store) -> list[Superfluous]:
-    """All there is to remove, in order of paths. Runs in conflict are results and not among it.
+    """Everything that can be removed, in order of paths; never runs in conflict, which are results.
 
-    Raises InputError if the folder holds no runs, nor anything to remove.
+    Raises InputError if the folder holds neither runs nor anything to remove.
     """
     found = [Superfluous(path, why, _size(path)) for path, why in sorted(_candidates(store.root))]
     if not found:
@@ -128,7 +125,7 @@ def superfluous(store: Store) -> list[Superfluous]:
 
 def _candidates(root: Path) -> Iterator[tuple[Path, str]]:
     for path in (root / DAMAGED).glob("*/*/*"):
-        # What somebody put beside a run was set aside with it.
+        # Files that a user put beside a run were set aside with it.
         if all(_is_of_a_run(file.relative_to(path)) for file in path.rglob("*") if not file.is_dir()):
             yield path, "damaged, set aside"
     found = look_through(root)
@@ -141,7 +138,7 @@ def _candidates(root: Path) -> Iterator[tuple[Path, str]]:
     leases = Leases(root / LEASES)
     for path in (root / TRAINING).glob("*/*/*"):
         identity = path.name.partition("-")[2]
-        # Any other run may have been begun again, and go on from there.
+        # Any other run may continue from its state.
         if is_done(root / path.relative_to(root / TRAINING)) and leases.holder(identity) is None:
             yield path, "training state of a finished run"
 

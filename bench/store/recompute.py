@@ -1,4 +1,4 @@
-"""Recomputation of stored numbers: metrics from codes, codes from encoders, labels from elsewhere."""
+"""Recomputation of stored numbers: metrics from codes, codes from encoders, labels from datasets."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,18 +20,18 @@ from bench.store.stored_run import CODES, ENCODER, StoredRun
 from bench.store.verify import State
 
 ROUNDING = 1e-3
-"""An output this small, beside its video's others, may have another sign on another machine."""
+"""An output this small, relative to the video's largest, may have another sign on another machine."""
 
 
 @dataclass
 class Recomputation:
-    """The proof that `bench.store.verify.verify` asks for, with what is at hand to prove by."""
+    """A `Proof` for `bench.store.verify.verify`, with the datasets and encoders that it uses."""
 
     registry: Registry
     given: Mapping[str, DatasetSource] = field(default_factory=dict)
-    """Datasets that were named, by fingerprint; those that the registry knows are found by themselves."""
+    """Datasets given by the user, by fingerprint; those in the registry are found by name."""
     reencoded: int = 0
-    """Videos of every run that its encoder encodes again, drawn anew each time."""
+    """Videos per run to encode again, drawn at random each time."""
     _loaded: dict[str, Dataset | None] = field(default_factory=dict)
 
     def __call__(self, run: StoredRun) -> Iterator[tuple[State, str]]:
@@ -45,17 +45,13 @@ class Recomputation:
     def _labels(self, run: StoredRun, data: Dataset | None) -> Iterator[tuple[State, str]]:
         expected = _relevance(run, data)
         if expected is None:
-            what = f"labels of {run.record.spec.dataset}: nothing here knows them"
-            yield "unproven", f"{what}; name the dataset with --datasets"
+            yield "unproven", f"labels of {run.record.spec.dataset}: unknown here; give the dataset with --datasets"
         elif run.codes is not None and run.codes.labels != expected:
             yield "not as computed", f"digest of the labels: stored {run.codes.labels}, computed {expected}"
 
     def _codes(self, run: StoredRun, codes: StoredCodes, data: Dataset | None) -> Iterator[tuple[State, str]]:
         if data is None:
-            yield (
-                "unproven",
-                f"codes: {run.record.spec.dataset} is not at hand; name it with --datasets, or --data-root",
-            )
+            yield "unproven", f"codes: {run.record.spec.dataset} not found; give it with --datasets or --data-root"
             return
         try:
             encoder = read_encoder(run.folder / ENCODER, self.registry)
@@ -73,11 +69,11 @@ class Recomputation:
             wrong = _other_codes(encoder, inputs(method, split), stored, here)
             if wrong:
                 video, bits = wrong[0]
-                what = f"{len(wrong)} of {len(here)} {name} videos: stored codes are not those of the encoder"
-                yield "not as encoded", f"{what}, of video {video} in {bits} of {stored.shape[1]} bits"
+                what = f"stored codes of {len(wrong)} of {len(here)} {name} videos differ from the encoder's"
+                yield "not as encoded", f"{what}; video {video} in {bits} of {stored.shape[1]} bits"
 
     def _dataset(self, run: StoredRun) -> Dataset | None:
-        """The run's dataset, if it is at hand."""
+        """The run's dataset; None if it is not available."""
         spec = run.record.spec
         if spec.dataset_fingerprint not in self._loaded:
             self._loaded[spec.dataset_fingerprint] = self._load(spec.dataset, spec.dataset_fingerprint)
@@ -97,7 +93,7 @@ class Recomputation:
 
 
 def _relevance(run: StoredRun, data: Dataset | None) -> str | None:
-    """The digest of labels, or of neighbours where there are none, by what is known besides the run; None: nothing."""
+    """The digest of labels, or of neighbours, from a source other than the run; None if there is none."""
     known = known_dataset(run.record.spec.dataset_fingerprint, run.root) if data is None else describe(data)
     if known is None and data is not None:
         return relevance_digest(None, None, data.neighbours)
@@ -107,7 +103,7 @@ def _relevance(run: StoredRun, data: Dataset | None) -> str | None:
 def _other_codes(
     encoder: Encoder, features: Features, stored: NDArray[np.int8], videos: NDArray[np.int64]
 ) -> list[tuple[int, int]]:
-    """Of these videos those whose stored code is not the encoder's, with the number of bits."""
+    """Videos whose stored code differs from the encoder's, with the number of differing bits."""
     wrong = []
     for start in range(0, len(videos), CHUNK):
         part = videos[start : start + CHUNK]

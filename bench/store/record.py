@@ -19,7 +19,7 @@ Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
 class RunSpec(BaseModel):
     """One method, with all its parameters, on one dataset at one code length and seed.
 
-    Device, paths and worker counts are not part of it: they may change the time a run takes, not what it means.
+    Device, paths and worker counts are not part of it: they may change a run's time, but not its meaning.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -31,22 +31,22 @@ class RunSpec(BaseModel):
     parameters: dict[str, Any]
     dataset_fingerprint: str
     method_revision: int | Annotated[str, Field(pattern=r"^-?\d+-[0-9a-f]{12}$")]
-    """Its `revision`; of a method in a file that --plugin names followed by a digest of its source."""
+    """The method's `revision`; for one loaded with --plugin, followed by a digest of its source."""
 
     @property
     def identity(self) -> str:
-        """12 hexadecimal digits of the SHA-256 of the canonical JSON: equal exactly where all fields are equal."""
+        """12 hexadecimal digits of the SHA-256 of the canonical JSON: equal if and only if all fields are equal."""
         canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
     @property
     def folder(self) -> str:
-        """Where the run lies in a results folder: `<dataset>/<method>/<bits>-<identity>`."""
+        """The run's path in a results folder: `<dataset>/<method>/<bits>-<identity>`."""
         return f"{self.dataset}/{self.method}/{self.bits}-{self.identity}"
 
 
 Status = Literal["done", "failed", "timeout", "skipped", "unsound"]
-"""`unsound` is what readers make of a stored run that is damaged or contradicts itself: its numbers are not shown."""
+"""Readers set `unsound` for a stored run that is damaged or contradicts itself: its numbers are not shown."""
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
@@ -54,17 +54,17 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 def _check_names(checksums: dict[str, str]) -> dict[str, str]:
-    """A record may come from anybody: what it names must lie in its own folder."""
+    """ValueError unless all names are paths within the record's folder: records are not trusted."""
     for name in checksums:
         parts = name.split("/")
         ordinary = name.isprintable() and "\\" not in name and all(0 < len(part) <= 255 for part in parts)
         if not ordinary or {".", ".."} & set(parts) or name == "record.json" or len(name) > 1000:
-            raise ValueError(f"{name[:80]!r} is no name of a file beside a record")
+            raise ValueError(f"{name[:80]!r} is not a valid name of a file beside a record")
     return checksums
 
 
 class RunRecord(BaseModel):
-    """Everything that is known of a run but its codes and encoder."""
+    """All data on a run but its codes and encoder."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -75,23 +75,23 @@ class RunRecord(BaseModel):
     method_title: str
     paper: str
     uses_labels: bool
-    """The method was shown the labels."""
+    """The method is given the labels."""
     bound: bool = Field(default=False, validate_default=True)
-    """Shown beside the methods, ranked with none. What was shown the labels always is one."""
+    """A reference value, shown but not ranked with the methods. Always true if the method is given the labels."""
     dataset: Summary
     started: str
     durations: dict[str, Seconds]
     """Seconds of each phase: fit, encode, evaluate."""
     checkpoint: str = "last epoch"
-    """How the evaluated weights were chosen; never by test labels."""
+    """The rule by which the evaluated weights were chosen; never test labels."""
     history: list[dict[str, Finite]] = []
     """Training losses, one row an epoch, with `epoch`, `loss` and the parts of the loss."""
     metrics: dict[str, Scores] = {}
     """By protocol name, without the values per query."""
     diagnostics: Diagnostics | None = None
-    """None in records of versions that did not look."""
+    """None in records of earlier versions."""
     costs: Costs | None = None
-    """None until measured; a method that was shown the labels never is."""
+    """None until measured; methods that are given the labels are not measured."""
     environment: dict[str, Any]
     checksums: Annotated[dict[str, str], AfterValidator(_check_names)] = {}
     """SHA-256 of the files beside the record."""
@@ -99,12 +99,12 @@ class RunRecord(BaseModel):
     @field_validator("bound")
     @classmethod
     def _labels_make_a_bound(cls, bound: bool, fields: ValidationInfo) -> bool:
-        # Records of versions that kept no bounds say so by their labels alone.
+        # Records of earlier versions lack `bound`.
         return bound or fields.data.get("uses_labels", False)
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
-        """All that this record says of one thing is the same. What is known to contradict itself keeps its place."""
+        """Repeated values must be equal, except in a record that is already marked as unsound."""
         if self.status == "unsound":
             return self
         spec, dataset = self.spec, self.dataset
@@ -132,7 +132,7 @@ class RunRecord(BaseModel):
 
     def _require_own_costs(self, costs: Costs) -> None:
         if self.uses_labels:
-            raise contradiction("costs", "measured", "none of a method that was shown the labels")
+            raise contradiction("costs", "measured", "none for a method that is given the labels")
         if costs.code_bytes != -(-self.spec.bits // 8):
             raise contradiction("code_bytes", costs.code_bytes, f"{-(-self.spec.bits // 8)} of {self.spec.bits} bits")
         if costs.search is not None and costs.search.gallery != self.dataset.gallery_videos:

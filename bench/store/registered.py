@@ -1,7 +1,7 @@
 """Known methods and datasets: titles and label digests that stored runs are checked against.
 
 `results/methods.json` and `results/registry/` ship with the package, so that reading results needs no method's code.
-Datasets that are not among these are noted in the results folder, in `.labels/`, when a run first uses them.
+Other datasets are described in the results folder, in `.labels/`, when a run first uses them.
 """
 
 import re
@@ -21,7 +21,7 @@ FINGERPRINT = re.compile(r"[0-9a-f]{16,128}")
 
 
 class KnownMethod(BaseModel):
-    """What a built-in method says of itself; earlier wordings follow the present one, for runs that were stored."""
+    """Attributes of a built-in method; lists hold the present wording, then earlier ones, for runs stored with them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -33,7 +33,7 @@ class KnownMethod(BaseModel):
 
 
 class KnownDataset(BaseModel):
-    """A dataset's sizes, and the digest of the labels of queries and gallery (`codes_file.relevance_digest`)."""
+    """A dataset's summary, and the digest of its query and gallery labels (`codes_file.relevance_digest`)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,26 +49,26 @@ def known_methods() -> dict[str, KnownMethod]:
 
 
 def is_seeded(method: str) -> bool:
-    """Does the seed change what a method learns? Methods that are not built in are taken to depend on it."""
+    """Whether the seed changes the result of a method; assumed of methods that are not built in."""
     known = known_methods().get(method)
     return known is None or known.seeded
 
 
 @cache
 def registered_datasets() -> dict[str, KnownDataset]:
-    """The datasets that ship with their digests, by fingerprint."""
+    """The datasets whose digests ship with the package, by fingerprint."""
     entries = [entry for entry in (files("bench.results") / "registry").iterdir() if entry.name.endswith(".json")]
     known = [KnownDataset.model_validate_json(entry.read_bytes()) for entry in entries]
     return {dataset.summary.fingerprint: dataset for dataset in known}
 
 
 def known_dataset(fingerprint: str, root: Path) -> KnownDataset | None:
-    """What ships of a dataset, else what the results folder noted when it was first used."""
+    """A dataset's description that ships with the package, else the one in the results folder."""
     return registered_datasets().get(fingerprint) or _noted(fingerprint, root)
 
 
 def describe(data: Dataset) -> KnownDataset | None:
-    """What to know of a dataset at hand; None if its queries or gallery have no labels."""
+    """The description of a loaded dataset; None if its queries or gallery have no labels."""
     if data.query.labels is None or data.gallery.labels is None:
         return None
     gallery = None if data.gallery is data.query else data.gallery.labels
@@ -76,7 +76,7 @@ def describe(data: Dataset) -> KnownDataset | None:
 
 
 def note_dataset(data: Dataset, root: Path) -> None:
-    """Note a dataset at hand in a results folder, unless it ships with its digest or is noted already."""
+    """Describe a loaded dataset in a results folder, unless it is known already."""
     fingerprint = data.summary.fingerprint
     known = None if fingerprint in registered_datasets() else describe(data)
     if known is not None and _noted(fingerprint, root) != known:
@@ -84,7 +84,7 @@ def note_dataset(data: Dataset, root: Path) -> None:
 
 
 def adopt_notes(source: Path, root: Path) -> None:
-    """Note in a results folder the datasets that another one noted, but for those that are noted already."""
+    """Copy descriptions of datasets from another results folder, except of those that are known already."""
     for path in sorted((source / LABELS).glob("*.json")):
         known = _noted(path.stem, source)
         if known is not None and known_dataset(path.stem, root) is None:
@@ -107,7 +107,7 @@ def _write(known: KnownDataset, root: Path) -> None:
 
 
 def _path(fingerprint: str, root: Path) -> Path:
-    # A record may come from anybody, and name any file for a fingerprint.
+    # Records are not trusted: a fingerprint must not become any other path.
     return root / LABELS / f"{fingerprint if FINGERPRINT.fullmatch(fingerprint) else 'none'}.json"
 
 

@@ -1,4 +1,4 @@
-"""The results folder: one folder a run, whole or absent."""
+"""The results folder: one folder per run, complete or absent."""
 
 import shutil
 import tempfile
@@ -9,33 +9,16 @@ from bench.base.atomic import new_folder, remove
 from bench.base.errors import InputError
 from bench.base.files import is_litter
 from bench.base.text import say
-from bench.store.consistency import agreeing, examined, unsound
-from bench.store.integrity import RECORD, DamagedError, InconsistentError, sealed, sha256, unsealed
+from bench.store.consistency import agreeing, examined, require_sound, unsound
+from bench.store.integrity import RECORD, DamagedError, InconsistentError, UnsoundError, sealed, sha256, unsealed
 from bench.store.record import RunRecord, RunSpec
-from bench.store.stored_run import CODES, ENCODER, PER_QUERY, TRACEBACK, StoredRun, read_run, strays, write_record
+from bench.store.stored_run import StoredRun, read_run, strays
 from bench.store.swap import hidden_beside, is_leftover, look_through, put_back, put_in_place, replaced_by
-
-__all__ = [
-    "BEGUN",
-    "CODES",
-    "CONFLICTS",
-    "DAMAGED",
-    "ENCODER",
-    "PER_QUERY",
-    "RECORD",
-    "TRACEBACK",
-    "TRAINING",
-    "Store",
-    "StoredRun",
-    "read_run",
-    "strays",
-    "write_record",
-]
 
 TRAINING = ".training"
 
-BEGUN = "run.json"
-"""Beside a training's state: the spec of the run, which its folder's name alone would not tell."""
+SPEC_FILE = "run.json"
+"""File with the run's spec, beside the state of its training."""
 
 DAMAGED = ".damaged"
 
@@ -47,8 +30,8 @@ FOREIGN_SHOWN = 3
 class Store:
     """A results folder: `<dataset>/<method>/<bits>-<identity>/`.
 
-    A run that is damaged or contradicts itself counts as not stored, with a line to `say`. It stays where it is until
-    it is done again, and is then kept in `.damaged/`.
+    A run that is damaged or contradicts itself counts as not stored, with a message. It stays in place until the run is
+    done again, and is then kept in `.damaged/`.
     """
 
     def __init__(self, root: Path, say: Callable[[str], None] = say) -> None:
@@ -58,13 +41,13 @@ class Store:
         self._said: set[str] = set()
 
     def require_writable(self) -> None:
-        """InputError unless runs can be stored here. Removes what killed processes left half-written."""
+        """InputError unless runs can be stored here. Removes what killed processes left unfinished."""
         try:
             self.root.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.root):
                 pass
         except OSError as error:
-            raise InputError(f"{self.root}: results cannot be written there ({error.strerror}); name another folder "
+            raise InputError(f"{self.root}: results cannot be written there ({error.strerror}); choose another folder "
                              "with --results") from error  # fmt: skip
         found = look_through(self.root)
         for folder in found.runs:
@@ -83,49 +66,41 @@ class Store:
                 Path("results/runs"),
             ]
             meant = next((folder for folder in near if look_through(folder).runs), None)
-            hint = f"did you mean {meant}?" if meant else "name a folder of results, or start with `bench run`"
+            hint = f"did you mean {meant}?" if meant else "give a results folder, or start with `bench run`"
             raise InputError(f"{self.root}: {what}; {hint}")
 
     def find(self, spec: RunSpec) -> StoredRun | None:
-        """The stored run of this spec, whatever its status; its record alone is looked at."""
+        """The stored run of this spec, whatever its status; only its record is checked."""
         folder = self.root / spec.folder
         try:
             return read_run(folder) if self._complete(folder) else None
-        except (DamagedError, InconsistentError) as error:
+        except UnsoundError as error:
             self._say_once(folder, error)
             return None
 
     def find_sound(self, spec: RunSpec) -> StoredRun | None:
-        """The same, if all its files are as they were written and agree with each other."""
+        """The stored run of this spec if all its files are undamaged and consistent."""
         run = self.find(spec)
-        if run is None:
-            return None
         try:
-            for name in run.record.checksums:
-                run.verified(name)
-        except DamagedError as damage:
-            self._say_once(run.folder, damage)
+            return run and require_sound(run)
+        except UnsoundError as error:
+            self._say_once(self.root / spec.folder, error)
             return None
-        found = examined(run)
-        if found.record.status == "unsound":
-            self._say_once(run.folder, InconsistentError(run.folder, str(found.record.reason), found.record))
-            return None
-        return found
 
     def training_folder(self, spec: RunSpec) -> Path:
-        """Where the training of this spec keeps its state until the run is stored."""
+        """The folder of this spec's training state until the run is stored."""
         return self.root / TRAINING / spec.folder
 
     def begin(self, spec: RunSpec) -> None:
-        """Note that a run is being done, for whoever looks through the results before it is stored."""
+        """Write down that a run has started, so that `bench list runs` shows it before it is stored."""
         folder = self.training_folder(spec)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / BEGUN).write_text(spec.model_dump_json(), encoding="utf-8")
+        (folder / SPEC_FILE).write_text(spec.model_dump_json(), encoding="utf-8")
 
     def runs(self) -> Iterator[StoredRun]:
-        """All stored runs, in order of their folders' names; those that are not sound as rows that say why.
+        """All stored runs in order of their folders' names; unsound ones without numbers, but with a reason.
 
-        What says of no run what it is is named and left out. Foreign files are named and left alone.
+        Damaged records are left out, and foreign files ignored, both with a message.
         """
         found = look_through(self.root)
         read = []
@@ -141,7 +116,7 @@ class Store:
         yield from agreeing(run for run in read if run is not None)
 
     def write(self, record: RunRecord, fill: Callable[[Path], None]) -> StoredRun:
-        """Store a run: `fill` writes its files into a folder beside, which then takes the run's place by renaming."""
+        """Store a run: `fill` writes its files into a temporary folder, which is then renamed."""
         final = self.root / record.spec.folder
         final.parent.mkdir(parents=True, exist_ok=True)
         with new_folder(final, hidden_beside(final), self.place) as beside:
@@ -150,15 +125,15 @@ class Store:
             checksums = {path.relative_to(beside).as_posix(): sha256(path) for path in files}
             complete = record.model_copy(update={"checksums": checksums})
             (beside / RECORD).write_bytes(sealed(complete))
-        # A failed run's training would only fail again from where it stopped; with more time it goes on from there.
+        # Only after a timeout can the training continue: a failed one would fail again at the same point.
         if record.status != "timeout":
             remove(self.training_folder(record.spec))
         return StoredRun(final, complete)
 
     def rewrite(self, run: StoredRun, record: RunRecord, fill: Callable[[Path], None]) -> StoredRun:
-        """Store a run again with another record; files that `fill` does not write anew stay as they are.
+        """Store a run again with another record; files that `fill` does not write are kept.
 
-        Raises DamagedError if one of those is not as it was written.
+        Raises DamagedError if one of those is damaged.
         """
 
         def fill_and_link(folder: Path) -> None:
@@ -172,7 +147,7 @@ class Store:
         return self.write(record, fill_and_link)
 
     def place(self, written: Path, final: Path) -> None:
-        """Have a complete folder take a run's place."""
+        """Move a complete folder to a run's place."""
         old = put_in_place(written, final)
         if old is not None:
             self._discard(old)
@@ -186,25 +161,24 @@ class Store:
             self._say_once(folder, damage)
             return None
 
-    def _say_once(self, folder: Path, error: DamagedError | InconsistentError) -> None:
-        """Runs are looked up again and again while others are waited for."""
+    def _say_once(self, folder: Path, error: UnsoundError) -> None:
+        """Report an unsound run once, although runs are looked up repeatedly while waiting for other processes."""
         if str(error) not in self._said:
             self._said.add(str(error))
-            kind = "damaged" if isinstance(error, DamagedError) else "inconsistent"
-            self.say(f"{folder}: {kind} ({error.what}); left out; `bench run` does it again and keeps this one")
+            self.say(f"{folder}: {error.summary}; ignored; `bench run` does it again and keeps this one")
 
     def _complete(self, folder: Path) -> bool:
-        """Is there a run? One that was being replaced when its process died is put back."""
+        """Whether there is a run. One that was being replaced when its process died is restored."""
         return (folder / RECORD).is_file() or (put_back(folder) and (folder / RECORD).is_file())
 
     def _discard(self, hidden: Path) -> None:
-        """Remove what a newer run took the place of, or what was never finished; keep what is no sound run of ours."""
+        """Remove an unfinished folder or a sound run that was replaced; set an unsound one aside."""
         final = replaced_by(hidden)
         if final is None or _sound(hidden):
             remove(hidden)
         else:
             target = self._move(hidden, self.root / DAMAGED / final.relative_to(self.root))
-            self.say(f"{final}: was not sound; kept as {target}")
+            self.say(f"{final}: was damaged or inconsistent; kept as {target}")
 
     def _move(self, path: Path, target: Path) -> Path:
         number, free = 1, target
@@ -217,7 +191,7 @@ class Store:
 
 
 def _sound(folder: Path) -> bool:
-    """Is this a run as it was written, and nothing more?"""
+    """Whether this folder holds an undamaged, consistent run and no other files."""
     try:
         run = StoredRun(folder, unsealed((folder / RECORD).read_bytes(), folder))
         whole = all(sha256(folder / name) == digest for name, digest in run.record.checksums.items())

@@ -1,5 +1,6 @@
 """Stored runs: a record and the files beside it."""
 
+import os
 import unicodedata
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -24,12 +25,12 @@ TRACEBACK = "traceback.txt"
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A run's record and the folder it lies in."""
+    """A run's record and its folder."""
 
     folder: Path
     record: RunRecord
     codes: CodesDigest | None = field(default=None, compare=False)
-    """What tells its codes from others', once they were read (`bench.store.consistency`)."""
+    """The digest of its codes, once they were read (`bench.store.consistency`)."""
 
     @property
     def root(self) -> Path:
@@ -37,9 +38,9 @@ class StoredRun:
         return self.folder.parents[2]
 
     def verified(self, name: str) -> Path:
-        """The path of a file of the run, such as `codes.npz`, that is as it was written. Raises DamagedError."""
+        """The path of a file of the run, such as `codes.npz`. Raises DamagedError unless its checksum is correct."""
         path = self.folder / name
-        found = _sha256_of(path, state_of(path)) if path.is_file() else None
+        found = checksum_of(path) if path.is_file() else None
         expected = self.record.checksums.get(name)
         # The run may have been evaluated again since its record was read.
         if found != expected and found != read_run(self.folder).record.checksums.get(name):
@@ -48,16 +49,26 @@ class StoredRun:
 
 
 def state_of(path: Path) -> tuple[int, ...]:
-    """What changes with a file's content: none of a process may rely on what it read before."""
+    """Inode, size and times of a file: what was read of it before may be reused while they are unchanged."""
     state = path.stat()
     return state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
 
+def checksum_of(path: Path) -> str:
+    """The SHA-256 of a file, computed once per process unless the file changes."""
+    return _sha256_of(path, state_of(path))
+
+
+def forget_checksums() -> None:
+    """Have files hashed again even if they seem unchanged."""
+    _sha256_of.cache_clear()
+
+
 def read_run(folder: Path, *, metrics: bool = True) -> StoredRun:
-    """The run in `folder`; if asked for, without its metrics, whatever they are.
+    """The run in `folder`. `metrics=False` ignores its metrics, which may then be invalid.
 
     Raises:
-        DamagedError: its record is not as it was written, or is that of another run.
+        DamagedError: its record was changed since it was written, or belongs to another run.
         InconsistentError: its record contradicts itself.
         InputError: its record cannot be read, or another version of this package wrote it.
     """
@@ -74,9 +85,9 @@ def read_run(folder: Path, *, metrics: bool = True) -> StoredRun:
 
 
 def _require_place(folder: Path, record: RunRecord) -> None:
-    # Some file systems give letters with accents back in two parts.
+    # Some file systems return accented letters as two characters.
     if [unicodedata.normalize("NFC", part) for part in folder.parts[-3:]] != record.spec.folder.split("/"):
-        raise DamagedError(folder, f"{RECORD} is that of {record.spec.folder}")
+        raise DamagedError(folder, f"{RECORD} belongs to {record.spec.folder}")
 
 
 def write_record(folder: Path, record: RunRecord) -> None:
@@ -85,11 +96,13 @@ def write_record(folder: Path, record: RunRecord) -> None:
 
 
 def strays(run: StoredRun) -> list[Path]:
-    """Files in a run's folder that its record knows nothing of."""
+    """Files in a run's folder that its record does not list."""
     known = {RECORD, *run.record.checksums}
-    files = sorted(path for path in run.folder.rglob("*") if not path.is_dir())
-    beside = [path.relative_to(run.folder) for path in files if path.relative_to(run.folder).as_posix() not in known]
-    return [run.folder / path for path in beside if not any(map(is_litter, path.parts))]
+    found = []
+    for place, _, names in os.walk(run.folder):
+        below = Path(place).relative_to(run.folder)
+        found += [path for path in map(below.joinpath, names) if path.as_posix() not in known]
+    return [run.folder / path for path in sorted(found) if not any(map(is_litter, path.parts))]
 
 
 @lru_cache(maxsize=4096)

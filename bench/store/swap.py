@@ -1,8 +1,8 @@
-"""Folders replaced as a whole: written beside under a hidden name, then renamed.
+"""Atomic replacement of run folders: written under a hidden name, then renamed.
 
-Hidden names carry host and process: what a killed process left behind is told from what another one is writing now,
-here or on another machine that shares the file system. In place of a folder that is there already two renames are
-needed; where a process dies between them, whoever looks next undoes the first.
+Hidden names hold host and process id, which distinguishes leftovers of dead processes from what others are writing,
+even on other machines that share the file system. Replacing a folder takes two renames; if a process dies between
+them, the next reader undoes the first.
 """
 
 import errno
@@ -31,18 +31,18 @@ DAY = 24 * 3600.0
 
 @dataclass
 class Found:
-    """What lies in a results folder, in order of names."""
+    """The content of a results folder, in order of names."""
 
     runs: list[Path] = field(default_factory=list)
-    """Folders of runs, those among them that an interrupted exchange left absent."""
+    """Folders of runs, including those that an interrupted replacement left absent."""
     hidden: list[Path] = field(default_factory=list)
-    """What is being written, or was when its writer died."""
+    """Folders that are being written, or leftovers of dead writers."""
     foreign: list[Path] = field(default_factory=list)
-    """What this package did not put there."""
+    """Paths that are not from this package."""
 
 
 def look_through(root: Path) -> Found:
-    """All there is in `<dataset>/<method>/<run>`; hidden folders of the root belong to others."""
+    """The content of `<dataset>/<method>/`; hidden folders of the root are skipped."""
     found = Found()
     runs: set[Path] = set()
     for dataset in _visible(root, found):
@@ -62,12 +62,12 @@ def look_through(root: Path) -> Found:
 
 
 def hidden_beside(final: Path, ending: str = "") -> Path:
-    """Where this process writes what is to take the place of the run `final`."""
+    """The hidden path at which this process writes the replacement of the run `final`."""
     return final.parent / f".{final.name}.{machine_name()}.{os.getpid()}{ending}"
 
 
 def put_in_place(written: Path, final: Path) -> Path | None:
-    """Rename a complete folder to its place. Returns where that now is which stood there before."""
+    """Rename a complete folder to its place. Returns the new path of the folder that it replaced, if any."""
     sync_tree(written)
     old = written.with_name(f"{written.name}{OLD}")
     while True:
@@ -78,33 +78,33 @@ def put_in_place(written: Path, final: Path) -> Path | None:
             if moved:
                 put_back(final)
             if isinstance(error, OSError) and error.errno in {errno.ENOTEMPTY, errno.EEXIST}:
-                continue  # another process stored, or put back, the same run meanwhile
+                continue  # another process stored or restored the same run meanwhile
             raise
         sync(final.parent)
         return old if moved else None
 
 
 def put_back(final: Path) -> bool:
-    """Undo the exchange in which a process died; whether there was one. A live one notices, and exchanges again."""
+    """Undo a replacement whose process died; return whether there was one. A live process notices, and repeats it."""
     for entry in _entries(final.parent):
         hidden = HIDDEN.fullmatch(entry.name)
         if hidden and hidden["run"] == final.name and hidden["ending"] == OLD:
             try:
                 Path(entry.path).rename(final)
-            except OSError:  # somebody else was faster, or the folder can only be read
+            except OSError:  # another process was faster, or the folder is read-only
                 return final.exists()
             return True
     return False
 
 
 def replaced_by(hidden: Path) -> Path | None:
-    """The place that a hidden folder stood in before it was moved aside; None for one that is only being written."""
+    """The former path of a folder that was moved aside; None for one that is being written."""
     name = HIDDEN.fullmatch(hidden.name)
     return hidden.parent / name["run"] if name and name["ending"] == OLD else None
 
 
 def is_leftover(hidden: Path) -> bool:
-    """Is nobody writing here? Certain where the process that did ran here; elsewhere after a day without a change."""
+    """Whether the writer has ended: its process, if it ran on this machine; else after a day without a change."""
     name = HIDDEN.fullmatch(hidden.name)
     if name is None:
         return False

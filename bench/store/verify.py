@@ -8,9 +8,9 @@ from typing import Literal
 
 from bench.base.errors import InputError
 from bench.store.consistency import agreeing, examined, twins
-from bench.store.integrity import RECORD, DamagedError, InconsistentError, sha256
+from bench.store.integrity import RECORD, UnsoundError
 from bench.store.store import Store
-from bench.store.stored_run import StoredRun, read_run, strays
+from bench.store.stored_run import StoredRun, checksum_of, forget_checksums, read_run, strays
 from bench.store.swap import is_leftover, look_through
 
 State = Literal[
@@ -21,12 +21,12 @@ State = Literal[
 HARMLESS: set[State] = {"equal codes", "foreign", "leftover", "being written"}
 
 Proof = Callable[[StoredRun], Iterator[tuple[State, str]]]
-"""Computes a finished run's numbers again: what of them is not so."""
+"""Recomputes a finished run's numbers, and gives a state and a message for each that differs."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Something in a results folder that is not a sound run."""
+    """A path in a results folder that is not a sound run."""
 
     path: Path
     state: State
@@ -35,7 +35,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Verified:
-    """What was found: how many runs with how many files, and what is wrong, in order of paths."""
+    """The numbers of runs and files, and the findings in order of paths."""
 
     runs: int
     files: int
@@ -43,24 +43,25 @@ class Verified:
 
     @property
     def sound(self) -> bool:
-        """Whether all runs are as they were written, agree with themselves and each other, and could be proven."""
+        """Whether all runs are undamaged, consistent with themselves and each other, and proven."""
         return all(finding.state in HARMLESS for finding in self.findings)
 
 
 def verify(store: Store, proof: Proof | None = None) -> Verified:
-    """Compare all files of all stored runs with their checksums, and what they say with each other. Changes nothing.
+    """Check all files of all stored runs against their checksums, and the runs for consistency. Changes nothing.
 
-    With a `proof` every run that is sound so far is given to it. Raises InputError if there are no runs.
+    `proof` is applied to each run that is sound so far. Raises InputError if there are no runs.
     """
     store.require_runs()
     found = look_through(store.root)
     findings = [Finding(path, "foreign", "not a run; left alone") for path in found.foreign]
     for path in found.hidden:
         state: State = "leftover" if is_leftover(path) else "being written"
-        findings.append(Finding(path, state, "its process ended" if state == "leftover" else "a process writes here"))
+        findings.append(Finding(path, state, "its process ended" if state == "leftover" else "a process writes it"))
+    forget_checksums()
     files, sound = 0, []
-    # Checksums are computed without Python's lock, so that threads share the work.
-    with ThreadPoolExecutor() as pool:
+    # Hashing and reading release Python's lock, so that two threads are faster; more would only compete for it.
+    with ThreadPoolExecutor(2) as pool:
         for number, wrong, run in pool.map(_verify_run, found.runs):
             files += number
             findings += wrong
@@ -74,14 +75,8 @@ def verify(store: Store, proof: Proof | None = None) -> Verified:
     return Verified(len(found.runs), files, sorted(findings, key=lambda finding: finding.path))
 
 
-def damages(run: StoredRun) -> Iterator[tuple[str, str]]:
-    """Files of a run that are not as its record says: name and what is wrong."""
-    for finding in _compared(run):
-        yield finding.path.relative_to(run.folder).as_posix(), finding.what
-
-
 def _among(runs: Iterable[StoredRun]) -> Iterator[Finding]:
-    """What runs say of each other."""
+    """Contradictions between runs, and runs with equal codes."""
     sound = []
     for run in agreeing(runs):
         if run.record.status == "unsound":
@@ -99,7 +94,7 @@ def _compared(run: StoredRun) -> Iterator[Finding]:
         try:
             if not path.is_file():
                 yield Finding(path, "damaged", "missing")
-            elif sha256(path) != expected:
+            elif checksum_of(path) != expected:
                 yield Finding(path, "damaged", "differs from its checksum")
         except OSError as error:
             yield _unreadable(path, error)
@@ -110,24 +105,23 @@ def _unreadable(path: Path, error: OSError) -> Finding:
 
 
 def _verify_run(folder: Path) -> tuple[int, list[Finding], StoredRun | None]:
-    """The number of files looked at, what is wrong, and the run if nothing is."""
+    """The number of files checked, the findings, and the run if it is sound."""
     try:
-        return _look_at(folder)
-    except OSError as error:  # the folder itself cannot be looked into
+        return _examine(folder)
+    except OSError as error:  # the folder itself cannot be read
         return 0, [_unreadable(folder, error)], None
 
 
-def _look_at(folder: Path) -> tuple[int, list[Finding], StoredRun | None]:
+def _examine(folder: Path) -> tuple[int, list[Finding], StoredRun | None]:
     if not folder.exists():
-        what = "was being replaced when its process ended; the next use puts it back"
+        what = "was being replaced when its process ended; the next use restores it"
         return 0, [Finding(folder, "leftover", what)], None
     if not (folder / RECORD).exists():
         return 0, [Finding(folder, "foreign", f"holds no {RECORD}; left alone")], None
     try:
         run = read_run(folder)
-    except (DamagedError, InconsistentError) as error:
-        state: State = "damaged" if isinstance(error, DamagedError) else "inconsistent"
-        return 1, [Finding(folder / RECORD, state, error.what)], None
+    except UnsoundError as error:
+        return 1, [Finding(folder / RECORD, error.kind, error.what)], None
     except InputError as error:
         if isinstance(error.__cause__, OSError):
             return 1, [_unreadable(folder / RECORD, error.__cause__)], None

@@ -100,7 +100,7 @@ def test_nobody_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--address", "auto"], "--address auto: names a Ray cluster; give --executor ray with it"),
+        (["--address", "auto"], "--address auto: is for Ray clusters; add --executor ray"),
         (["--executor", "slurm"], "unknown executor 'slurm': known: local, ray"),
     ],
 )

@@ -105,7 +105,9 @@ def test_nodes_with_other_software_or_data_are_refused(
         spec=run.spec.model_copy(update={"dataset_fingerprint": "another"}),
         summary=run.summary.model_copy(update={"fingerprint": "another"}),
     )
-    with pytest.raises(InputError, match=r"^node .*: small: not the same dataset as where the sweep was started; copy"):
+    with pytest.raises(
+        InputError, match=r"^node .*: small: differs from the dataset where the sweep was started; copy"
+    ):
         on_cluster(tmp_path).run([other])
     monkeypatch.setattr(executor, "versions", lambda: {"vhbench": "0.0.7"})
     with pytest.raises(InputError, match=r"^node .*: vhbench is 0\.1\.0 here, and 0\.0\.7 where the sweep was started"):
@@ -141,12 +143,12 @@ def test_what_is_lost_is_begun_again(
         runs = on_cluster(results, said.append).run(wanted)
     watched, lost = (run.record for run in runs)
     assert watched.status == "done", _of(runs)
-    assert sum("lost, and begun again" in line and "watched" in line for line in said) == 1, said
+    assert sum("lost, and started again" in line and "watched" in line for line in said) == 1, said
     assert any("resumes after epoch 2" in line for line in said), said
     assert (hooks / "epochs").read_text().split() == ["0", "1", "2", "2", "3", "4"]
     assert lost.status == "failed"
     assert "was lost 2 times" in str(lost.reason)
-    assert sum("lost, and begun again" in line and "kills-worker" in line for line in said) == 1, said
+    assert sum("lost, and started again" in line and "kills-worker" in line for line in said) == 1, said
     text = runs[1].verified("traceback.txt").read_text(encoding="utf-8")
     assert f"--results {results} --existing retry-failed" in text
     here(tmp_path / "here").run(wanted[:1])

@@ -131,7 +131,7 @@ def test_the_check_names_the_file(root: Path, defect: str, capsys: pytest.Captur
     output = capsys.readouterr()
     assert re.search(message, output.err)
     assert file in output.err
-    assert re.search("1 of [0-9]+ files are missing or wrong", output.err)
+    assert re.search("1 of [0-9]+ files are missing or invalid", output.err)
     assert output.err.count("\n") == 1
     (line,) = (line for line in output.out.splitlines() if line.startswith(file))
     assert re.search("missing|wrong", line)
@@ -149,7 +149,7 @@ def test_all_defects_are_told_at_once(root: Path, capsys: pytest.CaptureFixture[
     assert "wrong: truncated" in states["query1000_feats.h5"]
     assert "(classes,) = (79,)" in states["yfcc_test_labels_1.mat"]
     assert sum("ok" in state for state in states.values()) == 12
-    assert "yfcc: 3 of 15 files are missing or wrong" in output.err
+    assert "yfcc: 3 of 15 files are missing or invalid" in output.err
     assert "ConMH" in output.err
 
 

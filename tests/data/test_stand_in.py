@@ -138,8 +138,8 @@ def test_an_interrupted_file_is_not_there(tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["fcvd"], "no stand-in of 'fcvd' can be made: did you mean fcvid"),
-        (["moving-digits"], "no stand-in of 'moving-digits' can be made: known: activitynet, fcvid"),
+        (["fcvd"], "no stand-in for 'fcvd' can be made: did you mean fcvid"),
+        (["moving-digits"], "no stand-in for 'moving-digits' can be made: known: activitynet, fcvid"),
         (["fcvid", "--scale", "0"], "--scale 0.0: expected a number above 0"),
         (["fcvid", "--scale", "nan"], "--scale nan: expected a number above 0"),
         (["fcvid", "--seed", "-1"], "--seed -1: expected 0 or more"),

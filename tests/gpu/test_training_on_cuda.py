@@ -1,4 +1,4 @@
-"""Training on a CUDA device: the same codes every time, wherever features live, cut off or not, here or apart."""
+"""Training on a CUDA device: the same codes every time, wherever features live, cut off or not, isolated or not."""
 
 from pathlib import Path
 from typing import Any
@@ -109,8 +109,8 @@ def test_runs_in_processes_of_their_own_give_the_same_codes(feature_folder: Path
         parameters=dict.fromkeys(("mcmsh", "bth"), QUICK),
     )
     here = Runner(Store(tmp_path / "here"), CUDA).run(wanted)
-    apart = Runner(Store(tmp_path / "apart"), CUDA, isolation=Isolation(jobs=2, threads=1)).run(wanted)
-    for one, other in zip(here, apart, strict=True):
+    isolated = Runner(Store(tmp_path / "isolated"), CUDA, isolation=Isolation(jobs=2, threads=1)).run(wanted)
+    for one, other in zip(here, isolated, strict=True):
         assert one.record.status == other.record.status == "done", (one.record.reason, other.record.reason)
         assert one.record.environment["device"] == torch.cuda.get_device_name(CUDA)
         assert one.record.checksums["codes.npz"] == other.record.checksums["codes.npz"]

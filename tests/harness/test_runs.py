@@ -216,7 +216,7 @@ def test_a_damaged_run_is_set_aside_and_done_again(
     path.write_bytes(path.read_bytes().replace(b'"seed": 0', b'"seed": 1'))
     (again,) = runner(tmp_path / "runs").run(planned(feature_folder, "lsh"))
     assert again.record.metrics == done.record.metrics
-    assert "damaged (checksum of record.json); left out" in capsys.readouterr().err
+    assert "damaged (checksum of record.json); ignored" in capsys.readouterr().err
     assert (tmp_path / "runs/.damaged" / done.record.spec.folder / "codes.npz").is_file()
 
 
@@ -235,7 +235,7 @@ def test_a_run_with_a_damaged_file_is_set_aside_and_done_again(
     else:
         path.write_bytes(before[:-1] + bytes([before[-1] ^ 1]))
     (again,) = Runner(Store(results, said.append), torch.device("cpu")).run(wanted)
-    assert any("damaged" in line and file in line and "left out" in line for line in said)
+    assert any("damaged" in line and file in line and "ignored" in line for line in said)
     assert list((results / ".damaged").rglob("record.json"))
     weights = "encoder/encoder.safetensors"
     assert again.record.checksums[weights] == first.record.checksums[weights]

@@ -82,7 +82,7 @@ def test_ctrl_c_while_modules_are_imported_is_one_line(tmp_path: Path) -> None:
     )
     done = bench("report", PYTHONPATH=str(tmp_path))
     assert done.returncode == 130
-    assert done.stderr == "bench: interrupted; finished runs are stored, the same command goes on from there\n"
+    assert done.stderr == "bench: interrupted; finished runs are stored, repeat the command to continue\n"
 
 
 def test_a_working_folder_that_was_removed_is_named() -> None:

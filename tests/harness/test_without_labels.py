@@ -38,4 +38,4 @@ def test_a_run_without_labels(features: Path, tmp_path: Path, capsys: pytest.Cap
 
 def test_a_bound_made_from_labels_is_refused(features: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["run", "--methods", "oracle", "--datasets", str(features), "--dry-run"]) == 2
-    assert "oracle is made from labels" in capsys.readouterr().err
+    assert "oracle needs labels" in capsys.readouterr().err

@@ -169,7 +169,7 @@ def test_the_only_array_that_can_be_features(
 ) -> None:
     file = write(features=VIDEOS, labels=np.eye(9), ids=np.arange(9))
     assert encode(file) == 0
-    assert f"{file}: no array 'feats'; took 'features', the only array that can be features" in capsys.readouterr().err
+    assert f"{file}: no array 'feats'; used 'features', the only array that can be features" in capsys.readouterr().err
     np.testing.assert_array_equal(np.load("codes.npy"), codes)
 
 

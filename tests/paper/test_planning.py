@@ -94,7 +94,7 @@ def test_three_seeds_are_the_default(registry: Registry, tmp_path: Path) -> None
     assert [run.spec.seed for run in distinct(one.planned)] == [0, 1, 2] * 2
     store = Store(tmp_path / "results")
     assert one.announcement(store) == (
-        "TOY: 6 runs, 2 for each of 3 seeds; 6 not stored yet; to shorten it: --seeds 0 (for these weights only), "
+        "TOY: 6 runs, 2 for each of 3 seeds; 6 not stored yet; to shorten it: --seeds 0 (shows no variation), "
         "--set bth.epochs=1, --methods"
     )
     fill(store, distinct(one.planned), lambda run, k: 0.5)
@@ -132,7 +132,7 @@ def test_several_datasets_have_a_folder_each(registry: Registry, tmp_path: Path)
         (["table3"], {"methods": ["bth", "itq"]}, "--methods itq: none of these artefacts shows it; they show bth"),
         (["figures"], {"methods": ["nothing"]}, "nothing"),
         (["table3"], {"parameters": {"itq": {"iterations": 1}}}, "--set itq: itq is not among the methods"),
-        (["table2"], {"parameters": {"mcmsh": {"cluster_weight": 1}}}, "--set mcmsh.cluster_weight: table2 varies it"),
+        (["table2"], {"parameters": {"mcmsh": {"cluster_weight": 1}}}, "--set mcmsh.cluster_weight: table2 sets it"),
         (["table3"], {"datasets": ["toy", "nowhere"]}, "nowhere"),
         (["table3"], {"datasets": []}, "--datasets: none given"),
         (["table3"], {"seeds": []}, "seeds: none given"),

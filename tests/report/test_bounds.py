@@ -13,7 +13,7 @@ from bench.report.document import Document
 from bench.report.figures import BOUND_COLOUR, assign, settings
 from bench.report.runs import ReportRun, bounds_of, methods_of, name_runs
 from bench.report.significance import indistinguishable
-from bench.running.one_run import begun
+from bench.running.one_run import new_record
 from bench.running.plan import plan
 from bench.store.record import RunRecord
 from bench.store.store import Store
@@ -104,7 +104,7 @@ def test_runs_that_start_say_what_they_are(feature_folder: Path) -> None:
         seeds=[0],
         parameters={},
     )
-    records = [begun(run, torch.device("cpu")) for run in planned]
+    records = [new_record(run, torch.device("cpu")) for run in planned]
     assert {record.spec.method: record.bound for record in records} == {"random": True, "oracle": True, "lsh": False}
 
 

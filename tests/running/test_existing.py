@@ -8,7 +8,7 @@ import pytest
 
 from bench.base.errors import InputError
 from bench.running.estimate import dry_run
-from bench.running.plan import Existing, check_existing, fate
+from bench.running.plan import Existing, action_for, check_existing
 from bench.store.record import Status
 from bench.store.store import Store
 from bench.store.stored_run import CODES, StoredRun
@@ -21,17 +21,17 @@ POLICIES = get_args(Existing)
 @pytest.mark.parametrize(
     ("policy", "nothing", "done", "failed", "timeout"),
     [
-        ("reuse", "done", "reused", "reused", "reused"),
-        ("rerun", "done", "done", "done", "done"),
-        ("retry-failed", "done", "reused", "done", "done"),
-        ("only-cached", "left out", "reused", "reused", "reused"),
+        ("reuse", "do", "reuse", "reuse", "reuse"),
+        ("rerun", "do", "do", "do", "do"),
+        ("retry-failed", "do", "reuse", "do", "do"),
+        ("only-cached", "skip", "reuse", "reuse", "reuse"),
     ],
 )
 def test_every_policy(policy: Existing, nothing: str, done: str, failed: str, timeout: str) -> None:
-    assert fate(policy, None) == nothing
+    assert action_for(policy, None) == nothing
     expectations: dict[Status, str] = {"done": done, "failed": failed, "timeout": timeout}
     for status, expected in expectations.items():
-        assert fate(policy, StoredRun(Path(), record_of(spec_of(), status))) == expected
+        assert action_for(policy, StoredRun(Path(), record_of(spec_of(), status))) == expected
 
 
 def test_policies_by_name() -> None:
@@ -77,9 +77,9 @@ def test_a_dry_run_says_what_a_run_does(
     found = runner(tmp_path / "real", said, existing=policy).run(wanted)
     to_do = [run.spec.identity for run, state in zip(wanted, states, strict=True) if state.startswith("to do")]
     assert done == to_do
-    left_out = [number for number, state in enumerate(states, start=1) if state == "not stored, left out"]
-    assert left_out == [int(line[1]) for line in said if line.endswith("left out (--existing only-cached)")]
-    assert len(found) == len(wanted) - len(left_out)
+    skipped = [number for number, state in enumerate(states, start=1) if state == "not stored, skipped"]
+    assert skipped == [int(line[1]) for line in said if line.endswith("skipped (--existing only-cached)")]
+    assert len(found) == len(wanted) - len(skipped)
     assert f"{len(to_do)} of 6 runs to do" in table
     expected = {"reuse": [1, 2], "rerun": [0, 1, 2, 3, 4, 5], "retry-failed": [1, 2, 3, 4, 5], "only-cached": []}
     assert to_do == [wanted[number].spec.identity for number in expected[policy]]

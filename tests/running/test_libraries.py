@@ -9,12 +9,12 @@ CODE = """
 import json, sys
 import bench
 from bench.registry import load_registry
-from bench.running.one_run import _load_libraries
+from bench.running.one_run import _import_training_libraries
 
 data = bench.load_dataset(sys.argv[1])
 new = {}
 for name, parameters in (("lsh", {}), ("mlp-mixer", {"epochs": 1, "hidden": 16, "anchors": 5})):
-    _load_libraries(load_registry().method(name))
+    _import_training_libraries(load_registry().method(name))
     before = set(sys.modules)
     bench.fit(name, data, bits=8, device="cpu", **parameters)
     found = [module.split(".")[0] for module in set(sys.modules) - before]

@@ -48,7 +48,7 @@ def test_what_is_no_limit(text: str) -> None:
 
 
 def test_what_is_no_amount_of_memory() -> None:
-    with pytest.raises(InputError, match=r"--memory-limit 0\.0000001MB: is less than one byte"):
+    with pytest.raises(InputError, match=r"--memory-limit 0\.0000001MB: less than one byte"):
         parse_memory("--memory-limit", "0.0000001MB")
     assert parse_memory("--memory-limit", "0.000001MB") == 1
 
@@ -113,13 +113,13 @@ def test_a_dry_run_says_what_would_happen(features: Path, tmp_path: Path) -> Non
     assert reuse[0] == "stored, reused toy plain 8 0"
     assert reuse[1] == f"to do toy plain 8 1 {seconds}"
     assert reuse[2] == "failed, kept (--existing retry-failed tries again) toy raises 8 0"
-    assert reuse[3].startswith("under way on ")
+    assert reuse[3].startswith("running on ")
     assert reuse[4].startswith(f"1 of 4 runs to do, time: about {seconds} ")
     assert retried[:2] == reuse[:2]
     assert retried[2] == "to do again (failed) toy raises 8 0 unknown"
     assert retried[4].startswith("2 of 4 runs to do")
     assert rows("rerun")[0].startswith("to do again (done) toy plain 8 0")
-    assert rows("only-cached")[1] == "not stored, left out toy plain 8 1"
+    assert rows("only-cached")[1] == "not stored, skipped toy plain 8 1"
 
 
 def test_a_log_hears_of_runs_now_and_then() -> None:
@@ -148,7 +148,7 @@ def test_a_log_hears_of_runs_that_report_nothing(monkeypatch: pytest.MonkeyPatch
 
     def hear(line: str) -> None:
         said.append(line)
-        if "under way" in line:
+        if "running for" in line:
             heard.set()
 
     log = LogDisplay(hear, lambda: now[0])
@@ -157,7 +157,7 @@ def test_a_log_hears_of_runs_that_report_nothing(monkeypatch: pytest.MonkeyPatch
             now[0] = 60.0 * minute
             assert heard.wait(60)
             heard.clear()
-    assert said == ["[1/1] toy: started", "[1/1] toy: under way for 1 min 00 s", "[1/1] toy: under way for 2 min 00 s"]
+    assert said == ["[1/1] toy: started", "[1/1] toy: running for 1 min 00 s", "[1/1] toy: running for 2 min 00 s"]
 
 
 def test_news_are_written_in_one_piece(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,7 +217,7 @@ def test_the_command_that_retries_names_the_same_run(features: Path) -> None:
         (["--time-limit", "soon"], "--time-limit soon: expected a time"),
         (["--memory-limit", "8"], "--memory-limit 8: expected an amount"),
         (["--memory-limit", "9" * 400 + "GB"], "999GB: expected an amount"),
-        (["--memory-limit", "0.0000001MB"], "--memory-limit 0.0000001MB: is less than one byte"),
+        (["--memory-limit", "0.0000001MB"], "--memory-limit 0.0000001MB: less than one byte"),
         (["--memory-limit", ""], "--memory-limit : expected an amount"),
         (["--shard", "1" * 5000 + "/2"], "111/2: expected a share"),
         (["--shard", "17/16"], "--shard 17/16: expected a share"),

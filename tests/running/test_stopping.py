@@ -32,7 +32,7 @@ def test_once_finishes_the_epoch_and_goes_on_next_time(
     bench.kill(number)
     status, said = bench.end()
     assert status == 130, said
-    assert "the same command goes on from there" in said
+    assert "repeat the command to continue" in said
     assert not list(Store(tmp_path / "results").runs())
     assert not list((tmp_path / "results/.leases").iterdir())
     (state,) = (tmp_path / "results/.training").rglob("*.safetensors")
@@ -92,7 +92,7 @@ def test_twice_leaves_at_once(start: Start, tmp_path: Path) -> None:
     bench = start("--methods", "hangs", "--bits", "8")
     bench.until("hanging")
     bench.kill(signal.SIGINT)
-    bench.until("once more: at once")
+    bench.until("Ctrl-C again stops at once")
     bench.kill(signal.SIGINT)
     status, said = bench.end()
     assert status == 130, said

@@ -10,12 +10,12 @@ import pytest
 
 from bench.base.progress import SilentProgress, Stopped
 from bench.cli import main
-from bench.running.one_run import begun, do_run, fit_context
+from bench.running.one_run import do_run, fit_context, new_record
 from bench.running.plan import PlannedRun
 from bench.store.leases import LEASES, Leases
 from bench.store.prune import superfluous, unfinished
 from bench.store.record import Status
-from bench.store.store import BEGUN, Store
+from bench.store.store import SPEC_FILE, Store
 from tests.conftest import survived
 from tests.running.conftest import planned, records, runner
 
@@ -111,7 +111,7 @@ def test_what_was_left_damaged_is_no_obstacle(
 ) -> None:
     results = tmp_path / "results"
     folder = Store(results).training_folder(interrupted.spec)
-    (folder / BEGUN).write_bytes(note)
+    (folder / SPEC_FILE).write_bytes(note)
     (results / LEASES / interrupted.spec.identity).write_bytes(note)
     (state,) = folder.glob("*/*.safetensors")
     assert "3 epochs done" in listed(results, capsys)[0]
@@ -127,7 +127,7 @@ def test_what_was_left_damaged_is_no_obstacle(
 
 def test_a_note_of_another_run_is_not_believed(interrupted: PlannedRun, tmp_path: Path) -> None:
     store = Store(tmp_path / "results")
-    path = store.training_folder(interrupted.spec) / BEGUN
+    path = store.training_folder(interrupted.spec) / SPEC_FILE
     path.write_text(json.dumps(json.loads(path.read_text()) | {"seed": 7}))
     (found,) = unfinished(store)
     assert found.seed is None
@@ -141,7 +141,7 @@ def test_what_ran_out_of_time_goes_on_and_what_failed_begins_anew(
 
     results = tmp_path / "results"
     store = Store(results)
-    store.write(begun(interrupted, torch.device("cpu"), status), lambda folder: None)
+    store.write(new_record(interrupted, torch.device("cpu"), status), lambda folder: None)
     assert store.training_folder(interrupted.spec).exists() == goes_on
     assert not list(unfinished(store))
     said: list[str] = []
@@ -172,7 +172,7 @@ def test_a_retry_that_was_interrupted_is_listed_and_kept(interrupted: PlannedRun
 
     results = tmp_path / "results"
     store = Store(results)
-    store.write(begun(interrupted, torch.device("cpu")), lambda folder: None)
+    store.write(new_record(interrupted, torch.device("cpu")), lambda folder: None)
     with pytest.raises(Stopped):
         runner(results, display=Interrupting(), existing="retry-failed").run([interrupted])
     (found,) = unfinished(store)

@@ -100,7 +100,7 @@ def test_any_changed_byte_of_a_run_keeps_its_numbers_from_being_shown(
             (line,) = said
             assert not shown
             assert line.startswith(f"{path.parent}: damaged (")
-            assert line.endswith("left out; `bench run` does it again and keeps this one")
+            assert line.endswith("ignored; `bench run` does it again and keeps this one")
         assert everything(root) == before
 
 
@@ -124,7 +124,7 @@ def test_evaluating_does_not_bless_a_damaged_encoder(store: Store) -> None:
     (add(store, spec_of()).folder / "encoder/encoder.safetensors").write_bytes(b"other")
     before = everything(store.root)
     (row,) = evaluate_again(store, ["paper"])
-    assert (row.record.status, row.record.reason) == ("unsound", "checksum of encoder/encoder.safetensors")
+    assert (row.record.status, row.record.reason) == ("unsound", "damaged (checksum of encoder/encoder.safetensors)")
     assert everything(store.root) == before
 
 
@@ -148,7 +148,7 @@ def test_a_record_in_the_place_of_another_run(store: Store, said: list[str]) -> 
     first, second = add(store, spec_of(0)), add(store, spec_of(1))
     shutil.copy(first.folder / RECORD, second.folder / RECORD)
     assert [run.record.spec.seed for run in store.runs()] == [0]
-    assert f"damaged (record.json is that of {spec_of(0).folder})" in said[0]
+    assert f"damaged (record.json belongs to {spec_of(0).folder})" in said[0]
 
 
 def test_records_of_another_version_are_refused_and_stay(store: Store) -> None:
@@ -165,7 +165,7 @@ def test_a_record_of_no_possible_run_is_named_and_stops_nothing(store: Store, sa
     assert list(store.runs()) == [sound]
     assert said == [
         f"{forged.folder}: damaged (record.json: spec.bits: input should be less than or equal to 1024 (got 5000)); "
-        "left out; `bench run` does it again and keeps this one"
+        "ignored; `bench run` does it again and keeps this one"
     ]
     assert [finding.path for finding in verify(store).findings] == [forged.folder / RECORD]
 

@@ -314,7 +314,7 @@ def test_codes_that_the_encoder_does_not_give_are_named(
 ) -> None:
     forge(root)
     assert main(["results", "verify", "--reencode", "30", "--datasets", str(data), "--results", str(root)]) == 1
-    assert "30 of 30 query videos: stored codes are not those of the encoder" in _unfolded(capsys.readouterr().out)
+    assert "stored codes of 30 of 30 query videos differ from the encoder's" in _unfolded(capsys.readouterr().out)
 
 
 def _unfolded(text: str) -> str:
@@ -332,9 +332,7 @@ def test_what_is_true_can_be_proven(root: Path, data: Path, capsys: pytest.Captu
 def test_labels_that_nothing_knows_prove_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.rmtree(root / LABELS)
     assert main(["results", "verify", "--recompute", "--results", str(root)]) == 1
-    assert "labels of own: nothing here knows them; name the dataset with --datasets" in _unfolded(
-        capsys.readouterr().out
-    )
+    assert "labels of own: unknown here; give the dataset with --datasets" in _unfolded(capsys.readouterr().out)
 
 
 def test_evaluating_again_names_what_it_changes_and_puts_it_right(
@@ -391,7 +389,7 @@ def test_seeds_of_a_method_without_any_run_once(root: Path, data: Path, capsys: 
         load_registry(), methods=["pcah", "lsh"], datasets=[str(data)], bits=[16], seeds=[3, 4], parameters={}
     )
     assert [(run.spec.method, run.spec.seed) for run in planned] == [("pcah", 0), ("lsh", 3), ("lsh", 4)]
-    assert "pcah: the seed changes nothing there; run once, as seed 0" in capsys.readouterr().err
+    assert "pcah: does not use the seed; run once, as seed 0" in capsys.readouterr().err
     # Those that earlier versions stored are understood.
     forger.move(folder_of(root, ("pcah", 0)), seed=1)
     assert verify(Store(root)).sound

@@ -1,13 +1,13 @@
-"""The actor through which the driver of a sweep and its runs on the nodes of a cluster exchange messages."""
+"""The actor through which the driver of a sweep and the runs on a cluster's nodes exchange messages."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 
 
 class Board:
-    """Progress of runs on its way to the driver, and the driver's request to stop on its way to them.
+    """Passes progress from runs to the driver, and requests to stop from the driver to runs.
 
-    Imports next to nothing, so that its process starts fast. One that Ray started again lacks a little progress only.
+    It imports almost nothing, so that its process starts fast. If Ray restarts it, only some progress is lost.
     """
 
     def __init__(self) -> None:
@@ -15,11 +15,11 @@ class Board:
         self._stopping = False
 
     def report(self, run: str, messages: Sequence[bytes]) -> bool:
-        """Add messages of a run, as `bench.running.worker` writes them; whether the run is to stop."""
+        """Add messages of a run in the format of `bench.running.worker`. Returns whether the run must stop."""
         self._progress[run] += messages
         return self._stopping
 
     def collect(self, run: str, stop: bool) -> list[bytes]:
-        """Take the messages of a run; `stop`: whether all runs are to stop."""
+        """Take the messages of a run; `stop` tells all runs to stop."""
         self._stopping = self._stopping or stop
         return self._progress.pop(run, [])

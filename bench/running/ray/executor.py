@@ -18,7 +18,7 @@ from bench.base.processes import VARIABLES
 from bench.base.progress import Progress, Stopped
 from bench.running.failures import store_failed
 from bench.running.isolation import Isolation
-from bench.running.one_run import begun
+from bench.running.one_run import new_record
 from bench.running.plan import PlannedRun
 from bench.running.queue import Job
 from bench.running.ray.board import Board
@@ -30,12 +30,12 @@ from bench.store.store import Store
 from bench.store.stored_run import StoredRun
 
 RETRIES = 2
-"""How often Ray starts a run again whose node or worker process was lost."""
+"""The number of times that Ray restarts a run whose node or worker process was lost."""
 
 POLL_SECONDS = 0.5
 
 PASSED_ON = ("GOMP_SPINCOUNT", "VHBENCH_DATA")
-"""Environment variables of the driver that runs on nodes get as well."""
+"""Environment variables that are passed from the driver to runs on nodes."""
 
 
 def resources_of(
@@ -61,31 +61,31 @@ def resources_of(
 
 
 def fitting(resources: Mapping[str, float], node: Mapping[str, float]) -> int:
-    """How many runs that reserve these resources a node takes at once."""
+    """The number of runs with these resources that fit on a node."""
     return min(int(node.get(name, 0) / amount) for name, amount in resources.items() if amount)
 
 
 class RayExecutor:
-    """Does runs on the cluster that this process is connected to, as `bench.running.isolation.Executor` has it."""
+    """Does runs on the cluster to which this process is connected; a `bench.running.isolation.Executor`."""
 
     def __init__(
         self, rules: Isolation, jobs: int | None, device_name: str, store: Store, device: torch.device,
         stop: StopRequest, runs: Sequence[PlannedRun],
     ) -> None:  # fmt: skip
-        """Start what runs report to. Raises InputError if a run asks for more than any node has."""
+        """Start the board to which runs report. Raises InputError if a run needs more than any node has."""
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         self._rules, self._store, self._device, self._stop = rules, store, device, stop
         self._resources = {run.spec.folder: resources_of(run, rules, device_name, nodes) for run in runs}
         at_once = (sum(fitting(asked, node) for node in nodes) for asked in self._resources.values())
         self.jobs = jobs or min(max(at_once), len(runs))
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        # Where Ray has to start it again, calls are repeated.
+        # If Ray restarts the actor, calls are repeated.
         options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": -1, "scheduling_strategy": here}
         self._board = ray.remote(**options)(Board).remote()
 
     def do(self, job: Job, progress: Progress, say: Callable[[str], None]) -> StoredRun | None:
-        """Do a run and store it; one that Ray lost too often is stored as failed."""
-        record = begun(job.run, self._device)
+        """Do a run and store it; if Ray loses it too often, it is stored as failed."""
+        record = new_record(job.run, self._device)
         try:
             ended = self._followed(job, progress, say)
         except RayError as error:
@@ -102,7 +102,7 @@ class RayExecutor:
         return self._write(ended.run) if ended.run else ended.stored
 
     def _followed(self, job: Job, progress: Progress, say: Callable[[str], None]) -> Ended:
-        """Hand a run to Ray and pass on its progress until it has ended."""
+        """Submit a run to Ray and show its progress until it has ended."""
         task, hosts, identity = self._submit(job), list[str](), job.run.spec.identity
         try:
             with Relay(progress, say) as relay:
@@ -112,15 +112,15 @@ class RayExecutor:
                     done, _ = ray.wait([task], timeout=POLL_SECONDS)
                     for message in map(json.loads, ray.get(self._board.collect.remote(identity, self._stop.asked))):
                         if "host" in message:
-                            say(f"lost, and begun again on {message['host']}" if hosts else f"on {message['host']}")
+                            say(f"lost, and started again on {message['host']}" if hosts else f"on {message['host']}")
                             hosts.append(message["host"])
-                        relay.hear(message)
+                        relay.receive(message)
                     if done:
                         ended: Ended = ray.get(task)
                         if ended.outcome == "refused":
                             raise InputError(ended.reason)
                         return ended
-        except RayTaskError as error:  # raised by what surrounds the run, which itself fails in a process of its own
+        except RayTaskError as error:  # from the code around the run; the run itself fails in its own process
             raise InputError(f"a node cannot do runs ({_line(error.cause)}); install vhbench[ray] in the same version "
                              "on all nodes") from error  # fmt: skip
         finally:
@@ -145,14 +145,14 @@ class RayExecutor:
             num_gpus=asked["GPU"],
             memory=asked["memory"] or None,
             max_retries=RETRIES,
-            # Ray gives a process that has seen one GPU no run with another: it has to end with its run.
+            # Ray cannot give a process another GPU later, so the process must end with its run.
             max_calls=1 if asked["GPU"] else 0,
             runtime_env={"env_vars": variables},
         )(do_on_node)
         return task.remote(order, self._board)
 
     def _write(self, files: Files) -> StoredRun:
-        """Store a run that came back from a node."""
+        """Store a run returned by a node."""
         record = unsealed(files[RECORD], self._store.root)
         written = {name: files[name] for name in record.checksums}
         return self._store.write(record, lambda folder: write_files(folder, written))
@@ -164,5 +164,5 @@ def _shown(resources: Mapping[str, float]) -> str:
 
 
 def _line(error: BaseException) -> str:
-    """What an error says first."""
+    """The first line of an error's message."""
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]

@@ -1,4 +1,4 @@
-"""A run on a node of a cluster: isolated, as on one machine, and stored in the results folder if the node sees it."""
+"""A run on a cluster's node: isolated, and stored in the results folder if the node can access it."""
 
 import os
 import shlex
@@ -23,7 +23,7 @@ from bench.base.errors import InputError
 from bench.base.processes import usable_cores
 from bench.base.progress import Stopped
 from bench.registry import load_registry
-from bench.running.isolation import Apart, Isolation
+from bench.running.isolation import IsolatedRuns, Isolation
 from bench.running.plan import PlannedRun
 from bench.running.stopping import StopRequest
 from bench.running.worker import Messenger
@@ -40,34 +40,34 @@ Files = Mapping[str, bytes]
 
 @dataclass(frozen=True)
 class Order:
-    """One run, with all that a node needs to do it."""
+    """A run with everything that a node needs to do it."""
 
     spec: RunSpec
     dataset: str
-    """As it was asked for."""
+    """As given by the user."""
     rules: Isolation
     results: Path
     claim: Claim
     """The driver's lease of the run, in the results folder."""
     training: "ObjectRef[Files]"
-    """`Files` of an interrupted training of the run."""
+    """`Files` of the run's interrupted training."""
     working_folder: str
-    """The driver's, from which relative paths start."""
+    """The driver's working folder, for relative paths."""
     versions: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Ended:
-    """What became of a run on a node."""
+    """The outcome of a run on a node."""
 
     outcome: Literal["stored", "stopped", "refused"]
     reason: str = ""
     stored: StoredRun | None = None
-    """The run, if the node sees the results folder; None there: another process took it over."""
+    """The stored run if the node can access the results folder; None if another process took the run over."""
     run: Files = field(default_factory=dict)
-    """Else the content of the run's folder."""
+    """Otherwise the content of the run's folder."""
     training: Files = field(default_factory=dict)
-    """Likewise of the folder of its training, if that is to go on later."""
+    """Likewise, the content of its training folder, from which the training can continue."""
 
 
 def do_on_node(order: Order, board: ActorHandle) -> Ended:
@@ -80,7 +80,7 @@ def do_on_node(order: Order, board: ActorHandle) -> Ended:
     with _connected_to(board, order.spec.identity, host) as (messenger, stop):
 
         def do(store: Store, claim: Claim) -> StoredRun | None:
-            return Apart(store, _device(), stop, rules).do_claimed(run, claim, messenger, messenger.say)
+            return IsolatedRuns(store, _device(), stop, rules).do_claimed(run, claim, messenger, messenger.say)
 
         try:
             run = _planned(order)
@@ -95,7 +95,7 @@ def do_on_node(order: Order, board: ActorHandle) -> Ended:
 
 
 def versions() -> dict[str, str]:
-    """Versions of what results depend on; builds of one version for different devices count as equal."""
+    """Versions of the packages that affect results, without the build for a device."""
     return {name: version(name).partition("+")[0] for name in ("vhbench", "numpy", "torch")}
 
 
@@ -112,7 +112,7 @@ def write_files(folder: Path, files: Files) -> None:
 
 
 class _Outbox(SimpleQueue[bytes]):
-    """Messages until the next exchange with the board."""
+    """Messages that wait for the next exchange with the board."""
 
     def send_bytes(self, message: bytes, /) -> None:
         self.put(message)
@@ -151,25 +151,25 @@ def _planned(order: Order) -> PlannedRun:
         if here != order.versions[name]:
             raise InputError(f"{name} is {here} here, and {order.versions[name]} where the sweep was started; install "
                              "the same on all machines")  # fmt: skip
-    with suppress(OSError):  # it need not be there unless paths are relative
+    with suppress(OSError):  # it is needed only for relative paths
         os.chdir(order.working_folder)
     registry = load_registry(order.rules.plugins, order.rules.data_root)
     method, source = registry.method(order.spec.method), registry.dataset(order.dataset)
     summary = source.summary()
     if summary.fingerprint != order.spec.dataset_fingerprint:
-        raise InputError(f"{order.dataset}: not the same dataset as where the sweep was started; copy it to this node, "
-                         "and start the sweep again if it was changed since")  # fmt: skip
+        raise InputError(f"{order.dataset}: differs from the dataset where the sweep was started; copy it to this "
+                         "node, and restart the sweep if the dataset was changed")  # fmt: skip
     return PlannedRun(order.spec, method, source, summary, order.dataset, order.rules.data_root)
 
 
 def _brought_back(order: Order, do: Callable[[Store, Claim], StoredRun | None]) -> Ended:
-    """Do the run in a temporary folder, and return what it left there."""
+    """Do the run in a temporary folder, and return its files."""
     with TemporaryDirectory(prefix="vhbench-") as folder:
         store = Store(Path(folder))
         run_folder, training_folder = store.root / order.spec.folder, store.training_folder(order.spec)
         write_files(training_folder, ray.get(order.training))
         lease = Leases(store.root / LEASES).take(order.spec.identity)
-        assert lease is not None, "nobody else knows the folder"
+        assert lease is not None, "no other process knows the folder"
         with lease:
             try:
                 do(store, lease.claim)
@@ -186,5 +186,5 @@ def _device() -> torch.device:
     if not ray.get_runtime_context().get_accelerator_ids().get("GPU"):
         return torch.device("cpu")
     if not torch.cuda.is_available():
-        raise InputError("Ray assigned a GPU, and PyTorch finds none; install PyTorch with CUDA, or use --device cpu")
+        raise InputError("Ray assigned a GPU, but PyTorch finds none; install PyTorch with CUDA, or use --device cpu")
     return torch.device("cuda")

@@ -20,11 +20,11 @@ from bench.store.store import Store
 
 ANSWER_SECONDS = 5.0
 ENVIRONMENT = {
-    # Nothing is sent to the makers of Ray.
+    # Send no usage statistics to the makers of Ray.
     "RAY_USAGE_STATS_ENABLED": "0",
-    # Messages of Ray on lost nodes would go to standard output. Read when Ray is imported.
+    # Keep Ray's messages on lost nodes out of standard output. Read when Ray is imported.
     "RAY_DEDUP_LOGS_SKIP_REGEX": ".",
-    # Ray would try an address where something else listens twenty times, half a minute each.
+    # Without this, Ray tries a wrong address twenty times, half a minute each.
     "RAY_NUM_REDIS_GET_RETRIES": "2",
 }
 
@@ -45,9 +45,9 @@ class OnRay:
     def executor(
         self, store: Store, device: torch.device, stop: StopRequest, runs: Sequence[PlannedRun]
     ) -> Iterator[Executor]:
-        """As `bench.running.isolation.Elsewhere` has it.
+        """An executor on the cluster, see `bench.running.isolation.ExecutorFactory`.
 
-        Raises InputError if there is no cluster, or a run asks for more than any of its nodes has.
+        Raises InputError if there is no cluster, or a run needs more than any of its nodes has.
         """
         with connected(self.address):
             from bench.running.ray.executor import RayExecutor  # noqa: PLC0415  imports Ray, which not everybody has
@@ -60,7 +60,7 @@ def connected(address: str | None) -> Iterator[None]:
     """Connect to the cluster at `address` (host:port or `auto`; None: start one on this machine) while open.
 
     An existing connection of this process is used and left open.
-    Raises InputError if Ray is not installed, nobody answers, or the cluster runs other versions of Ray or Python.
+    Raises InputError if Ray is not installed, no cluster answers, or it runs other versions of Ray or Python.
     """
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -93,7 +93,7 @@ def connected(address: str | None) -> Iterator[None]:
 
 
 def _require_answer(address: str) -> None:
-    """InputError unless somebody listens at the address; Ray itself would try for minutes."""
+    """InputError unless a process listens at the address; Ray itself would try for minutes."""
     if address == "auto":
         return
     host, _, port = address.rpartition(":")

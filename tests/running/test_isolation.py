@@ -22,7 +22,7 @@ WRONG = {
     "leaves": "SystemExit: enough",
     "raises": "ValueError: nothing works",
     "names-file": r"RuntimeError: caf\udce9 is missing",
-    "silent": "SilentError: its text cannot be made (RuntimeError)",
+    "silent": "SilentError: its message cannot be formatted (RuntimeError)",
     "talks": "ValueError: word word",
     "cancelled": "CancelledError: no longer wanted",
     "nan": "OutputError: nan gave NaN or infinite outputs",
@@ -34,14 +34,14 @@ ALIVE = (
 )  # fmt: skip
 
 
-def apart(results: Path, said: list[str] | None = None, existing: str = "reuse", **rules: Any) -> Runner:
+def isolated_runner(results: Path, said: list[str] | None = None, existing: str = "reuse", **rules: Any) -> Runner:
     isolation = Isolation((PLUGIN,), threads=1, **rules)
     return runner(results, said, isolation, existing=existing)
 
 
 def test_one_run_cannot_harm_another(starter: ForkServerContext, features: Path, tmp_path: Path) -> None:
     said: list[str] = []
-    runs = apart(tmp_path, said, jobs=2).run(planned(features, ",".join([*WRONG, "plain"])))
+    runs = isolated_runner(tmp_path, said, jobs=2).run(planned(features, ",".join([*WRONG, "plain"])))
     assert [run.record.spec.method for run in runs] == [*WRONG, "plain"]
     for run, expected in zip(runs, WRONG.values(), strict=False):
         assert run.record.status == "failed"
@@ -55,7 +55,7 @@ def test_one_run_cannot_harm_another(starter: ForkServerContext, features: Path,
     assert "last words" in by_method["exits"].verified("traceback.txt").read_text(encoding="utf-8")
     assert "in misbehave" in by_method["segfault"].verified("traceback.txt").read_text(encoding="utf-8")
     assert not list((tmp_path / ".leases").iterdir())
-    survived("methods that crash, exit or give nonsense, apart", len(WRONG))
+    survived("methods that crash, exit or give nonsense, isolated", len(WRONG))
 
 
 def test_in_this_process_too_nonsense_is_a_row(features: Path, tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_method_that_changes_the_working_directory(
     isolated: bool, starter: ForkServerContext, features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    make = apart if isolated else runner
+    make = isolated_runner if isolated else runner
     runs = make(Path("results")).run(planned(features, "wanders,plain"))
     assert [run.record.status for run in runs] == ["done", "done"]
     assert len(records(tmp_path / "results")) == 2
@@ -92,7 +92,7 @@ def test_a_crash_is_tried_again_apart(
     starter: ForkServerContext, features: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    (first,) = apart(tmp_path / "runs").run(planned(features, "segfault"))
+    (first,) = isolated_runner(tmp_path / "runs").run(planned(features, "segfault"))
     again = shlex.split(first.verified("traceback.txt").read_text(encoding="utf-8").splitlines()[-1])
     assert "--isolate" in again
     assert main(again[1:]) == 1
@@ -113,7 +113,7 @@ def test_limits(
     method: str, rules: dict[str, Any], status: str, reason: str, starter: ForkServerContext, features: Path,
     tmp_path: Path,
 ) -> None:  # fmt: skip
-    (wrong,) = apart(tmp_path, **rules).run(planned(features, method))
+    (wrong,) = isolated_runner(tmp_path, **rules).run(planned(features, method))
     assert wrong.record.status == status
     assert str(wrong.record.reason).startswith(reason)
     survived(f"methods over a limit ({method})")
@@ -128,8 +128,8 @@ def test_codes_do_not_depend_on_the_process(starter: ForkServerContext, features
         runner(tmp_path / "here").run(planned(features, "steady,plain", epochs=3))
     finally:
         torch.set_num_threads(before)
-    apart(tmp_path / "apart", jobs=2).run(planned(features, "steady,plain", epochs=3))
-    assert records(tmp_path / "here") == records(tmp_path / "apart")
+    isolated_runner(tmp_path / "isolated", jobs=2).run(planned(features, "steady,plain", epochs=3))
+    assert records(tmp_path / "here") == records(tmp_path / "isolated")
 
 
 def test_only_failed_ones_are_tried_again(
@@ -138,10 +138,10 @@ def test_only_failed_ones_are_tried_again(
     monkeypatch.setenv("TRAINED", str(tmp_path / "mark"))
     said: list[str] = []
     wanted = planned(features, "plain,exits")
-    done, failed = apart(tmp_path / "runs").run(wanted)
-    kept = apart(tmp_path / "runs").run(wanted)
+    done, failed = isolated_runner(tmp_path / "runs").run(wanted)
+    kept = isolated_runner(tmp_path / "runs").run(wanted)
     assert kept == [done, failed]
-    again = apart(tmp_path / "runs", said, "retry-failed").run(wanted)
+    again = isolated_runner(tmp_path / "runs", said, "retry-failed").run(wanted)
     assert again[0] == done
     assert again[1].record.status == "failed"
     assert sum(": started" in line or "exit status 3" in line for line in said) == 1
