@@ -4,13 +4,14 @@ import importlib
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
 MOVED = {
+    "bench.cluster": "bench.running.ray",
     "bench.cluster.on_ray": "bench.running.ray.on_ray",
     "bench.errors": "bench.base.errors",
+    "bench.published": "bench.report.published",
     "bench.runner": "bench.running.runner",
     "bench.running.apart": "bench.running.isolation",
     "bench.structure": "bench.learning.structure",
@@ -24,8 +25,11 @@ MOVED = {
 """New names of modules that README, docs or built-in methods used; CONTRIBUTING.md says how long they are kept."""
 
 
-class Relocated(MetaPathFinder, Loader):
-    """Imports a moved module by its old name."""
+class Relocated:
+    """A finder and loader of modules under their old names.
+
+    Not derived from `importlib.abc`, whose import brings `tempfile` and `random`: of the working folder, if it has any.
+    """
 
     def __init__(self, moved: Mapping[str, str]) -> None:
         self._moved = moved
@@ -35,7 +39,7 @@ class Relocated(MetaPathFinder, Loader):
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         """The spec of a moved module; None for all others."""
-        return ModuleSpec(name, self) if name in self._moved else None
+        return ModuleSpec(name, self) if name in self._moved else None  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         """The module under its new name."""

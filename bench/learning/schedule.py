@@ -11,7 +11,7 @@ from bench.learning.residency import Precision
 class Schedule(Parameters):
     """The schedule of a training; the defaults are those of BTH and MCMSH (Adam, no weight decay)."""
 
-    epochs: int = Field(56, ge=1)
+    epochs: int = Field(56, ge=1, le=10**9)
     batch_size: int = Field(256, ge=2)
     learning_rate: float = Field(3e-4, gt=0)
     learning_rate_decay: float = Field(0.9, gt=0, le=1)

@@ -20,7 +20,6 @@ from bench.report.terminal import LABEL_WIDTH
 
 # Enough to decide at ALPHA after Holm's adjustment over so many rows, and quick with tens of thousands of queries.
 REPETITIONS, REPETITIONS_A_ROW = 2_000, 100
-
 QUALITY_NOTE = (
     "Quality: mean ± standard deviation over the seeds that both sides finished; over each side's own where they share "
     f"none. More than noise: p < {ALPHA}, Holm-adjusted over the rows of a table; {OVER_BOTH}. for these weights: one "
@@ -28,7 +27,6 @@ QUALITY_NOTE = (
     "of threads or another machine give; run several seeds on both sides. unknown: values per query are not stored; "
     "`bench evaluate` makes them from the codes."
 )
-
 COST_NOTE = (
     "Costs: counts are exact, any difference is real; those with ≥ are lower bounds. Times are medians with their 95 % "
     "confidence intervals over the repeats of a measurement; more than noise where these do not overlap, nor those of "
@@ -36,9 +34,7 @@ COST_NOTE = (
     f"programs took more than {BUSY:.0%} of the machine meanwhile, nothing can be said. Times of different machines do "
     "not compare: the share of the rate replaces them."
 )
-
 COUNTS = ("parameters_encode", "flops")
-
 TIMES = (("batch 1", "single"), ("best batch", "batched"))
 
 
@@ -128,7 +124,6 @@ def _text(title: str, name: str, words: bool = False) -> Column:
 
 
 LABEL, FIRST, SECOND = _text("method", "label"), _text("A", "first"), _text("B", "second")
-
 NOISE = _text("more than noise?", "noise", words=True)
 
 

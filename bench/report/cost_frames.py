@@ -16,28 +16,18 @@ from bench.report.runs import ReportRun
 
 MAIN = ("single", "batched")
 """Names of the two main timings: at batch 1, and at the batch size with the highest throughput."""
-
 ROW = ["dataset", "method", "bound", "bits", "seed", "machine"]
-
 FIGURES = quantities(Costs)
 """What is counted, in the order of the table."""
-
 COUNTED = [*(name for name in FIGURES if name != "peak_bytes"), "peak_bytes_1", "peak_bytes_64"]
-
 TIMED = ["batch", "ms", "lower_ms", "upper_ms", "low_ms", "high_ms", "noisy", "repeats", "share"]
-
 COSTS = [*ROW, *COUNTED, "flops_at_least", *(f"{name}_{column}" for name in MAIN for column in TIMED)]
-
 TIMES = [
     *ROW, "setting", "with_transfer", *TIMED, "flops_at_least", "intensity", "rate", "product_rate", "copy_rate",
 ]  # fmt: skip
-
 PARTS = [*ROW, "setting", "batch", "part", "ms"]
-
 RATES = ["machine", "setting", "float32", "bfloat16", "copy_bytes", "others"]
-
 SEARCHES = ["dataset", "bits", "machine", "gallery", "nearest", "threads", *TIMED[:-1]]
-
 LOADING = ["dataset", "machine", *TIMED[:-1]]
 
 

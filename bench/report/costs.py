@@ -31,37 +31,26 @@ from bench.report.tables import (
 )
 
 BY = ("dataset", "method", "bound", "bits", "machine")
-
 MEASURED = tuple(f"{name}_ms" for name in MAIN)
-
 CONSTANT = (*COUNTED, "flops_at_least", *(f"{name}_{column}" for name in MAIN for column in TIMED if column != "ms"))
-
 SEVERAL_MACHINES = "Times of different machines do not compare: rank those of one machine only."
-
 SHARE = (
     "Share of the rate: the time that the multiply-adds and bytes moved would need at the machine's measured rates, "
     "over the time taken."
 )
-
 NOISY = "too noisy"
-
 NOISE = f"{NOISY}: half of the 95 % confidence interval of the median is more than a tenth of it."
-
 BUSY = 0.1
 """The share of the machine that other programs may take before times count as disturbed."""
-
 AT_LEAST = "≥"
-
 LOWER_BOUND = (
     f"{AT_LEAST}: an operator that may hold multiply-adds has no count, so that the figure is a lower bound; it takes "
     "part in no front, roofline or comparison of multiply-adds."
 )
-
 COUNTS = (
     "Multiply-adds are those of one video as fvcore counts them, and of recurrent layers; other operations are those "
     "that it leaves out and that have a known formula. Peak memory at batch 1 / 64."
 )
-
 FOOTNOTES = "abcdefghijklmnopqrstuvwxyz"
 
 

@@ -21,18 +21,12 @@ from bench.report.unchanged import digest, note_of, written
 from bench.store.leases import Leases, exclusive
 
 REPORT = "report.md"
-
 TABLES = "tables"
-
 FIGURES = "figures"
-
 GENERATED = b"<!-- rendered by vhbench"
 """The beginning of every document that this package writes."""
-
 LEASE = ".writing"
-
 STAGED = ".new"
-
 ELSEWHERE = "name another folder with --report"
 
 

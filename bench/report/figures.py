@@ -28,18 +28,13 @@ Key = TypeVar("Key")
 COLOURS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933", "#332288",
 )  # fmt: skip
-
 # One more than the colours: a colour that comes again has another marker.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", ">", "h")
-
 LINES: tuple[Any, ...] = (
     "-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (9, 2)), (0, (4, 1, 1, 1, 1, 1)),
 )  # fmt: skip
-
 BOUND_COLOUR = "#7F7F7F"
-
 BOUND_LINES: tuple[Any, ...] = ((0, (5, 2)), (0, (2, 2)), (0, (5, 2, 1, 2)))
-
 BOUND_MARKERS = ("o", "s", "^", "D")
 
 FULL_WIDTH = 7.0
@@ -76,15 +71,10 @@ SETTINGS: dict[Any, Any] = {
 }
 
 MOST_COLUMNS = 4
-
 PANEL_HEIGHT = 2.1
-
 LEGEND_LINE = 0.19
-
 NEUTRAL = "#404040"
-
 PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
-
 DPI = 200
 
 

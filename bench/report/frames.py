@@ -11,14 +11,10 @@ from bench.metrics.scores import Scores
 from bench.report.runs import ReportRun
 
 SCORES = ["dataset", "protocol", "method", "bound", "bits", "seed", "k", "map", "map_best", "map_worst"]
-
 OTHER_METRICS = {name: found for name, found in quantities(Scores).items() if name not in SCORES}
 """All that an evaluation gives beside mAP@k, in the order of the table."""
-
 PRECISION_RECALL = ["dataset", "protocol", "method", "bound", "bits", "seed", "radius", "recall", "precision"]
-
 LOSSES = ["dataset", "method", "bound", "bits", "seed", "epoch", "loss"]
-
 TRAINING = ["dataset", "method", "bound", "bits", "seed", "machine", "epochs", "fit_seconds", "final_loss"]
 
 

@@ -11,12 +11,9 @@ from bench.store.consistency import twins
 
 SHORT = 60
 """Characters of a reason beside other results; the table of all problems has more room."""
-
 LONG = 400
-
 STILL_FALLING = 0.1
 """Share of the loss's whole fall that its last quarter of the epochs may bring before training looks cut short."""
-
 SURE = 2.0
 """Standard errors by which a score must lie above that of random codes."""
 

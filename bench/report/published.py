@@ -12,18 +12,14 @@ from bench.base.errors import InputError
 from bench.base.text import closest, slug
 
 PAPER = "MCMSH paper (Hao et al., ACM MM 2022)"
-
 PAPER_DATASET = "FCVID"
 """The dataset of the paper's own tables."""
-
 PROTOCOL = (
     "AP@k is divided by k; where the queries are the gallery (FCVID) a query stays in it; equal distances keep "
     "whatever order an unstable sort gives."
 )
-
 PREFERENCE = ("own_paper", "official_readme", "official_log", "github_issue", "other_paper")
 """Kinds of sources, the most trusted first (see the README beside the numbers)."""
-
 OWN_ROWS = {1: "MC-MLP", 2: "MCMSH (all)"}
 """The row of the whole method in the paper's Tables 1 and 2."""
 

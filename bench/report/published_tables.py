@@ -22,7 +22,6 @@ from bench.report.tables import BITS, METHOD, Cell, Column, Row, Table, number, 
 
 NEAREST_PROTOCOL = "paper"
 """The protocol whose tables they accompany. The papers' code orders ties otherwise, and some of its codes differ."""
-
 PROTOCOL_LABEL = "papers' code"
 
 
@@ -86,7 +85,7 @@ def published_table(methods: Sequence[str], datasets: Sequence[str], bits: Seque
     columns = [
         Column("dataset", lambda row: row["dataset"]),
         BITS,
-        Column("method", METHOD.value, words=True),
+        METHOD,
         *(_score_column(k) for k in sorted({score.k for score in scores})),
         Column("source", lambda row: f"[{numbers[row['source']]}]"),
     ]

@@ -31,9 +31,7 @@ from bench.report.tables import (
 )
 
 BY = ("dataset", "protocol", "method", "bound", "bits", "k")
-
 DECIMALS = 3
-
 MARKS = ("best", "not_significantly_worse")
 
 
@@ -214,8 +212,9 @@ def _notes(runs: Sequence[ReportRun], scores: pd.DataFrame, rows: Sequence[Row])
     """The meaning of what every table of mAP@k shows."""
     tested = scores.dropna(subset="not_significantly_worse")[["protocol", "bits"]].drop_duplicates()
     marks = [
-        explanation([run for run in runs if run.bits == bits], protocol)
+        sentence
         for protocol, bits in tested.itertuples(index=False)
+        for sentence in explanation([run for run in runs if run.bits == bits], protocol)
     ]
     return [
         seeds_sentence(runs) if several_seeds(rows) else "",

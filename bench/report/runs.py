@@ -16,9 +16,7 @@ from bench.store.registered import is_seeded
 from bench.store.stored_run import StoredRun
 
 _Data = tuple[str, str]
-
 HEADLINE_KS = (20, 100)
-
 BOUND = ", bound"
 """The end of a bound's label."""
 

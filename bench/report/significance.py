@@ -17,24 +17,16 @@ from bench.store.stored_run import PER_QUERY
 Key = TypeVar("Key")
 
 ALPHA = 0.05
-
 # Enough to decide at ALPHA after Holm's adjustment, and still quick with tens of thousands of queries.
 REPETITIONS = 2_000
-
 WORSE = "not significantly worse than the best"
-
 HOLM = f"p ≥ {ALPHA}, Holm-adjusted over the methods at one k, code length and protocol"
-
 OVER_BOTH = "two-way bootstrap over seeds and queries"
-
 OVER_QUERIES = "paired randomisation test over queries"
-
 PICKED = "The best was picked on the same values."
 
 LEVEL = 0.95
-
 RESAMPLES = 2_000
-
 INTERVALS = (
     f"{LEVEL:.0%} CI: percentile bootstrap over queries ({RESAMPLES:,} resamples, seeds averaged per query): how far "
     "the mean would move with other queries of the same kind. It covers neither other seeds nor the order of ties. "
@@ -138,20 +130,18 @@ def indistinguishable(runs: Sequence[ReportRun], protocol: str, ks: Sequence[int
     return near | {k: set(others) for k, (_, others) in zip(compared, outcomes, strict=True)}
 
 
-def explanation(runs: Sequence[ReportRun], protocol: str) -> str:
+def explanation(runs: Sequence[ReportRun], protocol: str) -> list[str]:
     """The meaning of † beside runs of one code length: one seed says something of the weights it learned only."""
     seeds = Counter(run.method for run in runs if protocol in run.record.metrics and not run.record.bound)
     steady = {run.method for run in runs if not run.seeded}
     single = [method for method in methods_of(runs) if seeds[method] == 1 and method not in steady]
     if len({*single, *steady}) >= len(seeds) and single:
-        return (
+        return [
             f"†: for these weights (one seed), {WORSE} ({OVER_QUERIES}; {HOLM}). Other seeds may order the methods "
             f"otherwise: give several with --seeds. {PICKED}"
-        )
-    text = f"†: {WORSE} ({OVER_BOTH}; {HOLM}). {PICKED}"
+        ]
+    texts = [f"†: {WORSE} ({OVER_BOTH}; {HOLM}). {PICKED}"]
     if single:
-        text += (
-            f" For these weights only: comparisons with {', '.join(map(one_line, single))} (one seed), by a "
-            f"{OVER_QUERIES}."
-        )
-    return text
+        names = ", ".join(map(one_line, single))
+        texts.append(f"For these weights only: comparisons with {names} (one seed), by a {OVER_QUERIES}.")
+    return texts

@@ -119,12 +119,9 @@ def several_seeds(rows: Sequence[Row]) -> bool:
     return any(row["seeds"] > 1 for row in rows)
 
 
-METHOD = Column("method", lambda row: row["method"])
-
+METHOD = Column("method", lambda row: row["method"], words=True)
 BITS = Column("bits", lambda row: str(row["bits"]))
-
 MACHINE = Column("machine", lambda row: word(row["machine"]), when=several_machines, words=True)
-
 SEEDS = Column("seeds", lambda row: number(row["seeds"], decimals=0), when=several_seeds)
 
 

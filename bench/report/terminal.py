@@ -21,9 +21,7 @@ from bench.report.tables import NOTHING, Column, Row, Table, number, rows_for, s
 from bench.store.stored_run import StoredRun
 
 LABEL_WIDTH = 40
-
 HEADER_WIDTH = 14
-
 ROUGH = " ≈"
 
 

@@ -26,15 +26,12 @@ from bench.report.tables import (
 )
 
 BY = ("dataset", "method", "bound", "bits", "machine", "setting", "with_transfer")
-
 MEAN = ("lower_ms", "upper_ms", "low_ms", "high_ms", "noisy", "repeats", "share", "flops_at_least", "intensity", "rate",
         "product_rate", "copy_rate")  # fmt: skip
-
 TIMES = (
     "Medians with their 95 % confidence intervals (order statistics; they cover the repeats, not another day or "
     "machine)."
 )
-
 ABOVE = "Above 100 %: data lay in caches, or what encodes does less than the definition counts."
 
 

@@ -14,7 +14,6 @@ from bench.report.runs import ReportRun
 
 PLACE = re.compile(r"(tables/|figures/)?[^/\\]*[^/\\.][^/\\]*")
 """A file of a document, below its folder."""
-
 LIBRARIES = ("matplotlib", "numpy", "pandas", "tabulate")
 
 

@@ -107,8 +107,8 @@ def _contradiction(content: bytes, folder: Path, what: str) -> InputError:
     try:
         record = RunRecord.model_validate({**kept, "status": "unsound", "reason": what, "durations": {}})
     except ValidationError:
-        return InputError(f"{folder / RECORD}: not a record of this version ({what}); move the folder away and run "
-                          "again")  # fmt: skip
+        # It does not even say which run it is.
+        return DamagedError(folder, f"{RECORD}: {what}")
     return InconsistentError(folder, what, record)
 
 

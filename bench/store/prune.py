@@ -11,12 +11,16 @@ from safetensors import SafetensorError, safe_open
 
 from bench.base.atomic import remove
 from bench.base.errors import InputError
+from bench.base.files import is_litter
+from bench.store.consistency import DESCRIPTION, WEIGHTS
 from bench.store.integrity import RECORD
 from bench.store.leases import LEASES, Leases, leftovers
 from bench.store.record import RunSpec
 from bench.store.store import BEGUN, DAMAGED, TRAINING, Store
-from bench.store.stored_run import read_run
+from bench.store.stored_run import CODES, PER_QUERY, TRACEBACK, read_run
 from bench.store.swap import RUN_NAME, is_leftover, look_through
+
+RUN_FILES = {RECORD, CODES, PER_QUERY, TRACEBACK, DESCRIPTION, WEIGHTS}
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,9 @@ def superfluous(store: Store) -> list[Superfluous]:
 
 def _candidates(root: Path) -> Iterator[tuple[Path, str]]:
     for path in (root / DAMAGED).glob("*/*/*"):
-        yield path, "damaged, set aside"
+        # What somebody put beside a run was set aside with it.
+        if all(_is_of_a_run(file.relative_to(path)) for file in path.rglob("*") if not file.is_dir()):
+            yield path, "damaged, set aside"
     found = look_through(root)
     absent = {folder.name for folder in found.runs if not folder.exists()}
     for path in found.hidden:
@@ -138,6 +144,11 @@ def _candidates(root: Path) -> Iterator[tuple[Path, str]]:
         # Any other run may have been begun again, and go on from there.
         if is_done(root / path.relative_to(root / TRAINING)) and leases.holder(identity) is None:
             yield path, "training state of a finished run"
+
+
+def _is_of_a_run(file: Path) -> bool:
+    """Whether a file, by its path in a run's folder, is one that this package writes there."""
+    return file.as_posix() in RUN_FILES or any(map(is_litter, file.parts))
 
 
 def _size(path: Path) -> int:

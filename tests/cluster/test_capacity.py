@@ -32,14 +32,14 @@ SMALL = {"CPU": 4.0, "memory": 8.0 * GIGABYTE}
 )
 def test_how_many_a_node_takes(asked: dict[str, float], large: int, small: int) -> None:
     pytest.importorskip("ray")
-    from bench.running.ray.on_ray import fitting
+    from bench.running.ray.executor import fitting
 
     assert (fitting(asked, LARGE), fitting(asked, SMALL)) == (large, small)
 
 
 def test_options_override_what_is_declared() -> None:
     pytest.importorskip("ray")
-    from bench.running.ray.on_ray import resources_of
+    from bench.running.ray.executor import resources_of
 
     deep, shallow = planned("watched")[0], planned("itq")[0]
     declared = shallow.method.resources(shallow.summary)

@@ -35,7 +35,7 @@ def hooks(tmp_path: Path) -> Path:
 @pytest.fixture
 def unshared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Nodes see the driver's lease nowhere, as where they share no file system with it."""
-    from bench.running.ray import on_ray as executor
+    from bench.running.ray import executor
     from bench.running.ray.node import Order
 
     def order(**values: Any) -> Order:
@@ -97,7 +97,7 @@ def test_failures_travel_back(cluster: Any, tmp_path: Path, unshared: None) -> N
 def test_nodes_with_other_software_or_data_are_refused(
     cluster: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from bench.running.ray import on_ray as executor
+    from bench.running.ray import executor
 
     (run,) = planned("segfault")
     other = replace(
@@ -121,7 +121,7 @@ def test_what_is_lost_is_begun_again(
     cluster: Any, hooks: Path, tmp_path: Path, one_thread: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A node is killed in a training; beside it a method kills its worker again and again."""
-    from bench.running.ray import on_ray as executor
+    from bench.running.ray import executor
 
     assert executor.RETRIES == 2
     # Every attempt starts processes that import PyTorch: one retry shows as much, in less time.

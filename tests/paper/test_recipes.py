@@ -1,4 +1,4 @@
-"""The recipe of reports/README.md, given as a plug-in beside the built-in one."""
+"""The recipe of docs/contributing/report.md, given as a plug-in beside the built-in one."""
 
 from pathlib import Path
 
@@ -13,8 +13,8 @@ from bench.running.runner import Runner
 
 from .conftest import fill
 
-README = (Path(__file__).parents[2] / "reports/README.md").read_text(encoding="utf-8")
-RECIPE = README.split("<!-- test: recipe -->\n```python\n")[1].split("```")[0]
+PAGE = (Path(__file__).parents[2] / "docs/contributing/report.md").read_text(encoding="utf-8")
+RECIPE = PAGE.split("<!-- file: baselines.py -->\n```python\n")[1].split("```")[0]
 
 
 @pytest.fixture

@@ -72,7 +72,7 @@ def add(store: Store, spec: RunSpec, status: Status = "done", codes_of: int = 0,
         write_codes(folder / CODES, codes)
         write_per_query(folder / PER_QUERY, scores)
         write_description(folder, record)
-        (folder / "encoder/weights").write_bytes(bytes(100))
+        (folder / "encoder/encoder.safetensors").write_bytes(bytes(100))
 
     metrics = {name: score.without_queries() for name, score in scores.items()}
     return store.write(record.model_copy(update={"metrics": metrics}), fill)

@@ -14,10 +14,12 @@ from bench.base.errors import InputError
 from bench.store.evaluation import evaluate_again
 from bench.store.integrity import RECORD, DamagedError, sealed, unsealed
 from bench.store.merge import merge
+from bench.store.prune import superfluous
 from bench.store.store import DAMAGED, Store
 from bench.store.stored_run import CODES, PER_QUERY, write_record
 from bench.store.verify import verify
 from tests.store.conftest import add, everything, record_of, spec_of
+from tests.store.forger import edit
 
 SEALED = sealed(record_of(spec_of()))
 
@@ -119,10 +121,10 @@ def test_a_missing_file_is_damage(store: Store) -> None:
 
 
 def test_evaluating_does_not_bless_a_damaged_encoder(store: Store) -> None:
-    (add(store, spec_of()).folder / "encoder/weights").write_bytes(b"other")
+    (add(store, spec_of()).folder / "encoder/encoder.safetensors").write_bytes(b"other")
     before = everything(store.root)
     (row,) = evaluate_again(store, ["paper"])
-    assert (row.record.status, row.record.reason) == ("unsound", "checksum of encoder/weights")
+    assert (row.record.status, row.record.reason) == ("unsound", "checksum of encoder/encoder.safetensors")
     assert everything(store.root) == before
 
 
@@ -157,6 +159,17 @@ def test_records_of_another_version_are_refused_and_stay(store: Store) -> None:
     assert path.exists()
 
 
+def test_a_record_of_no_possible_run_is_named_and_stops_nothing(store: Store, said: list[str]) -> None:
+    sound, forged = add(store, spec_of(0)), add(store, spec_of(1))
+    edit(forged.folder, lambda values: values["spec"].update(bits=5000))
+    assert list(store.runs()) == [sound]
+    assert said == [
+        f"{forged.folder}: damaged (record.json: spec.bits: input should be less than or equal to 1024 (got 5000)); "
+        "left out; `bench run` does it again and keeps this one"
+    ]
+    assert [finding.path for finding in verify(store).findings] == [forged.folder / RECORD]
+
+
 def test_foreign_files_are_named_and_left_alone(store: Store, said: list[str]) -> None:
     run = add(store, spec_of())
     (store.root / "notes.txt").write_text("mine")
@@ -175,7 +188,11 @@ def test_what_a_user_put_into_a_run_survives_its_replacement(store: Store) -> No
     (folder / "notes.txt").write_text("mine")
     add(store, spec_of(), seconds=2.0)
     assert not (folder / "notes.txt").exists()
-    assert (store.root / DAMAGED / spec_of().folder / "notes.txt").read_text() == "mine"
+    kept = store.root / DAMAGED / spec_of().folder / "notes.txt"
+    assert kept.read_text() == "mine"
+    assert superfluous(store) == []
+    kept.unlink()
+    assert [found.path for found in superfluous(store)] == [kept.parent]
 
 
 def test_a_record_written_again_is_whole(store: Store) -> None:

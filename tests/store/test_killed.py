@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import pytest
 
-from bench.store import swap as integrity_swap
+from bench.store import swap
 from bench.store.evaluation import evaluate_again
 from bench.store.store import Store
 from bench.store.stored_run import read_run, write_record
@@ -85,7 +85,7 @@ def test_a_rename_that_fails_leaves_the_stored_run(store: Store, monkeypatch: py
     assert not list(store.root.glob("*/*/.*"))
 
 
-@pytest.mark.parametrize("where", ["integrity_swap.sync_tree", "store.sealed", "store.sha256"])
+@pytest.mark.parametrize("where", ["swap.sync_tree", "store.sealed", "store.sha256"])
 def test_a_full_disk_leaves_the_stored_run(store: Store, monkeypatch: pytest.MonkeyPatch, where: str) -> None:
     add(store, spec_of())
 
@@ -94,7 +94,7 @@ def test_a_full_disk_leaves_the_stored_run(store: Store, monkeypatch: pytest.Mon
 
     before = everything(store.root)
     with monkeypatch.context() as patch:
-        patch.setattr(f"bench.{where}", full)
+        patch.setattr(f"bench.store.{where}", full)
         with pytest.raises(OSError, match="No space left"):
             write(store)
     assert everything(store.root) == before
@@ -116,7 +116,7 @@ def test_another_process_that_stores_the_same_run_at_the_same_time(
     def slow(*arguments: Path) -> Path | None:
         with monkeypatch.context() as patch:
             patch.setattr(Path, "rename", rename_after_the_other)
-            return integrity_swap.put_in_place(*arguments)
+            return swap.put_in_place(*arguments)
 
     endings = iter(range(9))
     monkeypatch.setattr("bench.store.store.put_in_place", slow)
@@ -134,7 +134,7 @@ def test_what_another_machine_writes_is_left_alone_for_a_day(store: Store, monke
     store.require_writable()
     assert theirs.exists()
     now = time.time()
-    monkeypatch.setattr("time.time", lambda: now + 2 * integrity_swap.DAY)
+    monkeypatch.setattr("time.time", lambda: now + 2 * swap.DAY)
     store.require_writable()
     assert not theirs.exists()
     assert whole(store) == 1.0
@@ -142,7 +142,7 @@ def test_what_another_machine_writes_is_left_alone_for_a_day(store: Store, monke
 
 def test_what_this_process_writes_is_no_leftover(store: Store) -> None:
     run = add(store, spec_of())
-    mine = integrity_swap.hidden_beside(run.folder)
+    mine = swap.hidden_beside(run.folder)
     mine.mkdir()
     store.require_writable()
     assert mine.exists()

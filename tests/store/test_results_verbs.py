@@ -33,7 +33,7 @@ def test_verify_names_everything_and_changes_nothing(store: Store, capsys: pytes
     folders = [add(store, spec_of(seed)).folder for seed in range(5)]
     (folders[0] / CODES).write_bytes(b"cut")
     (folders[1] / RECORD).write_bytes(b"{}")
-    (folders[2] / "encoder/weights").unlink()
+    (folders[2] / "encoder/encoder.safetensors").unlink()
     (folders[3] / "notes.txt").write_text("mine")
     (store.root / "toy/lsh/\x1b[31mred").mkdir()
     folders[4].with_name(f".{folders[4].name}.other-host-1.1").mkdir()
@@ -48,7 +48,7 @@ def test_verify_names_everything_and_changes_nothing(store: Store, capsys: pytes
     assert states == {
         f"{names[folders[0]]}/codes.npz": "damaged",
         f"{names[folders[1]]}/record.json": "damaged",
-        f"{names[folders[2]]}/encoder/weights": "damaged",
+        f"{names[folders[2]]}/encoder/encoder.safetensors": "damaged",
         f"{names[folders[3]]}/notes.txt": "foreign",
         f"toy/lsh/.{folders[4].name}.other-host-1.1": "being written",
         "toy/lsh/ [31mred": "foreign",
@@ -69,7 +69,7 @@ def test_verify_goes_on_after_what_it_may_not_read(
     out = capsys.readouterr().out
     states = {tuple(re.split(" {2,}", line.strip())) for line in out.splitlines()[2:-2]}
     what = "cannot be read (Permission denied)"
-    lost = f"toy/lsh/{first.name}/{name}" + ("/weights" if name == "encoder" else "")
+    lost = f"toy/lsh/{first.name}/{name}" + ("/encoder.safetensors" if name == "encoder" else "")
     assert (lost, "unreadable", what) in states
     assert (f"toy/lsh/{second.name}/codes.npz", "damaged", "differs from its checksum") in states
 
@@ -149,8 +149,8 @@ def test_merge_tells_other_measurements_from_other_codes(
     write_record(other.folder, record.model_copy(update={"history": [{"epoch": 0, "loss": 1.0}]}))
     assert main(["results", "merge", str(theirs.root), "--results", str(store.root)]) == 0
     write_record(other.folder, record)
-    (other.folder / "encoder/weights").write_bytes(bytes(99) + b"1")
-    changed = checksums | {"encoder/weights": sha256(other.folder / "encoder/weights")}
+    (other.folder / "encoder/encoder.safetensors").write_bytes(bytes(99) + b"1")
+    changed = checksums | {"encoder/encoder.safetensors": sha256(other.folder / "encoder/encoder.safetensors")}
     write_record(other.folder, record.model_copy(update={"checksums": changed}))
     assert main(["results", "merge", str(theirs.root), "--results", str(store.root)]) == 0
     assert capsys.readouterr().out == f"{store.root}: conflict 1\n" * 2

@@ -77,8 +77,7 @@ def do_on_node(order: Order, board: ActorHandle) -> Ended:
     # The processes that runs are done in would import the program that Ray runs here.
     vars(sys.modules["__main__"]).pop("__file__", None)
     host = socket.gethostname()
-    with _connected_to(board, order.spec.identity) as (messenger, stop):
-        messenger.send(host=host)
+    with _connected_to(board, order.spec.identity, host) as (messenger, stop):
 
         def do(store: Store, claim: Claim) -> StoredRun | None:
             return Apart(store, _device(), stop, rules).do_claimed(run, claim, messenger, messenger.say)
@@ -120,21 +119,27 @@ class _Outbox(SimpleQueue[bytes]):
 
 
 @contextmanager
-def _connected_to(board: ActorHandle, run: str) -> Iterator[tuple[Messenger, StopRequest]]:
+def _connected_to(board: ActorHandle, run: str, host: str) -> Iterator[tuple[Messenger, StopRequest]]:
     """While open, what is sent is reported to the board, and its request to stop arrives."""
     outbox, stop, ended = _Outbox(), StopRequest(), threading.Event()
+    messenger = Messenger(outbox)
 
     def exchange() -> None:
-        last = False
-        while not last:
-            last = ended.wait(EXCHANGE_SECONDS)
-            messages = [outbox.get() for _ in range(outbox.qsize())]
-            stop.asked = ray.get(board.report.remote(run, messages))
+        messages = [outbox.get() for _ in range(outbox.qsize())]
+        stop.asked = ray.get(board.report.remote(run, messages))
 
-    thread = threading.Thread(target=exchange, name="exchange", daemon=True)
+    def keep_exchanging() -> None:
+        while not ended.wait(EXCHANGE_SECONDS):
+            exchange()
+        exchange()
+
+    # Before any work: the driver learns of every attempt, however early it is lost or asked to stop.
+    messenger.send(host=host)
+    exchange()
+    thread = threading.Thread(target=keep_exchanging, name="exchange", daemon=True)
     thread.start()
     try:
-        yield Messenger(outbox), stop
+        yield messenger, stop
     finally:
         ended.set()
         thread.join()
