@@ -172,7 +172,7 @@ def test_from_the_command_line_to_the_library(
     output = capsys.readouterr()
     assert output.out == ""
     # 10 training videos, 4 and 4 of test and query, 30 x 2048 float32 each.
-    assert "data/activitynet: 4.4 MB will be written" in output.err
+    assert "data/activitynet: 4.4 MB to write, " in output.err
     data = bench.load_dataset("activitynet", root="data")
     assert data.train.features.shape == (10, 30, 2048)
     assert data.summary.stand_in

@@ -129,7 +129,7 @@ def test_a_lost_lease_leaves_the_others_result(features: Path, tmp_path: Path, m
     monkeypatch.setattr("bench.running.runner.do_run", slow)
     (run,) = runner(tmp_path, said).run(wanted)
     assert run == next(Store(tmp_path).runs())
-    assert any("another process took it over" in line for line in said)
+    assert any("taken over by another process" in line for line in said)
     survived("leases lost")
 
 
