@@ -12,7 +12,6 @@ from bench.base.text import one_line
 
 # Enough to recognise a pointer to a large file, an archive or a web page.
 HEAD_BYTES = 512
-
 REASONS = {
     errno.EACCES: "you lack the permission; ask its owner for it (chmod), or name another",
     errno.EPERM: "you lack the permission; ask its owner for it (chmod), or name another",
@@ -29,7 +28,6 @@ REASONS = {
     errno.ENAMETOOLONG: "the name is too long for this system; use a shorter one",
     errno.ENOMEM: "the system is out of memory; end other programs",
 }
-
 # Contents that are no data yet: packed files, and pointers in place of files.
 OTHER_CONTENTS = {
     rb"version https://git-lfs": "a pointer of Git LFS, not the file itself; fetch it with `git lfs pull`",
@@ -42,6 +40,13 @@ OTHER_CONTENTS = {
     rb"7z\xbc\xaf\x27\x1c": "packed with 7-Zip; unpack it",
     rb"Rar!\x1a\x07": "packed with RAR; unpack it",
 }
+LITTER = re.compile(
+    r"\.DS_Store|\._.*|\.AppleDouble|\.localized|Icon\r|\.Spotlight-V100|\.Trash.*|\.fseventsd"  # macOS
+    r"|Thumbs\.db|ehthumbs.*\.db|desktop\.ini|\$RECYCLE\.BIN|System Volume Information"  # Windows
+    r"|\.directory|\.hidden|lost\+found|\.nfs.*|\.fuse_hidden.*|\.~lock\..*"  # Linux
+    r"|@eaDir|#recycle|#snapshot|\.snapshots?|\.stfolder|\.sync",  # file servers
+    re.IGNORECASE,
+)
 
 
 def require_file(path: Path, missing: str = "put it there, or name another one in dataset.toml") -> Path:
@@ -107,15 +112,6 @@ def _fetch(path: Path) -> str:
     if ".git/annex/" in _target(path).replace(os.sep, "/"):
         return "fetch it with `git annex get`"
     return "put it there, or fetch it with the tool that made the link"
-
-
-LITTER = re.compile(
-    r"\.DS_Store|\._.*|\.AppleDouble|\.localized|Icon\r|\.Spotlight-V100|\.Trash.*|\.fseventsd"  # macOS
-    r"|Thumbs\.db|ehthumbs.*\.db|desktop\.ini|\$RECYCLE\.BIN|System Volume Information"  # Windows
-    r"|\.directory|\.hidden|lost\+found|\.nfs.*|\.fuse_hidden.*|\.~lock\..*"  # Linux
-    r"|@eaDir|#recycle|#snapshot|\.snapshots?|\.stfolder|\.sync",  # file servers
-    re.IGNORECASE,
-)
 
 
 def is_litter(name: str) -> bool:

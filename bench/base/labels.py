@@ -15,7 +15,6 @@ from bench.base.text import one_line
 
 # Class numbers are written out as a table where one is asked for: half a gigabyte for every copy.
 MOST_LABELS = 2**29
-
 EXACT = 2**53
 """Beyond it float64 skips whole numbers."""
 

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 HEADER = 10
 """Bytes of a stored array before its header: magic number, version, the header's length."""
-
 UNREADABLE = (OSError, EOFError, TypeError, ValueError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
 """Errors from reading a file that this package did not write, or that is damaged."""
 

@@ -15,13 +15,10 @@ import torch
 from bench.base.errors import InputError
 
 _turn = threading.RLock()
-
 _followed = False
 """Whether forked processes are prepared for PyTorch."""
-
 _forked = False
 """Whether this process was forked from one that had used PyTorch through this module."""
-
 _gpu = False
 """Whether the machine has a GPU."""
 

@@ -15,9 +15,9 @@ from typing import Any
 import psutil
 
 BOOT = Path("/proc/sys/kernel/random/boot_id")
-
 STATE, START = 0, 19
 """Fields of `/proc/PID/stat` after the name: the state, and the start in clock ticks since boot."""
+VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 def this_process() -> dict[str, Any]:
@@ -140,9 +140,6 @@ def threads(number: int, name: str = "") -> Executor:
         return Here()
     begun.set()
     return pool
-
-
-VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 def choose_threads(asked: int | None, jobs: int, isolated: bool) -> int | None:

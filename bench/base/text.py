@@ -16,6 +16,10 @@ from tabulate import tabulate
 
 LONGEST_SHOWN = 100
 """Characters of a wrong value that a message shows."""
+NARROWEST = 20
+"""Fewest characters of a folded line."""
+WIDEST = 110
+"""Most characters of a line of prose."""
 
 
 def one_line(text: str) -> str:
@@ -76,13 +80,6 @@ def _shown(value: str | float) -> str:
     except ValueError:  # a number of thousands of digits
         return "a number too long to show"
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
-
-
-NARROWEST = 20
-"""Fewest characters of a folded line."""
-
-WIDEST = 110
-"""Most characters of a line of prose."""
 
 
 def text_table(rows: Sequence[Sequence[object]], headers: Sequence[str] = (), **layout: Any) -> str:

@@ -12,10 +12,8 @@ from bench.base.text import one_line
 
 LARGEST = 2**18
 """Bytes; a description takes some hundreds."""
-
 # The reader's time grows with the square of the number of parts of a key.
 MOST_DOTS = 100
-
 # The longer marks first: UTF-32's begins like UTF-16's.
 MARKED = {
     codecs.BOM_UTF8: "utf-8-sig",

@@ -12,6 +12,9 @@ from bench.base.errors import InputError
 from bench.base.paths import named_path
 from bench.base.text import LONGEST_SHOWN, one_line
 
+MIN_BITS, MAX_BITS = 1, 1024
+MAX_SEED = 2**32 - 1
+
 
 def shown(value: object) -> str:
     """`value` in one short line for a message, even if its `repr` fails."""
@@ -83,11 +86,6 @@ def _is_tensor(value: object) -> bool:
 def _of_tensor(tensor: Any) -> NDArray[Any]:
     held = tensor.detach().cpu().resolve_conj().resolve_neg()
     return np.asarray(held.float() if str(held.dtype) == "torch.bfloat16" else held)
-
-
-MIN_BITS, MAX_BITS = 1, 1024
-
-MAX_SEED = 2**32 - 1
 
 
 def check_bits(bits: object) -> int:

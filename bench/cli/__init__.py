@@ -13,16 +13,11 @@ from bench.base import streams
 from bench.base.errors import InputError
 
 LONGEST_LINE = 2000
-
 INTERRUPTED = "bench: interrupted; finished runs are stored, repeat the command to continue"
-
 OUTPUT_CLOSED = 128 + 13
 """The exit status when the reader of standard output has closed it: 128 plus the number of SIGPIPE."""
-
 NO_MORE = "the system starts no more processes or threads; raise the limit (ulimit -u), or use fewer --jobs"
-
 FULL = "free some space, and repeat the command"
-
 NO_THREAD = "can't start new thread"
 """Python's message, in a RuntimeError."""
 

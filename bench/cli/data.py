@@ -9,10 +9,9 @@ from bench.base.errors import InputError
 from bench.base.paths import named_path
 from bench.cli.options import DataRoot, Plugins
 
+
 # Imports of the library are local, so that `bench --help` is fast: torch alone takes seconds.
 # ruff: noqa: PLC0415
-
-
 def check(
     dataset: Annotated[str, typer.Argument(help="A dataset's name, or a folder with feature files.")],
     data_root: DataRoot = None,

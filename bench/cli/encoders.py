@@ -9,10 +9,9 @@ from bench.base.errors import InputError
 from bench.base.paths import named_path
 from bench.cli.options import DEFAULT_DATASET, DataRoot, Device, Plugins, names_of, numbers_of
 
+
 # Imports of the library are local, so that `bench --help` is fast: torch alone takes seconds.
 # ruff: noqa: PLC0415
-
-
 def profile(
     methods: Annotated[str, typer.Option(help="Methods, such as mcmsh,bth.")],
     bits: Annotated[str, typer.Option(help="Code lengths, such as 16,32,64.")] = "64",

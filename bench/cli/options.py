@@ -9,18 +9,14 @@ from bench.base.errors import InputError
 from bench.base.paths import named_path
 
 DEFAULT_DATASET = "moving-digits"
-
 Results = Annotated[Path, typer.Option("--results", help="Folder of stored runs.", parser=named_path, metavar="PATH")]
-
 Report = Annotated[Path, typer.Option("--report", help="Folder for the report.", parser=named_path, metavar="PATH")]
-
 Plugins = Annotated[
     list[Path] | None,
     typer.Option(
         "--plugin", help="Python file or folder with plug-ins; repeatable.", parser=named_path, metavar="PATH"
     ),
 ]
-
 DataRoot = Annotated[
     Path | None,
     typer.Option(
@@ -30,18 +26,13 @@ DataRoot = Annotated[
         metavar="PATH",
     ),
 ]
-
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
-
 Existing = Annotated[str, typer.Option(help="Policy for stored runs: reuse, rerun, retry-failed or only-cached.")]
-
 Threads = Annotated[
     int | None,
     typer.Option("--threads", min=1, help="Threads per run; default: all cores divided by --jobs."),
 ]
-
 Settings = Annotated[list[str] | None, typer.Option("--set", help="A parameter, such as mcmsh.epochs=5; repeatable.")]
-
 RESULTS, REPORT, PAPER = Path("results/runs"), Path("reports/latest"), Path("reports/paper")
 
 

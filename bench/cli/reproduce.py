@@ -20,10 +20,9 @@ from bench.cli.options import (
     numbers_of,
 )
 
+
 # Imports of the library are local, so that `bench --help` is fast: torch alone takes seconds.
 # ruff: noqa: PLC0415
-
-
 def reproduce(
     artefacts: Annotated[str, typer.Argument(help="Artefacts, such as table1,table2,table3,figures.")],
     datasets: Annotated[

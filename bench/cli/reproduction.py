@@ -24,11 +24,8 @@ from bench.store.stored_run import StoredRun
 
 SEEDS = (0, 1, 2)
 """The default: the fewest that show how much results vary."""
-
 FILE = "paper.md"
-
 MARKER = "<!-- rendered by vhbench from stored results; `bench reproduce` writes it anew -->"
-
 REASON = 200
 """The length in characters to which a failed run's reason is shortened."""
 

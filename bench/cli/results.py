@@ -10,7 +10,6 @@ from bench.cli.options import RESULTS, DataRoot, Plugins, Results, names_of, num
 
 # Imports of the library are local, so that `bench --help` is fast: torch alone takes seconds.
 # ruff: noqa: PLC0415
-
 results_app = typer.Typer(help="Verify, merge and clean up results folders.", rich_markup_mode=None)
 
 

@@ -28,10 +28,9 @@ if TYPE_CHECKING:
     from bench.running.plan import SweepFile
     from bench.store.stored_run import StoredRun
 
+
 # Imports of the library are local, so that `bench --help` is fast: torch alone takes seconds.
 # ruff: noqa: PLC0415
-
-
 def run(
     sweep: Annotated[
         Path | None,

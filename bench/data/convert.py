@@ -20,7 +20,6 @@ from bench.data.headers import ITEM_BYTES, safetensors_header
 from bench.data.precision import Precision, as_stored
 
 KEY = "feats"
-
 LARGEST: dict[Precision, float] = {
     "float16": 65504.0,
     "bfloat16": 3.3895313892515355e38,

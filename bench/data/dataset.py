@@ -16,6 +16,12 @@ from bench.base.errors import InputError
 from bench.data.features import Features, mean_pool
 
 Recommended = Mapping[str, Mapping[str, Any]]
+NEIGHBOURS = 10
+"""Number of relevant videos per query."""
+# Queries at a time; bounds the scratch memory.
+BLOCK_VALUES = 2**25
+# Cosines closer than this are equal: products of other blocks round differently.
+DECIMALS = 10
 
 
 @dataclass(frozen=True)
@@ -100,16 +106,6 @@ class DatasetSource(ABC):
     @abstractmethod
     def load(self) -> Dataset:
         """The data, checked. Raises InputError naming the file, the key and the fix."""
-
-
-NEIGHBOURS = 10
-"""Number of relevant videos per query."""
-
-# Queries at a time; bounds the scratch memory.
-BLOCK_VALUES = 2**25
-
-# Cosines closer than this are equal: products of other blocks round differently.
-DECIMALS = 10
 
 
 def exact_neighbours(queries: Features, gallery: Features | None = None, count: int = NEIGHBOURS) -> NDArray[np.int32]:

@@ -13,11 +13,8 @@ from bench.base.text import validation_message
 from bench.base.toml_file import read_toml
 
 SplitName = Literal["train", "test", "query"]
-
 SPLITS: tuple[SplitName, ...] = ("train", "test", "query")
-
 NOTE = "dataset.toml"
-
 LONGEST_TEXT = 1000
 
 
@@ -30,9 +27,7 @@ def _printable(text: str) -> str:
 
 # Control characters and other unprintable ones are refused at the input.
 Text = Annotated[str, Field(max_length=LONGEST_TEXT), AfterValidator(_printable)]
-
 Name = Annotated[Text, Field(min_length=1)]
-
 Names = Name | Annotated[list[Name], Field(min_length=1)]
 
 

@@ -15,12 +15,12 @@ from bench.base.values import read_array
 from bench.data.precision import PRECISIONS, Precision
 
 Index = slice | NDArray[np.integer[Any]] | Sequence[int]
-
 # Larger blocks are allocated from the system each time, which costs more than reading them.
 BLOCK_BYTES = 16 * 2**20
-
 # Larger means are kept in a file that the system can write out, instead of in memory.
 MEANS_IN_MEMORY = 2 * 2**30
+# Arrays up to this size are checked whole, larger ones by an evenly spread sample of this size.
+SAMPLED_BYTES = 2 * 2**30
 
 
 class Features(ABC):
@@ -228,10 +228,6 @@ def _empty(shape: tuple[int, int]) -> NDArray[np.float32]:
     require_space(folder, size, "the mean over the frames of every video", "name another folder in TMPDIR")
     with tempfile.TemporaryFile(dir=folder) as file:
         return np.memmap(file, dtype=np.float32, mode="w+", shape=shape)
-
-
-# Arrays up to this size are checked whole, larger ones by an evenly spread sample of this size.
-SAMPLED_BYTES = 2 * 2**30
 
 
 def blocks_to_check(features: Features, *, all_values: bool = False) -> list[range]:

@@ -14,10 +14,8 @@ from bench.base.text import say
 
 # Fingerprints of larger files take more than a second or two and are announced.
 ANNOUNCED_BYTES = 10**9
-
 # The coarsest clock of file systems: two changes within it may leave the same times.
 CLOCK_NANOSECONDS = 3 * 10**9
-
 # Sampled to notice changed contents where tools can set all times back.
 SAMPLES, SAMPLE_BYTES = 16, 4096
 

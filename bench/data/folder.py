@@ -25,6 +25,12 @@ from bench.data.headers import MATLAB_AXES, NAME_IT, Rows, open_npy, open_safete
 from bench.data.label_files import features_of_labels, labels_in
 from bench.data.layout import SplitPaths, layout_of
 
+FEATS = "feats"
+"""Name of the array in published files."""
+# First bytes of MATLAB files older than version 7.3, which are not HDF5.
+OLD_MATLAB = b"MATLAB 5.0"
+NAMED = 10
+
 
 class FolderSource(DatasetSource):
     """A dataset in a folder; every defect is an InputError that names the file and the fix."""
@@ -140,15 +146,6 @@ def marks_stand_in(path: Path) -> bool:
             return bool(np.any(file.attrs.get("stand_in", False)))
         except DAMAGE as error:
             raise InputError(f"{path}: its attributes cannot be read; download or export it again") from error
-
-
-FEATS = "feats"
-"""Name of the array in published files."""
-
-# First bytes of MATLAB files older than version 7.3, which are not HDF5.
-OLD_MATLAB = b"MATLAB 5.0"
-
-NAMED = 10
 
 
 def open_features(path: Path, key: str = FEATS, rows: Rows | None = "videos", fix: str = NAME_IT) -> Features:

@@ -24,14 +24,10 @@ from bench.data.raw import RawFeatures
 
 # Little-endian, as they lie in the file: a plain copy of the bytes gives the array.
 RAW_TYPES = (h5py.h5t.IEEE_F16LE, h5py.h5t.IEEE_F32LE, h5py.h5t.IEEE_F64LE)
-
 # A chunk that two reads share, one after the other, is decompressed once if it fits.
 CHUNK_CACHE_BYTES = 64 * 2**20
-
 LARGEST_CHUNK_BYTES = 256 * 2**20
-
 NAMES_SHOWN, NAMES_VISITED = 10, 1000
-
 # Defect and fix, by a phrase of HDF5's message, where the system gives no reason.
 HDF5_REASONS = {
     "already open for write": (
@@ -44,12 +40,10 @@ HDF5_REASONS = {
         "upgrade h5py, or download or export it again",
     ),
 }
-
 # Filters of the package hdf5plugin, by their registered numbers.
 FILTERS = {
     307: "bzip2", 32001: "Blosc", 32004: "LZ4", 32008: "Bitshuffle", 32013: "ZFP", 32015: "Zstandard", 32026: "Blosc2",
 }  # fmt: skip
-
 # Exceptions of h5py for files with a damaged structure.
 DAMAGE = (OSError, RuntimeError, KeyError, TypeError, OverflowError)
 

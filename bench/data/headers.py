@@ -14,38 +14,28 @@ from bench.data.precision import PRECISIONS, Precision, stored_dtype
 from bench.data.raw import RawFeatures
 
 NAME_IT = "rename one, or name the right one in dataset.toml (features_key)"
-
 NUMBERS = "expected floats, integers or truth values of at most 64 bits"
-
 SAFETENSORS_PRECISIONS: dict[str, Precision] = {
     "F16": "float16",
     "BF16": "bfloat16",
     "F32": "float32",
     "F64": "float64",
 }
-
 SAFETENSORS_INTEGERS = {"BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16": "<i2"} | {
     f"{name}{size * 8}": f"<{kind}{size}" for name, kind in (("U", "u"), ("I", "i")) for size in (4, 8)
 }
-
 Rows = Literal["videos", "frames"]
 """What the first of two axes counts: pooled videos (N, D), or the frames of one video (T, D)."""
-
 ITEM_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
-
 # Three hundred times as many as in the papers' features; a video is read as a whole.
 MOST_NUMBERS_A_VIDEO = 2**25
-
 # The limit of the format.
 LONGEST_SAFETENSORS_HEADER = 100_000_000
-
 LONGEST_NAMES = 200
-
 MATLAB_AXES = (
     "(dimensions, frames, videos), as MATLAB stores them; save numpy.transpose(features), in MATLAB "
     "permute(feats, [3 2 1])"
 )
-
 ARCHIVE = b"PK\x03\x04"
 
 

@@ -22,11 +22,17 @@ from bench.data.layout import SplitPaths
 
 # No compression of these formats shrinks zeros more than about a thousand times.
 MOST_LABELS_A_BYTE = 1100
-
 NAME_IT = "rename one, or name the right one in dataset.toml (labels_key)"
-
 # Twice as many as YFCC has, and half a gigabyte where they are stored as float64.
 MOST_LABELS = 2**26
+NUMBERS = {
+    *("double", "single", "logical", "sparse"),
+    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
+}
+FIRST_ELEMENT = 128
+COMPRESSED = 15
+PIECE_BYTES = 2**20
+NAMES_SHOWN = 10
 
 
 def labels_in(path: Path, key: str, features: tuple[int, ...] | None) -> Labels:
@@ -123,20 +129,6 @@ def _require_plausible(path: Path, key: str, shape: tuple[int, ...]) -> None:
 def _require_possible(path: Path, shape: tuple[int, ...]) -> None:
     if prod(shape) > MOST_LABELS:
         raise InputError(f"{path}: labels of shape {shape}; {MOST_LABELS:,} are read at most: split the file in parts")
-
-
-NUMBERS = {
-    *("double", "single", "logical", "sparse"),
-    *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)),
-}
-
-FIRST_ELEMENT = 128
-
-COMPRESSED = 15
-
-PIECE_BYTES = 2**20
-
-NAMES_SHOWN = 10
 
 
 def read_mat(path: Path, key: str, require_plausible: Callable[[tuple[int, ...]], None]) -> NDArray[Any]:

@@ -12,7 +12,6 @@ from bench.data.description import NOTE, Description, Files, SplitFiles, SplitNa
 from bench.data.headers import Rows
 
 FEATURES = (".h5", ".hdf5", ".mat", ".npy", ".safetensors")
-
 LABELS = (".mat", ".h5", ".hdf5", ".npy")
 """Suffixes of files with the usual names; features may also be in a folder of such files."""
 

@@ -9,9 +9,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Precision = Literal["float16", "bfloat16", "float32", "float64"]
-
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
-
 # torch splits larger pieces among its threads, which does not pay where several threads read already.
 PIECE = 32_000
 

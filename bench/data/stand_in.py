@@ -20,19 +20,17 @@ from bench.data.files import one_line
 from bench.data.layout import Layout, SplitPaths
 
 ATTRIBUTES, ATTRIBUTES_A_CLASS, OTHERS_A_VIDEO = 64, 5, 3
-
 # Standard deviations of one feature before rectification; an attribute's is drawn evenly from this range.
 ATTRIBUTE, OWN, MOVEMENT = (0.2, 0.7), 0.6, 0.6
-
 # Subtracted before negative numbers are set to zero, so that well over half of all values end as zero.
 THRESHOLD = 0.4
-
 KEY_FRAMES = 6
-
 SECOND_CLASS_SHARE = 0.1
-
 # Videos made at once: few enough for their frames to stay in the processor's cache, which is what makes this quick.
 VIDEOS_AT_ONCE = 4
+FEWEST_VIDEOS_A_FILE = 4
+MOST_NUMBERS = 2**60
+MAT_HEADER = b"MATLAB 5.0 MAT-file, stand-in"
 
 
 class Synthetic:
@@ -95,13 +93,6 @@ class Synthetic:
     def _random(self, *stream: str) -> np.random.Generator:
         text = "/".join((self._seed, *stream))
         return np.random.Generator(np.random.SFC64(int.from_bytes(hashlib.blake2b(text.encode()).digest())))
-
-
-FEWEST_VIDEOS_A_FILE = 4
-
-MOST_NUMBERS = 2**60
-
-MAT_HEADER = b"MATLAB 5.0 MAT-file, stand-in"
 
 
 @dataclass(frozen=True)

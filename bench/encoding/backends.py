@@ -15,12 +15,9 @@ from bench.base.text import closest
 from bench.data.features import BLOCK_BYTES, Features
 
 BACKENDS = ("eager", "compiled", "onnx")
-
 PRECISIONS = ("float32", "bfloat16")
-
 CHUNK = 64
 """Videos per forward pass: enough for fast products, few enough for the processor's cache."""
-
 Forward = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Relaxed outputs (n, K) of features (n, T, D), 1 ≤ n ≤ CHUNK."""
 

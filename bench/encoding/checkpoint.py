@@ -24,9 +24,7 @@ from bench.registry import find_method
 
 WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 """Parts of names that PyTorch's wrappers (DataParallel, DDP, compile, FSDP) put between the others."""
-
 COUNTER = ".num_batches_tracked"
-
 FRAMES = 25
 """Default for methods whose weights do not show it, as in the papers."""
 

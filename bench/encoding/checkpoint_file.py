@@ -29,16 +29,11 @@ NAMES = {
     "torch Size",
     "torch device",
 }
-
 FIX = "save its state dict, and nothing else: torch.save(model.state_dict(), 'weights.pth')"
-
 DEEPEST = 3
 """Depth of nested tables that are searched."""
-
 OTHER_CALLS = {"STACK_GLOBAL", "INST", "OBJ", "NEWOBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"}
-
 LARGEST_PICKLE = 2**24
-
 # Before version 1.6 PyTorch wrote three pickles that describe the file before the one that matters.
 OLD_PICKLES = 4
 

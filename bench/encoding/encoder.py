@@ -27,13 +27,10 @@ from bench.learning.method import Method
 from bench.registry import Registry, load_registry
 
 DESCRIPTION, WEIGHTS = "encoder.json", "encoder.safetensors"
-
 LARGE = 2**26
 """Numbers in a matrix of 256 MB."""
-
 Plugin = Path | str | type[Method]
 """A file with methods, or the class of one."""
-
 LONGEST_HEADER = 2**20
 """Bytes before the weights in their file."""
 

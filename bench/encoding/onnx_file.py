@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 OPSET = 20
 """The newest that PyTorch's exporter writes without further packages; it has GELU as one operator."""
-
 PRODUCER = "vhbench"
-
 CONVENTION = "codes: int8 in -1, +1; +1 where relaxed >= 0"
 
 

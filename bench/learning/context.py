@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from bench.learning.residency import Residents
     from bench.learning.states import TrainingStates
 
+
 # PyTorch takes a second to import, which code that only shows progress can save.
 # ruff: noqa: PLC0415
-
-
 def _processor() -> "torch.device":
     import torch
 

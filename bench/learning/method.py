@@ -15,9 +15,7 @@ from bench.data.features import Features, mean_pool
 from bench.learning.context import FitContext
 
 Shape = tuple[int, int, int]
-
 PROCESS_BYTES = 10**9
-
 # A mean over the frames, a centred copy, and another in float64.
 BYTES_A_MEAN = 4 + 4 + 8
 

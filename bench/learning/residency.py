@@ -12,12 +12,9 @@ from torch import Tensor
 from bench.data.features import Features
 
 Precision = Literal["float32", "bfloat16"]
-
 Place = Literal["device", "memory", "file"]
-
 # The rest is for weights, activations, prefetched batches and the anchor graph.
 DEVICE_SHARE, MEMORY_SHARE = 0.7, 0.5
-
 STORED = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32, "float64": torch.float32}
 
 

@@ -16,6 +16,8 @@ from torch.optim import Optimizer
 from bench.base.atomic import new_file
 from bench.base.text import slug
 
+SECONDS = 60.0
+
 
 @dataclass
 class Lowest:
@@ -30,9 +32,6 @@ class Lowest:
         if not self.weights or loss < self.loss:
             self.loss, self.epoch = loss, epoch
             self.weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
-
-
-SECONDS = 60.0
 
 
 @dataclass

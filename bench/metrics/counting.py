@@ -16,7 +16,6 @@ from bench.metrics.tie_sums import Counts, RankSums, RankTables, compiled
 
 # Items whose distances are computed in one go: few enough for the level-1 cache.
 TILE = 4096
-
 # Planes that can be added up in eight bits: 31 * 8 <= 255. Here, since numba notices changes in this file only.
 PLANES = 31
 

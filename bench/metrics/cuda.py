@@ -19,22 +19,16 @@ from bench.metrics.tie_sums import Counts
 
 # Below this many pairs of codes the processor answers within half a second or so.
 LARGE = 10**9
-
 # From here on it pays to import PyTorch, which takes seconds, only to look for a device.
 HUGE = 10**10
-
 # Beside more cores than these a device is of no use: an H100 took 0.81 s for 45,600 queries among themselves, one core
 # of the machine 2.17 s, two 1.03 s, four 0.59 s.
 MOST_CORES = 2
-
 # Elements of the largest array on the device at a time: at most, and at least to be worth the device.
 ELEMENTS = 1 << 25
-
 FEWEST_ELEMENTS = 1 << 16
-
 # Device memory that one element takes, all scratch arrays together.
 ELEMENT_BYTES = 32
-
 # Of counts of eight bytes that PyTorch's `bincount` keeps in shared memory; more are added up in global memory, slowly.
 SHARED_COUNTS = 48 * 1024 // 8 - 1
 

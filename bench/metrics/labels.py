@@ -16,6 +16,11 @@ from bench.base.text import say
 from bench.base.values import read_array
 from bench.metrics.codes import PackedCodes, code_bytes
 
+# Costs of visiting one item of a list, and of each plane when the labels of one pair are compared, in units of
+# counting one compared pair. Measured; a visit is between 1.6, with one label a query, and 4, with many.
+VISIT = 2.0
+PLANE = 0.03
+
 
 class LabelLists(NamedTuple):
     """Labels of Q queries and n gallery items over C classes.
@@ -35,13 +40,6 @@ class LabelPlanes(NamedTuple):
 
     queries: NDArray[np.uint8]  # (Q, ceil(C / 8))
     gallery: NDArray[np.uint8]  # (ceil(C / 8), n)
-
-
-# Costs of visiting one item of a list, and of each plane when the labels of one pair are compared, in units of
-# counting one compared pair. Measured; a visit is between 1.6, with one label a query, and 4, with many.
-VISIT = 2.0
-
-PLANE = 0.03
 
 
 def label_planes(labels: LabelLists, items: int) -> LabelPlanes:

@@ -10,24 +10,18 @@ from bench.base.errors import InputError
 from bench.base.text import LONGEST_SHOWN, contradiction, one_line
 
 Normalise = Literal["k", "relevant"]
-
 Ties = Literal["expected", "index", "best", "worst"]
-
 Measure = Literal["mAP", "recall"]
-
 PARTS = ("normalise", "exclude_self", "ties")
 """The parts of a protocol that can be changed, by the names of arguments."""
-
 _NORMALISE = {
     "k": "AP@k is divided by k",
     "relevant": "AP@k is divided by the smaller of k and the number of relevant items in the gallery",
 }
-
 _EXCLUDE_SELF = {
     False: "a query that is in the gallery stays there",
     True: "a query that is in the gallery is left out of its own ranking",
 }
-
 _TIES = {
     "expected": "equal distances count with the mean over all their orders",
     "index": "equal distances keep the order of the gallery, as in a stable sort",
@@ -78,7 +72,6 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
         "strict": Protocol("strict", normalise="relevant", exclude_self=True, ties="expected"),
     }
 )
-
 # Kept out of the table: it needs neighbours in place of labels, and `evaluate_neighbours` takes these.
 NEIGHBOURS = Protocol("neighbours", normalise="relevant", exclude_self=True, ties="expected", measure="recall")
 

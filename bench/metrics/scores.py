@@ -28,7 +28,6 @@ from bench.base.values import plain
 from bench.metrics.protocols import Protocol, described, read_protocol
 
 ROUNDING = 1e-9
-
 K = re.compile("[1-9][0-9]{0,17}")
 
 
@@ -51,7 +50,6 @@ def _array(values: list[float]) -> NDArray[np.float64]:
 
 
 Count = Annotated[int, Field(ge=0)]
-
 Share = Annotated[float, Field(ge=-ROUNDING, le=1 + ROUNDING, allow_inf_nan=False)]
 """From 0 to 1, up to rounding of sums."""
 
@@ -59,7 +57,6 @@ Shares = Annotated[dict[Annotated[int, Field(ge=1), BeforeValidator(_read_k)], S
 """A value for every cut-off k, ascending."""
 
 PerQuery = dict[int, SkipValidation[NDArray[np.float64]]]
-
 _Curve = Annotated[
     list[Share], Field(min_length=1), BeforeValidator(plain), AfterValidator(_array), PlainSerializer(plain)
 ]

@@ -20,12 +20,9 @@ from bench.metrics.series import check_count, check_share, read_numbers, read_pa
 
 # Numbers drawn at a time: bounds the scratch memory to some tens of megabytes.
 CHUNK = 1 << 21
-
 # Tosses are multiplied with the differences in blocks that fit the cache, yet give threads enough to do.
 TOSSES, QUERIES = 1000, 4096
-
 Values = NDArray[np.float64]
-
 Pair = tuple[Values, Values]
 """The values of two methods, (seeds, queries) each, of the same queries."""
 

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+# Rows of `RankSums`; the kernels know them by their number. The last is for `order_block` to fill.
+RULES = ("expected", "best", "worst", "index")
 
 
 def compiled(function: Kernel) -> Kernel:
@@ -22,10 +24,6 @@ def compiled(function: Kernel) -> Kernel:
         return cast(Kernel, numba.njit(nogil=True, error_model="numpy", cache=True)(function))
     except RuntimeError:  # numba found no folder it may write to; compiling anew in every process still works
         return cast(Kernel, numba.njit(nogil=True, error_model="numpy")(function))
-
-
-# Rows of `RankSums`; the kernels know them by their number. The last is for `order_block` to fill.
-RULES = ("expected", "best", "worst", "index")
 
 
 class Counts(NamedTuple):

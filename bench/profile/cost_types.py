@@ -9,11 +9,8 @@ from bench.base.quantity import Quantity
 from bench.base.text import contradiction
 
 Count = Annotated[int, Field(ge=0)]
-
 Number = Annotated[int, Field(ge=1)]
-
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 

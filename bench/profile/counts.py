@@ -15,10 +15,8 @@ from torch.overrides import TorchFunctionMode
 from bench.profile.operators import ADAPTIVE, ELEMENTWISE, POOLING, REDUCTIONS, SOFTMAXES, plain
 
 RECURRENT = ("gru", "lstm", "rnn_relu", "rnn_tanh")
-
 SOFTMAX = 5
 """Operations per element of a softmax."""
-
 Handle = Callable[[list[Any], list[Any]], int]
 
 

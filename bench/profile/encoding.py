@@ -16,14 +16,10 @@ from bench.profile.machine import Others, measure_rates
 from bench.profile.timing import Stopwatch, Work, interleave, stopwatch, timing
 
 BATCHES = (1, 4, 16, 64, 256)
-
 SECONDS = 1.5
 """Time to measure each encoder, over all settings and batch sizes; large encoders take longer."""
-
 REPEATS = 7
-
 WARM_UP = 1
-
 REST = "rest"
 """The time between the parts of a network."""
 

@@ -13,9 +13,7 @@ import numpy as np
 import torch
 
 LIBRARIES = ("vhbench", "torch", "numpy", "numba", "faiss-cpu", "fvcore", "scikit-learn", "scipy")
-
 GOVERNOR = Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")
-
 DRIVER = Path("/proc/driver/nvidia/version")
 
 

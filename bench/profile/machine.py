@@ -15,7 +15,6 @@ from bench.profile.cost_types import Rates
 from bench.profile.timing import Stopwatch, Work
 
 REPEATS = 5
-
 SIZES = {"cpu": (1024, 512, 2**26), "cuda": (8192, 8192, 2**30)}
 """By type of device: rows of the matrices in float32 and in bfloat16, and the number of bytes to copy.
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 FLOAT_BYTES = 4
-
 ELEMENTWISE = (
     "abs", "add", "atan2", "bitwise_and", "bitwise_or", "bitwise_xor", "ceil", "clamp", "clamp_max", "clamp_min", "cos",
     "div", "elu", "erf", "exp", "floor", "gelu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log", "log1p",
@@ -11,15 +10,10 @@ ELEMENTWISE = (
     "selu", "sigmoid", "sign", "silu", "sin", "softplus", "sqrt", "square", "sub", "tanh", "where", "__and__",
     "__lshift__", "__or__", "__rshift__", "__xor__",
 )  # fmt: skip
-
 REDUCTIONS = {"sum": 1, "mean": 1, "amax": 1, "amin": 1, "max": 1, "var": 4, "std": 5, "linalg_vector_norm": 2}
-
 SOFTMAXES = ("softmax", "log_softmax")
-
 ADAPTIVE = ("adaptive_avg_pool1d", "adaptive_max_pool1d")
-
 POOLING = ("avg_pool1d", "avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool2d", "max_pool3d")
-
 MOVING = (
     "adaptive_max_pool2d", "alias", "all", "any", "argmax", "argmin", "argsort", "as_strided", "broadcast_to", "clone",
     "cumsum", "diagonal", "embedding", "empty_like", "exp2", "expand_as", "expm1", "fill", "flip", "glu",
@@ -30,7 +24,6 @@ MOVING = (
     "triu", "trunc", "unflatten", "unfold", "unsafe_chunk", "unsafe_split", "var_mean", "view_as", "zero",
 )  # fmt: skip
 """Operators without products and without a formula here: they move, create, compare, reduce or map values."""
-
 WITHOUT_PRODUCTS = {*ELEMENTWISE, *REDUCTIONS, *SOFTMAXES, *ADAPTIVE, *POOLING, *MOVING}
 
 

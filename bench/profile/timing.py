@@ -15,41 +15,27 @@ from bench.data.features import Features
 from bench.profile.cost_types import SearchTime, Timing
 
 CONFIDENCE = 0.95
-
 PRECISE = 0.05
 """Half the width of the interval, relative to the median, at which measuring may stop."""
-
 FEWEST = 6
 """The fewest samples that allow an interval of this confidence."""
-
 NOISY = 0.10
 """Half the width of the interval, relative to the median, above which a timing is called noisy."""
-
 WARM_UP_WINDOW, WARM_UP_CHANGE = 3, 0.1
 """A call is warm when its last three times differ by a tenth at most."""
-
 WARM_UP_SECONDS = 0.05
-
 MIN_ROUNDS, MAX_ROUNDS = FEWEST, 400
-
 CHECKED = 5
 """Rounds between two checks of the medians' precision."""
-
 PATIENCE = 3
 """Multiple of the allowed seconds after which even the fewest rounds are cut short, on a busy machine."""
-
 SHORT = 0.005
 """Seconds; before shorter work is timed it is repeated once, since others have displaced its data from the caches."""
-
 QUERIES, NEAREST = 64, 100
-
 LOADED = 256
 """The most videos to read when loading is timed."""
-
 SECONDS = 0.2
-
 Work = Callable[[], object]
-
 Key = TypeVar("Key")
 
 

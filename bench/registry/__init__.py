@@ -34,7 +34,6 @@ class Kind:
 
 
 METHODS = Kind("method", Method, "bench.methods", "vhbench.methods")
-
 DATASETS = Kind("dataset", DatasetSource, "bench.datasets", "vhbench.datasets")
 
 

@@ -16,9 +16,7 @@ from bench.base.text import slug
 
 PREFIX = "bench_plugin_"
 """Prefix of the names of modules imported by path."""
-
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-
 # A second thread would find a module whose import has only begun.
 _importing = threading.RLock()
 

@@ -29,7 +29,6 @@ from bench.report.unchanged import ingredients, stands
 from bench.store.stored_run import StoredRun
 
 MARKER = "<!-- rendered by vhbench from stored results; `bench report` writes it anew -->"
-
 HOW_TO_READ = """\
 - **mAP@k**: every query video ranks the gallery by the Hamming distance between codes; mAP@k is the average precision
   of the first *k* results, averaged over all queries. From 0 to 1, higher is better.

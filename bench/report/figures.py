@@ -23,7 +23,6 @@ from bench.base.processes import usable_cores
 from bench.report import escape
 
 Key = TypeVar("Key")
-
 # Okabe and Ito (2008) without yellow, which vanishes on white paper, then three dark hues of Tol's "muted" scheme.
 COLOURS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933", "#332288",
@@ -36,10 +35,8 @@ LINES: tuple[Any, ...] = (
 BOUND_COLOUR = "#7F7F7F"
 BOUND_LINES: tuple[Any, ...] = ((0, (5, 2)), (0, (2, 2)), (0, (5, 2, 1, 2)))
 BOUND_MARKERS = ("o", "s", "^", "D")
-
 FULL_WIDTH = 7.0
 """Inches: the text width of a two-column paper. Figures are drawn at the size they are printed."""
-
 SETTINGS: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -69,7 +66,6 @@ SETTINGS: dict[Any, Any] = {
     "svg.hashsalt": "vhbench",  # equal results give equal bytes
     "svg.fonttype": "path",
 }
-
 MOST_COLUMNS = 4
 PANEL_HEIGHT = 2.1
 LEGEND_LINE = 0.19

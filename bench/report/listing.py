@@ -12,6 +12,8 @@ from bench.data.check import CheckedFile
 from bench.data.dataset import Dataset, DatasetSource
 from bench.data.feature_files import VARIABLE, FeatureFiles
 from bench.registry import Registry, load_registry
+from bench.report.escape import shorten
+from bench.report.published_tables import published_table
 from bench.store.prune import unfinished
 from bench.store.store import Store
 from bench.store.stored_run import TRACEBACK
@@ -40,8 +42,6 @@ def listing(what: Sequence[str], results: Path, plugins: Iterable[Path], selecti
         elif name == "runs":
             parts.append(_runs(results))
         elif name == "published":
-            from bench.report.published_tables import published_table
-
             parts.append(published_table(selection.methods, selection.datasets, selection.bits))
         else:
             raise InputError(f"cannot list '{name}': {closest(name, [*PLUGINS, 'runs', 'published'])}")
@@ -116,8 +116,6 @@ def _broken(registry: Registry) -> str:
 
 
 def _runs(results: Path) -> str:
-    from bench.report.escape import shorten
-
     if results.exists() and not results.is_dir():
         raise InputError(f"{results}: is a file; name a results folder with --results")
     rows: list[_Row] = []
@@ -170,6 +168,3 @@ class _Row(NamedTuple):
 
 
 PLUGINS: dict[str, Callable[[Registry], str]] = {"methods": _methods, "datasets": _datasets}
-
-# Importing anything of the library here would cost `bench --help` its speed: torch alone takes seconds.
-# ruff: noqa: PLC0415

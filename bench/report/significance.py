@@ -15,7 +15,6 @@ from bench.report.runs import ReportRun, methods_of
 from bench.store.stored_run import PER_QUERY
 
 Key = TypeVar("Key")
-
 ALPHA = 0.05
 # Enough to decide at ALPHA after Holm's adjustment, and still quick with tens of thousands of queries.
 REPETITIONS = 2_000
@@ -24,7 +23,6 @@ HOLM = f"p ≥ {ALPHA}, Holm-adjusted over the methods at one k, code length and
 OVER_BOTH = "two-way bootstrap over seeds and queries"
 OVER_QUERIES = "paired randomisation test over queries"
 PICKED = "The best was picked on the same values."
-
 LEVEL = 0.95
 RESAMPLES = 2_000
 INTERVALS = (

@@ -13,7 +13,6 @@ from bench.report import escape
 
 Row = Mapping[Any, Any]
 """The values that the cells of a table row are made from, by name."""
-
 NOTHING = "–"
 
 

@@ -21,12 +21,9 @@ from bench.learning.deep_method import DeepMethod
 from bench.learning.method import Method
 
 BITS = 12
-
 FRAMES, DIMENSIONS, CLASSES = 25, 32, 3
-
 QUICK = {"epochs": 1, "batch_size": 16, "anchors": 6, "hidden": 32}
 """Parameters for quick training, used if a method has them and accepts the values."""
-
 # Other batch sizes round differently, so bits of outputs near 0 may flip.
 ROUNDING = 0.01
 

@@ -17,7 +17,6 @@ from bench.running.limits import duration
 
 EVERY_SECONDS = 30.0
 """Time between two lines of a log on an active run."""
-
 TICK_SECONDS = 5.0
 
 

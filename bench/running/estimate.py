@@ -13,7 +13,6 @@ from bench.store.store import Store
 from bench.store.stored_run import StoredRun
 
 Kind = tuple[str, str, str]
-
 TO_DO = "to do"
 
 

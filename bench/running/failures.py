@@ -18,7 +18,6 @@ from bench.store.store import Store
 from bench.store.stored_run import TRACEBACK, StoredRun
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
-
 LONGEST_REASON = 2000
 """Characters of an error that a record keeps; its traceback has them all."""
 

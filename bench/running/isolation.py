@@ -33,9 +33,7 @@ from bench.store.store import Store
 from bench.store.stored_run import StoredRun
 
 POLL_SECONDS = 0.1
-
 RAISE_LIMIT = "raise the limit, and try again with --existing retry-failed"
-
 KEPT_OUTPUT = 10_000
 """Characters kept of what a process printed before it died: the last ones."""
 

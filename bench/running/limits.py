@@ -8,9 +8,7 @@ from typing import TypeVar
 from bench.base.errors import InputError
 
 Item = TypeVar("Item")
-
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
 BYTES = {"MB": 10**6, "GB": 10**9, "TB": 10**12, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
 
 

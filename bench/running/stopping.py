@@ -11,7 +11,6 @@ from typing import Any
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """Ctrl-C, the end of a job, the end of a terminal or a connection."""
-
 NOTE = b"stopping after this epoch and saving its state; Ctrl-C again stops at once, without saving\n"
 
 

@@ -35,9 +35,7 @@ from bench.store.record import RunSpec
 from bench.store.store import Store
 
 Outcome = Literal["stored", "lost", "stopped", "unwritable"]
-
 STOP = b"stop"
-
 INTERVAL = 0.1
 """The minimum of seconds between two messages on the steps of a task."""
 

@@ -14,7 +14,6 @@ from bench.base.npz_file import UNREADABLE, read_arrays
 from bench.base.values import MAX_BITS, MIN_BITS
 
 MOST_CLASSES = 2**16
-
 Packed = NDArray[np.uint8]
 
 

@@ -24,13 +24,10 @@ from bench.store.registered import KnownDataset, is_seeded, known_dataset, known
 from bench.store.stored_run import CODES, ENCODER, PER_QUERY, StoredRun, state_of
 
 DESCRIPTION, WEIGHTS = f"{ENCODER}/encoder.json", f"{ENCODER}/encoder.safetensors"
-
 WHERE = {"name", "title", "place"}
 """Fields of a dataset that may differ for the same data."""
-
 FEW_BITS = 8
 """Codes of fewer bits may be equal by chance."""
-
 AS_COMPUTED = 1e-12
 """The largest difference between a stored number and the same one recomputed."""
 

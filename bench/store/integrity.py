@@ -13,17 +13,12 @@ from bench.base.text import validation_message
 from bench.store.record import RunRecord
 
 RECORD = "record.json"
-
 SCHEMA_VERSION = 1
-
 # Only keys at the top level of a record are indented by one space: strings in JSON hold no line breaks.
 SEAL = re.compile(rb'^ "checksum": "([0-9a-f]{64})"', re.MULTILINE)
-
 BLANK = b'\n "checksum": ""'
-
 TEXT = {".json", ".txt"}
 """Files in which version control may change line ends."""
-
 REFUSED = {"metrics", "diagnostics", "costs", "history", "durations", "reason"}
 """Fields that are dropped from a record that contradicts itself."""
 

@@ -21,17 +21,12 @@ from bench.base.processes import is_dead, this_process
 
 LEASES = ".leases"
 """The folder of leases in a results folder."""
-
 MEASURING = "measuring"
 """The lease of the process that measures costs; meanwhile no run starts on its machine."""
-
 POLL_SECONDS = 1.0
-
 # Network file systems may show old times for a minute.
 SECONDS = 180.0
-
 BEATS = 10
-
 OWNER = "owner.json"
 
 

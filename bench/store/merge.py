@@ -17,7 +17,6 @@ from bench.store.swap import hidden_beside, look_through
 
 MEASURED = {"started", "durations", "environment", "costs", "checksums"}
 """Fields that may differ between two repetitions of a run."""
-
 COMPARED_BY_CONTENT = {CODES, PER_QUERY}
 """Files that hold the time at which they were written. Equal codes give equal values per query."""
 

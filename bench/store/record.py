@@ -14,6 +14,10 @@ from bench.metrics.scores import Scores
 from bench.profile.cost_types import Costs
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
+Status = Literal["done", "failed", "timeout", "skipped", "unsound"]
+"""Readers set `unsound` for a stored run that is damaged or contradicts itself: its numbers are not shown."""
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class RunSpec(BaseModel):
@@ -43,14 +47,6 @@ class RunSpec(BaseModel):
     def folder(self) -> str:
         """The run's path in a results folder: `<dataset>/<method>/<bits>-<identity>`."""
         return f"{self.dataset}/{self.method}/{self.bits}-{self.identity}"
-
-
-Status = Literal["done", "failed", "timeout", "skipped", "unsound"]
-"""Readers set `unsound` for a stored run that is damaged or contradicts itself: its numbers are not shown."""
-
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-
-Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
 def _check_names(checksums: dict[str, str]) -> dict[str, str]:

@@ -16,7 +16,6 @@ from bench.store.codes_file import relevance_digest
 from bench.store.stored_run import state_of
 
 LABELS = ".labels"
-
 FINGERPRINT = re.compile(r"[0-9a-f]{16,128}")
 
 

@@ -16,14 +16,10 @@ from bench.store.stored_run import StoredRun, read_run, strays
 from bench.store.swap import hidden_beside, is_leftover, look_through, put_back, put_in_place, replaced_by
 
 TRAINING = ".training"
-
 SPEC_FILE = "run.json"
 """File with the run's spec, beside the state of its training."""
-
 DAMAGED = ".damaged"
-
 CONFLICTS = ".conflicts"
-
 FOREIGN_SHOWN = 3
 
 

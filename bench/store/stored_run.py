@@ -15,11 +15,8 @@ from bench.store.record import RunRecord
 from bench.store.swap import hidden_beside
 
 CODES = "codes.npz"
-
 PER_QUERY = "average_precision.npz"
-
 ENCODER = "encoder"
-
 TRACEBACK = "traceback.txt"
 
 

@@ -19,13 +19,10 @@ from bench.base.files import is_litter
 from bench.base.processes import exists, machine_name
 
 OLD = ".old"
-
 RUN_NAME = re.compile(r"\d+-[0-9a-f]{12}")
-
 HIDDEN = re.compile(
     r"\.(?P<run>\d+-[0-9a-f]{12})\.(?P<host>[a-z0-9-]+)\.(?P<process>\d+)(?P<ending>\.old|\.record)?"
 )  # fmt: skip
-
 DAY = 24 * 3600.0
 
 

@@ -17,9 +17,7 @@ State = Literal[
     "damaged", "unreadable", "other version", "inconsistent", "copied codes", "not as computed", "not as encoded",
     "unproven", "equal codes", "foreign", "leftover", "being written",
 ]  # fmt: skip
-
 HARMLESS: set[State] = {"equal codes", "foreign", "leftover", "being written"}
-
 Proof = Callable[[StoredRun], Iterator[tuple[State, str]]]
 """Recomputes a finished run's numbers, and gives a state and a message for each that differs."""
 

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from bench.learning.structure.kernels import draw, linked, tag
 
 FloatArray = NDArray[np.floating[Any]]
-
 # Candidates beyond the asked number whose distances are computed again exactly: float32 products may swap neighbours.
 SPARE = 4
-
 # Of the largest scratch array of `nearest_anchors`, which holds a few of them.
 BLOCK_BYTES = 32 * 2**20
+NEIGHBOURS = 5
+ORDERS = (3, 4, 5)
+DRAWS = 6
 
 
 def nearest_anchors(
@@ -59,11 +60,6 @@ def principal_components(centres: NDArray[np.float32], dimensions: int) -> NDArr
     projected = np.zeros((len(centres), dimensions), dtype=np.float32)
     projected[:, : len(directions)] = centred @ (directions * np.where(largest < 0, -1.0, 1.0)).T
     return projected
-
-
-NEIGHBOURS = 5
-
-ORDERS = (3, 4, 5)
 
 
 @dataclass(frozen=True)
@@ -135,9 +131,6 @@ def graph_of_nearest(indices: NDArray[np.int32], distances: NDArray[np.float64],
         members=members.astype(np.int32),
         member_weights=weights[members, places],
     )
-
-
-DRAWS = 6
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 THRESHOLD = 1e-5
-
 SIMILAR, DISSIMILAR = 1, 2
 
 

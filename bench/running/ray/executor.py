@@ -31,9 +31,7 @@ from bench.store.stored_run import StoredRun
 
 RETRIES = 2
 """The number of times that Ray restarts a run whose node or worker process was lost."""
-
 POLL_SECONDS = 0.5
-
 PASSED_ON = ("GOMP_SPINCOUNT", "VHBENCH_DATA")
 """Environment variables that are passed from the driver to runs on nodes."""
 

@@ -33,7 +33,6 @@ from bench.store.store import Store
 from bench.store.stored_run import TRACEBACK, StoredRun
 
 EXCHANGE_SECONDS = 0.5
-
 Files = Mapping[str, bytes]
 """Contents by name below a folder."""
 
