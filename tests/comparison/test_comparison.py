@@ -298,5 +298,5 @@ def test_wrong_folders_are_one_line(
     captured = capsys.readouterr()
     assert captured.out == ""
     what = "no runs here" if wrong == "empty" else "no such folder"
-    hint = "name a folder of results, or start with `bench run`"
+    hint = "give a results folder, or start with `bench run`"
     assert captured.err.splitlines() == [f"bench: {tmp_path / wrong}: {what}; {hint}"]

@@ -31,7 +31,7 @@ def mistakes(folder: Path) -> list[tuple[list[object], str]]:
         ([*shallow, "itq", "--set", "bth.epochs=5"], "bth is not among the methods of this run"),
         (["run", "--datasets", folder, "--methods", "lsh", "--bits", "0"], "bits: 0 is not between 1 and 1024"),
         (["run", "--datasets", folder, "--methods", "lsh", "--bits", "-1"], "bits: -1 is not between 1 and 1024"),
-        (["run", "--datasets", folder, "--methods", "lsh", "--bits", "7.5"], "--bits 7.5: expected whole numbers"),
+        (["run", "--datasets", folder, "--methods", "lsh", "--bits", "7.5"], "--bits 7.5: expected comma-separated integers"),
         (
             ["run", "--datasets", folder, "--methods", "lsh", "--seeds", "-1"],
             "seed: input should be greater than or equal",
@@ -79,7 +79,7 @@ def test_a_folder_that_cannot_be_written(call: Run, feature_folder: Path) -> Non
     Path("file").write_text("in the way")
     status, _, error = call("run", "--methods", "lsh", "--datasets", feature_folder, "--results", "file/results")
     assert status == 2
-    assert re.match(r"bench: .*/file/results: results cannot be written there \(.*\); name another folder", error)
+    assert re.match(r"bench: .*/file/results: results cannot be written there \(.*\); choose another folder", error)
 
 
 def test_a_report_of_somebody_is_refused_before_any_work(call: Run, feature_folder: Path) -> None:

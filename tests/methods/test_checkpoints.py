@@ -166,10 +166,10 @@ def test_weights_in_half_precision_are_rounded_and_no_more(tmp_path: Path, weigh
 def test_several_that_fit_are_named(tmp_path: Path, weights: dict[str, torch.Tensor]) -> None:
     path = tmp_path / "a.pth"
     torch.save({"model": weights, "ema": dict(weights)}, path)
-    with pytest.raises(InputError, match=r"weights of mcmsh are at \['model'\] and at \['ema'\]; save those"):
+    with pytest.raises(InputError, match=r"weights of mcmsh are at \['model'\] and at \['ema'\]; save the ones"):
         bench.load_checkpoint("mcmsh", path, bits=16, alpha=1.0)
     torch.save({f"{part}.{name}": value for part in ("student", "teacher") for name, value in weights.items()}, path)
-    with pytest.raises(InputError, match=r"are at the top, student\.… and at the top, teacher\.…; save those"):
+    with pytest.raises(InputError, match=r"are at the top, student\.… and at the top, teacher\.…; save the ones"):
         bench.load_checkpoint("mcmsh", path, bits=16, alpha=1.0)
     torch.save({f"model.{n}": v for n, v in weights.items()} | {"binary.bias": torch.zeros(16)}, path)
     with pytest.raises(InputError, match=r"unknown weights: binary\.bias \(without 'model\.'\);"):
