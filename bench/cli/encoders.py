@@ -97,7 +97,7 @@ def check_method(
             except ContractError as error:
                 failed = True
                 print(f"FAILS  {method.name} {check.__doc__}: {one_line(str(error))}")
-            except Exception as error:  # a method may fail in any way; the other checks would meet the same error
+            except Exception as error:  # a method may fail in any way; most later checks would meet the same error
                 failed = True
                 reason = one_line(f"{type(error).__name__}: {error}") + line_of(error, str(plugin_of(method)))
                 print(f"FAILS  {method.name} {check.__doc__}: {reason}")
