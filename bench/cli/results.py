@@ -31,6 +31,7 @@ def verify(
     """Check the files of stored runs and their consistency; changes nothing. Exit status 1 if anything is wrong."""
     from bench.base.text import one_line, text_table
     from bench.store.store import Store
+    from bench.store.verify import FIXES
     from bench.store.verify import verify as look
 
     store, proof = Store(results), None
@@ -49,8 +50,14 @@ def verify(
     ]
     if rows:
         print(text_table(rows, headers=("path", "state", "what")), end="\n\n")
-    wrong = "errors are listed above; `bench run` repeats damaged and inconsistent runs and keeps the old ones"
-    print(f"{verified.runs:,} runs, {verified.files:,} files: {'all sound' if verified.sound else wrong}")
+    for state in dict.fromkeys(finding.state for finding in verified.findings if finding.state in FIXES):
+        print(f"{state}: {FIXES[state]}")
+    checked = f"{verified.runs:,} runs, {verified.files:,} files"
+    if proof is None:
+        proven = "all sound (undamaged and consistent; --recompute also computes every metric again)"
+    else:
+        proven = "all sound (undamaged and consistent, and every metric follows from the codes)"
+    print(f"{checked}: {proven if verified.sound else 'errors are listed above'}")
     return 0 if verified.sound else 1
 
 

@@ -19,13 +19,14 @@ import torch
 
 from bench.base.errors import InputError
 from bench.base.progress import Progress, Stopped
-from bench.running.failures import StorageError, store_failed
+from bench.running.failures import store_failed
 from bench.running.fork_context import fork_server_context
 from bench.running.limits import duration
 from bench.running.one_run import new_record
 from bench.running.plan import PlannedRun
 from bench.running.queue import Job
 from bench.running.stopping import StopRequest
+from bench.running.storage import StorageError
 from bench.running.worker import STOP, Outcome, Relay, Task, work
 from bench.store.leases import Claim
 from bench.store.record import Status

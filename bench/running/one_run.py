@@ -20,9 +20,10 @@ from bench.learning.method import Method
 from bench.learning.states import TrainingStates
 from bench.profile.environment import environment
 from bench.registry.plugin_files import code_digest
-from bench.running.failures import StorageError, store_error, write
+from bench.running.failures import store_error
 from bench.running.fork_context import TRAINING_LIBRARIES
 from bench.running.plan import PlannedRun
+from bench.running.storage import StorageError, write
 from bench.store.codes_file import StoredCodes, write_codes
 from bench.store.evaluation import diagnose, evaluate_codes, write_per_query
 from bench.store.record import RunRecord, Status

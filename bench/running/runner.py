@@ -16,13 +16,14 @@ from bench.data.dataset import Dataset
 from bench.learning.residency import Residents
 from bench.running.display import SilentDisplay, SweepDisplay
 from bench.running.estimate import Estimates, kind_of
-from bench.running.failures import StorageError, reason_of
+from bench.running.failures import reason_of
 from bench.running.isolation import Executor, ExecutorFactory
 from bench.running.measure import measure_runs
 from bench.running.one_run import do_run, fit_context
 from bench.running.plan import Existing, PlannedRun, action_for
 from bench.running.queue import Job, RunQueue, alone
 from bench.running.stopping import StopRequest, ended_by_signals, listening
+from bench.running.storage import StorageError
 from bench.store.leases import LEASES, Leases, pause
 from bench.store.record import RunRecord
 from bench.store.registered import note_dataset

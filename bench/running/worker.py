@@ -26,10 +26,10 @@ from bench.base.progress import Progress, Stopped
 from bench.base.progress import Task as ShownTask
 from bench.learning import residency
 from bench.registry import load_registry
-from bench.running.failures import StorageError
 from bench.running.one_run import do_run, fit_context
 from bench.running.plan import PlannedRun, revision_of
 from bench.running.stopping import StopRequest
+from bench.running.storage import StorageError
 from bench.store.leases import Claim
 from bench.store.record import RunSpec
 from bench.store.store import Store

@@ -15,7 +15,7 @@ from bench.metrics.codes import Chance, Diagnostics, distinct_share, random_code
 from bench.metrics.protocols import NEIGHBOURS
 from bench.store.codes_file import StoredCodes, read_codes
 from bench.store.consistency import AS_COMPUTED, require_sound, unsound
-from bench.store.integrity import RECORD, InconsistentError, UnsoundError
+from bench.store.integrity import RECORD, UnsoundError
 from bench.store.store import Store
 from bench.store.stored_run import CODES, PER_QUERY, StoredRun, read_run
 from bench.store.swap import look_through
@@ -79,7 +79,7 @@ def evaluate_again(store: Store, protocols: Iterable[str]) -> list[StoredRun]:
             if run.record.status == "done":
                 _evaluate_again(store, run, asked)
         except UnsoundError as error:
-            left_out[folder] = error.what if isinstance(error, InconsistentError) else error.summary
+            left_out[folder] = str(error.record.reason) if error.record else error.summary
     return [unsound(run, left_out[run.folder]) if run.folder in left_out else run for run in store.runs()]
 
 

@@ -24,12 +24,15 @@ REFUSED = {"metrics", "diagnostics", "costs", "history", "durations", "reason"}
 
 
 class UnsoundError(InputError):
-    """A stored run that cannot be used: `summary` says why, such as `damaged (checksum of codes.npz)`."""
+    """A stored run that cannot be used: `summary` says why, such as `damaged (codes.npz differs from its checksum)`.
+
+    `record` has its spec and the reason, but no numbers; None if it does not even say which run it is.
+    """
 
     kind: Literal["damaged", "inconsistent"]
 
-    def __init__(self, folder: Path, what: str) -> None:
-        self.what, self.summary = what, f"{self.kind} ({what})"
+    def __init__(self, folder: Path, what: str, record: RunRecord | None = None) -> None:
+        self.what, self.summary, self.record = what, f"{self.kind} ({what})", record
         super().__init__(f"{folder}: {self.summary}; move the folder away and run again")
 
 
@@ -40,13 +43,9 @@ class DamagedError(UnsoundError):
 
 
 class InconsistentError(UnsoundError):
-    """An undamaged stored run contradicts itself; `record` has its spec and the reason, but no numbers."""
+    """An undamaged stored run contradicts itself."""
 
     kind = "inconsistent"
-
-    def __init__(self, folder: Path, what: str, record: RunRecord) -> None:
-        super().__init__(folder, what)
-        self.record = record
 
 
 def sha256(path: Path) -> str:
@@ -100,19 +99,23 @@ def unsealed(content: bytes, folder: Path, *, metrics: bool = True) -> RunRecord
             f"{folder / RECORD}: written by another version of vhbench (schema version {version}; this one reads "
             f"{SCHEMA_VERSION}); use that version, or name another folder with --results"
         )
-    raise DamagedError(folder, f"{'checksum of' if seal else 'no checksum in'} {RECORD}")
+    what = f"{RECORD} differs from its checksum" if seal else f"{RECORD} has no checksum"
+    raise DamagedError(folder, what, _without_numbers(content, f"damaged ({what})"))
 
 
-def _contradiction(content: bytes, folder: Path, what: str) -> InputError:
-    """The error of an undamaged but invalid record; an InconsistentError if the record identifies its run."""
-    values = json.loads(content)
-    kept = {name: value for name, value in values.items() if name not in REFUSED}
+def _contradiction(content: bytes, folder: Path, what: str) -> UnsoundError:
+    """The error of an undamaged but invalid record."""
+    record = _without_numbers(content, what)
+    return InconsistentError(folder, what, record) if record else DamagedError(folder, f"{RECORD}: {what}")
+
+
+def _without_numbers(content: bytes, reason: str) -> RunRecord | None:
+    """What a record that cannot be used says of its run; None if that is not valid either."""
     try:
-        record = RunRecord.model_validate({**kept, "status": "unsound", "reason": what, "durations": {}})
-    except ValidationError:
-        # It does not even say which run it is.
-        return DamagedError(folder, f"{RECORD}: {what}")
-    return InconsistentError(folder, what, record)
+        kept = {name: value for name, value in json.loads(content).items() if name not in REFUSED}
+        return RunRecord.model_validate({**kept, "status": "unsound", "reason": reason, "durations": {}})
+    except (ValueError, AttributeError, RecursionError):
+        return None
 
 
 def _schema_version(content: bytes) -> object:

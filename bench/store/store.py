@@ -10,7 +10,7 @@ from bench.base.errors import InputError
 from bench.base.files import is_litter
 from bench.base.text import say
 from bench.store.consistency import agreeing, examined, require_sound, unsound
-from bench.store.integrity import RECORD, DamagedError, InconsistentError, UnsoundError, sealed, sha256, unsealed
+from bench.store.integrity import RECORD, UnsoundError, sealed, sha256, unsealed
 from bench.store.record import RunRecord, RunSpec
 from bench.store.stored_run import StoredRun, read_run, strays
 from bench.store.swap import hidden_beside, is_leftover, look_through, put_back, put_in_place, replaced_by
@@ -151,11 +151,11 @@ class Store:
     def _row(self, folder: Path) -> StoredRun | None:
         try:
             return examined(read_run(folder))
-        except InconsistentError as error:
-            return unsound(StoredRun(folder, error.record), error.what)
-        except DamagedError as damage:
-            self._say_once(folder, damage)
-            return None
+        except UnsoundError as error:
+            if error.record is None:
+                self._say_once(folder, error)
+                return None
+            return unsound(StoredRun(folder, error.record), str(error.record.reason))
 
     def _say_once(self, folder: Path, error: UnsoundError) -> None:
         """Report an unsound run once, although runs are looked up repeatedly while waiting for other processes."""

@@ -10,7 +10,7 @@ from bench.base.atomic import write_file
 from bench.base.errors import InputError
 from bench.base.files import is_litter
 from bench.store.codes_file import CodesDigest
-from bench.store.integrity import RECORD, DamagedError, InconsistentError, sealed, sha256, unsealed
+from bench.store.integrity import RECORD, DamagedError, UnsoundError, sealed, sha256, unsealed
 from bench.store.record import RunRecord
 from bench.store.swap import hidden_beside
 
@@ -41,7 +41,7 @@ class StoredRun:
         expected = self.record.checksums.get(name)
         # The run may have been evaluated again since its record was read.
         if found != expected and found != read_run(self.folder).record.checksums.get(name):
-            raise DamagedError(self.folder, f"checksum of {name}" if found else f"{name} is missing")
+            raise DamagedError(self.folder, f"{name} differs from its checksum" if found else f"{name} is missing")
         return path
 
 
@@ -74,17 +74,19 @@ def read_run(folder: Path, *, metrics: bool = True) -> StoredRun:
         record = unsealed(path.read_bytes(), folder, metrics=metrics)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except InconsistentError as error:
-        _require_place(folder, error.record)
+    except UnsoundError as error:
+        if error.record is not None and not _is_at_home(folder, error.record):
+            # What it says of its run is damaged, too.
+            raise DamagedError(folder, error.what) from error
         raise
-    _require_place(folder, record)
+    if not _is_at_home(folder, record):
+        raise DamagedError(folder, f"{RECORD} belongs to {record.spec.folder}")
     return StoredRun(folder, record)
 
 
-def _require_place(folder: Path, record: RunRecord) -> None:
+def _is_at_home(folder: Path, record: RunRecord) -> bool:
     # Some file systems return accented letters as two characters.
-    if [unicodedata.normalize("NFC", part) for part in folder.parts[-3:]] != record.spec.folder.split("/"):
-        raise DamagedError(folder, f"{RECORD} belongs to {record.spec.folder}")
+    return [unicodedata.normalize("NFC", part) for part in folder.parts[-3:]] == record.spec.folder.split("/")
 
 
 def write_record(folder: Path, record: RunRecord) -> None:

@@ -17,6 +17,16 @@ State = Literal[
     "damaged", "unreadable", "other version", "inconsistent", "copied codes", "not as computed", "not as encoded",
     "unproven", "equal codes", "foreign", "leftover", "being written",
 ]  # fmt: skip
+FIXES: dict[State, str] = {
+    "damaged": "`bench run` repeats the run and keeps this one in .damaged/",
+    "inconsistent": "`bench run` repeats the run and keeps this one in .damaged/",
+    "not as computed": "`bench evaluate` recomputes metrics from the codes; `bench run` would reuse the run as it is",
+    "not as encoded": "`bench run --existing rerun` repeats the run",
+    "copied codes": "`bench run --existing rerun` repeats the run",
+    "unproven": "give what is missing with --datasets, --data-root or --plugin",
+    "unreadable": "give yourself the permission to read it, or check the disk",
+    "other version": "use that version of vhbench",
+}
 HARMLESS: set[State] = {"equal codes", "foreign", "leftover", "being written"}
 Proof = Callable[[StoredRun], Iterator[tuple[State, str]]]
 """Recomputes a finished run's numbers, and gives a state and a message for each that differs."""

@@ -216,7 +216,7 @@ def test_a_damaged_run_is_set_aside_and_done_again(
     path.write_bytes(path.read_bytes().replace(b'"seed": 0', b'"seed": 1'))
     (again,) = runner(tmp_path / "runs").run(planned(feature_folder, "lsh"))
     assert again.record.metrics == done.record.metrics
-    assert "damaged (checksum of record.json); ignored" in capsys.readouterr().err
+    assert "damaged (record.json differs from its checksum); ignored" in capsys.readouterr().err
     assert (tmp_path / "runs/.damaged" / done.record.spec.folder / "codes.npz").is_file()
 
 

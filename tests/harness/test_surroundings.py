@@ -58,7 +58,11 @@ def test_what_systems_leave_in_results_stops_and_damages_nothing(call: Run, feat
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("of the system")
     status, output, error = call("results", "verify")
-    assert (status, output, error) == (0, "1 runs, 5 files: all sound\n", "")
+    assert (status, output, error) == (
+        0,
+        "1 runs, 5 files: all sound (undamaged and consistent; --recompute also computes every metric again)\n",
+        "",
+    )
     for verb in (["report"], ["evaluate"], [*arguments, "--existing", "rerun"], ["list", "runs"]):
         status, _, error = call(*verb)
         assert status == 0

@@ -93,7 +93,7 @@ def test_without_values_per_query_no_mean_is_believed(content: bytes | None, bui
     else:
         path.write_bytes(content)
     row = table_of(document_of(builder), "toy-protocols").rows[0]
-    what = "average_precision.npz is missing" if content is None else "checksum of average_precision.npz"
+    what = "average_precision.npz is missing" if content is None else "average_precision.npz differs from its checksum"
     assert [cell.text for cell in row[2:]] == ["–", "–", "–", "–", f"unsound: damaged ({what})"]
     assert path.exists() == (content is not None)
 

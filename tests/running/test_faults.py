@@ -13,8 +13,8 @@ import pytest
 
 from bench.base.errors import InputError
 from bench.learning.states import TrainingStates
-from bench.running.failures import StorageError
 from bench.running.plan import PlannedRun
+from bench.running.storage import StorageError
 from bench.store.store import Store
 from tests.conftest import survived
 from tests.running.conftest import Start, planned, records, runner

@@ -26,7 +26,10 @@ from tests.store.conftest import add, everything, spec_of
 def test_verify_finds_nothing_in_sound_results(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     add(store, spec_of(0)), add(store, spec_of(1), "failed", reason="too bad")
     assert main(["results", "verify", "--results", str(store.root)]) == 0
-    assert capsys.readouterr().out == "2 runs, 6 files: all sound\n"
+    assert (
+        capsys.readouterr().out
+        == "2 runs, 6 files: all sound (undamaged and consistent; --recompute also computes every metric again)\n"
+    )
 
 
 def test_verify_names_everything_and_changes_nothing(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,7 +45,7 @@ def test_verify_names_everything_and_changes_nothing(store: Store, capsys: pytes
     out = capsys.readouterr().out
     assert everything(store.root) == before
     assert "\x1b" not in out
-    cells = [re.split(" {2,}", line) for line in out.splitlines()[2:-2]]
+    cells = [re.split(" {2,}", line) for line in out.split("\n\n")[0].splitlines()[2:]]
     states = {path: state for path, state, _ in cells}
     names = {folder: f"toy/lsh/{folder.name}" for folder in folders}
     assert states == {
@@ -67,7 +70,7 @@ def test_verify_goes_on_after_what_it_may_not_read(
         monkeypatch.setattr(Path, function, _forbidding(getattr(Path, function), first / name))
     assert main(["results", "verify", "--results", str(store.root)]) == 1
     out = capsys.readouterr().out
-    states = {tuple(re.split(" {2,}", line.strip())) for line in out.splitlines()[2:-2]}
+    states = {tuple(re.split(" {2,}", line.strip())) for line in out.split("\n\n")[0].splitlines()[2:]}
     what = "cannot be read (Permission denied)"
     lost = f"toy/lsh/{first.name}/{name}" + ("/encoder.safetensors" if name == "encoder" else "")
     assert (lost, "unreadable", what) in states
@@ -170,7 +173,7 @@ def test_merge_names_damaged_runs_and_does_not_copy_them(
     path = add(theirs, spec_of()).folder / CODES
     path.write_bytes(b"cut")
     assert main(["results", "merge", str(theirs.root), "--results", str(store.root)]) == 1
-    assert "not copied: damaged (checksum of codes.npz)" in capsys.readouterr().err
+    assert "not copied: damaged (codes.npz differs from its checksum)" in capsys.readouterr().err
     assert list(store.runs()) == []
     assert path.read_bytes() == b"cut"
 
@@ -260,4 +263,4 @@ def test_list_runs_shows_states_durations_and_reasons(store: Store, capsys: pyte
     assert timeout.split()[:5] == ["timeout", "toy", "lsh", "8", "1"]
     assert "long …" in timeout
     assert "end" not in timeout
-    assert captured.err.count("damaged (no checksum in record.json); ignored") == 1
+    assert captured.err.count("damaged (record.json has no checksum); ignored") == 1
