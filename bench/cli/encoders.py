@@ -87,18 +87,23 @@ def check_method(
 
     methods = [method for method in load_registry([file]).methods.values() if plugin_of(method)]
     if not methods:
-        raise InputError(f"{file}: defines no method; derive one from bench.learning.method.Method")
+        raise InputError(f"{file}: defines no method; derive one from bench.method.Method")
     data, failed = small_dataset(), False
     for method in methods:
         subject = Subject(method, data)
         for check in CHECKS:
             try:
                 check(subject)
-            except Exception as error:  # a method may fail in any way
+            except ContractError as error:
                 failed = True
-                kind = "" if isinstance(error, ContractError) else f"{type(error).__name__}: "
-                reason = one_line(f"{kind}{error}") + line_of(error, str(plugin_of(method)))
+                print(f"FAILS  {method.name} {check.__doc__}: {one_line(str(error))}")
+            except Exception as error:  # a method may fail in any way; most later checks would meet the same error
+                failed = True
+                reason = one_line(f"{type(error).__name__}: {error}") + line_of(error, str(plugin_of(method)))
                 print(f"FAILS  {method.name} {check.__doc__}: {reason}")
+                if check is not CHECKS[-1]:
+                    print(f"       {method.name}: the checks after this one were not tried; fix it and check again")
+                break
             else:
                 print(f"fine   {method.name} {check.__doc__}")
     return 1 if failed else 0

@@ -51,8 +51,7 @@ def score_block(task: Task, start: int, stop: int) -> BlockScores:
     if task.excludes_self:
         counts.totals[:, 0] -= 1
         counts.relevants[:, 0] -= np.diff(task.problem.labels.query_starts[start : stop + 1]) > 0
-    shape = (len(RULES), len(task.ks), stop - start)
-    sums = RankSums(*(np.zeros(shape) for _ in range(3)), *(np.zeros((len(RULES), stop - start)) for _ in range(2)))
+    sums = RankSums.zeros(len(task.ks), stop - start)
     tie_sums(counts, task.tables, sums)
     if task.protocol.ties == "index":
         problem = task.problem.block(start, stop)

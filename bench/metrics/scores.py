@@ -89,10 +89,9 @@ class Scores(BaseModel):  # noqa: PLW1641 (a hash comes with every frozen model)
 
     Notation: rel(r) is 1 if the item at rank r is relevant, else 0; prec(r) = (1/r) * sum_{s<=r} rel(s); R is the
     number of relevant items in the gallery (without the query itself, if the protocol leaves it out). Where items tie,
-    `map`, `average_precision`, `precision`, `recall`, `ndcg`, `map_full` and `r_precision` follow the protocol's rule
-    for ties; precision and recall within a radius do not depend on the order of ties. Ranks beyond the end of the
-    gallery hold nothing relevant. A query without relevant items scores 0 everywhere and counts in every mean. All
-    values lie in [0, 1].
+    a metric whose formula has ranks r follows the protocol's rule for ties, unless it is named best or worst; what is
+    counted within a radius does not depend on the order of ties. Ranks beyond the end of the gallery hold nothing
+    relevant. A query without relevant items scores 0 everywhere and counts in every mean. All values lie in [0, 1].
 
     Attributes:
         protocol: what `map` and its relatives mean.

@@ -1,7 +1,7 @@
 """Sums over the ranks that a group of ties takes, in closed form, compiled with numba."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, Self, TypeVar, cast
 
 import numba
 import numpy as np
@@ -49,6 +49,18 @@ class RankSums(NamedTuple):
     gains: NDArray[np.float64]  # (rules, k's, b), sum_{r<=k} rel(r) / log2(r + 1)
     whole: NDArray[np.float64]  # (rules, b), sum_r rel(r) * prec(r)
     hits_r: NDArray[np.float64]  # (rules, b), sum_{r<=R} rel(r), with R the number of relevant items
+
+    @classmethod
+    def zeros(cls, cutoffs: int, queries: int) -> Self:
+        """Sums of so many k's and queries, for `tie_sums` and `order_block` to fill."""
+        by_k, whole = (len(RULES), cutoffs, queries), (len(RULES), queries)
+        return cls(
+            precisions=np.zeros(by_k),
+            hits=np.zeros(by_k),
+            gains=np.zeros(by_k),
+            whole=np.zeros(whole),
+            hits_r=np.zeros(whole),
+        )
 
 
 def rank_tables(items: int, reach: list[int]) -> RankTables:

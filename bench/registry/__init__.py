@@ -103,9 +103,7 @@ class Registry:
             elif not isinstance(getattr(plugin, "title", None), str):
                 self.broken.append(Broken(origin, f"{plugin.__name__} has no title"))
             elif not (inspect.isclass(parameters) and issubclass(parameters, Parameters)):
-                self.broken.append(
-                    Broken(origin, f"{plugin.__name__}.Parameters is no bench.learning.method.Parameters")
-                )
+                self.broken.append(Broken(origin, f"{plugin.__name__}.Parameters is no bench.method.Parameters"))
             elif not isinstance(name, str) or slug(name) != name:
                 self.broken.append(
                     Broken(origin, f"{plugin.__name__}.name is {name!r}; it must be lower-case letters, digits, dashes")

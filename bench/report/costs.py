@@ -1,4 +1,4 @@
-"""Tables of what training and encoding cost."""
+"""The table of what encoding costs."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -27,7 +27,6 @@ from bench.report.tables import (
     several_seeds,
     significant,
     significant_decimals,
-    word,
 )
 
 BY = ("dataset", "method", "bound", "bits", "machine")
@@ -111,37 +110,6 @@ def encoding_table(runs: Sequence[ReportRun]) -> Table:
             LOWER_BOUND if frame["flops_at_least"].any() else "",
             *_times_notes(frame, several_seeds(rows)),
             disturbed(runs),
-        ],
-    )
-
-
-def training_table(runs: Sequence[ReportRun]) -> Table:
-    """Epochs, time, final loss and the rule by which weights were chosen. `runs` are those of one dataset."""
-    observed = frames.training(runs)
-    observed["checkpoint"] = [run.record.checkpoint if run.record.history else None for run in runs if run.done]
-    frame = frames.over_seeds(observed, (*BY, "checkpoint"), spread=["fit_seconds", "final_loss"], mean=["epochs"])
-    rows = rows_for(rows_by_method(runs), frame)
-    columns = [
-        METHOD,
-        BITS,
-        Column("epochs", _whole("epochs")),
-        Column("fit (s)", lambda row: significant(row["fit_seconds"], row["fit_seconds_std"])),
-        Column("final loss", lambda row: significant(row["final_loss"], row["final_loss_std"])),
-        Column("weights", lambda row: word(row["checkpoint"]), words=True),
-        MACHINE,
-        SEEDS,
-        note_column(problems.notes(runs)),
-    ]
-    return Table.of(
-        columns,
-        rows,
-        name=f"{runs[0].dataset}-training",
-        caption=f"Training on {runs[0].dataset_title}.",
-        frame=frame,
-        notes=[
-            "Mean ± standard deviation over seeds." if several_seeds(rows) else "",
-            "Losses of different methods do not compare. No rule for choosing weights looks at test labels.",
-            SEVERAL_MACHINES if several_machines(rows) else "",
         ],
     )
 

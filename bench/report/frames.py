@@ -15,7 +15,6 @@ OTHER_METRICS = {name: found for name, found in quantities(Scores).items() if na
 """All that an evaluation gives beside mAP@k, in the order of the table."""
 PRECISION_RECALL = ["dataset", "protocol", "method", "bound", "bits", "seed", "radius", "recall", "precision"]
 LOSSES = ["dataset", "method", "bound", "bits", "seed", "epoch", "loss"]
-TRAINING = ["dataset", "method", "bound", "bits", "seed", "machine", "epochs", "fit_seconds", "final_loss"]
 
 
 def identify(run: ReportRun) -> dict[str, object]:
@@ -85,24 +84,6 @@ def precision_recall(runs: Iterable[ReportRun], protocol: str) -> pd.DataFrame:
     return _unfolded(
         [(same, {"radius": range(len(curve.recall)), **curve._asdict()}) for same, curve in curves], PRECISION_RECALL
     )
-
-
-def training(runs: Iterable[ReportRun]) -> pd.DataFrame:
-    """Training, one row per finished run. Methods without epochs have no number of epochs and no loss."""
-    rows = [
-        {
-            **identify(run),
-            "machine": run.machine,
-            "epochs": len(run.record.history) or None,
-            "fit_seconds": run.record.durations.get("fit"),
-            "final_loss": run.record.history[-1].get("loss") if run.record.history else None,
-        }
-        for run in runs
-        if run.done
-    ]
-    frame = pd.DataFrame(rows, columns=TRAINING)
-    numbers = ["epochs", "fit_seconds", "final_loss"]
-    return frame.astype(dict.fromkeys(numbers, float))
 
 
 def losses(runs: Iterable[ReportRun]) -> pd.DataFrame:

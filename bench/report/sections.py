@@ -6,7 +6,18 @@ from dataclasses import dataclass
 import pandas as pd
 
 from bench.base.text import slug
-from bench.report import cost_frames, costs, frames, other_metrics, plots, plots_cost, published_tables, quality, times
+from bench.report import (
+    cost_frames,
+    costs,
+    frames,
+    other_metrics,
+    plots,
+    plots_cost,
+    published_tables,
+    quality,
+    times,
+    training,
+)
 from bench.report.document import Document
 from bench.report.escape import markdown
 from bench.report.figures import Style
@@ -155,7 +166,7 @@ class _Section:
         """Epochs, times and losses."""
         self.document.add("### Training")
         with self.document.folded("Epochs, time, final loss, and how weights were chosen"):
-            self.document.add_table(costs.training_table(self.runs))
+            self.document.add_table(training.table(self.runs))
             losses = frames.losses(self.runs)
             if not losses.empty:
                 by = ("dataset", "method", "bound", "bits", "epoch")

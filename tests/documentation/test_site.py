@@ -10,6 +10,8 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 DOCS = Path(__file__).parents[2] / "docs"
+NAMED = re.compile(r"`((?:bench|tests|methods|datasets|docs)/[\w./-]+)`")
+"""A file or folder of the repository, as pages name it."""
 LOADED = {("script", "src"), ("link", "href"), ("img", "src"), ("source", "src"), ("iframe", "src")}
 
 
@@ -31,6 +33,13 @@ class Page(HTMLParser):
                 self.loaded.add(value or "")
             if tag == "a" and name == "href":
                 self.links.add(value or "")
+
+
+@pytest.mark.parametrize("page", sorted((DOCS / "contributing").glob("*.md")), ids=lambda page: page.name)
+def test_files_that_pages_for_contributors_name_are_there(page: Path) -> None:
+    named = NAMED.findall(page.read_text(encoding="utf-8"))
+    assert named
+    assert not [name for name in named if not (DOCS.parent / name).exists()]
 
 
 @pytest.fixture(scope="module")

@@ -86,11 +86,29 @@ def test_a_file_of_ones_own_is_checked(tmp_path: Path, capsys: pytest.CaptureFix
     assert failed[0].startswith("FAILS  mine gives the same codes for the same seed: ")
 
 
-def test_failures_of_ones_own_file_name_its_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("source", "error"),
+    [
+        (
+            OWN.format(source="random").replace("self.bits)", "2 * self.bits)"),
+            "OutputError: mine gave outputs of shape (1, 24) for 1 videos; expected (1, 12)",
+        ),
+        (OWN.format(source="nothing"), "NameError: name 'nothing' is not defined (mine.py, line 15)"),
+    ],
+)
+def test_an_exception_is_shown_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], source: str, error: str
+) -> None:
+    (tmp_path / "mine.py").write_text(source)
+    assert main(["check-method", str(tmp_path / "mine.py")]) == 1
+    described, failed, rest = capsys.readouterr().out.splitlines()
+    assert described.startswith("fine   mine has a name")
+    assert failed == f"FAILS  mine encodes any number of videos, none included, as int8 in -1, +1: {error}"
+    assert rest == "       mine: the checks after this one were not tried; fix it and check again"
+
+
+def test_files_that_define_no_method_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     file = tmp_path / "mine.py"
-    file.write_text(OWN.format(source="nothing"))
-    assert main(["check-method", str(file)]) == 1
-    assert "NameError: name 'nothing' is not defined (mine.py, line 15)" in capsys.readouterr().out
     file.write_text("import nothing_of_this_name\n")
     assert main(["check-method", str(file)]) == 2
     assert "(mine.py, line 1)" in capsys.readouterr().err
