@@ -31,7 +31,10 @@ def mistakes(folder: Path) -> list[tuple[list[object], str]]:
         ([*shallow, "itq", "--set", "bth.epochs=5"], "bth is not among the methods of this run"),
         (["run", "--datasets", folder, "--methods", "lsh", "--bits", "0"], "bits: 0 is not between 1 and 1024"),
         (["run", "--datasets", folder, "--methods", "lsh", "--bits", "-1"], "bits: -1 is not between 1 and 1024"),
-        (["run", "--datasets", folder, "--methods", "lsh", "--bits", "7.5"], "--bits 7.5: expected comma-separated integers"),
+        (
+            ["run", "--datasets", folder, "--methods", "lsh", "--bits", "7.5"],
+            "--bits 7.5: expected comma-separated integers",
+        ),
         (
             ["run", "--datasets", folder, "--methods", "lsh", "--seeds", "-1"],
             "seed: input should be greater than or equal",
