@@ -1,7 +1,7 @@
 """Encoding backends: eager, compiled or ONNX Runtime, in float32 or bfloat16, block by block."""
 
-from collections.abc import Callable, Iterator
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,30 +13,13 @@ from bench.base.process_state import own_process_state, require_usable
 from bench.base.processes import threads
 from bench.base.text import closest
 from bench.data.features import BLOCK_BYTES, Features
+from bench.encoding.modules import Forward, HasInferenceModule, inference_module
+from bench.encoding.onnx_file import onnx_bytes, onnx_session
 
 BACKENDS = ("eager", "compiled", "onnx")
 PRECISIONS = ("float32", "bfloat16")
 CHUNK = 64
 """Videos per forward pass: enough for fast products, few enough for the processor's cache."""
-Forward = Callable[[NDArray[np.float32]], NDArray[np.float32]]
-"""Relaxed outputs (n, K) of features (n, T, D), 1 ≤ n ≤ CHUNK."""
-
-
-@runtime_checkable
-class HasInferenceModule(Protocol):
-    """A network with a faster form for inference."""
-
-    def inference_module(self) -> nn.Module:
-        """The same function (n, T, D) → (n, K) in evaluation mode, equal up to rounding, with copied weights.
-
-        It holds plain layers and buffers only, has no branches that depend on values, takes any n, works in bfloat16
-        after `.to(torch.bfloat16)` and gives float32, so that it can be compiled and exported.
-        """
-
-
-def inference_module(module: nn.Module) -> nn.Module:
-    """The faster form of `module` in evaluation mode, or `module` itself if it has none."""
-    return module.inference_module().eval() if isinstance(module, HasInferenceModule) else module.eval()
 
 
 def prepare(module: nn.Module, method: str, shape: tuple[int, int], backend: str, precision: str) -> Forward:
@@ -51,8 +34,6 @@ def prepare(module: nn.Module, method: str, shape: tuple[int, int], backend: str
     if precision == "bfloat16" and not isinstance(module, HasInferenceModule):
         raise InputError(f"precision bfloat16: {method} encodes in float32 only")
     if backend == "onnx":
-        from bench.encoding.onnx_file import onnx_bytes, onnx_session  # noqa: PLC0415  an optional extra
-
         with own_process_state():
             return onnx_session(onnx_bytes(module, method, shape))
     dtype = getattr(torch, precision)

@@ -17,7 +17,8 @@ from bench.base.process_state import own_process_state
 from bench.base.text import LONGEST_SHOWN, closest, one_line, validation_message
 from bench.base.values import as_path, check_bits, plain, whole_number
 from bench.encoding.checkpoint_file import Table, read_tables, require_sound
-from bench.encoding.encoder import Encoder, EncoderDescription
+from bench.encoding.encoder import Encoder
+from bench.encoding.modules import EncoderDescription
 from bench.learning.deep_method import AuthorsWeights, DeepMethod
 from bench.learning.method import Method
 from bench.registry import find_method

@@ -5,12 +5,12 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
@@ -22,7 +22,9 @@ from bench.base.process_state import own_process_state
 from bench.base.text import one_line, validation_message
 from bench.base.values import as_path
 from bench.data.features import Features, as_features
-from bench.encoding.backends import Forward, encoded_blocks, prepare
+from bench.encoding.backends import encoded_blocks, prepare
+from bench.encoding.modules import EncoderDescription, Forward
+from bench.encoding.onnx_file import export
 from bench.learning.method import Method
 from bench.registry import Registry, load_registry
 
@@ -33,19 +35,6 @@ Plugin = Path | str | type[Method]
 """A file with methods, or the class of one."""
 LONGEST_HEADER = 2**20
 """Bytes before the weights in their file."""
-
-
-class EncoderDescription(BaseModel):
-    """The content of `encoder.json`: all that is needed to rebuild the module."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    format_version: Literal[1] = 1
-    method: str
-    bits: int = Field(ge=1, le=1024)
-    frames: int = Field(ge=1, lt=2**31)
-    dimensions: int = Field(ge=1, lt=2**31)
-    parameters: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -121,8 +110,6 @@ class Encoder:
 
     def export(self, path: Path | str) -> None:
         """Write the encoder as an ONNX file; see `bench.encoding.onnx_file.export`."""
-        from bench.encoding.onnx_file import export  # noqa: PLC0415  needs an optional extra
-
         export(self.module, self.description, as_path(path, "path"))
 
     def save(self, folder: Path | str) -> None:

@@ -17,7 +17,8 @@ from bench.base.values import check_bits, check_seed, plain, shown
 from bench.data.dataset import Dataset, Recommended, Split, Summary
 from bench.data.features import ArrayFeatures, Features, as_features, require_finite
 from bench.encoding.backends import OutputError
-from bench.encoding.encoder import Encoder, EncoderDescription
+from bench.encoding.encoder import Encoder
+from bench.encoding.modules import EncoderDescription
 from bench.learning.context import FitContext
 from bench.learning.method import Method, Parameters
 from bench.registry import find_method

@@ -6,7 +6,7 @@ import warnings
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,11 +15,7 @@ from torch import Tensor, nn
 
 from bench.base.atomic import write_file
 from bench.base.errors import InputError
-from bench.encoding.backends import inference_module
-
-if TYPE_CHECKING:
-    from bench.encoding.backends import Forward
-    from bench.encoding.encoder import EncoderDescription
+from bench.encoding.modules import EncoderDescription, Forward, inference_module
 
 OPSET = 20
 """The newest that PyTorch's exporter writes without further packages; it has GELU as one operator."""
@@ -40,7 +36,7 @@ class WithCodes(nn.Module):
         return torch.where(relaxed >= 0, 1.0, -1.0).to(torch.int8), relaxed
 
 
-def export(module: nn.Module, description: "EncoderDescription", path: Path) -> None:
+def export(module: nn.Module, description: EncoderDescription, path: Path) -> None:
     """Write an encoder as an ONNX file: input `features` (videos, T, D) float32; outputs `codes` and `relaxed`.
 
     The file's metadata hold method, bits, frames, dimensions, parameters (JSON) and convention. Raises InputError if
@@ -108,7 +104,7 @@ def onnx_bytes(module: nn.Module, method: str, shape: tuple[int, int]) -> bytes:
     return file.getvalue()
 
 
-def onnx_session(content: bytes) -> "Forward":
+def onnx_session(content: bytes) -> Forward:
     """Relaxed outputs by ONNX Runtime, on as many threads as torch uses."""
     onnxruntime: Any = import_module("onnxruntime")
     options = onnxruntime.SessionOptions()

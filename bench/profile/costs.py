@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from bench.encoding.backends import inference_module
+from bench.encoding.modules import inference_module
 from bench.profile.cost_types import Costs
 from bench.profile.counts import flops, flops_by_module, other_operations, split_parameters
 from bench.profile.encoding import Job, random_videos, time_encoders

@@ -13,7 +13,8 @@ import numpy as np
 import torch
 
 from bench.data.features import ArrayFeatures
-from bench.encoding.encoder import Encoder, EncoderDescription
+from bench.encoding.encoder import Encoder
+from bench.encoding.modules import EncoderDescription
 from bench.learning.context import FitContext
 from bench.learning.deep_method import DeepMethod
 from bench.learning.loop import train

@@ -16,8 +16,8 @@ from bench.methods.mcmsh.mixer import McMlp
 from torch import Tensor
 
 from bench.data.features import ArrayFeatures
-from bench.encoding.backends import inference_module
-from bench.encoding.encoder import Encoder, EncoderDescription
+from bench.encoding.encoder import Encoder
+from bench.encoding.modules import EncoderDescription, inference_module
 from bench.learning.context import FitContext
 from bench.learning.deep_method import DeepMethod
 from bench.learning.loader import VideoLoader

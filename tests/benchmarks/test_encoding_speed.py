@@ -16,7 +16,8 @@ import pytest
 import torch
 
 from bench.encoding.backends import CHUNK
-from bench.encoding.encoder import Encoder, EncoderDescription
+from bench.encoding.encoder import Encoder
+from bench.encoding.modules import EncoderDescription
 from bench.registry import load_registry
 from tests.benchmarks.published_bth import PublishedBth
 

@@ -23,7 +23,8 @@ from bench.data.dataset import Dataset
 from bench.data.features import ArrayFeatures, ConcatenatedFeatures, Features
 from bench.data.folder import open_features
 from bench.data.open_files import MOST_OPEN
-from bench.encoding.encoder import Encoder, EncoderDescription
+from bench.encoding.encoder import Encoder
+from bench.encoding.modules import EncoderDescription
 from bench.registry import load_registry
 
 ARRAY = np.random.default_rng(0).normal(size=(9, 4, 3)).astype(np.float32)

@@ -21,7 +21,8 @@ import bench
 from bench.base.errors import InputError
 from bench.data.folder import open_features
 from bench.data.label_files import read_labels
-from bench.encoding.encoder import EncoderDescription, load_encoder
+from bench.encoding.encoder import load_encoder
+from bench.encoding.modules import EncoderDescription
 from bench.registry import load_registry
 from bench.store.codes_file import read_codes
 

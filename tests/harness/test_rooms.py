@@ -1,6 +1,7 @@
 """The rooms of bench/: what the linter of layers cannot see, since plug-ins are installed from other folders."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 BENCH = Path(__file__).parents[2] / "bench"
@@ -12,6 +13,28 @@ def imported(file: Path) -> set[str]:
     nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
     plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     return plain | {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+
+
+def module_of(file: Path) -> str:
+    """The dotted name of a file of bench/."""
+    parts = file.relative_to(BENCH.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    """Imports within functions and for types count as well."""
+    files = {module_of(file): file for file in BENCH.rglob("*.py")}
+    graph: dict[str, set[str]] = {}
+    for name, file in files.items():
+        nodes = [
+            node for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom)
+        ]
+        named = {f"{node.module}.{alias.name}" for node in nodes for alias in node.names}
+        whole = {part.rpartition(".")[0] for part in named if part not in files}
+        graph[name] = ((named | whole | imported(file)) & files.keys()) - {name}
+        # Of `from package import module` only the module is meant.
+        graph[name] -= {part.rpartition(".")[0] for part in named if part in files} - whole
+    TopologicalSorter(graph).prepare()
 
 
 def test_nothing_stands_in_bench_itself_but_what_is_public() -> None:

@@ -98,7 +98,8 @@ def checkpoint(path: Path) -> None:
 def _made() -> Path:
     """A folder with everything that takes a while to make."""
     from bench.cli import main
-    from bench.encoding.encoder import Encoder, EncoderDescription
+    from bench.encoding.encoder import Encoder
+    from bench.encoding.modules import EncoderDescription
     from bench.registry import load_registry
 
     folder = Path(tempfile.mkdtemp(prefix="vhbench-hostile-"))

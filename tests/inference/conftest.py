@@ -10,7 +10,8 @@ from bench.methods.mcmsh.mixer import McMlp
 from torch import nn
 
 import bench
-from bench.encoding.encoder import Encoder, EncoderDescription
+from bench.encoding.encoder import Encoder
+from bench.encoding.modules import EncoderDescription
 from bench.registry import load_registry
 
 GOLDEN = Path(__file__).parents[1] / "golden"

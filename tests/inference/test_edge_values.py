@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 import bench
 from bench.data.dataset import Dataset
-from bench.encoding.encoder import Encoder, EncoderDescription
+from bench.encoding.encoder import Encoder
+from bench.encoding.modules import EncoderDescription
 
 from .conftest import deep_encoder, random_videos
 

@@ -13,7 +13,8 @@ from safetensors.numpy import save_file
 
 from bench.cli import main
 from bench.data.raw import RawFeatures
-from bench.encoding.encoder import Encoder, EncoderDescription
+from bench.encoding.encoder import Encoder
+from bench.encoding.modules import EncoderDescription
 from bench.registry import load_registry
 
 BITS = 8

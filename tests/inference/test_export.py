@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from bench.base.errors import InputError
-from bench.encoding.encoder import Encoder, EncoderDescription
+from bench.encoding.encoder import Encoder
+from bench.encoding.modules import EncoderDescription
 
 from .conftest import deep_encoder, golden_encoder, plain, random_videos
 

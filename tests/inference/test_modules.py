@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from bench.data.dataset import Dataset
-from bench.encoding.backends import inference_module
 from bench.encoding.encoder import Encoder
 from bench.encoding.fitting import fit
+from bench.encoding.modules import inference_module
 from bench.learning.layers import ChannelProduct, FrameProduct
 
 from .conftest import DEEP, golden_encoder, plain, random_videos, stirred

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from bench.cli import main
-from bench.encoding.encoder import DESCRIPTION, WEIGHTS, Encoder, EncoderDescription
+from bench.encoding.encoder import DESCRIPTION, WEIGHTS, Encoder
+from bench.encoding.modules import EncoderDescription
 from bench.store.integrity import RECORD, sha256
 from bench.store.leases import LEASES, Leases
 from bench.store.record import Status
