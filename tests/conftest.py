@@ -32,8 +32,8 @@ LONGEST = ("cluster", "running", "harness", "training", "hostile", "report", "pa
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """One process more than there are cores, since many tests wait for processes of their own."""
-    return (os.cpu_count() or 1) + 1
+    """Two processes more than there are cores, since many tests wait for processes of their own."""
+    return (os.cpu_count() or 1) + 2
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
