@@ -1,4 +1,4 @@
-"""What a method's `fit` is handed, under one name that stays."""
+"""The context of a fit, for methods and plug-ins: a public name that stays."""
 
 from bench.base.progress import Progress, SilentProgress, Stopped
 from bench.learning.context import FitContext

@@ -1,4 +1,4 @@
-"""Everything that a method is written with, under one name that stays: see docs/contributing/method.md."""
+"""The public names for writing a method, which stay: see docs/contributing/method.md."""
 
 from bench.data.dataset import Summary
 from bench.data.features import Features, mean_pool

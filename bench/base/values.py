@@ -33,7 +33,7 @@ def whole_number(value: object, name: str, low: int, high: int) -> int:
     truth = isinstance(value, bool) or str(getattr(value, "dtype", "")) in {"bool", "torch.bool"}
     try:
         number = operator.index("" if truth else value)  # type: ignore[arg-type]
-    except Exception:
+    except Exception:  # `__index__` of a class may raise anything
         raise InputError(
             f"{name}: {shown(value)} is of type {type(value).__name__}; give an int, such as {max(low, 16)}"
         ) from None
