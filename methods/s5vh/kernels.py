@@ -1,6 +1,6 @@
 """Compiled loops for encoding on a processor, where PyTorch's own operators spend most of their time on memory.
 
-Shapes: B videos, T frames, E channels, S states; axis 2 of four is the direction, 0 forward, 1 backward in time.
+Shapes: B videos, T frames, E channels, S states. `backward` runs from a video's last frame to its first.
 
 All loops stand in this one file: numba's cache on disk notices changes of a kernel's own file only. The innermost ones
 run over one axis of rows that they get as arguments: that is what the compiler turns into vector instructions.
@@ -77,19 +77,18 @@ def activate(row: Array) -> None:
 
 
 @compiled
-def convolve(projected: Array, weight: Array, bias: Array, convolved: Array) -> None:
-    """SiLU of the depthwise convolution of `projected[..., :E]` with weight (4, E) and bias (E,), (B, T, 2, E)."""
-    videos, frames, directions, channels = convolved.shape
+def convolve(projected: Array, weight: Array, bias: Array, backward: bool, convolved: Array) -> None:
+    """SiLU of the depthwise convolution of `projected[..., :E]` with weight (4, E) and bias (E,): (B, T, E)."""
+    videos, frames, channels = convolved.shape
     for video in range(videos):
-        for direction in range(directions):
-            for t in range(frames):
-                total = convolved[video, t, direction]
-                total[:] = bias
-                for before in range(len(weight)):
-                    source = t - before if direction == 0 else t + before
-                    if 0 <= source < frames:
-                        add_product(total, weight[len(weight) - 1 - before], projected[video, source, direction, :channels])
-                activate(total)
+        for t in range(frames):
+            total = convolved[video, t]
+            total[:] = bias
+            for before in range(len(weight)):
+                source = t + before if backward else t - before
+                if 0 <= source < frames:
+                    add_product(total, weight[len(weight) - 1 - before], projected[video, source, :channels])
+            activate(total)
 
 
 @compiled
@@ -114,41 +113,34 @@ def advance(
 
 
 @compiled
-def add_gated(total: Array, gate: Array, mixed: Array) -> None:
+def gate(total: Array, gates: Array, gated: Array) -> None:
     for e in range(len(total)):
-        mixed[e] += total[e] * silu(gate[e])
+        gated[e] = total[e] * silu(gates[e])
 
 
 @compiled
 def scan(
-    u: Array, raw: Array, seeds: Array, rates: Array, skip: Array, projected: Array, mixed: Array
+    u: Array, raw: Array, seeds: Array, projected: Array, rates: Array, skip: Array, backward: bool, gated: Array
 ) -> None:
-    """Selective scan, skip and gate of both directions, added to `mixed` (B, T, E).
+    """Selective scan, skip and gate: (B, T, E).
 
-    u and the raw steps are (B, T, 2, E); b and c the last 2·S of `seeds` (B, T, 2, …); A·log₂e (S, E) and D (E,); the
-    gates the second half of `projected` (B, T, 2, 2·E).
+    u and the raw steps are (B, T, E), b and c the last 2·S of `seeds` (B, T, …), the gates the second half of
+    `projected` (B, T, 2·E); A·log₂e is (S, E), D (E,).
     """
-    videos, frames, directions, channels = u.shape
+    videos, frames, channels = u.shape
     states = len(rates)
-    first = seeds.shape[3] - 2 * states
+    first = seeds.shape[2] - 2 * states
     state = np.empty((states, CHANNELS), np.float32)
-    step, scaled, total = (np.empty(CHANNELS, np.float32), np.empty(CHANNELS, np.float32), np.empty(CHANNELS, np.float32))
+    rows = np.empty((3, CHANNELS), np.float32)
     for start in range(0, channels, CHANNELS):
         end = min(start + CHANNELS, channels)
-        size = end - start
+        step, scaled, total = rows[0, : end - start], rows[1, : end - start], rows[2, : end - start]
         for video in range(videos):
-            for direction in range(directions):
-                state[:] = 0
-                for token in range(frames):
-                    t = token if direction == 0 else frames - 1 - token
-                    begin_token(
-                        u[video, t, direction, start:end], raw[video, t, direction, start:end], skip[start:end],
-                        step[:size], scaled[:size], total[:size],
-                    )
-                    for n in range(states):
-                        advance(
-                            step[:size], rates[n, start:end], scaled[:size],
-                            seeds[video, t, direction, first + n], seeds[video, t, direction, first + states + n],
-                            state[n, :size], total[:size],
-                        )
-                    add_gated(total[:size], projected[video, t, direction, channels + start : channels + end], mixed[video, t, start:end])
+            state[:] = ZERO
+            for token in range(frames):
+                t = frames - 1 - token if backward else token
+                begin_token(u[video, t, start:end], raw[video, t, start:end], skip[start:end], step, scaled, total)
+                for n in range(states):
+                    enter, leave = seeds[video, t, first + n], seeds[video, t, first + states + n]
+                    advance(step, rates[n, start:end], scaled, enter, leave, state[n, : end - start], total)
+                gate(total, projected[video, t, channels + start : channels + end], gated[video, t, start:end])
