@@ -83,8 +83,7 @@ def densities(clustering: Clustering) -> NDArray[np.float32]:
     density = distance / np.log(members + 10)
     smallest = density[differ].min()
     density[members < 2] = density.max()
-    low, high = np.percentile(density, [10, 90])
-    density = density.clip(max(low, smallest), high)
+    density = density.clip(*np.percentile(density, [10, 90])).clip(min=smallest)
     return (density * (MEAN_DENSITY / density.mean())).astype(np.float32)
 
 
