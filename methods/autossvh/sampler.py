@@ -1,15 +1,19 @@
-"""Grade-Net: which frames a view keeps, drawn by learned grades against the network's aim (Lian et al., CVPR 2025).
+"""Grade-Net: learned grades choose the frames of a view, against the network's aim (Lian et al., CVPR 2025).
 
-No loss of the authors' code trains it; `sampler="grade"` defines how. Shapes: B videos, T frames, H channels.
+No loss of the authors' code trains it; `GradedAutoencoder` says how ours does. Shapes: B videos, T frames, H channels.
 """
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ..shared.views import take
+
 TEMPERATURE = 0.5
-TINY = 1e-20
+TINY = np.float32(1e-20)
 
 
 class GradeNet(nn.Module):
@@ -25,36 +29,39 @@ class GradeNet(nn.Module):
         return torch.sigmoid(self.grade(tokens + self.norm(self.mlp(tokens)))).squeeze(2)
 
 
-class Kept(NamedTuple):
-    """The S frames that are kept of every video."""
+class Choice(NamedTuple):
+    """The V frames that a view sees of every video."""
 
-    frames: Tensor
-    """(B, S) int64, in temporal order."""
+    visible: Tensor
+    """(B, V) int64, in temporal order."""
+    hidden: Tensor
+    """(B, T − V) int64, the others, in no order that matters."""
     tokens: Tensor
-    """(B, S, H)."""
+    """(B, V, H), of the visible frames."""
 
 
-def keep_frames(tokens: Tensor, grades: Tensor, noise: Tensor, kept: int) -> Kept:
-    """The `kept` frames with the best noisy grades.
+def choose_frames(tokens: Tensor, grades: Tensor, noise: Tensor, visible: int) -> Choice:
+    """The frames with the `visible` best noisy grades.
 
-    Noisy grades are standardised over the batch; p is their softmax over the frames. A gradient G of the kept tokens
-    reaches the tokens as it is, and p reversed: −⟨G, token⟩ at a kept frame.
+    Noisy grades are standardised over the batch; p is their softmax over the frames. A gradient G of the chosen tokens
+    reaches `tokens` as it is, and p reversed: −⟨G, token⟩ at a chosen frame.
 
     Args:
         tokens: (B, T, H).
         grades: (B, T).
-        noise: (B, T), as `draw_noise` has it.
-        kept: S, 1 to T.
+        noise: (B, T), of `sampling_noise`.
+        visible: V, 1 to T.
     """
     noisy = grades + noise
     probability = ((noisy - noisy.mean()) / noisy.std() / TEMPERATURE).softmax(dim=1)
-    frames = probability.topk(kept, dim=1).indices.sort(dim=1).values
-    chosen = torch.take_along_dim(tokens, frames.unsqueeze(2), dim=1)
-    chance = torch.take_along_dim(probability, frames, dim=1).unsqueeze(2)
-    # Adds nothing but the gradient of p.
-    return Kept(frames, chosen + chosen.detach() * (chance.detach() - chance))
+    ranked = probability.argsort(dim=1, descending=True)
+    seen = ranked[:, :visible].sort(dim=1).values
+    chosen, chance = take(tokens, seen), take(probability.unsqueeze(2), seen)
+    # The difference is 0; it has the gradient of −p.
+    return Choice(seen, ranked[:, visible:], chosen + chosen.detach() * (chance.detach() - chance))
 
 
-def noise_of(uniform: Tensor, normal: Tensor, deviation: float) -> Tensor:
-    """Gumbel noise of uniform numbers in [0, 1), and normal noise of a standard deviation; all (B, T)."""
-    return -torch.log(-torch.log(uniform + TINY) + TINY) + deviation * normal
+def sampling_noise(uniform: NDArray[np.float32], normal: NDArray[np.float32], deviation: float) -> NDArray[np.float32]:
+    """Gumbel noise from uniform numbers in [0, 1), plus normal noise of a standard deviation; all of one shape."""
+    gumbel = -np.log(-np.log(uniform + TINY) + TINY)
+    return gumbel + np.float32(deviation) * normal
