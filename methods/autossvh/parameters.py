@@ -16,7 +16,7 @@ class AutoSsvhParameters(ConmhParameters):
     epochs: int = Field(805, ge=1, le=10**9)
     prototype_weight: float = Field(0.01, ge=0)
     clusters: tuple[Annotated[int, Field(ge=2)], ...] = Field((250, 400, 600), min_length=1)
-    """How many clusters each granularity has; they are found anew every epoch, from the codes of all training videos."""
+    """Numbers of clusters, one a granularity; found anew every epoch, from the codes of all training videos."""
     warm_up_epochs: int | None = Field(None, ge=0)
     """Epochs without prototypes; none given: a seventh of `epochs`, 100 at most."""
     vote: Vote = "mean"

@@ -33,10 +33,15 @@ class Prototypes:
     """(N,)."""
 
     def draw_negatives(self, videos: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
-        """R = min(B, number left) different prototypes (R,) that are the own one of none of the videos (B,)."""
-        assigned = np.arange(self.assignment.max() + 1)
-        left = np.setdiff1d(assigned, self.assignment[videos])
-        return random.choice(left, min(len(videos), len(left)), replace=False)
+        """Prototypes (2, R) that are those of none of the videos (B,), for both views.
+
+        R = min(B, number left) different ones a view.
+
+        Numbers beyond the largest one that any training video has are not drawn.
+        """
+        left = np.setdiff1d(np.arange(self.assignment.max() + 1), self.assignment[videos])
+        count = min(len(videos), len(left))
+        return np.stack([random.choice(left, count, replace=False) for _ in range(2)])
 
 
 def find_prototypes(
@@ -77,10 +82,10 @@ def densities(clustering: Clustering) -> NDArray[np.float32]:
     clusters = len(clustering.centres)
     members = np.bincount(clustering.nearest, minlength=clusters)
     distance = np.bincount(clustering.nearest, clustering.distance, clusters) / np.maximum(members, 1)
-    differ = distance > ROUNDING
+    density = np.where(members > 1, distance / np.log(members + 10), 0.0)
+    differ = (members > 1) & (distance > ROUNDING)
     if not differ.any():
         return np.full(clusters, MEAN_DENSITY, dtype=np.float32)
-    density = distance / np.log(members + 10)
     smallest = density[differ].min()
     density[members < 2] = density.max()
     density = density.clip(*np.percentile(density, [10, 90])).clip(min=smallest)
