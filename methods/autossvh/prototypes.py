@@ -33,11 +33,9 @@ class Prototypes:
     """(N,)."""
 
     def draw_negatives(self, videos: NDArray[np.int64], random: np.random.Generator) -> NDArray[np.int64]:
-        """Prototypes (2, R) that are those of none of the videos (B,), for both views.
+        """For both views R = min(B, number left) different prototypes (2, R) that none of the videos (B,) has.
 
-        R = min(B, number left) different ones a view.
-
-        Numbers beyond the largest one that any training video has are not drawn.
+        Numbers above the largest one that a training video has are not drawn.
         """
         left = np.setdiff1d(np.arange(self.assignment.max() + 1), self.assignment[videos])
         count = min(len(videos), len(left))
