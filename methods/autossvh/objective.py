@@ -74,7 +74,8 @@ class AutoSsvhObjective(Objective):
         if isinstance(self.network, GradedAutoencoder):
             visible = self.frames - hidden_frames(self.frames, self.parameters.mask_ratio)
             codes, restored = self.network.forward_graded(videos, values["noise"], visible)
-            targets = videos.repeat_interleave(2, dim=0)
+            restored = restored.unflatten(0, (-1, 2))
+            targets = videos.unsqueeze(1).expand_as(restored)
         else:
             codes, restored, targets = self.network(videos, values["visible"], values["hidden"])
         return codes, 2 * functional.mse_loss(restored, targets)
