@@ -24,7 +24,10 @@ class AutoSsvh(Conmh):
 
     name = "autossvh"
     title = "AutoSSVH"
-    paper = "Lian et al., AutoSSVH: Exploring Automated Frame Sampling for Efficient Self-Supervised Video Hashing, CVPR 2025"
+    paper = (
+        "Lian et al., AutoSSVH: Exploring Automated Frame Sampling for Efficient Self-Supervised Video Hashing, "
+        "CVPR 2025"
+    )
     Parameters: ClassVar = AutoSsvhParameters
     parameters: AutoSsvhParameters
     authors = AUTHORS
