@@ -11,10 +11,10 @@ from bench.base.errors import InputError
 from bench.data.dataset import Summary
 from bench.data.features import Features
 from bench.learning.context import FitContext
-from bench.learning.items import Objective
 from bench.learning.loop import train
 from bench.learning.method import Method, Resources, Shape
-from bench.learning.schedule import Schedule
+from bench.learning.objective import Objective
+from bench.learning.schedule import BaseSchedule
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class AuthorsWeights:
 class DeepMethod(Method):
     """A method that trains a network; a subclass defines the network and its objective."""
 
-    parameters: Schedule
+    parameters: BaseSchedule
     authors: ClassVar[AuthorsWeights | None] = None
     """Names of the authors' released weights, if the method can read them."""
 

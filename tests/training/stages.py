@@ -10,9 +10,9 @@ from torch import nn
 from bench.data.features import ArrayFeatures, Features
 from bench.learning.context import FitContext
 from bench.learning.deep_method import AuthorsWeights, DeepMethod
-from bench.learning.items import Objective
 from bench.learning.layers import Dropout
-from bench.learning.schedule import Schedule
+from bench.learning.objective import Objective
+from bench.learning.schedule import BaseSchedule
 from bench.registry import load_registry
 
 
@@ -24,7 +24,7 @@ class Stage:
     authors: AuthorsWeights
     network: nn.Module
     objective: Objective
-    schedule: Schedule
+    schedule: BaseSchedule
     name: str
 
 
@@ -41,7 +41,12 @@ def stages_of(
     authors, stages = found.authors, list[Stage]()
 
     def train(
-        network: nn.Module, objective: Objective, given: Features, schedule: Schedule, context: FitContext, stage: str
+        network: nn.Module,
+        objective: Objective,
+        given: Features,
+        schedule: BaseSchedule,
+        context: FitContext,
+        stage: str,
     ) -> None:
         stages.append(Stage(method, authors, network, objective, schedule, stage))
 
