@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from bench.base.errors import InputError
 from bench.context import FitContext
-from bench.method import Batch, DeepMethod, Draw, Features, Schedule, Shape
+from bench.method import Batch, DeepMethod, Draw, Features, Objective, Schedule, Shape
 
 from ..shared.autoencoder import MaskedAutoencoder, MaskedDecoder, MaskedEncoder
 from ..shared.contrastive import debiased_contrastive
@@ -62,10 +62,14 @@ class Conmh(DeepMethod):
     def check(self, shape: Shape) -> None:
         super().check(shape)
         _, frames, _ = shape
-        ratio = self.parameters.mask_ratio
-        if not hidden_frames(frames, ratio):
-            fix = f"set it to {ceil(1000 / frames) / 1000:g} or more" if frames > 1 else "videos need two at least"
-            raise InputError(f"mask_ratio: a share of {ratio:g} of {frames} frames hides none; {fix}")
+        if frames < 2:
+            raise InputError(f"{self.name} hides frames of every video: it needs videos of 2 frames or more")
+        if not hidden_frames(frames, self.parameters.mask_ratio):
+            enough = ceil(1000 / frames) / 1000
+            raise InputError(
+                f"mask_ratio: {self.parameters.mask_ratio:g} of {frames} frames is less than one; "
+                f"set it to {enough:g} or more"
+            )
 
     def network(self, frames: int, dimensions: int) -> MaskedAutoencoder:
         own = self.parameters
@@ -84,7 +88,7 @@ class Conmh(DeepMethod):
 
 
 @dataclass(frozen=True)
-class ConmhObjective:
+class ConmhObjective(Objective):
     """Reconstruction of both views' hidden frames + a·contrastive."""
 
     network: MaskedAutoencoder
