@@ -15,7 +15,7 @@ MAMBA = {
     "out_proj.weight": "out_proj.weight",
 }
 OUTER = {
-    "encoder.patch_embed": "encoder.patch_embed",
+    "encoder.project": "encoder.patch_embed",
     "encoder.norm": "encoder.norm",
     "encoder.head": "encoder.head",
     "encoder.hash.linear": "binary",

@@ -1,4 +1,4 @@
-"""S5VH's encoder as encoding runs it: the function of `Encoder` in evaluation mode, with less work.
+"""S5VH's encoder as encoding runs it: the function of `S5vhEncoder` in evaluation mode, with less work.
 
 Equal in exact arithmetic, and to rounding in practice (tested):
 - LayerNorm's gain and shift are folded into the matrices after it, the positions into the bias of the projection.
@@ -24,7 +24,7 @@ from .kernels import LOG2_E, convolve, scan
 
 if TYPE_CHECKING:
     from .mamba import BidirectionalBlock, Mamba
-    from .network import Encoder
+    from .network import S5vhEncoder
 
 
 class InferenceS5vh(nn.Module):
@@ -32,10 +32,10 @@ class InferenceS5vh(nn.Module):
 
     positions: Tensor
 
-    def __init__(self, encoder: "Encoder") -> None:
+    def __init__(self, encoder: "S5vhEncoder") -> None:
         super().__init__()
-        self.project = ChannelProduct(encoder.patch_embed.weight)
-        self.register_buffer("positions", (encoder.positions + encoder.patch_embed.bias).detach())
+        self.project = ChannelProduct(encoder.project.weight)
+        self.register_buffer("positions", (encoder.positions + encoder.project.bias).detach())
         self.blocks = nn.ModuleList(InferenceBlock(block) for block in encoder.blocks)
         weight, bias = folded(encoder.head.weight, encoder.norm, encoder.head.bias)
         linear = encoder.hash.linear

@@ -9,12 +9,25 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..shared.transformer import EPSILON
 from .scan import STATES, Scan
 
 KERNEL = 4
 EXPANSION = 2
 CHANNELS_A_RANK = 16
-EPSILON = 1e-6
+STEPS = 1e-3, 0.1
+SMALLEST_STEP = 1e-4
+
+
+def draw_step_biases(network: nn.Module) -> None:
+    """Biases that make the first step sizes log-uniform between 0.001 and 0.1, as in mamba-ssm."""
+    smallest, largest = map(math.log, STEPS)
+    for module in network.modules():
+        if isinstance(module, Mamba):
+            steps = torch.empty_like(module.dt_proj.bias).uniform_(smallest, largest).exp().clamp(min=SMALLEST_STEP)
+            with torch.no_grad():
+                # The inverse of softplus.
+                module.dt_proj.bias.copy_(steps + (-torch.expm1(-steps)).log())
 
 
 class CausalConvolution(nn.Conv1d):

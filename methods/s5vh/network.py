@@ -1,6 +1,6 @@
-"""S5VH's networks (Wang et al., AAAI 2025).
+"""S5VH's networks: masked auto-encoders of bidirectional Mamba blocks (Wang et al., AAAI 2025).
 
-Shapes: B videos, T frames of which a view shows V and hides M, D features, H and G channels, K bits, C clusters.
+Shapes: B videos, T frames (V visible, M hidden in a view), D features, H channels, K bits, C clusters.
 """
 
 from typing import NamedTuple
@@ -8,110 +8,64 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bench.methods.bth.network import sinusoidal_positions
-from bench.methods.shared.binarise import HashLayer
-from bench.methods.shared.views import take
-
+from ..shared.autoencoder import MaskedDecoder, MaskedEncoder
+from ..shared.transformer import xavier
+from ..shared.views import take
 from .inference import InferenceS5vh
-from .mamba import EPSILON, BidirectionalBlock
-
-MASK_DEVIATION = 0.02
+from .mamba import BidirectionalBlock
 
 
-class Encoder(nn.Module):
+class S5vhEncoder(MaskedEncoder):
     """Frame features (B, T, D) → mean frame codes (B, K) in [−1, 1]; the code is their sign."""
 
-    positions: Tensor
-
     def __init__(
-        self, frames: int, dimensions: int, bits: int, hidden: int, layers: int, drop_path: float, tied: bool
+        self, frames: int, dimensions: int, bits: int, hidden: int, layers: int, *, tied: bool, drop_path: float
     ) -> None:
-        super().__init__()
-        self.patch_embed = nn.Linear(dimensions, hidden)
-        self.register_buffer("positions", sinusoidal_positions(frames, hidden), persistent=False)
+        super().__init__(frames, dimensions, bits, hidden, depth=0, heads=1)
         # Later blocks are left out more often.
         rates = torch.linspace(0, drop_path, layers).tolist()
         self.blocks = nn.Sequential(*(BidirectionalBlock(hidden, tied, rate) for rate in rates))
-        self.norm = nn.LayerNorm(hidden, EPSILON)
-        self.head = nn.Linear(hidden, hidden)
-        xavier(self)
-        self.hash = HashLayer(hidden, bits)
-
-    def tokens(self, videos: Tensor) -> Tensor:
-        """A token of every frame, (B, T, H)."""
-        embedded: Tensor = self.patch_embed(videos)
-        return embedded + self.positions
-
-    def hidden(self, tokens: Tensor) -> Tensor:
-        """Hidden states of some of the tokens of a video, in temporal order: (B, V, H) → (B, V, H)."""
-        states: Tensor = self.head(self.norm(self.blocks(tokens)))
-        return states
-
-    def forward(self, videos: Tensor) -> Tensor:
-        codes: Tensor = self.hash(self.hidden(self.tokens(videos)))
-        return codes.mean(dim=1)
+        xavier(self.blocks.modules())
 
     def inference_module(self) -> nn.Module:
         """The same function for encoding, faster."""
         return InferenceS5vh(self)
 
 
-class Decoder(nn.Module):
-    """Codes of the visible frames → features of the hidden ones."""
+class S5vhDecoder(MaskedDecoder):
+    """Restores hidden frames. All visible ones come first: the scan has read every code when it comes to a hidden one."""
 
-    positions: Tensor
-
-    def __init__(self, frames: int, dimensions: int, bits: int, width: int, layers: int, tied: bool) -> None:
-        super().__init__()
-        self.register_buffer("positions", sinusoidal_positions(frames, width), persistent=False)
+    def __init__(
+        self, frames: int, dimensions: int, bits: int, width: int, layers: int, *, tied: bool
+    ) -> None:  # fmt: skip
+        super().__init__(frames, dimensions, bits, width, depth=0, heads=1)
         self.blocks = nn.Sequential(*(BidirectionalBlock(width, tied) for _ in range(layers)))
-        self.norm = nn.LayerNorm(width, EPSILON)
-        self.head = nn.Linear(width, dimensions)
-        xavier(self)
-        self.embed = nn.Linear(bits, width, bias=False)
-        self.mask_token = nn.Parameter(torch.empty(1, 1, width))
-        nn.init.trunc_normal_(self.mask_token, std=MASK_DEVIATION, a=-MASK_DEVIATION, b=MASK_DEVIATION)
-
-    def forward(self, codes: Tensor, visible: Tensor, hidden: Tensor) -> Tensor:
-        """(B, V, K) and the numbers (B, V) and (B, M) of the frames, in temporal order → (B, M, D).
-
-        All visible tokens come before the hidden ones: the scan has seen every code when it comes to them.
-        """
-        content = torch.cat([self.embed(codes), self.mask_token.expand(*hidden.shape, -1)], dim=1)
-        states = self.blocks(content + self.positions[torch.cat([visible, hidden], dim=1)])
-        restored: Tensor = self.head(self.norm(states[:, visible.shape[1] :]))
-        return restored
+        xavier(self.blocks.modules())
 
 
-class View(NamedTuple):
-    """What the network makes of the visible frames of a video."""
+class Seen(NamedTuple):
+    """What the network makes of two views of every video; the views of a video follow each other."""
 
     codes: Tensor
-    """Relaxed codes (B, K): means of the frames' codes."""
+    """Mean frame codes (2·B, K)."""
     clusters: Tensor
-    """The classifier's outputs (B, C)."""
+    """The classifier's outputs (2·B, C)."""
     restored: Tensor
-    """The hidden frames (B, M, D)."""
+    """The hidden frames (2·B, M, D)."""
 
 
 class S5vhNetwork(nn.Module):
-    """The encoder; for training a decoder that restores hidden frames, and a classifier of clusters."""
+    """The encoder; to train it, a decoder of hidden frames and a classifier of the codes' clusters."""
 
-    def __init__(self, encoder: Encoder, decoder: Decoder, classifier: nn.Linear) -> None:
+    def __init__(self, encoder: S5vhEncoder, decoder: S5vhDecoder, clusters: int) -> None:
         super().__init__()
-        self.encoder, self.decoder, self.classifier = encoder, decoder, classifier
+        self.encoder, self.decoder = encoder, decoder
+        self.classifier = nn.Linear(encoder.hash.linear.out_features, clusters, bias=False)
 
-    def forward(self, tokens: Tensor, visible: Tensor, hidden: Tensor) -> View:
-        """Tokens of all frames (B, T, H), and which frames are visible (B, V) and hidden (B, M)."""
-        codes = self.encoder.hash(self.encoder.hidden(take(tokens, visible)))
-        relaxed = codes.mean(dim=1)
-        return View(relaxed, self.classifier(relaxed), self.decoder(codes, visible, hidden))
-
-
-def xavier(module: nn.Module) -> None:
-    """Draw all linear maps as the authors do, Mamba's too: Xavier uniform weights, biases of 0."""
-    for part in module.modules():
-        if isinstance(part, nn.Linear):
-            nn.init.xavier_uniform_(part.weight)
-            if part.bias is not None:
-                nn.init.zeros_(part.bias)
+    def forward(self, tokens: Tensor, visible: Tensor, hidden: Tensor) -> Seen:
+        """Tokens of all frames (B, T, H); frame numbers `visible` (B, 2, V) and `hidden` (B, 2, M)."""
+        # View by view: a frame in both would have two gradients, whose order of summing may vary on GPUs.
+        views = torch.stack([take(tokens, view) for view in visible.unbind(1)], dim=1).flatten(0, 1)
+        codes = self.encoder.hash(self.encoder.encoded(views))
+        mean = codes.mean(dim=1)
+        return Seen(mean, self.classifier(mean), self.decoder(codes, visible.flatten(0, 1), hidden.flatten(0, 1)))
