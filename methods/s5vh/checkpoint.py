@@ -1,8 +1,8 @@
 """The authors' names of S5VH's weights (gimpong/AAAI25-S5VH)."""
 
-from collections.abc import Iterator
-
 PARTS = ("weight", "bias")
+DEEPEST = 64
+"""Blocks of an encoder or decoder that names are made for; those that a network lacks play no part."""
 MAMBA = {
     "in_proj.weight": "in_proj.weight",
     "convolution.weight": "conv1d.weight",
@@ -14,7 +14,11 @@ MAMBA = {
     "scan.skip": "D",
     "out_proj.weight": "out_proj.weight",
 }
-OUTER = {
+BLOCK = {
+    **{f"norms.{way}.{part}": f"norm{way + 1}.{part}" for way in (0, 1) for part in PARTS},
+    **{f"mambas.{way}.{ours}": f"mamba{way + 1}.{theirs}" for way in (0, 1) for ours, theirs in MAMBA.items()},
+}
+LAYERS = {
     "encoder.project": "encoder.patch_embed",
     "encoder.norm": "encoder.norm",
     "encoder.head": "encoder.head",
@@ -23,25 +27,21 @@ OUTER = {
     "decoder.norm": "decoder.norm",
     "decoder.head": "decoder.head",
 }
-
-
-def names(layers: int, decoder_layers: int, tied: bool) -> dict[str, str]:
-    """Their name of every weight, by ours. A Mamba that both directions share is stored twice: here under mamba1."""
-    blocks = [f"encoder.blocks.{number}" for number in range(layers)]
-    blocks += [f"decoder.blocks.{number}" for number in range(decoder_layers)]
-    return {
-        **{f"{ours}.{part}": f"{theirs}.{part}" for ours, theirs in OUTER.items() for part in PARTS},
-        "decoder.embed.weight": "encoder_to_decoder.weight",
-        "decoder.mask_token": "mask_token",
-        "classifier.weight": "classifier.weight",
-        **dict(name for block in blocks for name in _block(block, tied)),
-    }
-
-
-def _block(block: str, tied: bool) -> Iterator[tuple[str, str]]:
-    for direction in range(2):
-        for part in PARTS:
-            yield f"{block}.norms.{direction}.{part}", f"{block}.norm{direction + 1}.{part}"
-        if direction == 0 or not tied:
-            for ours, theirs in MAMBA.items():
-                yield f"{block}.mambas.{direction}.{ours}", f"{block}.mamba{direction + 1}.{theirs}"
+NAMES = {
+    **{f"{ours}.{part}": f"{theirs}.{part}" for ours, theirs in LAYERS.items() for part in PARTS},
+    **{
+        f"{half}.blocks.{number}.{ours}": f"{half}.blocks.{number}.{theirs}"
+        for half in ("encoder", "decoder")
+        for number in range(DEEPEST)
+        for ours, theirs in BLOCK.items()
+    },
+    "decoder.embed.weight": "encoder_to_decoder.weight",
+    "decoder.mask_token": "mask_token",
+    "classifier.weight": "classifier.weight",
+}
+"""The authors' name of every weight, by ours. Their files hold tied Mambas twice, under both names."""
+UNUSED = frozenset(
+    {f"get_token_probs.{layer}.{part}" for layer in (0, 2) for part in PARTS}
+    | {f"get_token_probs.1.{theirs}" for theirs in MAMBA.values()}
+)
+"""A sampler of tokens that they instantiate and never call."""
