@@ -67,5 +67,5 @@ class S5vhNetwork(nn.Module):
         # View by view: a frame in both would have two gradients, whose order of summing may vary on GPUs.
         views = torch.stack([take(tokens, view) for view in visible.unbind(1)], dim=1).flatten(0, 1)
         codes = self.encoder.hash(self.encoder.encoded(views))
-        mean = codes.mean(dim=1)
+        mean = codes.float().mean(dim=1)
         return Seen(mean, self.classifier(mean), self.decoder(codes, visible.flatten(0, 1), hidden.flatten(0, 1)))
