@@ -43,7 +43,7 @@ class InferenceS5vh(nn.Module):
         self.hash = ChannelProduct(last @ weight, last @ bias + linear.bias.detach().double())
         self.norm = nn.LayerNorm(len(last), encoder.hash.norm.eps)
         self.norm.load_state_dict(encoder.hash.norm.state_dict())
-        self.epsilon = encoder.norm.eps
+        self.standardise = standardised(encoder.norm)
 
     def forward(self, videos: Tensor) -> Tensor:
         # −1 where the output is 0.
@@ -59,7 +59,7 @@ class InferenceS5vh(nn.Module):
             with threads(torch.get_num_threads()) as workers:
                 for block in self.blocks:
                     x = block(x, workers)
-        logits: Tensor = self.norm(self.hash(standardised(x, self.epsilon)))
+        logits: Tensor = self.norm(self.hash(self.standardise(x)))
         return logits
 
 
@@ -70,13 +70,13 @@ class InferenceBlock(nn.Module):
         super().__init__()
         mambas = list(block.mambas)
         self.tied = len(mambas) == 1
-        self.epsilon = block.norms[0].eps
+        self.standardise = standardised(block.norms[0])
         self.onward = Direction(mambas[0], block.norms[0], backward=False)
         self.back = Direction(mambas[-1], block.norms[1], backward=True)
         self.leave = nn.ModuleList(ChannelProduct(mamba.out_proj.weight) for mamba in mambas)
 
     def forward(self, x: Tensor, workers: Executor | None) -> Tensor:
-        frames = standardised(x, self.epsilon)
+        frames = self.standardise(x)
         mixed = [self.onward(frames, workers), self.back(frames, workers)]
         if self.tied:
             mixed = [mixed[0] + mixed[1]]
@@ -122,11 +122,13 @@ class Direction(nn.Module):
         seeds = self.seed(u)
         steps = functional.softplus(self.step(seeds[..., : self.rank]).float())
         enter, leave = seeds[..., self.rank :].float().chunk(2, dim=-1)
-        scaled, state, scanned = steps * u, torch.zeros(1, device=u.device), []
-        for t in range(u.shape[1]):
-            state = (steps[:, t, None] * self.rates).exp() * state + enter[:, t, :, None] * scaled[:, t, None]
-            scanned.append((leave[:, t, None] @ state).squeeze(1))
-        return ((torch.stack(scanned, dim=1) + self.skip * u) * functional.silu(gate)).to(projected.dtype)
+        decays = (steps[:, :, None] * self.rates).exp().unbind(1)
+        entering = (enter[..., None] * (steps * u)[:, :, None]).unbind(1)
+        states = [entering[0]]
+        for decay, new in zip(decays[1:], entering[1:], strict=True):
+            states.append(decay * states[-1] + new)
+        scanned = (leave[:, :, None] @ torch.stack(states, dim=1)).squeeze(2)
+        return ((scanned + self.skip * u) * functional.silu(gate)).to(projected.dtype)
 
 
 def by_kernel(
@@ -143,9 +145,9 @@ def by_kernel(
     return torch.from_numpy(out).to(videos[0].dtype)
 
 
-def standardised(x: Tensor, epsilon: float) -> Tensor:
-    """LayerNorm without gain and shift."""
-    return functional.layer_norm(x, x.shape[-1:], eps=epsilon)
+def standardised(norm: nn.LayerNorm) -> nn.LayerNorm:
+    """A LayerNorm without gain and shift."""
+    return nn.LayerNorm(norm.normalized_shape, norm.eps, elementwise_affine=False)
 
 
 def folded(weight: Tensor, norm: nn.LayerNorm, bias: Tensor | None = None) -> tuple[Tensor, Tensor]:
