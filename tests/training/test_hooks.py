@@ -51,7 +51,7 @@ class Hooked(Objective):
         self.calls.append(f"begin {epoch}")
 
     def draw(self, videos: NDArray[np.int64], among: NDArray[np.int64], random: np.random.Generator) -> Draw:
-        values = {
+        values: dict[str, NDArray[Any]] = {
             "target": self.targets[videos],
             "ids": random.integers(0, 9, 5),
             "masked": random.random((2, 3)) < 0.5,
