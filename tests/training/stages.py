@@ -55,7 +55,8 @@ def stages_of(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bench.learning.deep_method.train", train)
         patch.setattr("bench.methods.bth.train", train)
-        found(bits, found.Parameters.model_validate({"anchors": 8, **parameters})).fit(features, FitContext(0))
+        few = {"anchors": 8} if "anchors" in found.Parameters.model_fields else {}
+        found(bits, found.Parameters.model_validate(few | parameters)).fit(features, FitContext(0))
     return stages
 
 
