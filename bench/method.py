@@ -2,17 +2,21 @@
 
 from bench.data.dataset import Summary
 from bench.data.features import Features, mean_pool
-from bench.learning.deep_method import AuthorsWeights, DeepMethod
-from bench.learning.items import Batch, Draw, FrameCorruption, Objective, draw_corruption
+from bench.learning.deep_method import AuthorsWeights, DeepMethod, count_blocks
+from bench.learning.items import Batch, Draw, FrameCorruption, draw_corruption
 from bench.learning.loop import TrainingError, train
 from bench.learning.method import LinearHash, Method, Parameters, Resources, ShallowMethod, Shape
-from bench.learning.schedule import Schedule
+from bench.learning.objective import Encode, Objective
+from bench.learning.schedule import BaseSchedule, CosineSchedule, Schedule
 
 __all__ = [
     "AuthorsWeights",
+    "BaseSchedule",
     "Batch",
+    "CosineSchedule",
     "DeepMethod",
     "Draw",
+    "Encode",
     "Features",
     "FrameCorruption",
     "LinearHash",
@@ -25,6 +29,7 @@ __all__ = [
     "Shape",
     "Summary",
     "TrainingError",
+    "count_blocks",
     "draw_corruption",
     "mean_pool",
     "train",

@@ -111,7 +111,7 @@ MEASURING = ("profile", "benchmarks", "gpu")
 
 @pytest.fixture(autouse=True, scope="module")
 def _measured_quickly(request: pytest.FixtureRequest) -> Iterator[None]:
-    """ExecutorFactory costs are measured with the fewest repeats, of small work: nobody looks at how long it took."""
+    """Costs are measured with the fewest repeats, of small work: nobody looks at how long it took."""
     with pytest.MonkeyPatch.context() as patch:
         if request.path.parent.name not in MEASURING:
             patch.setattr("bench.profile.timing.MAX_ROUNDS", FEWEST)

@@ -1,8 +1,8 @@
-"""Training items: the draw of a batch, frame corruption, and the objective."""
+"""Training items: the draw of a batch, and frame corruption."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,8 +64,8 @@ class Draw:
 
     videos: Mapping[str, NDArray[np.int64]]
     """By name: indices (B,) of training videos to load."""
-    values: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
-    """By name: further numbers, first axis B."""
+    values: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    """By name: further numbers or booleans; of the items, first axis B, or of the whole batch."""
     corruption: Mapping[str, FrameCorruption] = field(default_factory=dict)
     """By the name of the videos: how to corrupt them."""
 
@@ -79,21 +79,9 @@ class Batch:
     corrupted: Mapping[str, Tensor]
     """By name, (B, T, D), for those that the draw corrupts."""
     values: Mapping[str, Tensor]
-    """By name, first axis B, float32."""
+    """By name, as they were drawn."""
+    rows: Mapping[str, Tensor] = field(default_factory=dict)
+    """By name, (B,) int64: which of the training videos these are."""
 
     def __len__(self) -> int:
         return len(next(iter(self.videos.values())))
-
-
-class Objective(Protocol):
-    """The training objective of a network."""
-
-    def draw(self, videos: NDArray[np.int64], among: NDArray[np.int64], random: np.random.Generator) -> Draw:
-        """The training items of these videos (B,); all other videos in them come from `among` (M,).
-
-        May be called from a thread, ahead of time.
-        """
-
-    def loss(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
-        """The parts of the loss by name, `loss` the total that is minimised; means over the items of the batch.
-        `epoch` counts from 0."""

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,15 +14,17 @@ from bench.base.processes import threads
 from bench.data.features import Features
 from bench.learning.context import FitContext
 from bench.learning.items import Batch, Draw
-from bench.learning.schedule import Schedule
+from bench.learning.schedule import BaseSchedule
 
 READERS = 2
+ENCODED = 256
+"""Videos that are encoded at once."""
 
 
 class VideoLoader:
     """Training videos and single frames as tensors on the device; the same numbers wherever the features are kept."""
 
-    def __init__(self, features: Features, schedule: Schedule, context: FitContext) -> None:
+    def __init__(self, features: Features, schedule: BaseSchedule, context: FitContext) -> None:
         self._features, self._device = features, context.device
         residency, self._resident = context.residents.choose(features, context.device, schedule.precision, context.say)
         # bfloat16 is kept, since training computes in it; float16 is a storage format only.
@@ -57,7 +60,17 @@ class VideoLoader:
             for name, plan in draw.corruption.items()
         }
         values = {name: torch.from_numpy(value).to(self._device) for name, value in draw.values.items()}
-        return Batch(videos, corrupted, values)
+        rows = {name: torch.from_numpy(chosen).to(self._device) for name, chosen in draw.videos.items()}
+        return Batch(videos, corrupted, values, rows)
+
+    def encode(self, forward: Callable[..., Tensor], *aligned: NDArray[Any]) -> NDArray[np.float32]:
+        """`forward(videos, *rows)` of all videos, each with its rows of the `aligned` arrays, as one array (N, …)."""
+        blocks = []
+        for start in range(0, len(self._features), ENCODED):
+            part = np.arange(start, min(start + ENCODED, len(self._features)))
+            rows = (torch.from_numpy(values[part]).to(self._device) for values in aligned)
+            blocks.append(forward(self._videos(part), *rows).float().cpu().numpy())
+        return np.concatenate(blocks)
 
     def _videos(self, rows: NDArray[np.int64]) -> Tensor:
         if self._resident is None:

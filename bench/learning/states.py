@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,20 @@ class Lowest:
             self.loss, self.epoch = loss, epoch
             self.weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
 
+    def forget(self) -> None:
+        """Start anew, where the loss has changed its meaning."""
+        self.loss, self.weights = float("inf"), {}
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training changes, and an interrupted one needs."""
+
+    network: nn.Module
+    optimiser: Optimizer
+    state: Mapping[str, Tensor]
+    """Tensors of the objective, changed in place."""
+
 
 @dataclass
 class TrainingStates:
@@ -50,13 +65,12 @@ class TrainingStates:
         """Whether the interval since the last save has passed."""
         return time.monotonic() - self._saved >= self.seconds
 
-    def save(
-        self, stage: str, epoch: int, network: nn.Module, optimiser: Optimizer, lowest: Lowest, history: list[Any]
-    ) -> None:
+    def save(self, stage: str, epoch: int, trained: Trained, lowest: Lowest, history: list[Any]) -> None:
         """Save the state after `epoch` epochs of a stage."""
-        tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+        tensors = {f"network.{name}": value for name, value in trained.network.state_dict().items()}
         tensors |= {f"lowest.{name}": value for name, value in lowest.weights.items()}
-        for number, values in optimiser.state_dict()["state"].items():
+        tensors |= {f"objective.{name}": value for name, value in trained.state.items()}
+        for number, values in trained.optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser.{number}.{name}": torch.as_tensor(value) for name, value in values.items()}
         copies = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
         note = {"epoch": epoch, "history": history, "lowest_loss": lowest.loss, "lowest_epoch": lowest.epoch}
@@ -67,9 +81,7 @@ class TrainingStates:
             save_file(copies, beside, {"note": json.dumps(note)})
         self._saved = time.monotonic()
 
-    def restore(
-        self, stage: str, network: nn.Module, optimiser: Optimizer, lowest: Lowest, history: list[Any]
-    ) -> int:  # fmt: skip
+    def restore(self, stage: str, trained: Trained, lowest: Lowest, history: list[Any]) -> int:
         """Restore the last state of a stage, whole or not at all; return the number of epochs it had done.
 
         0 if there is no state, or it is damaged or does not fit.
@@ -80,24 +92,28 @@ class TrainingStates:
                 note = dict(json.loads((file.metadata() or {})["note"]))
             checksum = note.pop("checksum")
             weights, lowest_weights = _part(tensors, "network."), _part(tensors, "lowest.")
-            state = optimiser.state_dict()
+            changed = _part(tensors, "objective.")
+            state = trained.optimiser.state_dict()
             state["state"] = _nested(_part(tensors, "optimiser."))
             epoch, rows, earlier = int(note["epoch"]), list(note["history"]), float(note["fit_seconds"])
             found = Lowest(float(note["lowest_loss"]), int(note["lowest_epoch"]), lowest_weights)
-            expected = _kinds(network.state_dict())
+            expected = _kinds(trained.network.state_dict())
             if (
                 checksum != _checksum(note, tensors)
                 or _kinds(weights) != expected
                 or (lowest_weights and _kinds(lowest_weights) != expected)
-                or not _is_of(state["state"], optimiser)
+                or _kinds(changed) != _kinds(trained.state)
+                or not _is_of(state["state"], trained.optimiser)
             ):
                 return 0
             # Before the network, which can no longer fail: if this fails, neither has changed.
-            optimiser.load_state_dict(state)
+            trained.optimiser.load_state_dict(state)
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, RuntimeError):
             # Missing or damaged: a state only saves time.
             return 0
-        network.load_state_dict(weights)
+        trained.network.load_state_dict(weights)
+        for name, value in trained.state.items():
+            value.copy_(changed[name])
         # Of a method's stages the last one counts those before it.
         self.earlier = max(self.earlier, earlier)
         lowest.loss, lowest.epoch, lowest.weights = found.loss, found.epoch, found.weights
@@ -117,7 +133,7 @@ def _checksum(note: dict[str, Any], tensors: dict[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def _kinds(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.dtype, torch.Size]]:
+def _kinds(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.dtype, torch.Size]]:
     return {name: (value.dtype, value.shape) for name, value in tensors.items()}
 
 

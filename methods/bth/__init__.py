@@ -13,7 +13,7 @@ from bench.context import FitContext
 from bench.learning.layers import cluster_loss, similarity_loss
 from bench.learning.structure.anchor_graph import AnchorGraph, anchor_graph, draw_pairs
 from bench.learning.structure.kmeans import kmeans, require_anchors
-from bench.method import Batch, DeepMethod, Draw, Features, Schedule, Shape, draw_corruption, train
+from bench.method import Batch, DeepMethod, Draw, Features, Objective, Schedule, Shape, draw_corruption, train
 
 from .checkpoint import AUTHORS
 from .network import BthNetwork, reconstruction_loss
@@ -90,7 +90,7 @@ def latent_features(network: BthNetwork, features: Features, device: torch.devic
 
 
 @dataclass(frozen=True)
-class ReconstructionObjective:
+class ReconstructionObjective(Objective):
     """Stage 1: restore the frames of a video from their codes."""
 
     network: BthNetwork
@@ -108,7 +108,7 @@ class ReconstructionObjective:
 
 
 @dataclass(frozen=True)
-class NeighbourObjective:
+class NeighbourObjective(Objective):
     """Stage 2: 0.92·reconstruction + 0.08·similarity + 0.8·anchor, over pairs of videos."""
 
     network: BthNetwork

@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from bench.learning.layers import Dropout
 
+from ..shared.transformer import sinusoidal_positions
 from .inference import EPSILON, InferenceBth
 
 DROPOUT = 0.1
@@ -100,16 +101,6 @@ class BthNetwork(nn.Module):
         hidden = self.encoder.hidden(videos)
         codes = self.encoder.frame_codes(hidden)
         return hidden, codes, self.restore(codes)
-
-
-def sinusoidal_positions(frames: int, hidden: int) -> Tensor:
-    """The fixed positions of Vaswani et al. (NeurIPS 2017), (T, H)."""
-    place = torch.arange(frames, dtype=torch.float32)[:, None]
-    rate = torch.exp(torch.arange(0, hidden, 2, dtype=torch.float32) * -(math.log(10000.0) / hidden))
-    positions = torch.zeros(frames, hidden)
-    positions[:, 0::2] = torch.sin(place * rate)
-    positions[:, 1::2] = torch.cos(place * rate)
-    return positions
 
 
 def reconstruction_loss(restored: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:

@@ -13,7 +13,18 @@ from bench.context import FitContext
 from bench.learning.layers import cluster_loss, similarity_loss
 from bench.learning.structure.anchor_graph import AnchorGraph, anchor_graph, draw_pairs, principal_components
 from bench.learning.structure.kmeans import kmeans, require_anchors
-from bench.method import AuthorsWeights, Batch, DeepMethod, Draw, Features, Schedule, Shape, draw_corruption, mean_pool
+from bench.method import (
+    AuthorsWeights,
+    Batch,
+    DeepMethod,
+    Draw,
+    Features,
+    Objective,
+    Schedule,
+    Shape,
+    draw_corruption,
+    mean_pool,
+)
 
 from .checkpoint import AUTHORS
 from .losses import quadruplet_loss, quantisation_loss
@@ -70,7 +81,7 @@ class Mcmsh(DeepMethod):
         return McmshObjective(network, self.parameters, graph, targets, features.shape[1])
 
 
-class McmshObjective:
+class McmshObjective(Objective):
     """0.8·cluster + 0.1·similarity + 0.01·quantisation + 0.01·quadruplet, over pairs and quadruplets of videos."""
 
     def __init__(

@@ -25,9 +25,10 @@ from torch.utils.data import DataLoader, Dataset
 from bench.data.features import ArrayFeatures
 from bench.learning.context import FitContext
 from bench.learning.deep_method import DeepMethod
-from bench.learning.items import Batch, Objective
+from bench.learning.items import Batch
 from bench.learning.layers import Dropout, cluster_loss, similarity_loss
 from bench.learning.loop import train
+from bench.learning.objective import Objective
 from bench.learning.schedule import Schedule
 
 FRAMES, DIMENSIONS, BITS = 25, 4096, 64

@@ -17,6 +17,7 @@ from bench.learning.context import FitContext
 from bench.learning.deep_method import DeepMethod
 from bench.learning.items import Draw
 from bench.learning.method import Method
+from bench.learning.objective import Objective
 from bench.learning.schedule import Schedule
 
 FRAMES, DIMENSIONS, CLASSES = 4, 16, 3
@@ -67,7 +68,7 @@ class WatchedSchedule(Schedule):
     """A folder for notes: `epochs`, one a line; `waiting`, with the process that waits in the third for `go`."""
 
 
-class Objective:
+class WatchedObjective(Objective):
     def __init__(self, network: nn.Module, hooks: str, context: FitContext) -> None:
         self.network, self.hooks, self.context, self.epoch = network, hooks, context, -1
 
@@ -100,10 +101,10 @@ class Watched(DeepMethod):
     def network(self, frames: int, dimensions: int) -> nn.Module:
         return Pooled(dimensions, self.bits)
 
-    def objective(self, network: nn.Module, features: Features, context: FitContext) -> Objective:
+    def objective(self, network: nn.Module, features: Features, context: FitContext) -> WatchedObjective:
         if context.states:
             context.states.seconds = 0.0
-        return Objective(network, self.parameters.hooks, context)
+        return WatchedObjective(network, self.parameters.hooks, context)
 
 
 class Harmful(Method):

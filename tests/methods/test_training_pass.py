@@ -13,6 +13,7 @@ from bench.learning.context import FitContext
 from bench.learning.items import Batch, Draw
 from bench.learning.layers import Dropout
 from bench.learning.loop import Training
+from bench.learning.objective import Objective
 from bench.learning.schedule import Schedule
 
 
@@ -66,8 +67,8 @@ def masks_of_two_epochs(seed: int, stage: str) -> list[list[bool]]:
     network = nn.Sequential(nn.Linear(1, 64), Dropout(0.5))
     masks: list[list[bool]] = []
 
-    class Noting:
-        def draw(self, *_: object) -> Draw:
+    class Noting(Objective):
+        def draw(self, videos: object, among: object, random: object) -> Draw:
             raise AssertionError("batches are given")
 
         def loss(self, batch: Batch, epoch: int) -> dict[str, torch.Tensor]:

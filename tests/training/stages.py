@@ -10,9 +10,9 @@ from torch import nn
 from bench.data.features import ArrayFeatures, Features
 from bench.learning.context import FitContext
 from bench.learning.deep_method import AuthorsWeights, DeepMethod
-from bench.learning.items import Objective
 from bench.learning.layers import Dropout
-from bench.learning.schedule import Schedule
+from bench.learning.objective import Objective
+from bench.learning.schedule import BaseSchedule
 from bench.registry import load_registry
 
 
@@ -24,7 +24,7 @@ class Stage:
     authors: AuthorsWeights
     network: nn.Module
     objective: Objective
-    schedule: Schedule
+    schedule: BaseSchedule
     name: str
 
 
@@ -41,7 +41,12 @@ def stages_of(
     authors, stages = found.authors, list[Stage]()
 
     def train(
-        network: nn.Module, objective: Objective, given: Features, schedule: Schedule, context: FitContext, stage: str
+        network: nn.Module,
+        objective: Objective,
+        given: Features,
+        schedule: BaseSchedule,
+        context: FitContext,
+        stage: str,
     ) -> None:
         stages.append(Stage(method, authors, network, objective, schedule, stage))
 
@@ -50,7 +55,8 @@ def stages_of(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("bench.learning.deep_method.train", train)
         patch.setattr("bench.methods.bth.train", train)
-        found(bits, found.Parameters.model_validate({"anchors": 8, **parameters})).fit(features, FitContext(0))
+        few = {"anchors": 8} if "anchors" in found.Parameters.model_fields else {}
+        found(bits, found.Parameters.model_validate(few | parameters)).fit(features, FitContext(0))
     return stages
 
 

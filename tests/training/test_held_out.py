@@ -10,12 +10,13 @@ from bench.data.features import ArrayFeatures
 from bench.learning.context import FitContext
 from bench.learning.items import Batch, Draw
 from bench.learning.loop import TrainingError, train
+from bench.learning.objective import Objective
 from bench.learning.schedule import Schedule
 
 VIDEOS, RATE = 40, 3e-4
 
 
-class Given:
+class Given(Objective):
     """Validation losses by epoch; the training loss is minus the weight, which a step of Adam raises by the rate."""
 
     def __init__(self, network: nn.Linear, losses: list[float]) -> None:

@@ -14,16 +14,17 @@ import bench
 from bench.base.progress import SilentProgress
 from bench.data.dataset import Dataset
 from bench.learning.context import FitContext
-from bench.learning.items import Batch, Draw, Objective
+from bench.learning.items import Batch, Draw
 from bench.learning.layers import Dropout
 from bench.learning.loop import Training
+from bench.learning.objective import Objective
 from bench.learning.schedule import Schedule
 from tests.training.stages import stages_of
 
 QUICK: dict[str, Any] = {"epochs": 1, "batch_size": 16, "anchors": 6, "hidden": 32}
 
 
-class Slope:
+class Slope(Objective):
     """An objective whose gradient is known: the mean over the items of `slope` times the weights."""
 
     def __init__(self, network: nn.Linear) -> None:

@@ -17,7 +17,7 @@ from bench.data.dataset import Dataset
 from bench.encoding.encoder import Encoder
 from bench.encoding.fitting import fit_method, resolve_parameters
 from bench.learning.context import FitContext
-from bench.learning.states import Lowest, TrainingStates
+from bench.learning.states import Lowest, Trained, TrainingStates
 from bench.registry import load_registry
 from bench.registry.plugin_files import code_digest
 from tests.conftest import survived
@@ -121,7 +121,7 @@ def test_a_state_with_a_lost_block_is_not_used(tiny: Dataset, tmp_path: Path) ->
     survived("training states with a lost block", 3)
 
 
-class Trained:
+class Fitted:
     """A network of one layer after one step, and what else a state holds."""
 
     def __init__(self, width: int, seed: int) -> None:
@@ -135,43 +135,46 @@ class Trained:
 
     def save(self, folder: Path, optimiser: torch.optim.Optimizer | None = None) -> Path:
         states = TrainingStates(folder)
-        states.save("stage", 1, self.network, optimiser or self.optimiser, self.lowest, self.history)
+        states.save("stage", 1, self.trained(optimiser), self.lowest, self.history)
         return folder / "stage.safetensors"
 
     def restore(self, folder: Path) -> int:
-        return TrainingStates(folder).restore("stage", self.network, self.optimiser, self.lowest, self.history)
+        return TrainingStates(folder).restore("stage", self.trained(), self.lowest, self.history)
+
+    def trained(self, optimiser: torch.optim.Optimizer | None = None) -> Trained:
+        return Trained(self.network, optimiser or self.optimiser, {})
 
     def __repr__(self) -> str:
         return repr((self.network.state_dict(), self.optimiser.state_dict(), self.lowest, self.history))
 
 
 def test_a_state_that_does_not_fit_changes_nothing(tmp_path: Path) -> None:
-    kept, wider = Trained(3, 1), Trained(4, 2)
+    kept, wider = Fitted(3, 1), Fitted(4, 2)
     before = repr(kept)
     wider.save(tmp_path)
     assert kept.restore(tmp_path) == 0
     assert repr(kept) == before
-    Trained(3, 2).save(tmp_path, wider.optimiser)
+    Fitted(3, 2).save(tmp_path, wider.optimiser)
     assert kept.restore(tmp_path) == 0
     assert repr(kept) == before
 
 
 @pytest.mark.parametrize("missing", ["epoch", "history", "fit_seconds", "lowest_loss", "lowest_epoch", "checksum"])
 def test_a_state_whose_note_lacks_something_changes_nothing(missing: str, tmp_path: Path) -> None:
-    path = Trained(3, 2).save(tmp_path)
+    path = Fitted(3, 2).save(tmp_path)
     with safe_open(path, framework="pt") as file:
         note = json.loads(file.metadata()["note"])
     del note[missing]
     save_file(load_file(path), path, {"note": json.dumps(note)})
-    kept = Trained(3, 1)
+    kept = Fitted(3, 1)
     before = repr(kept)
     assert kept.restore(tmp_path) == 0
     assert repr(kept) == before
 
 
 def test_a_state_that_the_optimiser_refuses_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Trained(3, 2).save(tmp_path)
-    kept = Trained(3, 1)
+    Fitted(3, 2).save(tmp_path)
+    kept = Fitted(3, 1)
     before = repr(kept)
 
     def refuse(state: object) -> None:
@@ -189,7 +192,7 @@ def test_a_state_that_the_optimiser_refuses_changes_nothing(tmp_path: Path, monk
 def test_states_have_the_mode_of_other_files(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        state = Trained(3, 1).save(tmp_path)
+        state = Fitted(3, 1).save(tmp_path)
     finally:
         os.umask(before)
     assert state.stat().st_mode & 0o777 == 0o640

@@ -1,0 +1,44 @@
+"""The authors' names of ConMH's weights (huangmozhi9527/ConMH)."""
+
+from bench.method import AuthorsWeights
+
+DEEPEST = 64
+"""Blocks of an encoder or decoder that names are made for; those that a network lacks play no part."""
+BLOCK = {
+    "attention_norm.weight": "norm1.weight",
+    "attention_norm.bias": "norm1.bias",
+    "attention.query_key_value.weight": "attn.qkv.weight",
+    "attention.query_bias": "attn.q_bias",
+    "attention.value_bias": "attn.v_bias",
+    "attention.output.weight": "attn.proj.weight",
+    "attention.output.bias": "attn.proj.bias",
+    "feed_forward_norm.weight": "norm2.weight",
+    "feed_forward_norm.bias": "norm2.bias",
+    "feed_forward.0.weight": "mlp.fc1.weight",
+    "feed_forward.0.bias": "mlp.fc1.bias",
+    "feed_forward.2.weight": "mlp.fc2.weight",
+    "feed_forward.2.bias": "mlp.fc2.bias",
+}
+LAYERS = {
+    "encoder.project": "encoder.patch_embed",
+    "encoder.norm": "encoder.norm",
+    "encoder.head": "encoder.head",
+    "encoder.hash.linear": "binary",
+    "encoder.hash.norm": "ln",
+    "decoder.norm": "decoder.norm",
+    "decoder.head": "decoder.head",
+}
+
+NAMES = (
+    {f"{ours}.{part}": f"{theirs}.{part}" for ours, theirs in LAYERS.items() for part in ("weight", "bias")}
+    | {
+        f"{half}.blocks.{number}.{ours}": f"{half}.blocks.{number}.{theirs}"
+        for half in ("encoder", "decoder")
+        for number in range(DEEPEST)
+        for ours, theirs in BLOCK.items()
+    }
+    | {"decoder.embed.weight": "encoder_to_decoder.weight", "decoder.mask_token": "mask_token"}
+)
+"""The authors' name of every weight, by ours."""
+
+AUTHORS = AuthorsWeights(names=NAMES, input_weight="encoder.patch_embed.weight", code_weight="binary.weight")
