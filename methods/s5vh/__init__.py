@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -17,13 +18,13 @@ from bench.method import DeepMethod, Features, Shape, mean_pool
 
 from ..shared.views import hidden_frames
 from .centres import hash_centres
+from .checkpoint import AUTHORS
 from .mamba import draw_step_biases
 from .network import S5vhDecoder, S5vhEncoder, S5vhNetwork
 from .objective import S5vhObjective
 from .parameters import S5vhParameters
 
-VIDEOS_A_CLUSTER = 20
-"""On training sets too small for the default number of clusters."""
+FEWEST_VIDEOS_A_CLUSTER = 20
 
 
 class S5vh(DeepMethod):
@@ -34,14 +35,16 @@ class S5vh(DeepMethod):
     paper = "Wang et al., Efficient Self-Supervised Video Hashing with Selective State Spaces, AAAI 2025"
     Parameters: ClassVar = S5vhParameters
     parameters: S5vhParameters
+    authors = AUTHORS
 
     @classmethod
     def defaults(cls, shape: Shape) -> dict[str, Any]:
+        """Clusters: those of the papers' datasets at their sizes, fewer on smaller ones."""
         videos, _, dimensions = shape
-        fields = S5vhParameters.model_fields
+        papers = min(450, max(100, videos // 100))
         return {
-            "clusters": max(2, min(fields["clusters"].default, videos // VIDEOS_A_CLUSTER)),
-            "pca": min(fields["pca"].default, videos, dimensions),
+            "clusters": max(2, min(papers, videos // FEWEST_VIDEOS_A_CLUSTER)),
+            "pca": min(S5vhParameters.model_fields["pca"].default, videos, dimensions),
         }
 
     def check(self, shape: Shape) -> None:
@@ -95,6 +98,6 @@ class S5vh(DeepMethod):
         return S5vhObjective(network, own, features.shape[1], one_hot(nearest[:, 0], own.clusters).to(context.device))
 
 
-def one_hot(labels: Any, clusters: int) -> Tensor:
+def one_hot(labels: NDArray[np.integer[Any]], clusters: int) -> Tensor:
     """Labels (N,) as (N, C) float32."""
-    return functional.one_hot(torch.from_numpy(labels.astype(np.int64)), clusters).float()
+    return functional.one_hot(torch.from_numpy(labels).long(), clusters).float()

@@ -1,5 +1,13 @@
 """The authors' names of S5VH's weights (gimpong/AAAI25-S5VH)."""
 
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from bench.learning.deep_method import count_blocks
+from bench.method import AuthorsWeights
+
 PARTS = ("weight", "bias")
 DEEPEST = 64
 """Blocks of an encoder or decoder that names are made for; those that a network lacks play no part."""
@@ -39,9 +47,36 @@ NAMES = {
     "decoder.mask_token": "mask_token",
     "classifier.weight": "classifier.weight",
 }
-"""The authors' name of every weight, by ours. Their files hold tied Mambas twice, under both names."""
+"""The authors' name of every weight, by ours."""
 UNUSED = frozenset(
     {f"get_token_probs.{layer}.{part}" for layer in (0, 2) for part in PARTS}
     | {f"get_token_probs.1.{theirs}" for theirs in MAMBA.values()}
 )
 """A sampler of tokens that they instantiate and never call."""
+ROWS = {
+    "hidden": "encoder.patch_embed.weight",
+    "decoder_hidden": "encoder_to_decoder.weight",
+    "clusters": "classifier.weight",
+}
+"""By the parameter: the weight with as many rows."""
+
+
+def shown(weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The parameters that weights show, of which tied Mambas are given once."""
+    return {
+        **{ours: len(weights[theirs]) for ours, theirs in ROWS.items() if theirs in weights and weights[theirs].ndim},
+        "layers": count_blocks(weights, "encoder.blocks."),
+        "decoder_layers": count_blocks(weights, "decoder.blocks."),
+        "tied": not any(".mamba2." in name for name in weights),
+    }
+
+
+AUTHORS = AuthorsWeights(
+    names=NAMES,
+    input_weight="encoder.patch_embed.weight",
+    code_weight="binary.weight",
+    shown=shown,
+    unused=UNUSED,
+    # Both directions have the same weights, stored twice.
+    repeated={".mamba2.": ".mamba1."},
+)

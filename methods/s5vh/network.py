@@ -5,6 +5,7 @@ Shapes: B videos, T frames (V visible, M hidden in a view), D features, H channe
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -23,7 +24,7 @@ class S5vhEncoder(MaskedEncoder):
     ) -> None:
         super().__init__(frames, dimensions, bits, hidden, depth=0, heads=1)
         # Later blocks are left out more often.
-        rates = torch.linspace(0, drop_path, layers).tolist()
+        rates = np.linspace(0, drop_path, layers).tolist()
         self.blocks = nn.Sequential(*(BidirectionalBlock(hidden, tied, rate) for rate in rates))
         xavier(self.blocks.modules())
 

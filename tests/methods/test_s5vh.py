@@ -3,12 +3,14 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from bench.methods.s5vh import S5vh, S5vhParameters
+from bench.methods.s5vh.checkpoint import NAMES
 from bench.methods.s5vh.mamba import BidirectionalBlock, CausalConvolution, DropPath, Mamba
 from bench.methods.s5vh.network import S5vhNetwork
 from bench.methods.shared.binarise import binarise
@@ -17,9 +19,10 @@ from torch import Tensor, nn
 import bench
 from bench.base.errors import InputError
 from bench.data.dataset import Dataset
-from bench.profile.counts import parameter_count
+from bench.profile.counts import counted_by_hand, flops, parameter_count
+from tests.conftest import GOLDEN
 from tests.methods.masked import assert_near, frame_numbers, tensors
-from tests.methods.s5vh import network
+from tests.methods.s5vh import SETTINGS, network, parameters
 
 TOLERANCE = 3e-6
 
@@ -168,6 +171,49 @@ def test_first_weights() -> None:
     assert rates == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0])
 
 
+@pytest.mark.parametrize(
+    ("dimensions", "frames", "expected"), [(4096, 25, 166_963_200), (2048, 30, 184_627_200)]
+)
+def test_multiply_adds_at_the_papers_sizes(dimensions: int, frames: int, expected: int) -> None:
+    encoder = S5vh(64, S5vhParameters()).network(frames, dimensions).encoder.eval()
+    # fvcore counts 5 a number that a LayerNorm reads: 13 of the width, one of the bits.
+    norms = 5 * frames * (13 * 256 + 64)
+    assert flops(encoder, frames, dimensions)[0] == expected + norms
+    assert frames != 25 or norms == 424_000
+    # By hand: 12 passes of 34,304 a token.
+    assert sum(counted_by_hand(encoder, frames, dimensions).values()) == 12 * frames * 34_304
+
+
+@pytest.mark.filterwarnings("ignore:.*never uses them")
+@pytest.mark.filterwarnings("ignore:.*taken to be frames=25")
+def test_the_authors_checkpoint() -> None:
+    truth = tensors("s5vh_forward")
+    encoder = bench.load_checkpoint("s5vh", GOLDEN / "s5vh_checkpoint.pth", bits=16)
+    shown = {name: encoder.description.parameters[name] for name in (*SETTINGS, "tied") if name != "pca"}
+    assert shown == {name: value for name, value in SETTINGS.items() if name != "pca"} | {"tied": True}
+    np.testing.assert_array_equal(encoder.encode(truth["x"].numpy()), truth["codes"].numpy())
+
+
+@pytest.mark.filterwarnings("ignore:.*taken to be frames=25")
+def test_a_checkpoint_of_two_mambas_a_block(tmp_path: Path) -> None:
+    own = S5vh(16, parameters(tied=False)).network(25, 48)
+    with torch.no_grad():
+        for weight in own.parameters():
+            # No two alike, as after training.
+            weight.add_(torch.randn_like(weight) / 100)
+    torch.save({NAMES[name]: value for name, value in own.state_dict().items()}, tmp_path / "untied.pth")
+    encoder = bench.load_checkpoint("s5vh", tmp_path / "untied.pth", bits=16)
+    assert not encoder.description.parameters["tied"]
+    x = torch.randn(3, 25, 48)
+    with torch.no_grad():
+        torch.testing.assert_close(encoder.module(x), own.eval().encoder(x))
+    weights = {NAMES[name]: value for name, value in own.state_dict().items()}
+    weights.pop("classifier.weight")
+    torch.save(weights, tmp_path / "without.pth")
+    with pytest.raises(InputError, match="missing weights: classifier.weight"):
+        bench.load_checkpoint("s5vh", tmp_path / "without.pth", bits=16)
+
+
 def test_mambas_own_steps() -> None:
     torch.manual_seed(0)
     model = S5vh(8, S5vhParameters(delta_bias="mamba")).network(4, 8)
@@ -238,7 +284,8 @@ def test_videos_of_one_frame_are_refused() -> None:
 
 
 def test_defaults_suit_small_sets() -> None:
-    assert S5vh.defaults((45_585, 25, 4096)) == {"clusters": 100, "pca": 512}
+    assert S5vh.defaults((45_585, 25, 4096)) == {"clusters": 450, "pca": 512}
+    assert S5vh.defaults((9537, 25, 2048)) == {"clusters": 100, "pca": 512}
     assert S5vh.defaults((1258, 25, 2048)) == {"clusters": 62, "pca": 512}
     assert S5vh.defaults((30, 25, 20)) == {"clusters": 2, "pca": 20}
     assert np.isclose(S5vhParameters().rate(0), 5e-4)
