@@ -21,7 +21,6 @@ from bench.report.published import (
 )
 from bench.report.published_tables import published_table
 
-
 PAGE = Path(__file__).parents[1] / "docs/methods.md"
 
 
