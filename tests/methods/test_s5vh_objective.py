@@ -68,14 +68,16 @@ def test_losses_and_their_gradients(case: str) -> None:
         {
             "reconstruction": reconstruction_loss(restored, truth["videos"][items, hidden].flatten(0, 1)),
             "contrastive": debiased_contrastive(*codes, own.temperature, own.tau_plus),
-            "cluster": cluster_loss(in_turn(given["cluster_logits1"], given["cluster_logits2"]) / scale, labels.float()),
+            "cluster": cluster_loss(
+                in_turn(given["cluster_logits1"], given["cluster_logits2"]) / scale, labels.float()
+            ),
         },
         own,
     )
     assert set(losses) == {"loss", "reconstruction", "contrastive", "cluster"}
     for name, value in losses.items():
         assert value.item() == pytest.approx(truth[f"{case}_{'total' if name == 'loss' else name}"].item(), rel=LOSS)
-    losses["loss"].backward()  # type: ignore[no-untyped-call]
+    losses["loss"].backward()
     for name, value in given.items():
         assert_near(cast(Tensor, value.grad), truth[f"{case}_grad_{name}"], name, GRADIENT)
 
@@ -113,7 +115,7 @@ def test_a_training_step() -> None:
     losses = found.loss(batch, 50)
     for name, value in losses.items():
         assert value.item() == pytest.approx(truth["total" if name == "loss" else name].item(), rel=LOSS), name
-    losses["loss"].backward()  # type: ignore[no-untyped-call]
+    losses["loss"].backward()
     for name, weight in model.named_parameters():
         assert_near(weight.grad, truth[f"grad/{NAMES[name]}"], name, GRADIENT)
         # AdamW's step is defined by the authors' gradients.
@@ -186,7 +188,7 @@ def test_a_bfloat16_step_is_near() -> None:
     rough = Batch({"video": truth["x"].bfloat16()}, {}, batch.values, batch.rows)
     with torch.autocast("cpu", torch.bfloat16):
         losses = found.loss(rough, 50)
-    losses["loss"].backward()  # type: ignore[no-untyped-call]
+    losses["loss"].backward()
     for name, value in losses.items():
         assert value.dtype == torch.float32
         assert value.item() == pytest.approx(truth["total" if name == "loss" else name].item(), rel=0.1)
