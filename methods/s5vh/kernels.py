@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
 LOG2_E = np.float32(math.log2(math.e))
-CHANNELS = 256
+CHANNELS = 512
 """Channels at a time: their states stay in the nearest cache."""
 ZERO, ONE, TWO = np.float32(0), np.float32(1), np.float32(2)
 SMALLEST = np.float32(-126)
