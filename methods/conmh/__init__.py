@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from math import ceil
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,11 @@ from ..shared.views import draw_views, hidden_frames
 from .checkpoint import AUTHORS
 
 
+FEW_VIDEOS = 10_000
+
+
 class ConmhParameters(Schedule):
-    """The authors' values for FCVID, with their network "small"."""
+    """The authors' values for FCVID; with fewer than 10,000 training videos the default is their batch for small sets."""
 
     epochs: int = Field(800, ge=1, le=10**9)
     batch_size: int = Field(512, ge=2)
@@ -58,6 +61,10 @@ class Conmh(DeepMethod):
     Parameters: ClassVar = ConmhParameters
     parameters: ConmhParameters
     authors = AUTHORS
+
+    @classmethod
+    def defaults(cls, shape: Shape) -> dict[str, Any]:
+        return {"batch_size": 128} if shape[0] < FEW_VIDEOS else {}
 
     def check(self, shape: Shape) -> None:
         super().check(shape)
