@@ -19,12 +19,11 @@ from ..shared.contrastive import debiased_contrastive
 from ..shared.views import draw_views, hidden_frames
 from .checkpoint import AUTHORS
 
-
 FEW_VIDEOS = 10_000
 
 
 class ConmhParameters(Schedule):
-    """The authors' values for FCVID; with fewer than 10,000 training videos the default is their batch for small sets."""
+    """The authors' values for FCVID; below 10,000 training videos the default is their batch for small sets."""
 
     epochs: int = Field(800, ge=1, le=10**9)
     batch_size: int = Field(512, ge=2)

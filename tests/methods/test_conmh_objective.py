@@ -1,6 +1,5 @@
 """ConMH's views, losses and training steps, against outputs of the authors' code."""
 
-from dataclasses import replace
 from typing import Any, cast
 
 import numpy as np
@@ -144,7 +143,7 @@ def test_the_authors_values_for_fcvid() -> None:
 
 @pytest.mark.parametrize(("videos", "expected"), [(9_999, 128), (10_000, 512)])
 def test_small_training_sets_have_small_batches(videos: int, expected: int, tiny: Dataset) -> None:
-    summary = replace(tiny.summary, train_videos=videos)
+    summary = tiny.summary.model_copy(update={"train_videos": videos})
     assert resolve_parameters(Conmh, summary, {}, {}).batch_size == expected
 
 
