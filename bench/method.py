@@ -2,7 +2,7 @@
 
 from bench.data.dataset import Summary
 from bench.data.features import Features, mean_pool
-from bench.learning.deep_method import AuthorsWeights, DeepMethod
+from bench.learning.deep_method import AuthorsWeights, DeepMethod, count_blocks
 from bench.learning.items import Batch, Draw, FrameCorruption, draw_corruption
 from bench.learning.loop import TrainingError, train
 from bench.learning.method import LinearHash, Method, Parameters, Resources, ShallowMethod, Shape
@@ -29,6 +29,7 @@ __all__ = [
     "Shape",
     "Summary",
     "TrainingError",
+    "count_blocks",
     "draw_corruption",
     "mean_pool",
     "train",

@@ -3,6 +3,8 @@
 from bench.data.description import Description, Files, SplitFiles
 from bench.data.feature_files import FeatureFiles, Sizes
 
+_VIEWS = {"batch_size": 128, "mask_ratio": 0.5, "contrastive_weight": 0.2, "tau_plus": 0.05}
+
 
 class ActivityNet(FeatureFiles):
     """ActivityNet (most likely 1.3): 200 activities, 30 frames of 2048 ResNet-50 features each.
@@ -15,7 +17,8 @@ class ActivityNet(FeatureFiles):
     of ±1, which can be 0: their codes are then ternary and their distances half-integers. Here 0 counts as +1, and
     codes have two values. No licence of the feature files is known; the videos are under ActivityNet's terms.
 
-    Settings: no source gives values for BTH or MCMSH that differ from their defaults.
+    Settings: those of the authors' code for ConMH, AutoSSVH and S5VH. No source gives values for BTH or MCMSH that
+    differ from their defaults.
     """
 
     name = "activitynet"
@@ -29,5 +32,10 @@ class ActivityNet(FeatureFiles):
             test=SplitFiles(features="test_feats.h5", labels="re_label.mat", labels_key="re_label"),
             query=SplitFiles(features="query_feats.h5", labels="q_label.mat", labels_key="q_label"),
         ),
+        recommended={
+            "conmh": {"epochs": 500, **_VIEWS},
+            "autossvh": {"epochs": 800, **_VIEWS, "learning_rate_floor": 1e-6, "input_dropout": 0.2},
+            "s5vh": {"contrastive_weight": 0.2, "tau_plus": 0.05, "cluster_weight": 0.001},
+        },
     )
     sizes = Sizes({"train": 9722, "test": 3758, "query": 1000}, frames=30, dimensions=2048, classes=200)

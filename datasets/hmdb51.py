@@ -13,7 +13,8 @@ class Hmdb51(FeatureFiles):
     of an official split, which nobody names. No licence of the feature files is known; the videos are under the terms
     of the dataset's authors.
 
-    Settings: no source gives values for BTH or MCMSH that differ from their defaults.
+    Settings: those of the authors' code for AutoSSVH and S5VH; for ConMH, whose authors do not use this dataset, those
+    in AutoSSVH's repository. No source gives values for BTH or MCMSH that differ from their defaults.
     """
 
     name = "hmdb51"
@@ -26,5 +27,16 @@ class Hmdb51(FeatureFiles):
             train=SplitFiles(features="hmdb_train_feats.h5", labels="hmdb_train_labels.mat"),
             test=SplitFiles(features="hmdb_test_feats.h5", labels="hmdb_test_labels.mat"),
         ),
+        recommended={
+            "conmh": {"epochs": 505, "batch_size": 128, "mask_ratio": 0.5, "learning_rate_floor": 1e-6},
+            "autossvh": {
+                "epochs": 350,
+                "batch_size": 128,
+                "mask_ratio": 0.7,
+                "prototype_weight": 0.2,
+                "learning_rate_floor": 1e-6,
+            },
+            "s5vh": {"tau_plus": 0.05},
+        },
     )
     sizes = Sizes({"train": 3570, "test": 1530}, frames=25, dimensions=4096, classes=51)

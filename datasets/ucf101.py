@@ -13,7 +13,9 @@ class Ucf101(FeatureFiles):
     of the dataset's official split 1, which nobody names. No licence of the feature files is known; the videos
     are under the terms of the dataset's authors.
 
-    Settings: no source gives values for BTH or MCMSH that differ from their defaults.
+    Settings: those of the authors' code for AutoSSVH and S5VH (whose 101 clusters are 100 here); for ConMH, whose
+    authors do not use this dataset, those in AutoSSVH's repository. No source gives values for BTH or MCMSH that differ
+    from their defaults.
     """
 
     name = "ucf101"
@@ -26,5 +28,15 @@ class Ucf101(FeatureFiles):
             train=SplitFiles(features="ucf_train_feats.h5", labels="ucf_train_labels.mat"),
             test=SplitFiles(features="ucf_test_feats.h5", labels="ucf_test_labels.mat"),
         ),
+        recommended={
+            "conmh": {"epochs": 505, "batch_size": 128, "mask_ratio": 0.5, "learning_rate_floor": 1e-6},
+            "autossvh": {
+                "epochs": 350,
+                "batch_size": 128,
+                "mask_ratio": 0.5,
+                "prototype_weight": 0.2,
+                "learning_rate_floor": 1e-6,
+            },
+        },
     )
     sizes = Sizes({"train": 9537, "test": 3783}, frames=25, dimensions=4096, classes=101)

@@ -32,7 +32,7 @@ REASON = 200
 
 @dataclass(frozen=True)
 class PlannedNeed:
-    """A need with its planned runs, one per seed, by row label and code length."""
+    """A need with its planned runs, one per dataset and seed, by row label and code length."""
 
     need: Need
     runs: Mapping[tuple[str, int], Sequence[PlannedRun]]
@@ -58,11 +58,11 @@ class Reproduction(NamedTuple):
 
 @dataclass(frozen=True)
 class Prepared:
-    """Artefacts of one paper on one dataset, checked: only the runs themselves can still fail."""
+    """Artefacts of one paper for one document, checked: only the runs themselves can still fail."""
 
     recipe: Recipe
     planned: Sequence[PlannedNeed]
-    source: DatasetSource
+    sources: Sequence[DatasetSource]
     registry: Registry
     report_folder: Path
 
@@ -71,7 +71,8 @@ class Prepared:
         runs = distinct(self.planned)
         ahead = [run for run in runs if store.find(run.spec) is None]
         seeds = len({run.spec.seed for run in runs})
-        text = f"{self.source.summary().title}: {len(runs)} runs, {len(runs) // seeds} for each of {seeds} seeds"
+        titles = ", ".join(source.summary().title for source in self.sources)
+        text = f"{titles}: {len(runs)} runs, {len(runs) // seeds} for each of {seeds} seeds"
         if not ahead:
             return f"{text}; all stored"
         ways = ["--seeds 0 (shows no variation)"] if seeds > 1 else []
@@ -93,8 +94,9 @@ class Prepared:
 
     def _document(self, results: Mapping[str, Results]) -> Document:
         document = Document()
-        document.add(MARKER, f"# {self.recipe.title}", _dataset_sentence(self.source.summary()))
-        self.recipe.compose(document, results, self.source, self.registry)
+        measured = [_dataset_sentence(source.summary()) for source in self.sources]
+        document.add(MARKER, f"# {self.recipe.title}", *measured)
+        self.recipe.compose(document, results, self.sources, self.registry)
         document.add("## Runs")
         document.add_table(_runs_table(results.values()))
         return document
@@ -114,7 +116,7 @@ def prepare(
 
     Args:
         names: such as `table1`, or `mcmsh:table1` where several recipes have one.
-        report_folder: for the document; several datasets or recipes get a folder each, by name.
+        report_folder: for the document; several documents get a folder each, by dataset and recipe.
         methods: those to show; default: all of an artefact.
         parameters: by method; they override those that the dataset recommends.
 
@@ -128,16 +130,19 @@ def prepare(
     sources = {name: registry.dataset(name) for name in dict.fromkeys(datasets)}
     keys = [slug(source.summary().name) for source in sources.values()]
     prepared = []
+    places: dict[str, str] = {}
     for (name, source), key in zip(sources.items(), keys, strict=True):
         if not source.summary().classes:
             raise InputError(f"{name}: has no labels, which a paper's artefacts need; choose another dataset")
-        ending = f"-{source.summary().fingerprint[:8]}" if keys.count(key) > 1 else ""
-        for recipe, artefacts in chosen:
-            place = report_folder.joinpath(*[recipe.name] * (len(chosen) > 1), *[f"{key}{ending}"] * (len(sources) > 1))
+        places[name] = f"{key}-{source.summary().fingerprint[:8]}" if keys.count(key) > 1 else key
+    for recipe, artefacts in chosen:
+        needs = [need for artefact in artefacts for need in recipe.needs(artefact, registry, methods)]
+        for group in [list(sources)] if recipe.all_datasets else [[name] for name in sources]:
+            of_one = [places[name] for name in group] if len(group) < len(sources) else []
+            place = report_folder.joinpath(*[recipe.name] * (len(chosen) > 1), *of_one)
             require_writable(place, FILE)
-            needs = [need for artefact in artefacts for need in recipe.needs(artefact, registry, methods)]
-            planned = plan_needs(needs, name, registry, seeds, methods, parameters or {})
-            prepared.append(Prepared(recipe, planned, source, registry, place))
+            planned = plan_needs(needs, group, registry, seeds, methods, parameters or {})
+            prepared.append(Prepared(recipe, planned, [sources[name] for name in group], registry, place))
     return prepared
 
 
@@ -157,16 +162,16 @@ def reproduce(
 
 def plan_needs(
     needs: Sequence[Need],
-    dataset: str,
+    datasets: Sequence[str],
     registry: Registry,
     seeds: Sequence[int],
     methods: Sequence[str],
     parameters: Mapping[str, Mapping[str, Any]],
 ) -> list[PlannedNeed]:
-    """The runs of needs on a dataset. `methods` are the user's; `parameters` override the dataset's.
+    """The runs of needs on datasets. `methods` are the user's; `parameters` override the datasets'.
 
     Raises:
-        InputError: a method is unknown, unused by all needs, or cannot work on the dataset.
+        InputError: a method is unknown, unused by all needs, or cannot work on a dataset.
     """
     used = list(dict.fromkeys(row.method for need in needs for row in need.rows))
     for method in methods:
@@ -174,17 +179,17 @@ def plan_needs(
         if method not in used:
             raise InputError(f"--methods {method}: none of these artefacts shows it; they show {', '.join(used)}")
     require_among(used, parameters, "--set ")
-    return [plan_need(need, dataset, registry, seeds, parameters) for need in needs]
+    return [plan_need(need, datasets, registry, seeds, parameters) for need in needs]
 
 
 def plan_need(
     need: Need,
-    dataset: str,
+    datasets: Sequence[str],
     registry: Registry,
     seeds: Sequence[int],
     parameters: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> PlannedNeed:
-    """The runs of a need on a dataset. Raises InputError if they cannot work there."""
+    """The runs of a need on datasets. Raises InputError if they cannot work there."""
     runs: dict[tuple[str, int], list[PlannedRun]] = {}
     for row in need.rows:
         chosen = parameters.get(row.method, {})
@@ -194,7 +199,7 @@ def plan_need(
         planned = plan(
             registry,
             methods=[row.method],
-            datasets=[dataset],
+            datasets=datasets,
             bits=need.bits,
             seeds=seeds,
             parameters={row.method: {**chosen, **row.parameters}},
@@ -231,6 +236,7 @@ def _runs_table(results: Iterable[Results]) -> Table:
     frame = pd.DataFrame(
         [
             {
+                "dataset": run.dataset,
                 "method": run.record.spec.method,
                 "bits": run.bits,
                 "seed": run.record.spec.seed,
@@ -241,15 +247,16 @@ def _runs_table(results: Iterable[Results]) -> Table:
             }
             for run, users in used.values()
         ],
-        columns=["method", "bits", "seed", "used in", "status", "reason", "folder"],
+        columns=["dataset", "method", "bits", "seed", "used in", "status", "reason", "folder"],
     )
-    shown = frame if frame["reason"].any() else frame.drop(columns="reason")
+    unsaid = {"dataset": frame["dataset"].nunique() < 2, "reason": not frame["reason"].any()}
+    shown = frame.drop(columns=[name for name, empty in unsaid.items() if empty])
     return Table(
         name="runs",
         caption="The runs behind the tables and figures.",
         header=list(shown.columns),
         rows=[[Cell(str(value)) for value in row] for row in shown.itertuples(index=False)],
         frame=frame,
-        words=frozenset({"used in", "status", "reason", "folder"}),
+        words=frozenset({"method", "used in", "status", "reason", "folder"}),
         notes=("Folders lie in the results folder; record.json there holds all parameters and the environment.",),
     )

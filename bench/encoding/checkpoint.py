@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import SupportsIndex
+from typing import Any, SupportsIndex
 
 import numpy as np
 import torch
@@ -36,14 +36,16 @@ def load_checkpoint(
     bits: SupportsIndex,
     *,
     frames: SupportsIndex | None = None,
-    **settings: float,
+    **settings: Any,
 ) -> Encoder:
     """The authors' released weights as an encoder: `bench.load_checkpoint("mcmsh", "authors.pth", bits=16, alpha=1.0)`.
 
     The file is one of `torch.save` or `.safetensors`. The weights may be stored beside an epoch, an optimiser and the
-    like, and all names may share a prefix, such as `module.`. `frames` are taken from the weights' shapes if those show
-    them, else they are 25. `settings` are the positive numbers that encoding needs and the file does not hold, such as
-    MCMSH's `alpha`. Weights that the authors store and never use are left out with a warning.
+    like, and all names may share a prefix, such as `module.`. Frames, depth and widths are taken from the weights'
+    shapes. `settings` are what encoding needs and the file does not hold: MCMSH's `alpha`, which must be given; and
+    what no shape shows, such as ConMH's `heads`, which is the paper's if it is not given. A warning names those, and
+    frames that no shape shows and that are taken to be 25. Weights that the authors store and never use are left out
+    with a warning.
 
     Raises InputError for a file without weights of the method, or with several; for missing, unknown or misshapen
     weights, by their names in the file; for settings that are missing, unknown or no finite numbers above 0; and where
@@ -54,6 +56,7 @@ def load_checkpoint(
     if not issubclass(found, DeepMethod) or authors is None:
         raise InputError(f"{found.name}: does not know how its authors store weights; fit it instead")
     given = {name: plain(value) for name, value in settings.items()}
+    chosen = {name: given.pop(name) for name in authors.hidden_settings if name in given}
     _check_settings(found.name, authors, given)
     file, length = as_path(path, "path"), check_bits(bits)
     require_file(file, "name a checkpoint file")
@@ -62,7 +65,8 @@ def load_checkpoint(
         raise InputError(f"{file}: holds an encoder of {len(weights[authors.code_weight])} bits, not {length}")
     hidden, dimensions = weights[authors.input_weight].shape
     try:
-        instance = found(length, found.Parameters.model_validate({"hidden": hidden}))
+        shown = authors.shown(weights) if authors.shown else {"hidden": hidden}
+        instance = found(length, found.Parameters.model_validate({**shown, **chosen}))
         description = EncoderDescription(
             method=found.name,
             bits=length,
@@ -79,6 +83,7 @@ def load_checkpoint(
         renamed = _renamed(expected, weights, authors, given, file)
         network = instance.network(description.frames, dimensions)
     network.load_state_dict(renamed)
+    _say_what_was_assumed(file, authors, weights, description, frames, chosen)
     return Encoder(description, instance.encoder(network).eval())
 
 
@@ -105,7 +110,18 @@ def _weights(path: Path, method: str, authors: AuthorsWeights) -> dict[str, Tens
         places = " and at ".join(one_line(fitting.place)[:LONGEST_SHOWN] for fitting in found[:2])
         raise InputError(f"{path}: weights of {method} are at {places}; save the ones to use in a separate file")
     require_sound(path, found[0].weights)
-    return found[0].weights
+    return _once(found[0].weights, authors)
+
+
+def _once(weights: dict[str, Tensor], authors: AuthorsWeights) -> dict[str, Tensor]:
+    """The weights without those that are stored a second time under another name."""
+    kept = dict(weights)
+    for second, first in authors.repeated.items():
+        for name in [name for name in weights if second in name]:
+            twin = weights.get(name.replace(second, first))
+            if twin is not None and torch.equal(twin, weights[name]):
+                del kept[name]
+    return kept
 
 
 def _fitting(table: Table, authors: AuthorsWeights) -> Iterator[Found]:
@@ -128,18 +144,40 @@ def _named(name: str, prefix: str) -> str:
 def _frames(path: Path, weights: Mapping[str, Tensor], authors: AuthorsWeights, asked: SupportsIndex | None) -> int:
     """The frames by the weights' shapes, else those asked for, else those of the paper."""
     given = None if asked is None else whole_number(asked, "frames", 1, 2**31 - 1)
-    matrix = weights.get(authors.frames_weight or "")
-    if matrix is None or matrix.ndim != 2:
+    seen = _frames_shown(weights, authors)
+    if seen is None:
         return given or FRAMES
-    if given not in (None, matrix.shape[1]):
-        raise InputError(f"{path}: holds an encoder of {matrix.shape[1]} frames, not {given}; leave frames= out")
-    return matrix.shape[1]
+    if given not in (None, seen):
+        raise InputError(f"{path}: holds an encoder of {seen} frames, not {given}; leave frames= out")
+    return seen
+
+
+def _frames_shown(weights: Mapping[str, Tensor], authors: AuthorsWeights) -> int | None:
+    weight = weights.get(authors.frames_weight or "")
+    return None if weight is None or weight.ndim < 2 else weight.shape[1]
+
+
+def _say_what_was_assumed(
+    path: Path,
+    authors: AuthorsWeights,
+    weights: Mapping[str, Tensor],
+    description: EncoderDescription,
+    frames: SupportsIndex | None,
+    chosen: Mapping[str, Any],
+) -> None:
+    """Warn of the settings that neither the file nor the caller named."""
+    assumed = [] if frames is not None or _frames_shown(weights, authors) else [f"frames={description.frames}"]
+    assumed += [f"{name}={description.parameters[name]}" for name in authors.hidden_settings if name not in chosen]
+    if assumed:
+        said = f"{path}: taken to be {', '.join(assumed)}, which no weight shows; name what is different"
+        warnings.warn(said, stacklevel=3)
 
 
 def _check_settings(method: str, authors: AuthorsWeights, settings: Mapping[str, float]) -> None:
     for name in settings:
         if name not in authors.settings:
-            known = closest(name, authors.settings) if authors.settings else "it takes none"
+            taken = [*authors.settings, *authors.hidden_settings]
+            known = closest(name, taken) if taken else "it takes none"
             raise InputError(f"{method}: its checkpoints need no '{name}': {known}")
     for name, meaning in authors.settings.items():
         if name not in settings:
@@ -192,4 +230,4 @@ def _renamed(
 def _refuse(path: Path, what: str, names: list[str]) -> None:
     if names:
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        raise InputError(f"{path}: {what}: {', '.join(names[:3])}{more}; is it of this method, with these frames?")
+        raise InputError(f"{path}: {what}: {', '.join(names[:3])}{more}; is it of this method, with these settings?")

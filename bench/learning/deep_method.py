@@ -1,11 +1,11 @@
 """Deep methods: what a subclass provides for the shared training loop."""
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from torch import nn
+from torch import Tensor, nn
 
 from bench.base.errors import InputError
 from bench.data.dataset import Summary
@@ -19,20 +19,32 @@ from bench.learning.schedule import BaseSchedule
 
 @dataclass(frozen=True)
 class AuthorsWeights:
-    """Names of the weights that a method's authors release."""
+    """Names of the weights that a method's authors release, and what their shapes show."""
 
     names: Mapping[str, str]
-    """Their name of every weight and statistic, by ours."""
+    """Their name of every weight and statistic, by ours; names that a network lacks play no part."""
     input_weight: str
     """Their name of the first matrix, (H, D)."""
     code_weight: str
     """Their name of the last matrix of the encoder, (K, H)."""
     frames_weight: str | None = None
-    """Their name of a matrix (S, T), whose second axis is the frames; None: no weight shows them."""
+    """Their name of a weight whose second axis is the frames; None: no weight shows them."""
+    shown: Callable[[Mapping[str, Tensor]], Mapping[str, Any]] | None = None
+    """The method's parameters that the weights, by their names, show; None: `hidden`, the rows of `input_weight`."""
+    hidden_settings: Mapping[str, str] = field(default_factory=dict)
+    """The method's parameters that change what is encoded and that no weight shows, with their meaning."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Numbers above 0 that encoding needs and the file does not hold, with their meaning; buffers of these names."""
     unused: frozenset[str] = frozenset()
     """Their names of weights that they store and never use."""
+    repeated: Mapping[str, str] = field(default_factory=dict)
+    """Parts of names under which they store weights a second time, by the part for the first."""
+
+
+def count_blocks(weights: Mapping[str, Tensor], prefix: str) -> int:
+    """The number of blocks that weights named `prefix` and a number belong to."""
+    numbers = {name.removeprefix(prefix).partition(".")[0] for name in weights if name.startswith(prefix)}
+    return len({number for number in numbers if number.isdecimal()})
 
 
 class DeepMethod(Method):

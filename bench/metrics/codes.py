@@ -1,10 +1,11 @@
-"""Binary codes, packed into 64-bit words, and their diagnostics: constant and copied bits, distinct codes."""
+"""Binary codes, packed into 64-bit words, and their diagnostics: useless bits, their balance, distinct codes."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
 
 from bench.base.errors import InputError
 from bench.base.values import read_array, whole_number
@@ -123,8 +124,17 @@ class Diagnostics(BaseModel):
     """Of the others those that copy an earlier bit, or its inverse."""
     distinct_codes: float = Field(gt=0, le=1)
     """The number of different codes over the number of videos."""
+    bit_imbalance: float | None = Field(default=None, ge=0, le=1)
+    """Mean over the bits of |2p - 1|, p the share of +1: 0 where all are even, 1 where all are constant."""
+    bit_entropy: float | None = Field(default=None, ge=0, le=1)
+    """Mean over the bits of -p log2 p - (1 - p) log2 (1 - p): 1 where all are even, 0 where all are constant."""
     random: dict[str, dict[int, Chance]]
     """By protocol and k."""
+
+    @model_serializer(mode="wrap")
+    def _without_missing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Records of earlier versions, which did not know a quantity, stay as they are.
+        return {name: value for name, value in handler(self).items() if value is not None}
 
 
 def useless_bits(packed: PackedCodes) -> tuple[int, int]:
@@ -135,6 +145,15 @@ def useless_bits(packed: PackedCodes) -> tuple[int, int]:
     columns = np.packbits(varying ^ varying[:, :1], axis=1)
     distinct = len(np.unique(columns, axis=0)) if len(columns) else 0
     return len(bits) - len(varying), len(varying) - distinct
+
+
+def bit_balance(packed: PackedCodes) -> tuple[float, float]:
+    """`bit_imbalance` and `bit_entropy` of codes, as in `Diagnostics`; both from 0 to 1."""
+    positive = (unpack_codes(packed) > 0).mean(axis=0)
+    shares = np.stack([positive, 1 - positive])
+    # 0 log 0 is 0.
+    entropy = -(shares * np.log2(np.where(shares > 0, shares, 1))).sum(axis=0)
+    return float(np.abs(2 * positive - 1).mean()), float(np.clip(entropy, 0, 1).mean())
 
 
 def distinct_share(packed: PackedCodes) -> float:

@@ -109,6 +109,8 @@ class Costs(BaseModel):
     """Multiply-adds of one video, as fvcore counts them."""
     flops_by_module: dict[str, Count]
     """Multiply-adds by submodule, including those of its own parts."""
+    counted_by_hand: dict[str, Count] = {}
+    """Of the multiply-adds, those that parts of the encoder count themselves, by the name of their class."""
     uncounted_operators: dict[str, Count]
     """Operators that fvcore cannot count, with their number of calls in one encoding."""
     other_operations: Annotated[dict[str, Count], Quantity("other operations", "lower", "M")]

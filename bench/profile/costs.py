@@ -1,6 +1,7 @@
 """Costs of encoders; equal encoders are measured once."""
 
-from collections.abc import Hashable, Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 
 from bench.encoding.modules import inference_module
 from bench.profile.cost_types import Costs
-from bench.profile.counts import flops, flops_by_module, other_operations, split_parameters
+from bench.profile.counts import counted_by_hand, flops, flops_by_module, other_operations, split_parameters
 from bench.profile.encoding import Job, random_videos, time_encoders
 from bench.profile.environment import processor
 from bench.profile.machine import peak_bytes
@@ -96,6 +97,14 @@ def _own(module: nn.Module) -> list[Any]:
     return [f"{kind.__module__}.{kind.__qualname__}", shapes, settings]
 
 
+def _by_class(module: nn.Module, counts: Mapping[str, int]) -> dict[str, int]:
+    """Counts of submodules, summed over those of one class."""
+    sums: Counter[str] = Counter()
+    for name, count in counts.items():
+        sums[type(module.get_submodule(name)).__name__] += count
+    return dict(sums)
+
+
 def _count(subject: Subject, job: Job) -> dict[str, Any]:
     """The fields of `Costs` that need no clock."""
     module, frames, dimensions = subject.module, subject.frames, subject.dimensions
@@ -107,6 +116,7 @@ def _count(subject: Subject, job: Job) -> dict[str, Any]:
         "parameters_encode": split.encode,
         "flops": multiply_adds,
         "flops_by_module": flops_by_module(module, frames, dimensions),
+        "counted_by_hand": _by_class(module, counted_by_hand(module, frames, dimensions)),
         "uncounted_operators": uncounted,
         "other_operations": other_operations(module, frames, dimensions),
         "encoder_bytes": encoder_bytes(module),

@@ -62,23 +62,60 @@ def parameters_read(module: nn.Module, videos: Tensor) -> list[nn.Parameter]:
 def flops(module: nn.Module, frames: int, dimensions: int) -> tuple[int, dict[str, int]]:
     """Multiply-adds of encoding one video of T frames and D features, as fvcore counts them.
 
-    Also returns the operators that fvcore cannot count, with their number of calls.
+    Also returns the operators that fvcore cannot count, with their number of calls. Modules that count themselves
+    (`counted_by_hand`) are taken at their word.
     """
+    by_hand = counted_by_hand(module, frames, dimensions)
     traced = analysis(module, frames, dimensions)
     with warnings.catch_warnings():
         # fvcore traces the module; the tracer's warnings about constants do not affect the count.
         warnings.simplefilter("ignore")
-        total = int(traced.total())
-        uncounted = {name.removeprefix("aten::"): int(calls) for name, calls in traced.unsupported_ops().items()}
+        total = int(traced.total()) + sum(count - int(traced.total(name)) for name, count in by_hand.items())
+        operators = traced.unsupported_ops()
+        for name in by_hand:
+            operators = operators - traced.unsupported_ops(name)
+        uncounted = {name.removeprefix("aten::"): int(calls) for name, calls in operators.items()}
     return total, dict(sorted(uncounted.items()))
 
 
+def counted_by_hand(module: nn.Module, frames: int, dimensions: int) -> dict[str, int]:
+    """Multiply-adds of one video in the submodules with a method `multiply_adds`, which gets the inputs of `forward`.
+
+    For what fvcore cannot see, such as a recurrence that is no product of matrices.
+    """
+    found: Counter[str] = Counter()
+
+    def counting(name: str) -> Callable[[nn.Module, tuple[Any, ...]], None]:
+        def count(part: Any, inputs: tuple[Any, ...]) -> None:
+            found[name] += int(part.multiply_adds(*inputs))
+
+        return count
+
+    hooks = [
+        part.register_forward_pre_hook(counting(name))
+        for name, part in module.named_modules()
+        if callable(getattr(part, "multiply_adds", None))
+    ]
+    if hooks:
+        device = next((tensor.device for tensor in (*module.parameters(), *module.buffers())), torch.device("cpu"))
+        with torch.no_grad():
+            module(torch.zeros(1, frames, dimensions, device=device))
+    for hook in hooks:
+        hook.remove()
+    return dict(found)
+
+
 def flops_by_module(module: nn.Module, frames: int, dimensions: int) -> dict[str, int]:
-    """fvcore's multiply-adds of one video by submodule, including those of its own parts; without zeros."""
+    """Multiply-adds of one video by submodule, as in `flops`, including those of its own parts; without zeros."""
     traced = analysis(module, frames, dimensions)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         counts = traced.by_module()
+    missed = {name: count - counts[name] for name, count in counted_by_hand(module, frames, dimensions).items()}
+    for name, count in missed.items():
+        parts = name.split(".")
+        for end in range(1, len(parts) + 1):
+            counts[".".join(parts[:end])] += count
     return {str(name): int(count) for name, count in sorted(counts.items()) if name and count}
 
 

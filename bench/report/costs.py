@@ -73,7 +73,7 @@ def encoding_table(runs: Sequence[ReportRun]) -> Table:
     """
     frame = aggregate(runs)
     rows = rows_for(rows_by_method(runs), frame)
-    missed = {(run.method, run.bits): _uncounted(run) for run in runs if run.done}
+    missed = {(run.method, run.bits): _counting(run) for run in runs if run.done}
     marks = {text: _footnote(index) for index, text in enumerate(dict.fromkeys(filter(None, missed.values())))}
     measured = set(zip(frame["method"], frame["bits"], strict=True))
     why = problems.notes(runs)
@@ -193,15 +193,21 @@ def _missing(runs: Sequence[ReportRun], method: str, bits: int) -> str:
     return next((reason for reason in [*reasons, made] if reason), "not measured")
 
 
-def _uncounted(run: ReportRun) -> str:
-    """The operators that fvcore has no count for, and those of them that nothing counts."""
+def _counting(run: ReportRun) -> str:
+    """What fvcore did not count: by a formula of the method, by ours, or nowhere."""
     measured = run.record.costs
-    if measured is None or not measured.uncounted_operators:
+    if measured is None:
         return ""
+    by_hand = [f"{count / 1e6:.1f} M in {name}" for name, count in measured.counted_by_hand.items()]
+    parts = [f"counted by the method's own formula: {', '.join(by_hand)}"] if by_hand else []
     calls = measured.uncounted_operators
+    if calls:
+        listed = ", ".join(f"{name} ×{count}" for name, count in sorted(calls.items()))
+        parts.append(f"not counted by fvcore: {listed}")
     nowhere = sorted(name for name in calls if not {name, name.removesuffix("_")} & measured.other_operations.keys())
-    text = f"not counted by fvcore: {', '.join(f'{name} ×{count}' for name, count in sorted(calls.items()))}"
-    return f"{text}; of these counted nowhere: {', '.join(nowhere)}" if nowhere else text
+    if nowhere:
+        parts.append(f"of these counted nowhere: {', '.join(nowhere)}")
+    return "; ".join(parts)
 
 
 def _footnote(index: int) -> str:

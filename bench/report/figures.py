@@ -5,12 +5,13 @@ import io
 import multiprocessing
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, TypeVar
+from types import MappingProxyType
+from typing import Any, Literal, TypeVar
 
 import matplotlib as mpl
 import pandas as pd
@@ -147,7 +148,7 @@ def panels(
     x_label: str,
     y_label: str,
     *,
-    share_y: bool,
+    share_y: bool | Literal["row"],
     share_x: bool = False,
     most_columns: int = MOST_COLUMNS,
 ) -> Figure:
@@ -170,8 +171,14 @@ def panels(
     return figure
 
 
-def with_methods(figure: Figure, frame: pd.DataFrame, styles: dict[str, Style], lines: bool = True) -> Figure:
-    """The figure with a legend of the methods in `frame`, below all panels."""
+def with_methods(
+    figure: Figure,
+    frame: pd.DataFrame,
+    styles: dict[str, Style],
+    lines: bool = True,
+    others: Mapping[str, Line2D] = MappingProxyType({}),
+) -> Figure:
+    """The figure with a legend of the methods in `frame`, and of `others`, below all panels."""
     methods = methods_in(frame)
     handles = [
         Line2D([], [], linestyle=styles[method].line if lines else "none", **look(styles[method]))
@@ -180,7 +187,7 @@ def with_methods(figure: Figure, frame: pd.DataFrame, styles: dict[str, Style], 
     labels = [escape.plot(method, 44) for method in methods]
     if len(set(labels)) < len(labels):  # variants often differ near their ends
         labels = [escape.plot(method, 88) for method in methods]
-    return with_legend(figure, handles, labels, seeds_phrase(frame))
+    return with_legend(figure, [*handles, *others.values()], [*labels, *others], seeds_phrase(frame))
 
 
 def with_legend(figure: Figure, handles: Sequence[Line2D], labels: Sequence[str], title: str) -> Figure:

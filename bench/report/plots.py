@@ -30,25 +30,30 @@ from bench.report.figures import (
 from bench.report.quality import select
 from bench.report.runs import headline_ks
 
+MAP_AT_K_X = "retrieved videos k"
+
 
 def map_at_k(name: str, title: str, scores: pd.DataFrame, styles: dict[str, Style]) -> Plot:
     """mAP@k over k, a panel for each code length. `scores`: one dataset and protocol, from `quality.aggregate`."""
-    ks = sorted(int(k) for k in scores["k"].unique())
 
     def draw(axes: Axes, bits: int) -> None:
-        for method, rows in select(scores, bits=bits).groupby("method", sort=False):
-            by_k = rows.sort_values("k")
-            _line(axes, by_k["k"], by_k["map"], by_k["map_std"], styles[str(method)], markers=True)
+        draw_map_at_k(axes, select(scores, bits=bits), scores, styles)
         axes.set_title(f"{bits} bits")
-        _exact_ticks(axes, ks, log=_crowded(ks))
 
     def make() -> Figure:
-        figure = panels(
-            sorted(scores["bits"].unique()), draw, "retrieved videos k", f"{measure_in(scores)}@k", share_y=True
-        )
+        figure = panels(sorted(scores["bits"].unique()), draw, MAP_AT_K_X, f"{measure_in(scores)}@k", share_y=True)
         return with_methods(figure, scores, styles)
 
     return finished(name, f"{measure_in(scores)}@k on {title}, by code length", make, scores)
+
+
+def draw_map_at_k(axes: Axes, here: pd.DataFrame, scores: pd.DataFrame, styles: dict[str, Style]) -> None:
+    """Draw the curves of one panel, `here`, with ticks at every k of all `scores` in the figure."""
+    for method, rows in here.groupby("method", sort=False):
+        by_k = rows.sort_values("k")
+        _line(axes, by_k["k"], by_k["map"], by_k["map_std"], styles[str(method)], markers=True)
+    ks = sorted(int(k) for k in scores["k"].unique())
+    _exact_ticks(axes, ks, log=_crowded(ks))
 
 
 def map_by_bits(name: str, title: str, scores: pd.DataFrame, styles: dict[str, Style]) -> Plot:

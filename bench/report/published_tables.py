@@ -1,4 +1,4 @@
-"""Tables of published numbers, which are never averaged, ranked, marked or plotted."""
+"""Tables of published numbers, which are never averaged, ranked or marked."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -42,6 +42,16 @@ class Results:
     runs: Mapping[tuple[str, int], Sequence[ReportRun]]
     """By row label and code length."""
 
+    def by_dataset(self) -> "dict[str, Results]":
+        """The results on each dataset, by its key."""
+        return {
+            dataset: Results(
+                self.need,
+                {key: [run for run in group if run.dataset == dataset] for key, group in self.runs.items()},
+            )
+            for dataset in dict.fromkeys(run.dataset for run in self.all)
+        }
+
     def done(self, label: str, bits: int) -> list[ReportRun]:
         """The finished runs of a row at a code length, by seed."""
         return [run for run in self.runs.get((label, bits), ()) if run.done]
@@ -102,6 +112,8 @@ class Recipe(ABC):
     """The heading of the document."""
     artefacts: ClassVar[tuple[str, ...]]
     """The names to ask for, in the order of the paper."""
+    all_datasets: ClassVar[bool] = False
+    """Whether one document shows all datasets that are asked for; else each dataset has its own."""
 
     @abstractmethod
     def needs(self, artefact: str, registry: Registry, methods: Collection[str] = ()) -> list[Need]:
@@ -112,10 +124,11 @@ class Recipe(ABC):
 
     @abstractmethod
     def compose(
-        self, document: Document, results: Mapping[str, Results], source: DatasetSource, registry: Registry
+        self, document: Document, results: Mapping[str, Results], sources: Sequence[DatasetSource], registry: Registry
     ) -> None:
         """Add to the document what there are results for, by the name of their need.
 
+        `sources` is one dataset, or all of them with `all_datasets`; then the results hold the runs on all.
         Plots may rely on `bench.report.figures.settings()`. Equal results must give equal bytes.
         """
 

@@ -163,9 +163,9 @@ class _Section:
             self.document.add_plot(plots_cost.time_by_part(name, title, networks.assign(seeds=1), self.styles))
 
     def add_training(self) -> None:
-        """Epochs, times and losses."""
+        """Epochs, times, losses, and the balance of the codes."""
         self.document.add("### Training")
-        with self.document.folded("Epochs, time, final loss, and how weights were chosen"):
+        with self.document.folded("Epochs, time, final loss, balance of the bits, and how weights were chosen"):
             self.document.add_table(training.table(self.runs))
             losses = frames.losses(self.runs)
             if not losses.empty:

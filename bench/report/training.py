@@ -1,4 +1,4 @@
-"""The table of what training took: every figure of it is declared once, in `FIGURES`."""
+"""The table of what training took and what codes came of it: every figure of it is declared once, in `FIGURES`."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -47,8 +47,16 @@ FIGURES = {
     "epochs": Figure("epochs", lambda record: len(record.history) or None, lambda mean, _: number(mean, decimals=0)),
     "fit_seconds": Figure("fit (s)", lambda record: record.durations.get("fit")),
     "final_loss": Figure("final loss", lambda record: record.history[-1].get("loss") if record.history else None),
+    "bit_imbalance": Figure("imbalance", lambda record: _of_codes(record, "bit_imbalance"), number),
+    "bit_entropy": Figure("entropy", lambda record: _of_codes(record, "bit_entropy"), number),
+    "distinct_codes": Figure("distinct codes", lambda record: _of_codes(record, "distinct_codes"), number),
 }
 """The figures by their names in the CSV file, in the order of the table. Methods without epochs have no loss."""
+CODES = (
+    "Of the codes of queries and gallery: imbalance is the mean over the bits of |2p - 1|, p the share of +1 (0: even, "
+    "1: constant); entropy the mean of -p log2 p - (1 - p) log2 (1 - p) (1: even, 0: constant); distinct codes is the "
+    "number of different codes over the number of videos."
+)
 
 
 def training(runs: Sequence[ReportRun]) -> pd.DataFrame:
@@ -73,7 +81,7 @@ def table(runs: Sequence[ReportRun]) -> Table:
     columns = [
         METHOD,
         BITS,
-        *(Column(figure.title, _value(name, figure)) for name, figure in FIGURES.items()),
+        *(Column(figure.title, _value(name, figure), _known(name)) for name, figure in FIGURES.items()),
         Column("weights", lambda row: word(row["checkpoint"]), words=True),
         MACHINE,
         SEEDS,
@@ -88,9 +96,19 @@ def table(runs: Sequence[ReportRun]) -> Table:
         notes=[
             "Mean ± standard deviation over seeds." if several_seeds(rows) else "",
             "Losses of different methods do not compare. No rule for choosing weights looks at test labels.",
+            CODES if _known("bit_entropy")(rows) else "",
             SEVERAL_MACHINES if several_machines(rows) else "",
         ],
     )
+
+
+def _of_codes(record: RunRecord, name: str) -> float | None:
+    return getattr(record.diagnostics, name, None)
+
+
+def _known(name: str) -> Callable[[Sequence[Row]], bool]:
+    """Whether any row has this figure."""
+    return lambda rows: any(pd.notna(row[name]) for row in rows)
 
 
 def _value(name: str, figure: Figure) -> Callable[[Row], str]:

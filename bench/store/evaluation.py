@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bench.base.npz_file import UNREADABLE, read_arrays
 from bench.metrics import PROTOCOLS, Scores, evaluate, evaluate_neighbours, pack_codes
-from bench.metrics.codes import Chance, Diagnostics, distinct_share, random_codes, useless_bits
+from bench.metrics.codes import Chance, Diagnostics, bit_balance, distinct_share, random_codes, useless_bits
 from bench.metrics.protocols import NEIGHBOURS
 from bench.store.codes_file import StoredCodes, read_codes
 from bench.store.consistency import AS_COMPUTED, require_sound, unsound
@@ -42,6 +42,7 @@ def diagnose(codes: StoredCodes, scores: Mapping[str, Scores]) -> Diagnostics:
     every = queries if gallery is None else np.concatenate([queries, gallery])
     packed = pack_codes(every)
     constant, copied = useless_bits(packed)
+    imbalance, entropy = bit_balance(packed)
     drawn = random_codes(*every.shape)
     at_random = replace(
         codes, query_codes=drawn[: len(queries)], gallery_codes=None if gallery is None else drawn[len(queries) :]
@@ -53,7 +54,14 @@ def diagnose(codes: StoredCodes, scores: Mapping[str, Scores]) -> Diagnostics:
             k: Chance(value=float(random.per_query[k].mean()), error=float(np.std(values) / np.sqrt(len(values))))
             for k, values in ahead.items()
         }
-    return Diagnostics(constant_bits=constant, copied_bits=copied, distinct_codes=distinct_share(packed), random=chance)
+    return Diagnostics(
+        constant_bits=constant,
+        copied_bits=copied,
+        distinct_codes=distinct_share(packed),
+        bit_imbalance=imbalance,
+        bit_entropy=entropy,
+        random=chance,
+    )
 
 
 def write_per_query(path: Path, scores: Mapping[str, Scores]) -> None:
@@ -97,7 +105,7 @@ def changes(run: StoredRun, codes: StoredCodes, scores: Mapping[str, Scores]) ->
     yield from _differences("", metrics, {name: _expected(metrics.get(name), score) for name, score in scores.items()})
     stored = _stored(run).get("diagnostics")
     if stored is not None:  # records of earlier versions have none
-        yield from _differences("diagnostics", stored, diagnose(codes, scores).model_dump(mode="json"))
+        yield from _differences("diagnostics", stored, _expected(stored, diagnose(codes, scores)))
     try:
         kept: Mapping[str, NDArray[Any]] = read_arrays(run.folder / PER_QUERY)
     except UNREADABLE:
@@ -115,13 +123,13 @@ def stored_metrics(run: StoredRun) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _expected(stored: Any, scores: Scores) -> dict[str, Any]:
-    """The scores without the optional ones that the stored scores, from an earlier version, lack."""
+def _expected(stored: Any, computed: Scores | Diagnostics) -> dict[str, Any]:
+    """What was computed, without the optional quantities that the stored ones, from an earlier version, lack."""
     known = stored if isinstance(stored, dict) else {}
     return {
         name: value
-        for name, value in scores.to_json().items()
-        if name in known or Scores.model_fields[name].is_required()
+        for name, value in computed.model_dump(mode="json").items()
+        if name in known or type(computed).model_fields[name].is_required()
     }  # fmt: skip
 
 

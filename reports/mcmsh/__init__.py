@@ -1,6 +1,6 @@
 """The MCMSH paper's tables and figures (Hao et al., ACM MM 2022), measured beside published."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
@@ -8,11 +8,11 @@ from bench.base.errors import InputError
 from bench.data.dataset import DatasetSource
 from bench.registry import Registry
 from bench.report.document import Document
-from bench.report.published import published_methods
 from bench.report.recipe import Need, Recipe, Results, Row
 
+from ..panels import panels_need
 from .document import Composition
-from .rows import EMBEDDING, PANEL_BITS, RETRIEVAL, TABLES
+from .rows import EMBEDDING, RETRIEVAL, TABLES
 
 
 class McmshPaper(Recipe):
@@ -25,8 +25,8 @@ class McmshPaper(Recipe):
     def needs(self, artefact: str, registry: Registry, methods: Collection[str] = ()) -> list[Need]:
         """The runs of an artefact, of these methods alone where any are named.
 
-        The panels show every method here that the literature has numbers of, or the named ones; so does the figure of
-        retrieved results, which else shows the paper's two.
+        The panels show the methods that `panels_need` says, or the named ones; so does the figure of retrieved results,
+        which else shows the paper's two.
 
         Raises:
             InputError: a table has no row of any of the methods.
@@ -39,18 +39,17 @@ class McmshPaper(Recipe):
                 raise InputError(f"--methods {','.join(methods)}: {artefact} has no row of these; it has {known}")
             return [replace(table, rows=rows)]
         named = tuple(Row(method, method) for method in methods)
-        compared = sorted(published_methods() & set(registry.methods))
-        panels = named or tuple(Row(method, method) for method in compared)
         # Both halves of the figure, or none.
         whole = not methods or {row.method for row in EMBEDDING.rows} <= {*methods}
         return [
-            Need("panels", panels, PANEL_BITS),
+            panels_need(registry, methods),
             EMBEDDING if whole else replace(EMBEDDING, rows=()),
             replace(RETRIEVAL, rows=named or RETRIEVAL.rows),
         ]
 
     def compose(
-        self, document: Document, results: Mapping[str, Results], source: DatasetSource, registry: Registry
+        self, document: Document, results: Mapping[str, Results], sources: Sequence[DatasetSource], registry: Registry
     ) -> None:
         """Tables with their claims, then figures."""
+        (source,) = sources
         Composition(document, results, source, registry).compose()

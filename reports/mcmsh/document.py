@@ -8,43 +8,40 @@ import pandas as pd
 from bench.base.text import slug
 from bench.data.dataset import Dataset, DatasetSource, Summary
 from bench.registry import Registry
-from bench.report import quality
 from bench.report.document import Document
 from bench.report.escape import markdown
-from bench.report.figures import Plot, assign
-from bench.report.plots import map_at_k
+from bench.report.figures import Plot
 from bench.report.published import PAPER_DATASET, dataset_title, published
 from bench.report.published import PROTOCOL as PUBLISHED_PROTOCOL
 from bench.report.recipe import Results
-from bench.report.runs import bounds_of, methods_of
 from bench.report.tables import Cell, Table, number
 
+from ..panels import add_panels
 from .claims import backbone_claims, caution, cost_claims, loss_claims
 from .cost_table import cost_table
 from .embedding import embedding_plot
 from .quality_tables import (
-    PROTOCOL,
     Beside,
     backbone_table,
     beside,
     like_with_like,
     loss_table,
-    seeds_phrase,
 )
 from .retrieval import retrieval_plot
 
 FOOTNOTES = "abcdefghijklmnopqrstuvwxyz"
 HOW_TO_READ = """\
 - **Measured** rows come from runs made and stored here; their number of seeds stands under every table.
-- **Published** rows are copied from the source named under the table. They are never averaged, ranked or plotted.
+- **Published** rows are copied from the source named under the table. They are never averaged or ranked; in the
+  panels their marks are hollow.
 - **Difference** (measured minus published) is shown only where both are of the same dataset under the same protocol."""
 ANOTHER_DATASET = (
     f"**The paper's own tables are of {PAPER_DATASET}, another dataset.** Its numbers stand beside as a "
     "reference only: look at which rows are better than which, not at how far measured and published lie apart."
 )
 NINE_PANELS = (
-    "The paper's nine panels are of three datasets: `bench reproduce figures --datasets fcvid,activitynet,yfcc` makes "
-    "three each, from their files."
+    "The paper's nine panels are of three datasets: `bench reproduce panels --datasets fcvid,activitynet,yfcc` draws "
+    "all of them as one figure."
 )
 
 
@@ -109,12 +106,8 @@ class Composition:
 
     def _panels(self, results: Results) -> None:
         self.document.add("## mAP@k panels")
-        plot = measured_panels(results)
-        if plot is None:
-            self.document.add("No curves: none of the runs has a result.")
-        else:
-            self.document.add_plot(plot)
-            self.document.add(f"Measured, {seeds_phrase(results)}. {NINE_PANELS}")
+        add_panels(self.document, results)
+        self.document.add(NINE_PANELS)
         reference = reference_dataset(self._summary)
         same = slug(reference) == slug(self._summary.name) and not self._summary.stand_in
         which = "" if same else f" ({markdown(self._summary.title)} has none; another dataset, for reference only)"
@@ -140,25 +133,13 @@ class Composition:
         return retrieval_plot(results, self._data)
 
 
-def measured_panels(results: Results) -> Plot | None:
-    """mAP@k over k, a panel for each code length; None where nothing was measured."""
-    runs = [run for run in results.all if run.done]
-    if not runs:
-        return None
-    scores = quality.select(quality.aggregate(runs), protocol=PROTOCOL)
-    # A record just made and the same record read back list their k in different orders.
-    scores = scores.sort_values(["bits", "k"], kind="stable", ignore_index=True)
-    title = f"{runs[0].dataset_title} under protocol {PROTOCOL}, measured"
-    return map_at_k("panels", title, scores, assign(methods_of(runs), bounds_of(runs)))
-
-
 def reference_dataset(summary: Summary) -> str:
     """The dataset of the published numbers: the measured one, or FCVID where nobody published any on it."""
     return dataset_title(summary.name) or PAPER_DATASET
 
 
 def published_panel(dataset: str, bits: int, comparable: bool) -> Table:
-    """Published mAP@k at one code length, a row for every method and source; never averaged, ranked or plotted."""
+    """Published mAP@k at one code length, a row for every method and source; never averaged or ranked."""
     scores = published(dataset=dataset, bits=bits)
     frame = pd.DataFrame([vars(score) for score in scores])
     ks = sorted({score.k for score in scores})

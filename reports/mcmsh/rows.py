@@ -34,6 +34,5 @@ TABLES = {
     # 64 bits: the code length at which MCMSH has the 1.76 M parameters that the paper's Table 3 gives.
     "table3": Need("table3", (BTH, MCMSH), (64,)),
 }
-PANEL_BITS = (16, 32, 64)
 EMBEDDING = Need("embedding", (WITHOUT_BRANCHES, Row("MC-MLP", "mcmsh")), (64,))
 RETRIEVAL = Need("retrieval", (MCMSH, BTH), (64,))

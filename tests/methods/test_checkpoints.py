@@ -1,5 +1,6 @@
 """Files that are not the authors' weights end in one clear line."""
 
+import warnings
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -198,8 +199,11 @@ def test_frames_are_those_of_the_file(tmp_path: Path, weights: dict[str, torch.T
     # BTH's positions are computed: its weights fit any number of frames.
     with np.load(GOLDEN / "bth_forward.npz") as arrays:
         torch.save({key[7:]: torch.from_numpy(arrays[key]) for key in arrays if key.startswith("weight/")}, path)
-    assert bench.load_checkpoint("bth", path, bits=16).description.frames == 25
-    assert bench.load_checkpoint("bth", path, bits=16, frames=30).description.frames == 30
+    with pytest.warns(UserWarning, match=r"a\.pth: taken to be frames=25, which no weight shows; name what is"):
+        assert bench.load_checkpoint("bth", path, bits=16).description.frames == 25
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", ".*taken to be")
+        assert bench.load_checkpoint("bth", path, bits=16, frames=30).description.frames == 30
 
 
 def test_a_whole_model_is_refused_with_what_to_save(tmp_path: Path) -> None:

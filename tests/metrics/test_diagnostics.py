@@ -1,9 +1,10 @@
 """What codes look like, by hand."""
 
 import numpy as np
+import pytest
 
 from bench.metrics import pack_codes
-from bench.metrics.codes import distinct_share, random_codes, useless_bits
+from bench.metrics.codes import bit_balance, distinct_share, random_codes, useless_bits
 
 
 def test_constant_bits_copies_and_inverses() -> None:
@@ -12,6 +13,16 @@ def test_constant_bits_copies_and_inverses() -> None:
     assert useless_bits(codes) == (2, 2)
     assert useless_bits(pack_codes([[0, 1], [0, 1]])) == (2, 0)
     assert useless_bits(pack_codes(np.eye(70, dtype=int))) == (0, 0)
+
+
+def test_balance_and_entropy_of_bits() -> None:
+    # Shares of +1: 1/4, 1/2, 1, 0. H(1/4) = 2 - (3/4) log2 3 = 0.8112781…
+    codes = pack_codes([[1, 1, 1, 0], [0, 1, 1, 0], [0, 0, 1, 0], [0, 0, 1, 0]])
+    imbalance, entropy = bit_balance(codes)
+    assert imbalance == pytest.approx((0.5 + 0 + 1 + 1) / 4)
+    assert entropy == pytest.approx((0.8112781244591328 + 1 + 0 + 0) / 4)
+    assert bit_balance(pack_codes([[0, 1], [1, 0]])) == (0, 1)
+    assert bit_balance(pack_codes([[0, 1], [0, 1]])) == (1, 0)
 
 
 def test_share_of_different_codes() -> None:

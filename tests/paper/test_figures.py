@@ -33,7 +33,7 @@ DATASET = "toy-frames"
 def store(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Store:
     """Synthetic records for the code lengths that only the panels show."""
     store = Store(tmp_path_factory.mktemp("figures") / "results")
-    panels = plan_need(McmshPaper().needs("figures", registry)[0], DATASET, registry, (0,))
+    panels = plan_need(McmshPaper().needs("figures", registry)[0], [DATASET], registry, (0,))
     short = [run for (_, bits), group in panels.runs.items() for run in group if bits != 64]
     fill(store, short, lambda run, k: 0.3 - k / 1000)
     return store
@@ -87,7 +87,7 @@ def test_same_results_give_the_same_bytes(made: Reproduction, store: Store, regi
 
 
 def retrieval_results(made: Reproduction, registry: Registry) -> Results:
-    return plan_need(RETRIEVAL, DATASET, registry, (0,)).collect(made.runs)
+    return plan_need(RETRIEVAL, [DATASET], registry, (0,)).collect(made.runs)
 
 
 @pytest.mark.usefixtures("_settings")

@@ -22,7 +22,7 @@ WEIGHTS = ("cluster_weight", "similarity_weight", "quadruplet_weight", "quantisa
 
 
 def planned(registry: Registry, name: str, seeds: tuple[int, ...] = (0,)) -> list[PlannedNeed]:
-    return [plan_need(need, "toy", registry, seeds) for need in McmshPaper().needs(name, registry)]
+    return [plan_need(need, ["toy"], registry, seeds) for need in McmshPaper().needs(name, registry)]
 
 
 def test_rows_are_labelled_as_in_the_paper() -> None:

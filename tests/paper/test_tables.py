@@ -49,7 +49,7 @@ def make(
 ) -> str:
     """`paper.md` from synthetic records."""
     needed = [
-        plan_need(need, dataset, registry, seeds) for name in names for need in McmshPaper().needs(name, registry)
+        plan_need(need, [dataset], registry, seeds) for name in names for need in McmshPaper().needs(name, registry)
     ]
     fill(runner.store, distinct(needed), levels, failing)
     made = reproduce(names, dataset, runner=runner, registry=registry, report_folder=folder, seeds=seeds)
@@ -138,7 +138,7 @@ def test_the_cost_table_says_the_rest_in_footnotes(runner: Runner, registry: Reg
 
 
 def test_noisy_times_decide_nothing(runner: Runner, registry: Registry, tmp_path: Path) -> None:
-    needed = plan_need(TABLES["table3"], "toy", registry, (0,))
+    needed = plan_need(TABLES["table3"], ["toy"], registry, (0,))
     for run in fill(runner.store, distinct([needed]), level):
         costs = run.record.costs
         if run.record.spec.method == "bth" and costs is not None:
@@ -153,7 +153,7 @@ def test_noisy_times_decide_nothing(runner: Runner, registry: Registry, tmp_path
 
 
 def test_lower_bounds_match_nothing(runner: Runner, registry: Registry, tmp_path: Path) -> None:
-    needed = plan_need(TABLES["table3"], "toy", registry, (0,))
+    needed = plan_need(TABLES["table3"], ["toy"], registry, (0,))
     for run in fill(runner.store, distinct([needed]), level):
         if run.record.spec.method == "bth" and run.record.costs is not None:
             partly = run.record.costs.model_copy(update={"uncounted_operators": {"baddbmm": 1}})

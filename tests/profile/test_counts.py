@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from bench.learning.method import LinearHash
 from bench.profile.costs import encoder_bytes
-from bench.profile.counts import flops, flops_by_module, other_operations, split_parameters
+from bench.profile.counts import counted_by_hand, flops, flops_by_module, other_operations, split_parameters
 from bench.profile.machine import peak_bytes
 
 T, D, H, K = 5, 12, 8, 4
@@ -72,6 +72,48 @@ def test_a_small_module_by_hand() -> None:
 def test_adaptive_pooling_counts_what_lies_under_its_windows(size: int, pooled: int) -> None:
     windows = [range(i * size // pooled, math.ceil((i + 1) * size / pooled)) for i in range(pooled)]
     assert other_operations(Pool(pooled), T, size) == {"adaptive_avg_pool1d": T * sum(map(len, windows))}
+
+
+class Decay(nn.Module):
+    """h ← h/2 + x over the frames, which fvcore does not see; within it a product that it does see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(H, H, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        state = torch.zeros_like(x[:, 0])
+        for t in range(x.shape[1]):
+            state = torch.addcmul(self.inner(x[:, t]), state, torch.full_like(state, 0.5))
+        return state
+
+    def multiply_adds(self, x: Tensor) -> int:
+        return x.shape[1] * x.shape[2] * (H + 7)
+
+
+class Decaying(nn.Module):
+    """Twice the same decay, beside a product."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.project = nn.Linear(D, H)
+        self.parts = nn.ModuleDict({"decay": Decay()})
+
+    def forward(self, videos: Tensor) -> Tensor:
+        x = self.project(videos)
+        return torch.cat([self.parts["decay"](x), self.parts["decay"](x)], dim=1)
+
+
+def test_a_part_that_counts_itself_is_counted_by_its_own_formula_and_named() -> None:
+    module = Decaying().eval()
+    by_hand = 2 * T * H * (H + 7)
+    total, uncounted = flops(module, T, D)
+    assert total == T * D * H + by_hand
+    assert not {name for name in uncounted if name.startswith("addcmul")}
+    assert counted_by_hand(module, T, D) == {"parts.decay": by_hand}
+    by_module = flops_by_module(module, T, D)
+    assert (by_module["parts.decay"], by_module["parts"], by_module["project"]) == (by_hand, by_hand, T * D * H)
+    assert counted_by_hand(Small(), T, D) == {}
 
 
 def test_attention_in_one_operator_is_two_products_and_a_softmax() -> None:

@@ -19,9 +19,13 @@ def seen(builder: Builder, run: StoredRun, **changes: Any) -> list[str]:
     return cautions(name_runs([StoredRun(run.folder, record)]))
 
 
-def diagnostics(value: float = 0.1, error: float = 0.01, *, constant: int = 0, copied: int = 0) -> Diagnostics:
+def diagnostics(
+    value: float = 0.1, error: float = 0.01, *, constant: int = 0, copied: int = 0, entropy: float | None = None
+) -> Diagnostics:
     chance = {"strict": {20: Chance(value=value, error=error)}}
-    return Diagnostics(constant_bits=constant, copied_bits=copied, distinct_codes=1.0, random=chance)
+    return Diagnostics(
+        constant_bits=constant, copied_bits=copied, distinct_codes=1.0, bit_entropy=entropy, random=chance
+    )
 
 
 def test_the_share_of_the_fall_that_came_last() -> None:
@@ -56,6 +60,14 @@ def test_codes_that_say_little(builder: Builder) -> None:
     )  # fmt: skip
     assert "bits are the same for every video (3 of 16)" in constant
     assert "bits copy others (2 of 16)" in copied
+
+
+def test_bits_that_hardly_vary(builder: Builder) -> None:
+    run = builder.add("mine", 16, level=0.5)
+    settled = losses(10, 2, 1.1, 1.05, 1.0)
+    (dead,) = seen(builder, run, history=settled, diagnostics=diagnostics(entropy=0.31))
+    assert "bits are nearly the same for every video (mean entropy 0.31 of 1)" in dead
+    assert seen(builder, run, history=settled, diagnostics=diagnostics(entropy=0.9)) == []
 
 
 def test_no_better_than_random(builder: Builder) -> None:

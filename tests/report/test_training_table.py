@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bench.metrics.codes import Diagnostics
 from bench.report.runs import name_runs
 from bench.report.tables import Table
 from bench.report.training import table as training_table
@@ -52,6 +53,28 @@ def test_columns_by_hand(builder: Any) -> None:
     assert [frame.loc["ALPHA", name] for name in ("epochs", "fit_seconds", "final_loss")] == [3, 12.0, 2.0]
     assert frame.loc["ALPHA", "fit_seconds_std"] == pytest.approx(8**0.5)
     assert frame.loc["ALPHA", "final_loss_std"] == pytest.approx(2**0.5)
+
+
+def test_balance_of_the_codes_stands_beside(builder: Any) -> None:
+    for seed, (imbalance, entropy, distinct) in enumerate([(0.1, 0.9, 0.5), (0.3, 0.7, 0.7)]):
+        run = builder.add("alpha", 16, seed)
+        found = Diagnostics(
+            constant_bits=0,
+            copied_bits=0,
+            distinct_codes=distinct,
+            bit_imbalance=imbalance,
+            bit_entropy=entropy,
+            random={},
+        )
+        builder.store.rewrite(run, run.record.model_copy(update={"diagnostics": found}), lambda folder: None)
+    # A record of an earlier version.
+    builder.add("beta", 16)
+    first, second = cells(training_table(name_runs(builder.store.runs())))
+    # Means over two seeds; sample standard deviation √0.02.
+    assert [first[name] for name in ("imbalance", "entropy", "distinct codes")] == [
+        "0.200 ± 0.141", "0.800 ± 0.141", "0.600 ± 0.141",
+    ]  # fmt: skip
+    assert [second[name] for name in ("imbalance", "entropy", "distinct codes")] == ["–", "–", "–"]
 
 
 def test_the_record_counts_epochs_and_fitting_as_they_were(builder: Any) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,7 +52,7 @@ class Hooked(Objective):
         self.calls.append(f"begin {epoch}")
 
     def draw(self, videos: NDArray[np.int64], among: NDArray[np.int64], random: np.random.Generator) -> Draw:
-        values = {
+        values: dict[str, NDArray[Any]] = {
             "target": self.targets[videos],
             "ids": random.integers(0, 9, 5),
             "masked": random.random((2, 3)) < 0.5,
