@@ -4,6 +4,7 @@ import csv
 import hashlib
 from collections import Counter
 from importlib.resources import files
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,8 @@ from bench.report.published import (
     published_methods,
 )
 from bench.report.published_tables import published_table
+
+PAGE = Path(__file__).parents[1] / "docs/methods.md"
 
 
 def shipped(name: str) -> list[dict[str, str]]:
@@ -149,3 +152,23 @@ def test_names_of_datasets() -> None:
     assert dataset_title("moving-digits") is None
     assert published(dataset="HMDB-51") == published(dataset="hmdb51") != []
     assert published_table([], ["ucf-101"], []) == published_table([], ["UCF101"], [])
+
+
+def test_the_page_on_methods_has_the_numbers_of_the_most_trusted_sources() -> None:
+    table = PAGE.read_text(encoding="utf-8").split("| method |")[1].splitlines()
+    titles = [cell.strip() for cell in table[0].strip("| ").split("|")]
+    assert titles[:3] == ["published: FCVID", "published: ActivityNet", "published: YFCC"]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2:] if line.startswith("|")]
+    ablations = {cell.label: cell.map for cell in paper_scores(1) if (cell.bits, cell.k) == (64, 20)}
+    shown = 0
+    for method, *cells in rows:
+        for title, text in zip(titles[:3], cells[:3], strict=True):
+            dataset = title.removeprefix("published: ")
+            if method.lower() in published_methods():
+                found = published(method=method, bits=64, k=20)
+                first = [score.map for score in found if score.dataset == dataset][:1]
+            else:
+                first = [ablations[method]] if method in ablations and dataset == "FCVID" else []
+            assert text == (f"{first[0]:.3f}" if first else "–"), (method, title)
+            shown += bool(first)
+    assert shown == 15
