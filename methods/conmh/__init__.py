@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from math import ceil
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,11 @@ from ..shared.contrastive import debiased_contrastive
 from ..shared.views import draw_views, hidden_frames
 from .checkpoint import AUTHORS
 
+FEW_VIDEOS = 10_000
+
 
 class ConmhParameters(Schedule):
-    """The authors' values for FCVID, with their network "small"."""
+    """The authors' values for FCVID; below 10,000 training videos the default is their batch for small sets."""
 
     epochs: int = Field(800, ge=1, le=10**9)
     batch_size: int = Field(512, ge=2)
@@ -59,6 +61,10 @@ class Conmh(DeepMethod):
     parameters: ConmhParameters
     authors = AUTHORS
 
+    @classmethod
+    def defaults(cls, shape: Shape) -> dict[str, Any]:
+        return {"batch_size": 128} if shape[0] < FEW_VIDEOS else {}
+
     def check(self, shape: Shape) -> None:
         super().check(shape)
         _, frames, _ = shape
@@ -82,7 +88,7 @@ class Conmh(DeepMethod):
         assert isinstance(network, MaskedAutoencoder)
         return network.encoder
 
-    def objective(self, network: nn.Module, features: Features, context: FitContext) -> "ConmhObjective":
+    def objective(self, network: nn.Module, features: Features, context: FitContext) -> Objective:
         assert isinstance(network, MaskedAutoencoder)
         return ConmhObjective(network, self.parameters, features.shape[1])
 

@@ -201,7 +201,7 @@ def test_input_dropout_drops_features_in_training_alone() -> None:
     ],
 )
 def test_small_training_sets_have_fewer_clusters(videos: int, clusters: tuple[int, ...]) -> None:
-    assert AutoSsvh.defaults((videos, 25, 4096)) == {"clusters": clusters}
+    assert AutoSsvh.defaults((videos, 25, 4096))["clusters"] == clusters
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,7 @@ def test_loss_of_the_authors() -> None:
         loss = torch.stack(losses).mean()
         assert_near(loss, truth[f"prototype{view}"])
         # The file has the gradient of the mean over the views.
-        (loss / 2).backward()
+        (loss / 2).backward()  # type: ignore[no-untyped-call]
         assert mean_codes.grad is not None
         assert_near(mean_codes.grad, truth[f"grad/mean_codes{view}"], tolerance=2e-5)
 

@@ -39,7 +39,7 @@ def test_choice_and_reversed_gradients_of_the_authors(mode: str, sign: int) -> N
     assert torch.equal(choice.visible, truth[f"{mode}/indices"])
     assert_near(choice.tokens, truth[f"{mode}/tokens"], "tokens")
     assert torch.equal(torch.cat([choice.visible, choice.hidden], dim=1).sort(dim=1).values[0], torch.arange(25))
-    (choice.tokens * truth["upstream"]).sum().backward()  # type: ignore[no-untyped-call]
+    (choice.tokens * truth["upstream"]).sum().backward()
     assert tokens.grad is not None
     assert_near(tokens.grad, truth[f"{mode}/grad_tokens"], "gradient of the tokens", 5e-5)
     gradients = {name: parameter.grad for name, parameter in found.named_parameters()}

@@ -4,17 +4,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import pytest
 
 from bench.base.progress import Stopped
-from bench.data.dataset import Dataset, Split
-from bench.data.features import Features
-from bench.data.folder import open_features
+from bench.data.dataset import Dataset
 from bench.encoding.encoder import Encoder
 from bench.encoding.fitting import fit_method, resolve_parameters
-from bench.learning import residency
 from bench.learning.context import FitContext
 from bench.learning.states import TrainingStates
 from bench.registry import load_registry
@@ -35,13 +31,11 @@ def fit(
     chosen: dict[str, Any],
     folder: Path | None = None,
     stop: Callable[[], bool] = never,
-    features: Features | None = None,
 ) -> Encoder:
     found = load_registry().method("autossvh")
     resolved = resolve_parameters(found, data.summary, {}, QUICK | chosen)
-    given = Dataset(data.summary, Split(features or data.train.features), data.query, data.gallery, data.class_names)
     states = TrainingStates(folder, seconds=0) if folder else None
-    return fit_method(found(16, resolved), given, FitContext(0, stop=stop, states=states))
+    return fit_method(found(16, resolved), data, FitContext(0, stop=stop, states=states))
 
 
 @pytest.mark.parametrize("chosen", VARIANTS)
@@ -57,21 +51,3 @@ def test_an_interrupted_training_ends_the_same(chosen: dict[str, Any], tiny: Dat
     prototype = [row["prototype"] for row in whole.history]
     assert prototype[0] == 0
     assert min(prototype[1:]) > 0
-
-
-def test_features_in_their_file_give_the_same_codes(
-    tiny: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected = fit(tiny, {}).encode(tiny.gallery.features)
-    with h5py.File(tmp_path / "features.h5", "w") as file:
-        file.create_dataset("feats", data=tiny.train.features[:])
-    monkeypatch.setattr(residency, "free_memory", lambda: 0)
-    found = fit(tiny, {}, features=open_features(tmp_path / "features.h5"))
-    np.testing.assert_array_equal(found.encode(tiny.gallery.features), expected)
-
-
-def test_bfloat16_is_close_to_float32(tiny: Dataset) -> None:
-    for chosen in VARIANTS:
-        rough, exact = (fit(tiny, chosen | {"precision": precision}) for precision in ("bfloat16", "float32"))
-        assert rough.history[0]["loss"] == pytest.approx(exact.history[0]["loss"], rel=0.05)
-        assert rough.history[0]["loss"] != exact.history[0]["loss"]

@@ -5,7 +5,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from bench.methods.conmh import ConmhObjective, ConmhParameters
+from bench.methods.conmh import Conmh, ConmhObjective, ConmhParameters
 from bench.methods.conmh.checkpoint import NAMES
 from bench.methods.shared.binarise import binarise
 from bench.methods.shared.contrastive import debiased_contrastive
@@ -13,6 +13,8 @@ from bench.methods.shared.views import draw_views
 from torch import Tensor
 
 from bench.base.progress import SilentProgress
+from bench.data.dataset import Dataset
+from bench.encoding.fitting import resolve_parameters
 from bench.learning.context import FitContext
 from bench.learning.items import Batch
 from bench.learning.loop import Training
@@ -137,6 +139,12 @@ def test_the_authors_values_for_fcvid() -> None:
                                                   "temperature", "tau_plus"})  # fmt: skip
     assert found == {"epochs": 800, "batch_size": 512, "mask_ratio": 0.75, "contrastive_weight": 1.0,
                      "temperature": 0.5, "tau_plus": 0.1}  # fmt: skip
+
+
+@pytest.mark.parametrize(("videos", "expected"), [(9_999, 128), (10_000, 512)])
+def test_small_training_sets_have_small_batches(videos: int, expected: int, tiny: Dataset) -> None:
+    summary = tiny.summary.model_copy(update={"train_videos": videos})
+    assert resolve_parameters(Conmh, summary, {}, {}).batch_size == expected
 
 
 @pytest.mark.parametrize(
