@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -46,8 +47,10 @@ class ConmhParameters(Schedule):
     @model_validator(mode="after")
     def _heads_fit(self) -> Self:
         for heads, width in (("heads", "hidden"), ("decoder_heads", "decoder_hidden")):
-            if getattr(self, heads) > getattr(self, width):
-                raise ValueError(f"{heads} must be at most {width}, {getattr(self, width)}")
+            count, channels = getattr(self, heads), getattr(self, width)
+            if count > channels:
+                said = f"{heads}={count} is more than {width}={channels}; each head needs a channel"
+                raise PydanticCustomError("heads", said)
         return self
 
 
