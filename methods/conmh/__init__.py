@@ -91,7 +91,7 @@ class Conmh(DeepMethod):
         assert isinstance(network, MaskedAutoencoder)
         return network.encoder
 
-    def objective(self, network: nn.Module, features: Features, context: FitContext) -> "ConmhObjective":
+    def objective(self, network: nn.Module, features: Features, context: FitContext) -> Objective:
         assert isinstance(network, MaskedAutoencoder)
         return ConmhObjective(network, self.parameters, features.shape[1])
 

@@ -37,6 +37,7 @@ def test_built_in_plug_ins_are_found_and_none_is_broken() -> None:
         "mixer-srd",
         "bth",
         "conmh",
+        "autossvh",
         "itq",
         "pcah",
         "lsh",

@@ -17,7 +17,7 @@ from bench.registry import load_registry
 GOLDEN = Path(__file__).parents[1] / "golden"
 MERGED = ("mcmsh", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd", "bth")
 """Deep methods with a form for inference."""
-DEEP = (*MERGED, "conmh")
+DEEP = (*MERGED, "conmh", "autossvh")
 
 
 def stirred(network: nn.Module, seed: int = 0) -> nn.Module:

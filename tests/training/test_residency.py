@@ -19,7 +19,7 @@ from bench.learning.residency import Residents, choose_residency
 from bench.registry import load_registry
 from tests.training.stages import quick
 
-METHODS = ("mcmsh", "bth", "conmh")
+METHODS = ("mcmsh", "bth", "conmh", "autossvh")
 
 
 def codes(method: str, data: Dataset, features: Features, **parameters: object) -> tuple[NDArray[np.int8], list[str]]:
