@@ -86,7 +86,9 @@ def require_sound(path: Path, weights: Mapping[str, Tensor]) -> None:
     for name, value in weights.items():
         if value.layout != torch.strided or value.device.type != "cpu" or value.is_quantized or value.is_complex():
             raise InputError(f"{path}: '{name}' is no plain tensor; save dense, real weights")
-    if sum(value.numel() * value.element_size() for value in weights.values()) > path.stat().st_size:
+    # Tied weights are one tensor under several names.
+    sizes = {(x.data_ptr(), x.shape, x.stride()): x.numel() * x.element_size() for x in weights.values()}
+    if sum(sizes.values()) > path.stat().st_size:
         raise InputError(f"{path}: its weights are larger than the file; save copies of them, not views")
     for name, value in weights.items():
         if not torch.isfinite(value).all():

@@ -19,7 +19,10 @@ def debiased_contrastive(first: Tensor, second: Tensor, temperature: float, tau_
     batch, others = len(first), len(rows) - 2
     positive = ((first * second).sum(dim=1) / temperature).exp().repeat(2)
     same_video = torch.eye(batch, dtype=torch.bool, device=rows.device).repeat(2, 2)
-    negative = (rows @ rows.T / temperature).exp().masked_fill(same_video, 0).sum(dim=1)
+    # Small, and the exponential would blow up what bfloat16 rounds.
+    with torch.autocast(rows.device.type, enabled=False):
+        products = rows @ rows.T
+    negative = (products / temperature).exp().masked_fill(same_video, 0).sum(dim=1)
     debiased = (negative - tau_plus * others * positive) / (1 - tau_plus)
     debiased = debiased.clamp(min=others * math.exp(-1 / temperature))
     return (1 + debiased / positive).log().mean()
