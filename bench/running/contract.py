@@ -3,6 +3,7 @@
 import math
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
+from bench.base.progress import Stopped
 from bench.base.text import slug
 from bench.data.dataset import Dataset, Split, Summary
 from bench.data.features import ArrayFeatures, Features
@@ -19,10 +21,11 @@ from bench.encoding.fitting import fit, fit_method, inputs, resolve_parameters
 from bench.learning.context import FitContext
 from bench.learning.deep_method import DeepMethod
 from bench.learning.method import Method
+from bench.learning.states import TrainingStates
 
 BITS = 12
 FRAMES, DIMENSIONS, CLASSES = 25, 32, 3
-QUICK = {"epochs": 1, "batch_size": 16, "anchors": 6, "hidden": 32}
+QUICK = {"epochs": 1, "batch_size": 16, "anchors": 6, "hidden": 32, "depth": 2, "layers": 2}
 """Parameters for quick training, used if a method has them and accepts the values."""
 # Other batch sizes round differently, so bits of outputs near 0 may flip.
 ROUNDING = 0.01
@@ -150,6 +153,22 @@ def leaves_data_alone(subject: Subject) -> None:
     _require(np.array_equal(data.train.features[:], before), "it changed the training features")
 
 
+def survives_interruption(subject: Subject) -> None:
+    """gives the same codes if its training is interrupted and resumed"""
+    if not (issubclass(subject.method, DeepMethod) and "epochs" in subject.method.Parameters.model_fields):
+        return
+    method, data = subject.method, subject.data
+    parameters = resolve_parameters(method, data.summary, {}, subject.quick | {"epochs": 2})
+    whole = fit_method(method(BITS, parameters), data, FitContext(0))
+    with tempfile.TemporaryDirectory() as folder:
+        interrupted = FitContext(0, states=TrainingStates(Path(folder)), stop=lambda: True)
+        with suppress(Stopped):
+            fit_method(method(BITS, parameters), data, interrupted)
+        resumed = fit_method(method(BITS, parameters), data, FitContext(0, states=TrainingStates(Path(folder))))
+    differing = (resumed.encode(subject.videos) != whole.encode(subject.videos)).mean()
+    _require(differing == 0, f"{differing:.1%} of the bits differ; list what steps change besides weights in `state`")
+
+
 CHECKS: tuple[Callable[[Subject], None], ...] = (
     describes_itself,
     encodes_any_number,
@@ -158,6 +177,7 @@ CHECKS: tuple[Callable[[Subject], None], ...] = (
     encodes_each_alone,
     reports_losses,
     leaves_data_alone,
+    survives_interruption,
 )
 """The checks, simplest first; each raises ContractError, or what the method raises."""
 
