@@ -56,6 +56,7 @@ def test_the_authors_file_encodes_as_theirs(tmp_path: Path) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.filterwarnings("ignore:.*left out")
 def test_the_authors_file_shows_its_frames(tmp_path: Path) -> None:
     weights = saved(tensors("autossvh_forward"))
     weights["pos_embed"] = torch.zeros(1, 30, 48)
