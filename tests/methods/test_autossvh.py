@@ -39,14 +39,32 @@ def test_encoding_agrees_at_every_stage() -> None:
         assert_near(module(truth["x"]), truth["mean_codes"], "mean_codes")
 
 
+def saved(truth: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights as the authors save them."""
+    return {name.removeprefix("weight/"): value for name, value in truth.items() if name.startswith("weight/")}
+
+
 def test_the_authors_file_encodes_as_theirs(tmp_path: Path) -> None:
     truth = tensors("autossvh_forward")
-    saved = {name.removeprefix("weight/"): value for name, value in truth.items() if name.startswith("weight/")}
-    torch.save({"model_state_dict": saved}, tmp_path / "a.pth")
+    torch.save({"model_state_dict": saved(truth)}, tmp_path / "a.pth")
     with pytest.warns(UserWarning, match=r"encoding never uses them: encoder\.sample_net\.importance_score"):
-        encoder = bench.load_checkpoint("autossvh", tmp_path / "a.pth", bits=16)
+        encoder = bench.load_checkpoint("autossvh", tmp_path / "a.pth", bits=16, heads=6)
     np.testing.assert_array_equal(encoder.encode(truth["x"].numpy()), truth["codes"])
-    assert encoder.description.frames == 25
+    parameters = encoder.description.parameters
+    assert {name: parameters[name] for name in ("hidden", "depth", "decoder_hidden", "decoder_depth")} == {
+        "hidden": 64, "depth": 3, "decoder_hidden": 48, "decoder_depth": 2,
+    }  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*left out")
+def test_the_authors_file_shows_its_frames(tmp_path: Path) -> None:
+    weights = saved(tensors("autossvh_forward"))
+    weights["pos_embed"] = torch.zeros(1, 30, 48)
+    torch.save(weights, tmp_path / "a.pth")
+    with pytest.warns(UserWarning, match="taken to be heads=6, which no weight shows"):
+        assert bench.load_checkpoint("autossvh", tmp_path / "a.pth", bits=16).description.frames == 30
+    with pytest.raises(InputError, match="holds an encoder of 30 frames, not 25; leave frames= out"):
+        bench.load_checkpoint("autossvh", tmp_path / "a.pth", bits=16, frames=25)
 
 
 @pytest.mark.parametrize("view", [0, 1])
