@@ -74,9 +74,7 @@ class S5vh(DeepMethod):
         encoder = S5vhEncoder(
             frames, dimensions, self.bits, own.hidden, own.layers, tied=own.tied, drop_path=own.drop_path
         )
-        decoder = S5vhDecoder(
-            frames, dimensions, self.bits, own.decoder_hidden, own.decoder_layers, tied=own.tied
-        )
+        decoder = S5vhDecoder(frames, dimensions, self.bits, own.decoder_hidden, own.decoder_layers, tied=own.tied)
         network = S5vhNetwork(encoder, decoder, own.clusters)
         if own.delta_bias == "mamba":
             draw_step_biases(network)

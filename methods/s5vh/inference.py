@@ -4,7 +4,7 @@ Equal in exact arithmetic, and to rounding in practice (tested):
 - LayerNorm's gain and shift are folded into the matrices after it, the positions into the bias of the projection.
 - The two directions are added before their common last matrix. The backward one reads the frames from last to first.
 - Without an activation between them, `head` and the hash layer's matrix are one.
-- On a processor, convolution and scan are compiled loops; else, and in exported and compiled forms, PyTorch's operators.
+- On a processor convolution and scan are compiled loops. On GPUs, and where PyTorch traces, they are its operators.
 
 Matrices are merged in double precision. Shapes as in `network` and `mamba`.
 """
@@ -36,7 +36,8 @@ class InferenceS5vh(nn.Module):
         super().__init__()
         self.project = ChannelProduct(encoder.project.weight)
         self.register_buffer("positions", (encoder.positions + encoder.project.bias).detach())
-        self.blocks = nn.ModuleList(InferenceBlock(block) for block in encoder.blocks)
+        blocks: list[Any] = list(encoder.blocks)
+        self.blocks = nn.ModuleList(map(InferenceBlock, blocks))
         weight, bias = folded(encoder.head.weight, encoder.norm, encoder.head.bias)
         linear = encoder.hash.linear
         last = linear.weight.detach().double()
@@ -52,7 +53,8 @@ class InferenceS5vh(nn.Module):
     def logits(self, videos: Tensor) -> Tensor:
         """Outputs whose signs are the codes of the frames, (B, T, K)."""
         x = self.project(videos) + self.positions
-        if torch.jit.is_tracing() or torch.compiler.is_compiling() or x.device.type != "cpu":
+        traced = torch.jit.is_tracing() or torch.compiler.is_compiling()  # type: ignore[attr-defined, no-untyped-call]
+        if traced or x.device.type != "cpu":
             for block in self.blocks:
                 x = block(x, None)
         else:
@@ -68,11 +70,12 @@ class InferenceBlock(nn.Module):
 
     def __init__(self, block: "BidirectionalBlock") -> None:
         super().__init__()
-        mambas = list(block.mambas)
+        mambas: list[Any] = list(block.mambas)
+        norms: list[Any] = list(block.norms)
         self.tied = len(mambas) == 1
-        self.standardise = standardised(block.norms[0])
-        self.onward = Direction(mambas[0], block.norms[0], backward=False)
-        self.back = Direction(mambas[-1], block.norms[1], backward=True)
+        self.standardise = standardised(norms[0])
+        self.onward = Direction(mambas[0], norms[0], backward=False)
+        self.back = Direction(mambas[-1], norms[1], backward=True)
         self.leave = nn.ModuleList(ChannelProduct(mamba.out_proj.weight) for mamba in mambas)
 
     def forward(self, x: Tensor, workers: Executor | None) -> Tensor:
@@ -100,6 +103,7 @@ class Direction(nn.Module):
         self.seed = ChannelProduct(mamba.x_proj.weight)
         self.step = ChannelProduct(mamba.dt_proj.weight, mamba.dt_proj.bias)
         self.register_buffer("weight", mamba.convolution.weight.detach()[:, 0].T.contiguous())
+        assert mamba.convolution.bias is not None
         self.register_buffer("bias", mamba.convolution.bias.detach().clone())
         self.register_buffer("rates", -mamba.scan.log_rates.detach().T.exp())
         self.register_buffer("skip", mamba.scan.skip.detach().clone())
@@ -108,10 +112,12 @@ class Direction(nn.Module):
         projected = self.enter(frames)
         if workers is None:
             return self._by_operators(projected.flip(1)).flip(1) if self.backward else self._by_operators(projected)
-        tables = [(self.weight, self.bias), (LOG2_E * self.rates, self.skip)]
+        tables = [(self.weight, self.bias), (self.rates * float(LOG2_E), self.skip)]
         u = by_kernel(workers, convolve, [projected], tables[0], self.backward)
         seeds = self.seed(u)
-        return by_kernel(workers, scan, [u, self.step(seeds[..., : self.rank]), seeds, projected], tables[1], self.backward)
+        return by_kernel(
+            workers, scan, [u, self.step(seeds[..., : self.rank]), seeds, projected], tables[1], self.backward
+        )
 
     def _by_operators(self, projected: Tensor) -> Tensor:
         """The same from the projections (B, T, 2·E) on, read in their order."""
@@ -139,7 +145,8 @@ def by_kernel(
     out = np.empty((*arrays[0].shape[:2], len(fixed[-1])), np.float32)
     share = max(1, -(-len(out) // torch.get_num_threads()))
     parts = [slice(start, start + share) for start in range(0, len(out), share)]
-    jobs = [workers.submit(kernel, *(x[part] for x in arrays), *fixed, backward, out[part]) for part in parts]
+    work: list[list[Any]] = [[*(x[part] for x in arrays), *fixed, backward, out[part]] for part in parts]
+    jobs = [workers.submit(kernel, *given) for given in work]
     for job in jobs:
         job.result()
     return torch.from_numpy(out).to(videos[0].dtype)

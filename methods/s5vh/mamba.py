@@ -31,7 +31,7 @@ def draw_step_biases(network: nn.Module) -> None:
 
 
 class CausalConvolution(nn.Conv1d):
-    """A depthwise convolution over each token and the three before it, zeros before the first: (B, L, E) → (B, L, E)."""
+    """A depthwise convolution over each token and the three before it, zeros before the first; (B, L, E) as given."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, channels, KERNEL, groups=channels)

@@ -34,7 +34,7 @@ class S5vhEncoder(MaskedEncoder):
 
 
 class S5vhDecoder(MaskedDecoder):
-    """Restores hidden frames. All visible ones come first: the scan has read every code when it comes to a hidden one."""
+    """Restores hidden frames. Visible ones come first: the scan has read every code when it comes to a hidden one."""
 
     def __init__(
         self, frames: int, dimensions: int, bits: int, width: int, layers: int, *, tied: bool

@@ -23,8 +23,8 @@ from bench.store.store import Store
 from tests.gpu.conftest import CUDA
 from tests.training.test_states import CutAfter, CutError
 
-QUICK: dict[str, Any] = {"epochs": 3, "batch_size": 16, "anchors": 6, "hidden": 32}
-METHODS = ("mcmsh", "mlp-mixer", "bth")
+QUICK: dict[str, Any] = {"epochs": 3, "batch_size": 16, "anchors": 6, "hidden": 32, "layers": 2}
+METHODS = ("mcmsh", "mlp-mixer", "bth", "s5vh")
 PRECISIONS = ("float32", "bfloat16")
 
 

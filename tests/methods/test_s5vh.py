@@ -28,13 +28,17 @@ TOLERANCE = 3e-6
 
 
 @contextmanager
-def watched(module: nn.Module, seen: list[Any]) -> Iterator[None]:
-    """What a module is given and gives, one entry a call."""
-    hook = module.register_forward_hook(lambda _, given, output: seen.append((*given, output)))
+def watched(*parts: tuple[nn.Module, list[Any]]) -> Iterator[None]:
+    """What modules are given and give, one entry a call, in the list beside each."""
+    hooks = [
+        module.register_forward_hook(lambda _, given, output, seen=seen: seen.append((*given, output)))
+        for module, seen in parts
+    ]
     try:
         yield
     finally:
-        hook.remove()
+        for hook in hooks:
+            hook.remove()
 
 
 def test_every_stage_of_encoding() -> None:
@@ -70,9 +74,9 @@ def test_every_stage_of_a_block() -> None:
     block: Any = network(truth).encoder.blocks[0]
     mamba = block.mambas[0]
     norms, scans, projections, mixed = (list[Any]() for _ in range(4))
-    with torch.no_grad(), watched(block.norms[0], norms), watched(block.norms[1], norms):
-        with watched(mamba.scan, scans), watched(mamba.in_proj, projections), watched(mamba, mixed):
-            block(truth["tokens"])
+    parts = (block.norms[0], norms), (block.norms[1], norms), (mamba.scan, scans), (mamba.in_proj, projections)
+    with torch.no_grad(), watched(*parts, (mamba, mixed)):
+        block(truth["tokens"])
     ((onward_input, onward), (back_input, back)) = norms
     assert torch.equal(onward_input, back_input.flip(1))
     ((u, steps, enter, leave, scanned),) = scans
@@ -101,9 +105,9 @@ def test_every_stage_of_the_views() -> None:
     model: Any = network(truth)
     visible, hidden = frame_numbers(torch.stack([truth["mask1"], truth["mask2"]], dim=1))
     encoded, hashed, decoder_blocks = (list[Any]() for _ in range(3))
-    with torch.no_grad(), watched(model.encoder.head, encoded), watched(model.encoder.hash, hashed):
-        with watched(model.decoder.blocks, decoder_blocks):
-            seen = model(model.encoder.tokens(truth["x"]), visible, hidden)
+    encoder, decoder = model.encoder, model.decoder
+    with torch.no_grad(), watched((encoder.head, encoded), (encoder.hash, hashed), (decoder.blocks, decoder_blocks)):
+        seen = model(encoder.tokens(truth["x"]), visible, hidden)
     for view in (0, 1):
         prefix = f"view{view + 1}_"
         assert torch.equal(hashed[0][1][view::2], truth[f"{prefix}frame_codes"])
@@ -156,7 +160,7 @@ def test_first_weights() -> None:
             if name not in drawn_by_torch and layer.bias is not None:
                 assert (layer.bias == 0).all(), name
         if isinstance(layer, CausalConvolution):
-            for value in (layer.weight.detach(), layer.bias.detach()):  # type: ignore[union-attr]
+            for value in (layer.weight.detach(), layer.bias.detach()):
                 assert 0.48 < float(value.abs().max()) <= 0.5, name
                 assert float(value.mean()) == pytest.approx(0, abs=0.06), name
         if isinstance(layer, Mamba):
@@ -167,13 +171,11 @@ def test_first_weights() -> None:
     # A normal distribution cut off at one deviation has 0.54 of it.
     assert float(token.abs().max()) <= 0.02
     assert float(token.std()) == pytest.approx(0.0108, rel=0.1)
-    rates = [module.p for module in S5vh(8, S5vhParameters()).network(4, 8).modules() if isinstance(module, DropPath)]
-    assert rates == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0])
+    shares = [module.p for module in S5vh(8, S5vhParameters()).network(4, 8).modules() if isinstance(module, DropPath)]
+    assert shares == pytest.approx([0, 0.1, 0.2, 0.3, 0.4, 0.5, 0])
 
 
-@pytest.mark.parametrize(
-    ("dimensions", "frames", "expected"), [(4096, 25, 166_963_200), (2048, 30, 184_627_200)]
-)
+@pytest.mark.parametrize(("dimensions", "frames", "expected"), [(4096, 25, 166_963_200), (2048, 30, 184_627_200)])
 def test_multiply_adds_at_the_papers_sizes(dimensions: int, frames: int, expected: int) -> None:
     encoder = S5vh(64, S5vhParameters()).network(frames, dimensions).encoder.eval()
     # fvcore counts 5 a number that a LayerNorm reads: 13 of the width, one of the bits.
@@ -210,7 +212,7 @@ def test_a_checkpoint_of_two_mambas_a_block(tmp_path: Path) -> None:
     weights = {NAMES[name]: value for name, value in own.state_dict().items()}
     weights.pop("classifier.weight")
     torch.save(weights, tmp_path / "without.pth")
-    with pytest.raises(InputError, match="missing weights: classifier.weight"):
+    with pytest.raises(InputError, match=r"missing weights: classifier\.weight"):
         bench.load_checkpoint("s5vh", tmp_path / "without.pth", bits=16)
 
 

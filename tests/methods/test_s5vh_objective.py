@@ -1,21 +1,25 @@
 """S5VH's losses, soft labels and training step, against outputs of the authors' code."""
 
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
-from bench.methods.s5vh import S5vhParameters
+from bench.methods.s5vh import S5vh, S5vhParameters
 from bench.methods.s5vh.checkpoint import NAMES
 from bench.methods.s5vh.objective import S5vhObjective, cluster_loss, reconstruction_loss, total_loss
 from bench.methods.shared.binarise import binarise
 from bench.methods.shared.contrastive import debiased_contrastive
 from torch import Tensor
 
-from bench.base.progress import SilentProgress
+from bench.base.progress import SilentProgress, Stopped
+from bench.data.dataset import Dataset
+from bench.encoding.fitting import fit_method
 from bench.learning.context import FitContext
 from bench.learning.items import Batch
 from bench.learning.loop import Training
+from bench.learning.states import TrainingStates
 from tests.methods.masked import assert_near, frame_numbers, golden, tensors
 from tests.methods.s5vh import network, parameters
 
@@ -64,14 +68,16 @@ def test_losses_and_their_gradients(case: str) -> None:
         {
             "reconstruction": reconstruction_loss(restored, truth["videos"][items, hidden].flatten(0, 1)),
             "contrastive": debiased_contrastive(*codes, own.temperature, own.tau_plus),
-            "cluster": cluster_loss(in_turn(given["cluster_logits1"], given["cluster_logits2"]) / scale, labels.float()),
+            "cluster": cluster_loss(
+                in_turn(given["cluster_logits1"], given["cluster_logits2"]) / scale, labels.float()
+            ),
         },
         own,
     )
     assert set(losses) == {"loss", "reconstruction", "contrastive", "cluster"}
     for name, value in losses.items():
         assert value.item() == pytest.approx(truth[f"{case}_{'total' if name == 'loss' else name}"].item(), rel=LOSS)
-    losses["loss"].backward()  # type: ignore[no-untyped-call]
+    losses["loss"].backward()
     for name, value in given.items():
         assert_near(cast(Tensor, value.grad), truth[f"{case}_grad_{name}"], name, GRADIENT)
 
@@ -109,7 +115,7 @@ def test_a_training_step() -> None:
     losses = found.loss(batch, 50)
     for name, value in losses.items():
         assert value.item() == pytest.approx(truth["total" if name == "loss" else name].item(), rel=LOSS), name
-    losses["loss"].backward()  # type: ignore[no-untyped-call]
+    losses["loss"].backward()
     for name, weight in model.named_parameters():
         assert_near(weight.grad, truth[f"grad/{NAMES[name]}"], name, GRADIENT)
         # AdamW's step is defined by the authors' gradients.
@@ -182,7 +188,7 @@ def test_a_bfloat16_step_is_near() -> None:
     rough = Batch({"video": truth["x"].bfloat16()}, {}, batch.values, batch.rows)
     with torch.autocast("cpu", torch.bfloat16):
         losses = found.loss(rough, 50)
-    losses["loss"].backward()  # type: ignore[no-untyped-call]
+    losses["loss"].backward()
     for name, value in losses.items():
         assert value.dtype == torch.float32
         assert value.item() == pytest.approx(truth["total" if name == "loss" else name].item(), rel=0.1)
@@ -201,6 +207,21 @@ def test_the_loop_takes_the_step() -> None:
     (rate,) = {group["lr"] for group in training.optimiser.param_groups}
     assert rate == pytest.approx(truth["learning_rates"][50].item(), rel=1e-12)
     assert_near(found.labels.flip(0), truth["new_labels"].float(), "labels", LOSS)
+
+
+def test_labels_survive_an_interruption(tiny: Dataset, tmp_path: Path) -> None:
+    """Labels that are the network's own predictions: without them a resumed training is another."""
+    own = parameters(hidden=8, layers=1, decoder_hidden=8, clusters=4, epochs=2, batch_size=20,
+                     label_warm_up_epochs=0, label_smoothing=1.0, cluster_weight=10.0)  # fmt: skip
+    whole = fit_method(S5vh(16, own), tiny, FitContext(0))
+    states = TrainingStates(tmp_path)
+    with pytest.raises(Stopped):
+        fit_method(S5vh(16, own), tiny, FitContext(0, states=states, stop=lambda: True))
+    resumed = fit_method(S5vh(16, own), tiny, FitContext(0, states=states))
+    assert resumed.history == whole.history
+    for name, value in whole.module.state_dict().items():
+        assert torch.equal(value, resumed.module.state_dict()[name]), name
+    assert "labels" not in "".join(whole.module.state_dict())
 
 
 def test_the_rates_of_the_default_schedule() -> None:
