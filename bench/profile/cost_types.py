@@ -1,9 +1,9 @@
 """The costs of encoding, as stored in the record of a run."""
 
 from itertools import pairwise
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from bench.base.quantity import Quantity
 from bench.base.text import contradiction
@@ -129,6 +129,11 @@ class Costs(BaseModel):
     measured_on: str
     """The run whose encoder was measured: equal encoders share their costs."""
     measured_at: str
+
+    @model_serializer(mode="wrap")
+    def _without_nothing_by_hand(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Records of earlier versions, which counted nothing by hand, stay as they are.
+        return {name: value for name, value in handler(self).items() if name != "counted_by_hand" or value}
 
     @model_validator(mode="after")
     def _parts_within_the_whole(self) -> Self:

@@ -6,7 +6,7 @@ from torch import nn
 
 from bench.base.errors import InputError
 from bench.context import FitContext
-from bench.method import Features, Shape
+from bench.method import Features, Objective, Shape
 
 from ..conmh import Conmh
 from ..shared.autoencoder import MaskedAutoencoder, MaskedDecoder, MaskedEncoder
@@ -16,7 +16,7 @@ from .objective import AutoSsvhObjective
 from .parameters import AutoSsvhParameters
 
 VIDEOS_A_CLUSTER = 14, 8, 5
-"""What is left of the clusters of a small training set, one number a granularity."""
+"""At least, of each granularity; a training set with fewer of them gets fewer clusters by default."""
 
 
 class AutoSsvh(Conmh):
@@ -28,18 +28,15 @@ class AutoSsvh(Conmh):
         "Lian et al., AutoSSVH: Exploring Automated Frame Sampling for Efficient Self-Supervised Video Hashing, "
         "CVPR 2025"
     )
-    Parameters: ClassVar = AutoSsvhParameters
+    Parameters: ClassVar[Any] = AutoSsvhParameters
     parameters: AutoSsvhParameters
     authors = AUTHORS
 
     @classmethod
     def defaults(cls, shape: Shape) -> dict[str, Any]:
         papers = AutoSsvhParameters.model_fields["clusters"].default
-        return {
-            "clusters": tuple(
-                max(2, min(number, shape[0] // videos)) for number, videos in zip(papers, VIDEOS_A_CLUSTER, strict=True)
-            )
-        }
+        few = [max(2, min(number, shape[0] // each)) for number, each in zip(papers, VIDEOS_A_CLUSTER, strict=True)]
+        return {**super().defaults(shape), "clusters": tuple(few)}
 
     def check(self, shape: Shape) -> None:
         super().check(shape)
@@ -57,8 +54,6 @@ class AutoSsvh(Conmh):
         kind = GradedAutoencoder if own.sampler == "grade" else MaskedAutoencoder
         return kind(encoder, decoder, own.input_dropout)
 
-    def objective(  # type: ignore[override]
-        self, network: nn.Module, features: Features, context: FitContext
-    ) -> AutoSsvhObjective:
+    def objective(self, network: nn.Module, features: Features, context: FitContext) -> Objective:
         assert isinstance(network, MaskedAutoencoder)
         return AutoSsvhObjective(network, self.parameters, features.shape[1], context.device)

@@ -1,17 +1,17 @@
-"""The authors' names of AutoSSVH's weights (EliSpectre/CVPR25-AutoSSVH)."""
+"""The authors' names of AutoSSVH's weights (EliSpectre/CVPR25-AutoSSVH): ConMH's, decoder positions and a sampler."""
 
-from bench.method import AuthorsWeights
+from dataclasses import replace
 
-from ..conmh.checkpoint import NAMES
+from ..conmh.checkpoint import AUTHORS as CONMH
 
 SAMPLER = "encoder.sample_net"
 SAMPLER_LAYERS = ("importance_score.importance_score.0", "importance_score.importance_score.2",
                   "importance_score.norm", "importance_score.transf.0")  # fmt: skip
 
-AUTHORS = AuthorsWeights(
-    names=NAMES | {"decoder.positions": "pos_embed"},
-    input_weight="encoder.patch_embed.weight",
-    code_weight="binary.weight",
+AUTHORS = replace(
+    CONMH,
+    names={**CONMH.names, "decoder.positions": "pos_embed"},
+    frames_weight="pos_embed",
     # The released loss does not train the sampler, and encoding does not use it.
     unused=frozenset(
         {f"{SAMPLER}.temperature"}

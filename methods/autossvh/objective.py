@@ -1,6 +1,7 @@
 """AutoSSVH's objective: ConMH's two losses, and after a warm-up prototypes of clusters that are found every epoch."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,9 +31,8 @@ class AutoSsvhObjective(Objective):
     prototypes: list[Prototypes] = field(default_factory=list)
     """Of each granularity; none during the warm-up."""
 
-    @property
-    def comparable_from(self) -> int:  # type: ignore[override]
-        return self.parameters.warm_up
+    def __post_init__(self) -> None:
+        self.comparable_from = self.parameters.warm_up
 
     def begin_epoch(self, epoch: int, encode: Encode, random: np.random.Generator) -> None:
         if epoch < self.parameters.warm_up:
@@ -47,13 +47,14 @@ class AutoSsvhObjective(Objective):
         ]
 
     def draw(self, videos: NDArray[np.int64], among: NDArray[np.int64], random: np.random.Generator) -> Draw:
+        values: dict[str, NDArray[Any]] = {}
         if self.parameters.sampler == "grade":
             shape = (len(videos), 2, self.frames)
             uniform, normal = random.random(shape, np.float32), random.standard_normal(shape, np.float32)
-            values = {"noise": sampling_noise(uniform, normal, self.parameters.sampler_noise)}
+            values["noise"] = sampling_noise(uniform, normal, self.parameters.sampler_noise)
         else:
             views = draw_views(random, len(videos), self.frames, self.parameters.mask_ratio)
-            values = {"visible": views.visible, "hidden": views.hidden}
+            values["visible"], values["hidden"] = views.visible, views.hidden
         for number, prototypes in enumerate(self.prototypes):
             values[f"own{number}"] = prototypes.assignment[videos]
             values[f"negatives{number}"] = prototypes.draw_negatives(videos, random)
@@ -74,7 +75,7 @@ class AutoSsvhObjective(Objective):
         if isinstance(self.network, GradedAutoencoder):
             visible = self.frames - hidden_frames(self.frames, self.parameters.mask_ratio)
             codes, restored = self.network.forward_graded(videos, values["noise"], visible)
-            restored = restored.unflatten(0, (-1, 2))
+            restored = restored.view(len(videos), 2, *videos.shape[1:])
             targets = videos.unsqueeze(1).expand_as(restored)
         else:
             codes, restored, targets = self.network(videos, values["visible"], values["hidden"])

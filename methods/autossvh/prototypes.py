@@ -63,11 +63,11 @@ def corners(features: NDArray[np.float32], clustering: Clustering) -> NDArray[np
 
     A cluster without members has the signs of its centre.
     """
-    votes = np.zeros(clustering.centres.shape)
+    votes = np.zeros_like(clustering.centres, dtype=np.float64)
     np.add.at(votes, clustering.nearest, features)
     empty = np.bincount(clustering.nearest, minlength=len(votes)) == 0
     votes[empty] = clustering.centres[empty]
-    return (np.where(votes >= 0, 1.0, -1.0) / np.sqrt(votes.shape[1])).astype(np.float32)
+    return (np.where(votes >= 0, 1.0, -1.0) / np.sqrt(features.shape[1])).astype(np.float32)
 
 
 def densities(clustering: Clustering) -> NDArray[np.float32]:

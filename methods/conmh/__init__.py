@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass
 from math import ceil
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -19,9 +20,11 @@ from ..shared.contrastive import debiased_contrastive
 from ..shared.views import draw_views, hidden_frames
 from .checkpoint import AUTHORS
 
+FEW_VIDEOS = 10_000
+
 
 class ConmhParameters(Schedule):
-    """The authors' values for FCVID, with their network "small"."""
+    """The authors' values for FCVID; below 10,000 training videos the default is their batch for small sets."""
 
     epochs: int = Field(800, ge=1, le=10**9)
     batch_size: int = Field(512, ge=2)
@@ -44,8 +47,10 @@ class ConmhParameters(Schedule):
     @model_validator(mode="after")
     def _heads_fit(self) -> Self:
         for heads, width in (("heads", "hidden"), ("decoder_heads", "decoder_hidden")):
-            if getattr(self, heads) > getattr(self, width):
-                raise ValueError(f"{heads} must be at most {width}, {getattr(self, width)}")
+            count, channels = getattr(self, heads), getattr(self, width)
+            if count > channels:
+                said = f"{heads}={count} is more than {width}={channels}; each head needs a channel"
+                raise PydanticCustomError("heads", said)
         return self
 
 
@@ -58,6 +63,10 @@ class Conmh(DeepMethod):
     Parameters: ClassVar = ConmhParameters
     parameters: ConmhParameters
     authors = AUTHORS
+
+    @classmethod
+    def defaults(cls, shape: Shape) -> dict[str, Any]:
+        return {"batch_size": 128} if shape[0] < FEW_VIDEOS else {}
 
     def check(self, shape: Shape) -> None:
         super().check(shape)
@@ -82,7 +91,7 @@ class Conmh(DeepMethod):
         assert isinstance(network, MaskedAutoencoder)
         return network.encoder
 
-    def objective(self, network: nn.Module, features: Features, context: FitContext) -> "ConmhObjective":
+    def objective(self, network: nn.Module, features: Features, context: FitContext) -> Objective:
         assert isinstance(network, MaskedAutoencoder)
         return ConmhObjective(network, self.parameters, features.shape[1])
 

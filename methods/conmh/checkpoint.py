@@ -1,6 +1,11 @@
 """The authors' names of ConMH's weights (huangmozhi9527/ConMH)."""
 
-from bench.method import AuthorsWeights
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+from bench.method import AuthorsWeights, count_blocks
 
 DEEPEST = 64
 """Blocks of an encoder or decoder that names are made for; those that a network lacks play no part."""
@@ -41,4 +46,19 @@ NAMES = (
 )
 """The authors' name of every weight, by ours."""
 
-AUTHORS = AuthorsWeights(names=NAMES, input_weight="encoder.patch_embed.weight", code_weight="binary.weight")
+INPUT = "encoder.patch_embed.weight"
+HEADS = "heads of the encoder's attention; the authors' networks have 6, except those that they never use"
+
+
+def shown(weights: Mapping[str, Tensor]) -> dict[str, Any]:
+    """The sizes of the network; those whose weights are missing are left out, and their defaults hold."""
+    widths = {"hidden": INPUT, "decoder_hidden": "encoder_to_decoder.weight"}
+    return {name: len(weights[theirs]) for name, theirs in widths.items() if theirs in weights} | {
+        "depth": count_blocks(weights, "encoder.blocks."),
+        "decoder_depth": count_blocks(weights, "decoder.blocks."),
+    }
+
+
+AUTHORS = AuthorsWeights(
+    names=NAMES, input_weight=INPUT, code_weight="binary.weight", shown=shown, hidden_settings={"heads": HEADS}
+)

@@ -105,8 +105,9 @@ class MaskedAutoencoder(nn.Module):
         views of a video follow each other.
         """
         # Nothing depends on the rest of the batch, so all views pass as one; hidden frames are not even projected.
-        seen = take(videos, visible.flatten(1)).unflatten(1, visible.shape[1:]).flatten(0, 1)
-        targets = take(videos, hidden.flatten(1)).unflatten(1, hidden.shape[1:]).flatten(0, 1)
+        seen, targets = (
+            take(videos, places.flatten(1)).view(-1, places.shape[2], videos.shape[2]) for places in (visible, hidden)
+        )
         places, hidden = visible.flatten(0, 1), hidden.flatten(0, 1)
         codes = self.encoder.hash(self.encoder.encoded(self.encoder.tokens(self.dropout(seen), places)))
         return codes.mean(dim=1), self.decoder(codes, places, hidden), targets

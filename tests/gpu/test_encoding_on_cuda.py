@@ -15,7 +15,7 @@ from bench.profile import encoding
 from bench.profile.cost_types import Costs
 from bench.profile.costs import Subject, measure_costs
 from tests.gpu.conftest import CUDA
-from tests.inference.conftest import DEEP, deep_encoder, golden_encoder, plain, random_videos
+from tests.inference.conftest import DEEP, MERGED, deep_encoder, golden_encoder, plain, random_videos
 
 
 @pytest.fixture(params=DEEP)
@@ -38,6 +38,7 @@ def test_outputs_are_the_processors(pair: tuple[Encoder, Encoder], backend: str)
     assert (there.encode(videos, backend=backend) != here.encode(videos)).mean() < 0.001
 
 
+@pytest.mark.parametrize("pair", MERGED, indirect=True)
 def test_bfloat16_flips_few_bits(pair: tuple[Encoder, Encoder]) -> None:
     here, there = pair
     videos = random_videos(CHUNK)

@@ -15,7 +15,9 @@ from bench.encoding.modules import EncoderDescription
 from bench.registry import load_registry
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-DEEP = ("mcmsh", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd", "bth")
+MERGED = ("mcmsh", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd", "bth")
+"""Deep methods with a form for inference."""
+DEEP = (*MERGED, "conmh", "autossvh")
 
 
 def stirred(network: nn.Module, seed: int = 0) -> nn.Module:
@@ -74,4 +76,10 @@ def plain(module: nn.Module, videos: np.ndarray) -> np.ndarray:
 @pytest.fixture(params=DEEP)
 def deep(request: pytest.FixtureRequest) -> Encoder:
     """Each of the deep methods."""
+    return deep_encoder(str(request.param))
+
+
+@pytest.fixture(params=MERGED)
+def merged(request: pytest.FixtureRequest) -> Encoder:
+    """Each of those with a form for inference."""
     return deep_encoder(str(request.param))

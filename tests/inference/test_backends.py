@@ -77,11 +77,11 @@ def test_what_cannot_be_compiled_is_one_line(monkeypatch: pytest.MonkeyPatch) ->
         deep_encoder("bth").encode(random_videos(1), backend="compiled")
 
 
-def test_bfloat16_flips_few_bits(deep: Encoder) -> None:
+def test_bfloat16_flips_few_bits(merged: Encoder) -> None:
     videos = random_videos(CHUNK)
-    codes = deep.encode(videos, precision="bfloat16")
+    codes = merged.encode(videos, precision="bfloat16")
     # Half of the bits, if there were nothing in common.
-    assert (codes != deep.encode(videos)).mean() < 0.03
+    assert (codes != merged.encode(videos)).mean() < 0.03
 
 
 def test_mistakes(tiny: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

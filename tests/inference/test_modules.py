@@ -20,6 +20,7 @@ from bench.encoding.encoder import Encoder
 from bench.encoding.fitting import fit
 from bench.encoding.modules import inference_module
 from bench.learning.layers import ChannelProduct, FrameProduct
+from tests.training.stages import quick
 
 from .conftest import DEEP, golden_encoder, plain, random_videos, stirred
 
@@ -88,7 +89,7 @@ def test_codes_of_random_weights(deep: Encoder) -> None:
 
 @pytest.mark.parametrize("name", DEEP)
 def test_codes_of_trained_weights(name: str, tiny: Dataset) -> None:
-    encoder = fit(name, tiny, bits=16, device="cpu", epochs=2, batch_size=20, anchors=6, hidden=32)
+    encoder = fit(name, tiny, bits=16, device="cpu", **quick(name, epochs=2, batch_size=20))
     videos = tiny.gallery.features[:]
     relaxed = plain(encoder.module, videos)
     np.testing.assert_allclose(encoder.forward()(videos), relaxed, rtol=0, atol=1e-5)
@@ -104,11 +105,11 @@ def test_the_authors_outputs(name: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(encoder.encode(truth["x"]), truth["codes"])
 
 
-def test_weights_are_copied(deep: Encoder) -> None:
+def test_weights_are_copied(merged: Encoder) -> None:
     videos = random_videos(3)
-    module = inference_module(deep.module)
+    module = inference_module(merged.module)
     before = plain(module, videos)
     with torch.no_grad():
-        for parameter in deep.module.parameters():
+        for parameter in merged.module.parameters():
             parameter.zero_()
     np.testing.assert_array_equal(plain(module, videos), before)

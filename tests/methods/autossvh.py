@@ -3,18 +3,14 @@
 import json
 from typing import Any
 
-import numpy as np
-import torch
 from bench.methods.autossvh import AutoSsvh, AutoSsvhParameters
 from bench.methods.autossvh.checkpoint import AUTHORS
 from bench.methods.autossvh.prototypes import Prototypes
 from bench.methods.shared.autoencoder import MaskedAutoencoder
-from numpy.typing import NDArray
 from torch import Tensor
 
-from tests.conftest import GOLDEN
+from tests.methods.masked import golden
 
-PRECISION = 1e-5
 SAMPLER_LAYERS = {
     "mlp.0": "importance_score.importance_score.0",
     "mlp.2": "importance_score.importance_score.2",
@@ -24,28 +20,9 @@ SAMPLER_LAYERS = {
 """The authors' names of the sampler's layers, by ours."""
 
 
-def golden(name: str) -> dict[str, NDArray[Any]]:
-    """A golden file's arrays."""
-    with np.load(GOLDEN / f"autossvh_{name}.npz") as arrays:
-        return dict(arrays)
-
-
-def tensors(name: str) -> dict[str, Tensor]:
-    """A golden file's numbers."""
-    return {key: torch.from_numpy(np.asarray(value)) for key, value in golden(name).items() if value.dtype.kind != "U"}
-
-
-def assert_near(found: Tensor, expected: Tensor | NDArray[Any], name: str = "", tolerance: float = PRECISION) -> None:
-    """Equal to `tolerance` of the largest number."""
-    wanted = torch.as_tensor(expected)
-    assert found.shape == wanted.shape, name
-    error = float((found.detach() - wanted).abs().max() / wanted.abs().max())
-    assert error <= tolerance, f"{name}: {error:.1e}"
-
-
 def settings(**others: Any) -> dict[str, Any]:
     """Our names of the settings of the forward file."""
-    theirs = json.loads(str(golden("forward")["settings"]))
+    theirs = json.loads(str(golden("autossvh_forward")["settings"]))
     return {
         "hidden": theirs["hidden"],
         "depth": theirs["depth"],
@@ -75,12 +52,6 @@ def weights(found: MaskedAutoencoder, truth: dict[str, Tensor]) -> dict[str, Ten
         for part in ("weight", "bias")
     }
     return {ours: truth[f"weight/{names[ours]}"] for ours in found.state_dict()}
-
-
-def frame_numbers(mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Visible (B, 2, V) and hidden frames (B, 2, M) of masks (B, 2, T), in temporal order."""
-    places = torch.arange(mask.shape[-1]).expand(mask.shape)
-    return places[~mask].view(*mask.shape[:2], -1), places[mask].view(*mask.shape[:2], -1)
 
 
 def prototypes(truth: dict[str, Tensor]) -> list[Prototypes]:

@@ -1,8 +1,6 @@
 """AutoSSVH against outputs of the authors' code, sizes, and the limits of its parameters."""
 
 import ast
-import math
-import zlib
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +9,21 @@ import pytest
 import torch
 from bench.methods.autossvh import AutoSsvh, AutoSsvhParameters
 from bench.methods.autossvh.checkpoint import AUTHORS
-from numpy.typing import NDArray
 from torch import nn
 
 import bench
 from bench.base.errors import InputError
 from bench.data.dataset import Dataset
 from bench.profile.counts import flops, parameter_count
-from tests.methods.autossvh import assert_near, frame_numbers, golden, network, tensors
+from tests.methods.autossvh import network
+from tests.methods.masked import assert_near, frame_numbers, golden, recipe, tensors
 
 TEMPERATURE = 1
 """A number in the authors' sampler that nothing reads; ours has none."""
 
 
 def test_encoding_agrees_at_every_stage() -> None:
-    truth = tensors("forward")
+    truth = tensors("autossvh_forward")
     module: Any = network(truth).eval().encoder
     with torch.no_grad():
         tokens = module.tokens(truth["x"])
@@ -41,19 +39,37 @@ def test_encoding_agrees_at_every_stage() -> None:
         assert_near(module(truth["x"]), truth["mean_codes"], "mean_codes")
 
 
+def saved(truth: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The weights as the authors save them."""
+    return {name.removeprefix("weight/"): value for name, value in truth.items() if name.startswith("weight/")}
+
+
 def test_the_authors_file_encodes_as_theirs(tmp_path: Path) -> None:
-    truth = tensors("forward")
-    saved = {name.removeprefix("weight/"): value for name, value in truth.items() if name.startswith("weight/")}
-    torch.save({"model_state_dict": saved}, tmp_path / "a.pth")
+    truth = tensors("autossvh_forward")
+    torch.save({"model_state_dict": saved(truth)}, tmp_path / "a.pth")
     with pytest.warns(UserWarning, match=r"encoding never uses them: encoder\.sample_net\.importance_score"):
-        encoder = bench.load_checkpoint("autossvh", tmp_path / "a.pth", bits=16)
+        encoder = bench.load_checkpoint("autossvh", tmp_path / "a.pth", bits=16, heads=6)
     np.testing.assert_array_equal(encoder.encode(truth["x"].numpy()), truth["codes"])
-    assert encoder.description.frames == 25
+    parameters = encoder.description.parameters
+    assert {name: parameters[name] for name in ("hidden", "depth", "decoder_hidden", "decoder_depth")} == {
+        "hidden": 64, "depth": 3, "decoder_hidden": 48, "decoder_depth": 2,
+    }  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*left out")
+def test_the_authors_file_shows_its_frames(tmp_path: Path) -> None:
+    weights = saved(tensors("autossvh_forward"))
+    weights["pos_embed"] = torch.zeros(1, 30, 48)
+    torch.save(weights, tmp_path / "a.pth")
+    with pytest.warns(UserWarning, match="taken to be heads=6, which no weight shows"):
+        assert bench.load_checkpoint("autossvh", tmp_path / "a.pth", bits=16).description.frames == 30
+    with pytest.raises(InputError, match="holds an encoder of 30 frames, not 25; leave frames= out"):
+        bench.load_checkpoint("autossvh", tmp_path / "a.pth", bits=16, frames=25)
 
 
 @pytest.mark.parametrize("view", [0, 1])
 def test_a_view_agrees_at_every_stage(view: int) -> None:
-    truth = tensors("forward")
+    truth = tensors("autossvh_forward")
     model = network(truth).eval()
     visible, hidden = (places[:, view] for places in frame_numbers(truth["mask"]))
 
@@ -78,7 +94,7 @@ def test_a_view_agrees_at_every_stage(view: int) -> None:
 
 def test_faint_inputs_of_the_norms() -> None:
     """Where the ε of every norm shows."""
-    truth = tensors("forward")
+    truth = tensors("autossvh_forward")
     model = network(truth, sampler="grade")
     norms: dict[str, Any] = {
         "encoder.blocks.0.norm1": model.encoder.blocks[0].attention_norm,
@@ -97,27 +113,8 @@ def test_faint_inputs_of_the_norms() -> None:
         assert_near(norm(truth[f"faint/input{expected.shape[1]}"]), expected, name)
 
 
-def recipe(name: str, shape: tuple[int, ...], seed: int) -> NDArray[np.float32]:
-    """Weights of the full-size file: splitmix64 of the authors' name."""
-    count = math.prod(shape)
-    with np.errstate(over="ignore"):
-        z = np.arange(1, count + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
-        z = z + (np.uint64(zlib.crc32(name.encode())) << np.uint64(32)) + np.uint64(seed)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        z = z ^ (z >> np.uint64(31))
-    u = ((z >> np.uint64(11)).astype(np.float64) * 2.0**-52 - 1.0).reshape(shape)
-    if name.endswith(("mask_token", "pos_embed")):
-        u = u * 0.5
-    elif len(shape) > 1:
-        u = u * (3.0 / shape[1]) ** 0.5
-    else:
-        u = u * 0.1 + (1.0 if name.endswith(("norm.weight", "norm1.weight", "norm2.weight", "ln.weight")) else 0.0)
-    return u.astype(np.float32)
-
-
 def test_the_default_network_is_the_authors_at_full_size() -> None:
-    truth = golden("full")
+    truth = golden("autossvh_full")
     model = AutoSsvh(64, AutoSsvhParameters()).network(25, 4096)
     theirs = {our: their for our, their in AUTHORS.names.items() if our in model.state_dict()}
     shapes = dict(zip(truth["names"].tolist(), map(ast.literal_eval, truth["shapes"].tolist()), strict=True))
@@ -134,9 +131,9 @@ def test_the_default_network_is_the_authors_at_full_size() -> None:
     with torch.no_grad():
         tokens = encoder.tokens(videos)
         encoded = encoder.encoded(tokens)
-        assert_near(tokens, truth["tokens"], "tokens")
-        assert_near(encoded, truth["encoded"], "encoded")
-        assert_near(encoder.hash.logits(encoded), truth["hash_logits"], "hash_logits")
+        assert_near(tokens, torch.from_numpy(truth["tokens"]), "tokens")
+        assert_near(encoded, torch.from_numpy(truth["encoded"]), "encoded")
+        assert_near(encoder.hash.logits(encoded), torch.from_numpy(truth["hash_logits"]), "hash_logits")
         np.testing.assert_array_equal(encoder.hash(encoded), truth["frame_codes"])
         np.testing.assert_array_equal(encoder(videos).sign(), truth["codes"])
         codes = encoder.hash(
@@ -144,7 +141,7 @@ def test_the_default_network_is_the_authors_at_full_size() -> None:
         )
         np.testing.assert_array_equal(codes, truth["view_frame_codes"])
         restored = model.decoder(codes, visible, hidden)
-    assert_near(restored[..., :64], truth["reconstruction_64"], "reconstruction")
+    assert_near(restored[..., :64], torch.from_numpy(truth["reconstruction_64"]), "reconstruction")
 
 
 @pytest.mark.parametrize(
@@ -198,7 +195,7 @@ def test_initial_weights() -> None:
 
 
 def test_input_dropout_drops_features_in_training_alone() -> None:
-    truth = tensors("forward")
+    truth = tensors("autossvh_forward")
     model = network(truth, input_dropout=0.5).eval()
     places = frame_numbers(truth["mask"])
     with torch.no_grad():
@@ -222,7 +219,7 @@ def test_input_dropout_drops_features_in_training_alone() -> None:
     ],
 )
 def test_small_training_sets_have_fewer_clusters(videos: int, clusters: tuple[int, ...]) -> None:
-    assert AutoSsvh.defaults((videos, 25, 4096)) == {"clusters": clusters}
+    assert AutoSsvh.defaults((videos, 25, 4096))["clusters"] == clusters
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """AutoSSVH's objective: the authors' losses and training steps, and what it does from epoch to epoch."""
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -16,7 +16,8 @@ from bench.base.progress import SilentProgress
 from bench.learning.context import FitContext
 from bench.learning.items import Batch
 from bench.learning.loop import Training, TrainingError
-from tests.methods.autossvh import assert_near, frame_numbers, golden, prototypes, settings, tensors, weights
+from tests.methods.autossvh import prototypes, settings, weights
+from tests.methods.masked import assert_near, frame_numbers, golden, tensors
 from tests.training.stages import Stage, stages_of
 
 GRADIENT_PRECISION, WEIGHT_PRECISION = 2e-5, 1e-4
@@ -25,7 +26,7 @@ GRADIENT_PRECISION, WEIGHT_PRECISION = 2e-5, 1e-4
 def stage(**others: Any) -> Stage:
     """What `bench run` trains, with the weights of the forward file."""
     (found,) = stages_of("autossvh", 16, 25, 48, **settings(**others))
-    found.network.load_state_dict(weights(found.network, tensors("forward")))  # type: ignore[arg-type]
+    found.network.load_state_dict(weights(found.network, tensors("autossvh_forward")))
     return found
 
 
@@ -48,7 +49,7 @@ def under(truth: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def own(index: Tensor) -> dict[str, Tensor]:
     """Each video's own prototypes, by its number in the training set of the clusters file."""
-    truth = tensors("clusters")
+    truth = tensors("autossvh_clusters")
     return {f"own{number}": truth[f"assignments{number}"][index] for number in range(3)}
 
 
@@ -56,7 +57,7 @@ class Passed(nn.Module):
     """Hands over the codes and restored frames of the losses file as those of both views."""
 
     def forward(self, videos: Tensor, visible: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        truth = tensors("losses")
+        truth = tensors("autossvh_losses")
         targets = torch.take_along_dim(videos[:, None], hidden[..., None], dim=2)
         codes, restored = (
             torch.stack([truth[f"{name}{view}"] for view in (1, 2)], dim=1) for name in ("frame_codes", "restored")
@@ -65,13 +66,12 @@ class Passed(nn.Module):
 
 
 def test_losses_of_the_authors() -> None:
-    truth = tensors("losses")
+    truth = tensors("autossvh_losses")
     found = objective_of(stage())
-    found.network = Passed()  # type: ignore[assignment]
+    found.network = cast(Any, Passed())
     values = {
-        name: torch.stack([truth[f"negatives{view}_{number}"] for view in (1, 2)])
+        f"negatives{number}": torch.stack([truth[f"negatives{view}_{number}"] for view in (1, 2)])
         for number in range(3)
-        for name in (f"negatives{number}",)
     }
     batch = batch_of(truth["x"], truth["mask"], values | own(truth["index"]))
     names = {"reconstruction": "reconstruction", "contrastive": "view", "loss": "total_before_warmup"}
@@ -86,7 +86,7 @@ def test_losses_of_the_authors() -> None:
 
 
 def test_loss_and_gradients_of_the_authors() -> None:
-    truth = tensors("forward")
+    truth = tensors("autossvh_forward")
     found = stage()
     loss = found.objective.loss(batch_of(truth["x"], truth["mask"]), 0)["loss"]
     assert_near(loss, truth["total"])
@@ -94,16 +94,16 @@ def test_loss_and_gradients_of_the_authors() -> None:
     gradients = {found.authors.names[name]: weight.grad for name, weight in found.network.named_parameters()}
     assert all(gradient is not None for gradient in gradients.values())
     for name, expected in under(truth, "grad").items():
-        assert_near(gradients[name], expected, name, GRADIENT_PRECISION)
+        assert_near(cast(Tensor, gradients[name]), expected, name, GRADIENT_PRECISION)
 
 
 def test_three_steps_of_the_authors() -> None:
-    truth = tensors("steps")
+    truth = tensors("autossvh_steps")
     found = stage(learning_rate=float(truth["learning_rate"]))
-    objective_of(found).prototypes = prototypes(tensors("clusters"))
+    objective_of(found).prototypes = prototypes(tensors("autossvh_clusters"))
     training = Training(found.network, found.objective, found.schedule, FitContext(0), "steps")
     for step, expected in enumerate(truth["losses"]):
-        drawn = truth["negatives"][step].unflatten(0, (2, 3))
+        drawn = truth["negatives"][step].view(2, 3, -1)
         negatives = {
             # Both views have as many.
             f"negatives{number}": torch.stack([drawn[view, number][drawn[view, number] >= 0] for view in range(2)])
@@ -144,7 +144,7 @@ def clustered(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[tuple[Any, ...]]
 
 
 def test_features_that_are_clustered(clustered: list[tuple[Any, ...]]) -> None:
-    truth = golden("clusters")
+    truth = golden("autossvh_clusters")
     found = objective_of(stage(clusters=[2, 3, 4], warm_up_epochs=5))
     found.network.eval()
     encode = encoding(truth["features_x"])
@@ -153,7 +153,7 @@ def test_features_that_are_clustered(clustered: list[tuple[Any, ...]]) -> None:
     assert "own0" not in found.draw(np.arange(3), np.arange(6), np.random.default_rng(0)).values
     found.begin_epoch(5, encode, np.random.default_rng(0))
     for features, *_ in clustered:
-        assert_near(torch.from_numpy(features), truth["features"])
+        assert_near(torch.from_numpy(features), torch.from_numpy(truth["features"]))
     assert [clusters for _, clusters, *_ in clustered] == [2, 3, 4]
     # Each granularity has a seed of its own, and each epoch.
     found.begin_epoch(6, encode, np.random.default_rng(1))
@@ -176,7 +176,7 @@ def test_codes_that_are_not_finite() -> None:
 
 
 def test_graded_views_restore_all_frames_and_every_weight_learns() -> None:
-    truth = tensors("forward")
+    truth = tensors("autossvh_forward")
     found = stage(sampler="grade")
     drawn = found.objective.draw(np.arange(6), np.arange(6), np.random.default_rng(0))
     assert {name: value.shape for name, value in drawn.values.items()} == {"noise": (6, 2, 25)}

@@ -8,7 +8,8 @@ import torch
 from bench.methods.autossvh.sampler import GradeNet, choose_frames, sampling_noise
 from torch import Tensor
 
-from tests.methods.autossvh import SAMPLER_LAYERS, assert_near, network, tensors
+from tests.methods.autossvh import SAMPLER_LAYERS, network
+from tests.methods.masked import assert_near, tensors
 
 NOISE = 10.0
 
@@ -31,14 +32,14 @@ def noise(truth: dict[str, Tensor]) -> Tensor:
 
 @pytest.mark.parametrize(("mode", "sign"), [("train", 1), ("adverse", -1)])
 def test_choice_and_reversed_gradients_of_the_authors(mode: str, sign: int) -> None:
-    truth = tensors("sampler")
+    truth = tensors("autossvh_sampler")
     found = sampler(truth)
     tokens = truth["input"].clone().requires_grad_()
     choice = choose_frames(tokens, sign * found(tokens), noise(truth), int(truth["kept"]))
     assert torch.equal(choice.visible, truth[f"{mode}/indices"])
     assert_near(choice.tokens, truth[f"{mode}/tokens"], "tokens")
     assert torch.equal(torch.cat([choice.visible, choice.hidden], dim=1).sort(dim=1).values[0], torch.arange(25))
-    (choice.tokens * truth["upstream"]).sum().backward()  # type: ignore[no-untyped-call]
+    (choice.tokens * truth["upstream"]).sum().backward()
     assert tokens.grad is not None
     assert_near(tokens.grad, truth[f"{mode}/grad_tokens"], "gradient of the tokens", 5e-5)
     gradients = {name: parameter.grad for name, parameter in found.named_parameters()}
@@ -50,7 +51,7 @@ def test_choice_and_reversed_gradients_of_the_authors(mode: str, sign: int) -> N
 
 
 def test_grades_of_the_authors() -> None:
-    truth = tensors("sampler")
+    truth = tensors("autossvh_sampler")
     with torch.no_grad():
         grades = sampler(truth)(truth["input"])
     assert_near(grades, truth["scores"].squeeze(2))
@@ -61,8 +62,8 @@ def test_grades_of_the_authors() -> None:
 
 def test_the_whole_network_of_the_authors() -> None:
     """Theirs numbers the decoder's positions by slots, visible ones first; in ours they are those of the frames."""
-    truth = tensors("sampler")
-    model: Any = network(tensors("forward"), sampler="grade").eval()
+    truth = tensors("autossvh_sampler")
+    model: Any = network(tensors("autossvh_forward"), sampler="grade").eval()
     kept = int(truth["kept"])
     slots = torch.arange(25).expand(6, -1)
     with torch.no_grad():
@@ -77,9 +78,9 @@ def test_the_whole_network_of_the_authors() -> None:
 
 
 def test_both_views_choose_for_themselves_and_restore_all_frames_in_order() -> None:
-    truth = tensors("sampler")
+    truth = tensors("autossvh_sampler")
     videos = truth["network/x"]
-    model: Any = network(tensors("forward"), sampler="grade").eval()
+    model: Any = network(tensors("autossvh_forward"), sampler="grade").eval()
     both = torch.stack([noise(truth), noise(truth).flip(1)], dim=1)
     with torch.no_grad():
         codes, restored = model.forward_graded(videos, both, 7)

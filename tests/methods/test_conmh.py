@@ -1,6 +1,8 @@
 """ConMH's network against outputs of the authors' code, its sizes and its initial weights."""
 
 import ast
+import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -116,6 +118,42 @@ def test_the_default_network_is_the_authors_at_full_size() -> None:
         assert_near(model.decoder(codes, visible, hidden)[..., :64], truth["reconstruction_64"], "reconstruction")
 
 
+@pytest.mark.parametrize("prefix", ["", "module."])
+@pytest.mark.parametrize("wrapper", [None, "model_state_dict", "state_dict"])
+def test_the_authors_file_encodes_as_theirs(prefix: str, wrapper: str | None, tmp_path: Path) -> None:
+    truth = tensors("conmh_forward")
+    saved = {f"{prefix}{name[7:]}": value for name, value in truth.items() if name.startswith("weight/")}
+    torch.save({wrapper: saved} if wrapper else saved, tmp_path / "a.pth")
+    with pytest.warns(UserWarning, match="taken to be frames=25, heads=6, which no weight shows"):
+        encoder = bench.load_checkpoint("conmh", tmp_path / "a.pth", bits=16)
+    np.testing.assert_array_equal(encoder.encode(truth["x"].numpy()), truth["codes"])
+    parameters = encoder.description.parameters
+    assert {name: parameters[name] for name in SMALL} == SMALL
+    assert parameters["decoder_depth"] == 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        other = bench.load_checkpoint("conmh", tmp_path / "a.pth", bits=16, frames=25, heads=12)
+    assert other.description.parameters["heads"] == 12
+    # As many weights, and another network.
+    assert (other.module(truth["x"]) != encoder.module(truth["x"])).any()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"encoder_to_decoder.weight": None}, "missing weights: encoder_to_decoder.weight;"),
+        ({"encoder.blocks.1.attn.q_bias": None}, "missing weights: encoder.blocks.1.attn.q_bias;"),
+        ({"encoder.blocks.64.norm1.bias": torch.zeros(64)}, "unknown weights: encoder.blocks.64.norm1.bias;|missing"),
+        ({"mask_token": torch.zeros(48)}, r"another shape: mask_token \(48,\) instead of \(1, 1, 48\)"),
+    ],
+)
+def test_a_file_that_is_not_theirs(change: dict[str, Tensor | None], message: str, tmp_path: Path) -> None:
+    weights = {name[7:]: value for name, value in tensors("conmh_forward").items() if name.startswith("weight/")}
+    torch.save({name: value for name, value in (weights | change).items() if value is not None}, tmp_path / "a.pth")
+    with pytest.raises(InputError, match=message):
+        bench.load_checkpoint("conmh", tmp_path / "a.pth", bits=16)
+
+
 @pytest.mark.parametrize(
     ("frames", "dimensions", "bits", "parameters", "encode", "multiply_adds"),
     [
@@ -199,5 +237,5 @@ def test_a_view_must_hide_a_frame(tiny: Dataset) -> None:
 
 @pytest.mark.parametrize("given", [{"heads": 33, "hidden": 32}, {"decoder_heads": 17, "decoder_hidden": 16}])
 def test_a_head_has_a_channel(given: dict[str, int], tiny: Dataset) -> None:
-    with pytest.raises(InputError, match=r"heads must be at most (decoder_)?hidden, (32|16)"):
+    with pytest.raises(InputError, match=r"(decoder_)?heads=\d+ is more than (decoder_)?hidden=\d+; each"):
         bench.fit("conmh", tiny, bits=8, device="cpu", **given)

@@ -5,7 +5,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 import torch
-from bench.methods.conmh import ConmhObjective, ConmhParameters
+from bench.methods.conmh import Conmh, ConmhObjective, ConmhParameters
 from bench.methods.conmh.checkpoint import NAMES
 from bench.methods.shared.binarise import binarise
 from bench.methods.shared.contrastive import debiased_contrastive
@@ -13,6 +13,8 @@ from bench.methods.shared.views import draw_views
 from torch import Tensor
 
 from bench.base.progress import SilentProgress
+from bench.data.dataset import Dataset
+from bench.encoding.fitting import resolve_parameters
 from bench.learning.context import FitContext
 from bench.learning.items import Batch
 from bench.learning.loop import Training
@@ -52,7 +54,7 @@ def test_the_contrastive_loss() -> None:
     loss = debiased_contrastive(*views, temperature=0.5, tau_plus=0.1)
     assert_near(loss, truth["contrastive"])
     assert_near(debiased_contrastive(*views, temperature=0.2, tau_plus=0.05), truth["contrastive_other"])
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     for number, view in enumerate(views, 1):
         assert_near(cast(Tensor, view.grad), truth[f"grad/mean_codes{number}"], tolerance=GRADIENT)
 
@@ -66,7 +68,7 @@ def test_the_lower_limit_of_the_contrastive_loss() -> None:
 def test_a_code_of_zeros_has_a_loss_and_a_gradient() -> None:
     first, second = torch.zeros(3, 4, requires_grad=True), torch.ones(3, 4)
     loss = debiased_contrastive(first, second, temperature=0.5, tau_plus=0.1)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     # All products of first are 0; the products among second are 1.
     of_first = np.log(1 + max((4 - 0.4) / 0.9, 4 * np.exp(-2)))
     of_second = np.log(1 + max((2 + 2 * np.exp(2) - 0.4) / 0.9, 4 * np.exp(-2)))
@@ -137,6 +139,12 @@ def test_the_authors_values_for_fcvid() -> None:
                                                   "temperature", "tau_plus"})  # fmt: skip
     assert found == {"epochs": 800, "batch_size": 512, "mask_ratio": 0.75, "contrastive_weight": 1.0,
                      "temperature": 0.5, "tau_plus": 0.1}  # fmt: skip
+
+
+@pytest.mark.parametrize(("videos", "expected"), [(9_999, 128), (10_000, 512)])
+def test_small_training_sets_have_small_batches(videos: int, expected: int, tiny: Dataset) -> None:
+    summary = tiny.summary.model_copy(update={"train_videos": videos})
+    assert resolve_parameters(Conmh, summary, {}, {}).model_dump()["batch_size"] == expected
 
 
 @pytest.mark.parametrize(

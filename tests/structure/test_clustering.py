@@ -1,6 +1,7 @@
 """k-means from several starts: each start is faiss's own, and the best one counts, whatever the number of threads."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import faiss
 import numpy as np
@@ -46,7 +47,8 @@ def test_the_best_start_counts() -> None:
         kmeans = faiss.Kmeans(8, 15, niter=20, nredo=5, seed=seed, min_points_per_centroid=1)
         kmeans.train(points)
         found = best_clustering(points, 15, seed)
-        np.testing.assert_allclose(found.centres, kmeans.centroids, rtol=1e-5, atol=1e-6)
+        expected: Any = kmeans.centroids
+        np.testing.assert_allclose(found.centres, expected, rtol=1e-5, atol=1e-6)
     # Which is not the first.
     assert best_clustering(points, 15, 2).error < best_clustering(points, 15, 2, starts=1).error
 

@@ -60,6 +60,13 @@ def stages_of(
     return stages
 
 
+def quick(method: str, **parameters: Any) -> dict[str, Any]:
+    """Parameters for a quick training, of those that the method has."""
+    known = load_registry().method(method).Parameters.model_fields
+    small = {"epochs": 1, "batch_size": 16, "anchors": 6, "hidden": 32, "depth": 2, "decoder_hidden": 24}
+    return {name: value for name, value in small.items() if name in known} | parameters
+
+
 def without_dropout(network: nn.Module) -> None:
     """Turn all dropout of a network off."""
     for module in network.modules():

@@ -1,7 +1,6 @@
 """Where features live, how they are stored and who reads them changes the time of a training, never its codes."""
 
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
@@ -18,16 +17,16 @@ from bench.learning import residency
 from bench.learning.context import FitContext
 from bench.learning.residency import Residents, choose_residency
 from bench.registry import load_registry
+from tests.training.stages import quick
 
-QUICK: dict[str, Any] = {"epochs": 1, "batch_size": 16, "anchors": 6, "hidden": 32}
-METHODS = ("mcmsh", "bth")
+METHODS = ("mcmsh", "bth", "conmh", "autossvh")
 
 
 def codes(method: str, data: Dataset, features: Features, **parameters: object) -> tuple[NDArray[np.int8], list[str]]:
     """Codes of the gallery after training on these features, and what was said."""
     said: list[str] = []
     found = load_registry().method(method)
-    resolved = resolve_parameters(found, data.summary, {}, QUICK | parameters)
+    resolved = resolve_parameters(found, data.summary, {}, quick(method, **parameters))
     given = Dataset(data.summary, Split(features), data.query, data.gallery, data.class_names)
     encoder = fit_method(found(16, resolved), given, FitContext(0, say=said.append))
     return encoder.encode(data.gallery.features), said
@@ -122,9 +121,9 @@ def test_features_are_loaded_once_for_the_runs_of_a_sweep(tiny: Dataset) -> None
 def test_bfloat16_is_a_parameter_and_close_to_float32(
     method: str, tiny: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings: dict[str, Any] = {**QUICK, "precision": "bfloat16"}
+    settings = quick(method, precision="bfloat16")
     rough = bench.fit(method, tiny, bits=16, device="cpu", **settings)
-    exact = bench.fit(method, tiny, bits=16, device="cpu", **QUICK)
+    exact = bench.fit(method, tiny, bits=16, device="cpu", **quick(method))
     assert rough.description.parameters["precision"] == "bfloat16"
     assert all(value.dtype == torch.float32 for value in rough.module.parameters())
     assert rough.history[0]["loss"] == pytest.approx(exact.history[0]["loss"], rel=0.02)

@@ -21,8 +21,7 @@ from bench.learning.states import Lowest, Trained, TrainingStates
 from bench.registry import load_registry
 from bench.registry.plugin_files import code_digest
 from tests.conftest import survived
-
-QUICK = {"epochs": 3, "batch_size": 16, "anchors": 6, "hidden": 32}
+from tests.training.stages import quick
 
 
 class CutError(Exception):
@@ -47,11 +46,11 @@ class CutAfter:
 
 def fit(method: str, data: Dataset, states: TrainingStates | None, progress: CutAfter, **chosen: object) -> Encoder:
     found = load_registry().method(method)
-    resolved = resolve_parameters(found, data.summary, {}, QUICK | chosen)
+    resolved = resolve_parameters(found, data.summary, {}, quick(method, epochs=3, **chosen))
     return fit_method(found(16, resolved), data, FitContext(0, progress=progress, states=states))
 
 
-@pytest.mark.parametrize(("method", "share"), [("mcmsh", 0.25), ("bth", 0.0)])
+@pytest.mark.parametrize(("method", "share"), [("mcmsh", 0.25), ("bth", 0.0), ("conmh", 0.25)])
 def test_resumes_to_the_same_codes(method: str, share: float, tiny: Dataset, tmp_path: Path) -> None:
     whole = CutAfter()
     undisturbed = fit(method, tiny, None, whole, validation_share=share)

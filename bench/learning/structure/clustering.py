@@ -1,6 +1,7 @@
 """Clusters of points: faiss's k-means from several random starts, of which the best counts."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,7 +70,7 @@ def _clustering(
     points = np.ascontiguousarray(points)
     # faiss warns of few points a cluster; here that is the caller's choice.
     limits = {"min_points_per_centroid": 1, "max_points_per_centroid": points_a_cluster}
-    kmeans = faiss.Kmeans(points.shape[1], clusters, niter=iterations, seed=seed, **limits)
+    kmeans: Any = faiss.Kmeans(points.shape[1], clusters, niter=iterations, seed=seed, **limits)
     kmeans.train(points)
     nearest = kmeans.index.search(points, 1)[1][:, 0]
     # faiss's own distances come from products: near a centre half of their digits are lost.
