@@ -33,8 +33,26 @@ _BTH = {
     "learning_rate_decay": 0.5,
     "learning_rate_decay_epochs": 2,
 }
+_MASKED = {"hidden": 64, "decoder_hidden": 48, "batch_size": 64}
+_CONMH = {**_MASKED, "depth": 2, "decoder_depth": 1, "epochs": 10, "learning_rate": 1e-3}
+# The scan costs more than the rest of a small network.
+_S5VH = {**_MASKED, "layers": 2, "drop_path": 0.1, "label_warm_up_epochs": 1, "epochs": 5, "learning_rate": 2e-3}
 RECOMMENDED: Recommended = MappingProxyType(
-    {"mcmsh": _MIXER, "mlp-mixer": _MIXER, "mixer-lrd": _MIXER, "mixer-mrd": _MIXER, "mixer-srd": _MIXER, "bth": _BTH}
+    {
+        **dict.fromkeys(("mcmsh", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd"), _MIXER),
+        "bth": _BTH,
+        "conmh": _CONMH,
+        "autossvh": {**_CONMH, "prototype_weight": 0.2},
+        # The scan costs more than the rest of a small network.
+        "s5vh": {
+            **_MASKED,
+            "layers": 2,
+            "drop_path": 0.1,
+            "label_warm_up_epochs": 1,
+            "epochs": 5,
+            "learning_rate": 2e-3,
+        },
+    }
 )
 CLASS_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 

@@ -100,10 +100,11 @@ def test_codes_of_every_backend(backend: str) -> None:
     module = encoder(2)
     x = torch.randn(70, 25, 9)
     logits = plain_logits(module, x)
-    # Bits within rounding of the threshold may flip; of so few videos none is.
-    assert logits.abs().min() > 1e-5
+    # Bits within rounding of the threshold may flip.
+    sure = (logits.abs().amin(dim=(1, 2)) > 2e-5).numpy()
+    assert sure.mean() > 0.9
     expected = np.where(logits.gt(0).float().mul(2).sub(1).mean(dim=1).numpy() >= 0, 1, -1)
-    np.testing.assert_array_equal(described(module).encode(x.numpy(), backend), expected)
+    np.testing.assert_array_equal(described(module).encode(x.numpy(), backend)[sure], expected[sure])
 
 
 def test_bfloat16_flips_few_bits() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -25,6 +25,13 @@ from tests.stored_files import write_files
 KS = (5, 20, 40, 60, 80, 100)
 QUERIES = 50
 QUICK = {"epochs": 1, "hidden": 32, "anchors": 4, "batch_size": 20}
+_SMALL = {"epochs": 1, "hidden": 16, "decoder_hidden": 8, "batch_size": 20}
+MASKED = {
+    "conmh": {**_SMALL, "depth": 1, "decoder_depth": 1},
+    "autossvh": {**_SMALL, "depth": 1, "decoder_depth": 1},
+    "s5vh": {**_SMALL, "layers": 1},
+}
+"""Settings for masked auto-encoders."""
 TRAINED = ("mcmsh", "bth", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd")
 
 Level = Callable[[PlannedRun, int], float]
@@ -37,7 +44,7 @@ def source_of(data: Dataset, name: str, self_search: bool = False) -> type[Datas
     gallery = data.query if self_search else data.gallery
 
     class Source(DatasetSource):
-        recommended = dict.fromkeys(TRAINED, QUICK)
+        recommended: ClassVar = {**dict.fromkeys(TRAINED, QUICK), **MASKED}
 
         def summary(self) -> Summary:
             return summary
