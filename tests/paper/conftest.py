@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from bench.data.dataset import Dataset, DatasetSource, Summary
+from bench.data.dataset import Dataset, DatasetSource, Recommended, Summary
 from bench.metrics import PROTOCOLS, Scores
 from bench.profile.cost_types import Costs, EncodingTimes, Rates, Timing
 from bench.registry import DATASETS, METHODS, Registry, load_registry
@@ -33,6 +33,7 @@ MASKED = {
 }
 """Settings for masked auto-encoders."""
 TRAINED = ("mcmsh", "bth", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd")
+RECOMMENDED: Recommended = {**dict.fromkeys(TRAINED, QUICK), **MASKED}
 
 Level = Callable[[PlannedRun, int], float]
 """The mAP of a planned run at k."""
@@ -44,7 +45,7 @@ def source_of(data: Dataset, name: str, self_search: bool = False) -> type[Datas
     gallery = data.query if self_search else data.gallery
 
     class Source(DatasetSource):
-        recommended: ClassVar = {**dict.fromkeys(TRAINED, QUICK), **MASKED}
+        recommended = RECOMMENDED
 
         def summary(self) -> Summary:
             return summary
