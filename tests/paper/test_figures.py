@@ -15,7 +15,7 @@ from bench.reports.mcmsh.rows import RETRIEVAL
 
 from bench.cli.reproduction import Reproduction, plan_need, reproduce
 from bench.data.dataset import Dataset
-from bench.registry import Registry
+from bench.registry import METHODS, Registry
 from bench.report.figures import settings
 from bench.report.recipe import Results
 from bench.running.runner import Runner
@@ -27,6 +27,13 @@ from bench.store.stored_run import CODES
 from .conftest import fill
 
 DATASET = "toy-frames"
+
+
+@pytest.fixture(scope="module")
+def registry(registry: Registry) -> Registry:
+    """Few methods: more of them would take longer and show no more."""
+    few = {name: method for name, method in registry.methods.items() if name in {"mcmsh", "bth", "mlp-mixer", "itq"}}
+    return replace(registry, plugins=registry.plugins | {METHODS: few})
 
 
 @pytest.fixture(scope="module")
