@@ -71,7 +71,9 @@ def write_codes(path: Path, codes: StoredCodes) -> None:
         arrays["gallery_labels"] = np.packbits(codes.gallery_labels, axis=1)
     if codes.neighbours is not None:
         arrays["neighbours"] = codes.neighbours
-    np.savez_compressed(path, allow_pickle=False, **arrays)
+    # Labels of some files lie column by column; reading takes rows only.
+    rows = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    np.savez_compressed(path, allow_pickle=False, **rows)
 
 
 def read_codes(path: Path) -> StoredCodes:
