@@ -1,7 +1,6 @@
 """ConMH: a masked auto-encoder of frames with a code per frame, trained to give two views of a video the same code."""
 
 from dataclasses import dataclass
-from math import ceil
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -11,13 +10,12 @@ from pydantic_core import PydanticCustomError
 from torch import Tensor, nn
 from torch.nn import functional
 
-from bench.base.errors import InputError
 from bench.context import FitContext
 from bench.method import Batch, DeepMethod, Draw, Features, Objective, Schedule, Shape
 
 from ..shared.autoencoder import MaskedAutoencoder, MaskedDecoder, MaskedEncoder
 from ..shared.contrastive import debiased_contrastive
-from ..shared.views import draw_views, hidden_frames
+from ..shared.views import draw_views, require_hidden_frames
 from .checkpoint import AUTHORS
 
 FEW_VIDEOS = 10_000
@@ -70,15 +68,7 @@ class Conmh(DeepMethod):
 
     def check(self, shape: Shape) -> None:
         super().check(shape)
-        _, frames, _ = shape
-        if frames < 2:
-            raise InputError(f"{self.name} hides frames of every video: it needs videos of 2 frames or more")
-        if not hidden_frames(frames, self.parameters.mask_ratio):
-            enough = ceil(1000 / frames) / 1000
-            raise InputError(
-                f"mask_ratio: {self.parameters.mask_ratio:g} of {frames} frames is less than one; "
-                f"set it to {enough:g} or more"
-            )
+        require_hidden_frames(self.name, shape[1], self.parameters.mask_ratio)
 
     def network(self, frames: int, dimensions: int) -> MaskedAutoencoder:
         own = self.parameters

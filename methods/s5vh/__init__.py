@@ -1,6 +1,5 @@
 """S5VH: a bidirectional Mamba with a code per frame, trained on hidden frames, two views and clusters."""
 
-import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +15,7 @@ from bench.learning.structure.kmeans import kmeans
 from bench.learning.structure.projection import principal_projection
 from bench.method import DeepMethod, Features, Shape, mean_pool
 
-from ..shared.views import hidden_frames
+from ..shared.views import require_hidden_frames
 from .centres import hash_centres
 from .checkpoint import AUTHORS
 from .mamba import draw_step_biases
@@ -50,13 +49,7 @@ class S5vh(DeepMethod):
     def check(self, shape: Shape) -> None:
         super().check(shape)
         own, (videos, frames, dimensions) = self.parameters, shape
-        if frames < 2:
-            raise InputError(f"{self.name} hides frames of every video: it needs videos of 2 frames or more")
-        if not hidden_frames(frames, own.mask_ratio):
-            enough = math.ceil(1000 / frames) / 1000
-            raise InputError(
-                f"mask_ratio: {own.mask_ratio:g} of {frames} frames is less than one; set it to {enough:g} or more"
-            )
+        require_hidden_frames(self.name, frames, own.mask_ratio)
         if own.clusters > videos:
             raise InputError(f"clusters: {own.clusters} of {videos} training videos; set {videos} or fewer")
         if own.pca > min(videos, dimensions):

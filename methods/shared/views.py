@@ -1,11 +1,14 @@
 """Two masked views of a video: the frames that each sees, and the frames that each must restore."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from bench.base.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,15 @@ class Views:
 def hidden_frames(frames: int, ratio: float) -> int:
     """M = floor(ratio·T), the frames that a view hides of T; the visible ones are V = T − M."""
     return int(ratio * frames)
+
+
+def require_hidden_frames(method: str, frames: int, ratio: float) -> None:
+    """InputError unless this share of T frames hides one at least."""
+    if frames < 2:
+        raise InputError(f"{method} hides frames of every video: it needs videos of 2 frames or more")
+    if not hidden_frames(frames, ratio):
+        enough = math.ceil(1000 / frames) / 1000
+        raise InputError(f"mask_ratio: {ratio:g} of {frames} frames is less than one; set it to {enough:g} or more")
 
 
 def draw_views(random: np.random.Generator, batch: int, frames: int, ratio: float) -> Views:
