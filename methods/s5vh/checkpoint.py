@@ -5,12 +5,11 @@ from typing import Any
 
 from torch import Tensor
 
-from bench.learning.deep_method import count_blocks
-from bench.method import AuthorsWeights
+from bench.method import AuthorsWeights, count_blocks
+
+from ..conmh.checkpoint import DEEPEST, LAYERS
 
 PARTS = ("weight", "bias")
-DEEPEST = 64
-"""Blocks of an encoder or decoder that names are made for; those that a network lacks play no part."""
 MAMBA = {
     "in_proj.weight": "in_proj.weight",
     "convolution.weight": "conv1d.weight",
@@ -25,15 +24,6 @@ MAMBA = {
 BLOCK = {
     **{f"norms.{way}.{part}": f"norm{way + 1}.{part}" for way in (0, 1) for part in PARTS},
     **{f"mambas.{way}.{ours}": f"mamba{way + 1}.{theirs}" for way in (0, 1) for ours, theirs in MAMBA.items()},
-}
-LAYERS = {
-    "encoder.project": "encoder.patch_embed",
-    "encoder.norm": "encoder.norm",
-    "encoder.head": "encoder.head",
-    "encoder.hash.linear": "binary",
-    "encoder.hash.norm": "ln",
-    "decoder.norm": "decoder.norm",
-    "decoder.head": "decoder.head",
 }
 NAMES = {
     **{f"{ours}.{part}": f"{theirs}.{part}" for ours, theirs in LAYERS.items() for part in PARTS},
