@@ -1,7 +1,7 @@
 """WSCH's networks: a wide, shallow auto-encoder of frames with a code per frame.
 
-Shapes: B videos, T frames (V visible, M hidden in a view), D features, H channels of the encoder and G of the decoder, K
-bits, C clusters. No network knows the places of frames; the encoder reads them in temporal order.
+Shapes: B videos, T frames (V visible, M hidden in a view), D features, H channels of the encoder and G of the decoder,
+K bits, C clusters. No network knows the places of frames; the encoder reads them in temporal order.
 """
 
 import math
@@ -144,7 +144,7 @@ class WschNetwork(nn.Module):
         self.register_buffer("centres", torch.zeros(clusters, decoder.embed.in_features))
 
     def forward(self, videos: Tensor, visible: Tensor, hidden: Tensor) -> Seen:
-        """Two views of every video (B, T, D), that see the frames `visible` (B, 2, V) and restore `hidden` (B, 2, M)."""
+        """Two views of videos (B, T, D), that see the frames `visible` (B, 2, V) and restore `hidden` (B, 2, M)."""
         codes = self.encoder.frame_codes(chosen(videos, visible))
         return Seen(embedding(codes), self.decoder(codes, hidden.shape[2]), chosen(videos, hidden))
 

@@ -4,8 +4,8 @@ Shapes: B videos, T frames, E channels in heads of 128, S states. Of each head, 
 
     h_t = exp(a_t)·h_{t−1} + δ_t·x_t ⊗ b_t,  h_{−1} = 0;  y_t = h_t·c_t + D·x_t
 
-A state decays alike in all channels of a head, so y is (L∘P)·(δ·x) + D·x, with P_ts = c_t·b_s, which the heads share, and
-L_ts = exp(a_{s+1} + … + a_t) for s ≤ t. For a few dozen frames that is a tenth of the recurrence's work.
+A state decays alike in all channels of a head, so y is (L∘P)·(δ·x) + D·x, with P_ts = c_t·b_s, which the heads share,
+and L_ts = exp(a_{s+1} + … + a_t) for s ≤ t. For a few dozen frames that is a seventh of the recurrence's work.
 """
 
 import torch
