@@ -38,7 +38,7 @@ class SphericalHash(nn.Module):
         # Distances by a product, which loses digits far from the origin: so that is put between the pivots.
         centre = self.pivots.mean(dim=0)
         pivots, x = self.pivots - centre, videos.mean(dim=1) - centre
-        squares = (x * x).sum(dim=1, keepdim=True) + (pivots * pivots).sum(dim=1) - 2 * (x @ pivots.T)
+        squares = (x * x).sum(dim=1, keepdim=True) + (pivots * pivots).sum(dim=1) - 2 * (x @ pivots.transpose(0, 1))
         return self.radii - squares.clamp(min=0).sqrt()
 
 

@@ -15,6 +15,7 @@ VIEWS = ("epochs", "batch_size", "mask_ratio", "contrastive_weight", "temperatur
 PROTOTYPES = (*VIEWS, "prototype_weight", "clusters", "warm_up", "input_dropout")
 CLUSTERS = (*VIEWS, "cluster_weight", "clusters", "label_warm_up_epochs", "learning_rate")
 THREE = (250, 400, 600)
+TWO_STAGES = (300, None, 128, 0.9, 0.6, 0.02, 1.0, 1e-4)
 # As the authors' configurations say (S5VH on FCVID: as the logs of its published numbers say).
 TABLE: dict[tuple[str, str], tuple[Any, ...]] = {
     ("conmh", "fcvid"): (800, 512, 0.75, 1.0, 0.5, 0.1, 1e-5),
@@ -31,8 +32,17 @@ TABLE: dict[tuple[str, str], tuple[Any, ...]] = {
     # Theirs has 101 clusters.
     ("s5vh", "ucf101"): (350, 128, 0.5, 1.0, 0.5, 0.1, 1e-5, 0.1, 100, 50, 5e-4),
     ("s5vh", "hmdb51"): (350, 128, 0.5, 1.0, 0.5, 0.05, 1e-5, 0.1, 100, 50, 5e-4),
+    # One set of values for all.
+    ("wsch", "fcvid"): (*TWO_STAGES, 800),
+    ("wsch", "activitynet"): (*TWO_STAGES, 800),
+    ("wsch", "yfcc"): (*TWO_STAGES, 800),
+    ("wsch", "ucf101"): (*TWO_STAGES, 800),
+    # Few videos.
+    ("wsch", "hmdb51"): (*TWO_STAGES, 714),
 }
-NAMES = {"conmh": VIEWS, "autossvh": PROTOTYPES, "s5vh": CLUSTERS}
+STAGES = ("epochs", "pretraining_epochs", "batch_size", "pretraining_mask_ratio", "mask_ratio", "cluster_weight",
+          "contrastive_weight", "learning_rate", "clusters")  # fmt: skip
+NAMES = {"conmh": VIEWS, "autossvh": PROTOTYPES, "s5vh": CLUSTERS, "wsch": STAGES}
 DATASETS = {name: found for name, found in REGISTRY.datasets.items() if issubclass(found, FeatureFiles)}
 
 

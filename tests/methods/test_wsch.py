@@ -114,7 +114,7 @@ def test_the_state_space_is_the_recurrence() -> None:
     torch.manual_seed(0)
     frames, heads = 11, 3
     mixing = Mixing(heads)
-    for weight in mixing.parameters():
+    for weight in mixing.requires_grad_(False).parameters():
         nn.init.normal_(weight)
     shapes = (128 * heads, heads, 64, 64, 128 * heads)
     x, seed, enter, leave, gate = (torch.randn(2, frames, width) for width in shapes)

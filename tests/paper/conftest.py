@@ -30,6 +30,7 @@ MASKED = {
     "conmh": {**_SMALL, "depth": 1, "decoder_depth": 1},
     "autossvh": {**_SMALL, "depth": 1, "decoder_depth": 1},
     "s5vh": {**_SMALL, "layers": 1},
+    "wsch": {**_SMALL, "hidden": 64},
 }
 """Settings for masked auto-encoders."""
 TRAINED = ("mcmsh", "bth", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd")
