@@ -100,7 +100,7 @@ def find_spheres(points: NDArray[np.float64], pivots: NDArray[np.float64], updat
         radii = np.partition(distances, len(points) // 2 - 1, axis=0)[len(points) // 2 - 1]
         within = (distances <= radii).astype(np.float64)
         excess = (within.T @ within - quarter) / quarter
-        independent = _are_independent(excess)
+        independent = are_independent(excess)
         if independent or moved == updates:
             return Spheres(pivots, np.sqrt(np.maximum(radii, 0)), moved, independent)
         # A pivot is no neighbour of its own: p_i − p_i is 0.
@@ -109,7 +109,7 @@ def find_spheres(points: NDArray[np.float64], pivots: NDArray[np.float64], updat
         moved += 1
 
 
-def _are_independent(excess: NDArray[np.float64]) -> bool:
+def are_independent(excess: NDArray[np.float64]) -> bool:
     """Whether overlaps (K, K), as excess over the right one, are near enough to 0 and to each other."""
     pairs = excess[np.triu_indices(len(excess), 1)]
     return not pairs.size or bool(np.abs(pairs).mean() <= MEAN_ERROR and pairs.std() <= DEVIATION)

@@ -98,7 +98,7 @@ def test_resumes_to_the_same_weights(method: str, share: float, tiny: Dataset, t
 def test_the_device_learns_what_the_processor_learns(method: str, tiny: Dataset) -> None:
     """Other dropout numbers and roundings: losses alike, not equal."""
     found = load_registry().method(method)
-    resolved = resolve_parameters(found, tiny.summary, {}, QUICK)
+    resolved = resolve_parameters(found, tiny.summary, {}, METHODS[method])
     there, here = fitted(method, tiny), fit_method(found(16, resolved), tiny, FitContext(0))
     for one, other in zip(there.history, here.history, strict=True):
         assert one["loss"] == pytest.approx(other["loss"], rel=0.05)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from bench.methods.sh import Sh, SpectralHash, smoothest_waves
-from bench.methods.sph import Sph, SphericalHash, SphericalParameters, find_spheres
+from bench.methods.sph import Sph, SphericalHash, SphericalParameters, are_independent, find_spheres
 from numpy.typing import NDArray
 from safetensors.torch import load_file, save_file
 
@@ -91,6 +91,16 @@ def test_spheres() -> None:
     module = SphericalHash(torch.from_numpy(found.pivots + mean).float(), torch.from_numpy(found.radii).float())
     bits = torch.from_numpy(truth["query"][:, None])
     np.testing.assert_array_equal(np.where(module(bits) >= 0, 1, -1), truth["codes_query"])
+
+
+def test_the_criterion_by_hand() -> None:
+    """The ten pairs of five spheres: 0.1 too much in each is allowed, 0.9 in one is not, with a smaller mean."""
+    alike, uneven = np.full((5, 5), 0.1), np.zeros((5, 5))
+    uneven[1, 3] = uneven[3, 1] = 0.9
+    assert are_independent(alike)
+    assert not are_independent(1.01 * alike)
+    assert not are_independent(uneven)
+    assert are_independent(uneven / 2)
 
 
 def draws(monkeypatch: pytest.MonkeyPatch, rows: NDArray[np.int64]) -> None:

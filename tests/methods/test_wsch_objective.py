@@ -121,10 +121,10 @@ def test_the_views_of_each_stage() -> None:
 
 
 def test_centres_are_the_signs_of_the_means() -> None:
-    """Two groups of three, one of which agrees on no sign of its third bit, and a centre that nothing is near to."""
-    group = np.array([[1, 1, 1, 1], [1, 1, -1, 1]], np.float32)
+    """Two groups, with means of ±½ in the second bit and 0 in the third, and a centre that nothing is near to."""
+    group = np.array([[1, 1, 1, 1], [1, 1, -1, 1], [1, 1, 1, 1], [1, -1, -1, 1]], np.float32)
     signs = np.concatenate([group, -group])
-    start = np.array([[1, 1, 0, 1], [-1, -1, 0, -1], [-1, 1, 1, 1]], np.float32)
+    start = np.array([[1, 1, 0, 1], [-1, -1, 0, -1], [-1, 1, -1, 1]], np.float32)
     np.testing.assert_array_equal(code_centres(signs, 3, start, 0), start)
     np.testing.assert_array_equal(code_centres(signs, 2, start[:2] * [1, 1, 9, 1], 0), start[:2])
     found = code_centres(signs, 2, None, seed=0)
