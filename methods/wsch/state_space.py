@@ -48,7 +48,7 @@ class Mixing(nn.Module):
             x, seed, enter, leave, gate = (given.to(self.skip.dtype) for given in (x, seed, enter, leave, gate))
             steps = functional.softplus(seed + self.step_bias).transpose(1, 2)
             weights = decays(-self.log_rates.exp()[:, None] * steps) * (leave @ enter.transpose(1, 2)).unsqueeze(1)
-            heads = x.unflatten(2, (-1, CHANNELS)).transpose(1, 2)
+            heads = x.reshape(*x.shape[:2], -1, CHANNELS).transpose(1, 2)
             mixed = weights @ (steps[..., None] * heads) + self.skip[:, None, None] * heads
             return mixed.transpose(1, 2).flatten(2) * functional.silu(gate)
 

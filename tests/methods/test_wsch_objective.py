@@ -89,7 +89,7 @@ def test_a_training_step_of_every_pass() -> None:
             assert losses[name].item() == pytest.approx(truth[name].item(), rel=LOSS), name
     total = cluster["loss"] + contrastive["loss"] - first["loss"]
     assert total.item() == pytest.approx(truth["total"].item(), rel=LOSS)
-    total.backward()
+    total.backward()  # type: ignore[no-untyped-call]
     for name, weight in model.named_parameters():
         assert_near(cast(Tensor, weight.grad), truth[f"grad/{NAMES[name]}"], name, GRADIENT)
 
@@ -102,7 +102,7 @@ def test_a_bfloat16_step_is_near() -> None:
     for objective in objectives(model, parameters(forward)):
         with torch.autocast("cpu", torch.bfloat16):
             losses = objective.loss(rough, 0)
-        losses["loss"].backward()
+        losses["loss"].backward()  # type: ignore[no-untyped-call]
         for name in losses.keys() - {"loss"}:
             assert losses[name].dtype == torch.float32
             assert losses[name].item() == pytest.approx(truth[name].item(), rel=0.1), name
