@@ -25,7 +25,8 @@ from bench.learning.states import TrainingStates
 
 BITS = 12
 FRAMES, DIMENSIONS, CLASSES = 25, 32, 3
-QUICK = {"epochs": 1, "batch_size": 16, "anchors": 6, "hidden": 32, "depth": 2, "layers": 2, "decoder_hidden": 24}
+QUICK = {"epochs": 1, "reconstruction_epochs": 1, "batch_size": 16, "anchors": 6, "hidden": 32, "depth": 2, "layers": 2,
+         "decoder_hidden": 24}  # fmt: skip
 """Parameters for quick training, used if a method has them and accepts the values."""
 # Other batch sizes round differently, so bits of outputs near 0 may flip.
 ROUNDING = 0.01
