@@ -25,7 +25,7 @@ UNUSED = frozenset({"bert.embedding.token.weight", "bert.embedding.segment.weigh
 
 def names(layers: Mapping[str, str]) -> dict[str, str]:
     """Their name of every weight of the encoder's block and of these linear layers, by ours."""
-    linear = ENCODER | layers
+    linear = {**ENCODER, **layers}
     return (
         {f"{ours}.{part}": f"{theirs}.{part}" for ours, theirs in linear.items() for part in ("weight", "bias")}
         | {f"{ours}.gain": f"{theirs}.a_2" for ours, theirs in NORMS.items()}

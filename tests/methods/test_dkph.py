@@ -26,7 +26,7 @@ LOSSES = {"loss": "total", "reconstruction": "reconstruction", "similarity": "bs
 """The file's names of the losses, by ours."""
 
 
-def batch(corrupted: tuple[Tensor, Tensor], clean: tuple[Tensor, Tensor], truth: dict[str, Tensor]) -> Batch:
+def batch(corrupted: tuple[Tensor, ...], clean: tuple[Tensor, ...], truth: dict[str, Tensor]) -> Batch:
     names = ("first", "second")
     values = {"sign": truth["is_similar"], "anchor_first": truth["anchor1"], "anchor_second": truth["anchor2"]}
     return Batch(dict(zip(names, clean, strict=True)), dict(zip(names, corrupted, strict=True)), values)
