@@ -23,19 +23,29 @@ STAGE = "bth: reconstruction"
 """The name of the first stage, and of its random numbers, in all methods that begin with it."""
 
 
-class BthParameters(Schedule):
-    """The paper's values. On sets too small for 2000 anchors the default is one anchor for 20 videos."""
+class ReconstructionParameters(Schedule):
+    """All that the first stage depends on, besides the bits."""
 
     hidden: int = Field(256, ge=2, multiple_of=2)
+    corruption: float = Field(0.15, ge=0, le=1)
+    reconstruct_corrupted: bool = False
+    """Restore the corrupted frames, as the authors' code does, instead of the clean ones, as the paper says."""
+
+
+class BthParameters(ReconstructionParameters):
+    """The paper's values. On sets too small for 2000 anchors the default is one anchor for 20 videos."""
+
     anchors: int = Field(2000, ge=2)
     reconstruction_epochs: int | None = Field(None, ge=1)
     """Epochs of the first stage; none given: as many as `epochs`."""
     reconstruction_weight: float = Field(0.92, ge=0)
     similarity_weight: float = Field(0.08, ge=0)
     anchor_weight: float = Field(0.8, ge=0)
-    corruption: float = Field(0.15, ge=0, le=1)
-    reconstruct_corrupted: bool = False
-    """Restore the corrupted frames, as the authors' code does, instead of the clean ones, as the paper says."""
+
+    def first_stage(self) -> ReconstructionParameters:
+        """The parameters of the first stage."""
+        taken = self.model_dump(include=set(ReconstructionParameters.model_fields))
+        return ReconstructionParameters(**taken | {"epochs": self.reconstruction_epochs or self.epochs})
 
 
 class NeighbourMethod(DeepMethod):
@@ -52,18 +62,25 @@ class NeighbourMethod(DeepMethod):
         require_anchors(self.parameters.anchors, shape[0])
 
     def neighbours(self, features: Features, context: FitContext) -> tuple[AnchorGraph, NDArray[np.float32]]:
-        """Train the first stage; from its hidden states the anchor graph, and every video's nearest anchor (N, H)."""
+        """The anchor graph of the first stage's hidden states, and every video's nearest anchor (N, H).
+
+        Of the methods that begin with this stage the first to run trains it; the others find it, equal to the bit.
+        """
         _, frames, dimensions = features.shape
-        parameters = self.parameters
+        parameters = self.parameters.first_stage()
         context.seed_torch("reconstruction", "weights")
-        first_stage = BthNetwork(frames, dimensions, self.bits, parameters.hidden).to(context.device)
-        schedule = parameters.model_copy(update={"epochs": parameters.reconstruction_epochs or parameters.epochs})
-        objective = ReconstructionObjective(first_stage, parameters, frames)
+        network = BthNetwork(frames, dimensions, self.bits, parameters.hidden).to(context.device)
+        objective = ReconstructionObjective(network, parameters, frames)
         # A separate history: the run's loss curve is that of the second stage, whose loss is another quantity.
         own = replace(context, history=[])
-        train(first_stage, objective, features, schedule, own, STAGE)
-        latent = latent_features(first_stage, features, context.device)
-        anchors = kmeans(latent, parameters.anchors, context.seed)
+        key = f"{self.bits} bits {parameters.model_dump_json()}"
+        if context.states and context.states.borrow(STAGE, key):
+            context.say(f"{STAGE}: found in the cache; the seconds that it took count")
+        train(network, objective, features, parameters, own, STAGE)
+        if context.states:
+            context.states.lend(STAGE, key)
+        latent = latent_features(network, features, context.device)
+        anchors = kmeans(latent, self.parameters.anchors, context.seed)
         graph = anchor_graph(latent, anchors)
         return graph, anchors[graph.anchors[:, 0]]
 
@@ -105,7 +122,7 @@ class ReconstructionObjective(Objective):
     """Stage 1: restore the frames of a video from their codes."""
 
     network: BthNetwork
-    parameters: BthParameters
+    parameters: ReconstructionParameters
     frames: int
 
     def draw(self, videos: NDArray[np.int64], among: NDArray[np.int64], random: np.random.Generator) -> Draw:
