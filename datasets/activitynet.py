@@ -18,7 +18,7 @@ class ActivityNet(FeatureFiles):
     codes have two values. No licence of the feature files is known; the videos are under ActivityNet's terms.
 
     Settings: those of the authors' code for ConMH, AutoSSVH and S5VH; WSCH's defaults are its authors' values, shipped
-    with this dataset's files. No source gives values for BTH or MCMSH that differ from their defaults.
+    with this dataset's files. No source gives values for other methods that differ from their defaults.
     """
 
     name = "activitynet"

@@ -153,8 +153,11 @@ def _frames(path: Path, weights: Mapping[str, Tensor], authors: AuthorsWeights, 
 
 
 def _frames_shown(weights: Mapping[str, Tensor], authors: AuthorsWeights) -> int | None:
-    weight = weights.get(authors.frames_weight or "")
-    return None if weight is None or weight.ndim < 2 else weight.shape[1]
+    try:
+        return authors.frames(weights) if authors.frames else None
+    except (KeyError, IndexError):
+        # The weight is missing or misshapen, and will be refused.
+        return None
 
 
 def _say_what_was_assumed(

@@ -27,8 +27,8 @@ class AuthorsWeights:
     """Their name of the first matrix, (H, D)."""
     code_weight: str
     """Their name of the last matrix of the encoder, (K, H)."""
-    frames_weight: str | None = None
-    """Their name of a weight whose second axis is the frames; None: no weight shows them."""
+    frames: Callable[[Mapping[str, Tensor]], int] | None = None
+    """The frames that the weights, by their names, show; None: no weight shows them."""
     shown: Callable[[Mapping[str, Tensor]], Mapping[str, Any]] | None = None
     """The method's parameters that the weights, by their names, show; None: `hidden`, the rows of `input_weight`."""
     hidden_settings: Mapping[str, str] = field(default_factory=dict)

@@ -1,9 +1,12 @@
 """Training states on disk: an interrupted run resumes and gives the same result."""
 
+import filecmp
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,10 +59,35 @@ class TrainingStates:
     folder: Path
     seconds: float = SECONDS
     """Interval of saving: the most training that can be lost."""
+    shared: Path | None = None
+    """The folder for stages that several methods begin with, of this dataset, seed, machine and code; None: no such."""
     earlier: float = 0.0
     """Seconds that the run had been fitted for, in other processes, when the last restored state was saved."""
     _begun: float = field(default_factory=time.monotonic)
     _saved: float = field(default_factory=time.monotonic)
+
+    def borrow(self, stage: str, key: str) -> bool:
+        """Begin a stage with the state of a run that has finished it, if there is one and this run has none.
+
+        `key` names all on which the stage depends besides what the folder `shared` is of. The seconds that the stage
+        took are then in `earlier` as if this run had trained it.
+        """
+        finished = self._finished(stage, key)
+        if not finished or not finished.is_file() or self._path(stage).exists():
+            return False
+        # Whatever goes wrong, the stage is trained.
+        with suppress(OSError):
+            _copy(finished, self._path(stage))
+        return self._path(stage).exists()
+
+    def lend(self, stage: str, key: str) -> None:
+        """Keep the state of a finished stage for other runs; one there that is damaged is replaced."""
+        finished, own = self._finished(stage, key), self._path(stage)
+        if finished:
+            # It only saves time.
+            with suppress(OSError):
+                if not finished.is_file() or not filecmp.cmp(own, finished, shallow=False):
+                    _copy(own, finished)
 
     def due(self) -> bool:
         """Whether the interval since the last save has passed."""
@@ -122,6 +150,16 @@ class TrainingStates:
 
     def _path(self, stage: str) -> Path:
         return self.folder / f"{slug(stage)}.safetensors"
+
+    def _finished(self, stage: str, key: str) -> Path | None:
+        digest = hashlib.blake2b(key.encode(), digest_size=8).hexdigest()
+        return self.shared / f"{slug(stage)}-{digest}.safetensors" if self.shared else None
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with new_file(target) as beside:
+        shutil.copyfile(source, beside)
 
 
 def _checksum(note: dict[str, Any], tensors: dict[str, Tensor]) -> str:

@@ -1,6 +1,8 @@
 """One run: fit, encode, evaluate, store."""
 
+import hashlib
 import importlib
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,6 +11,8 @@ from pathlib import Path
 
 import torch
 
+import bench.methods
+from bench.base.paths import cache_folder
 from bench.base.progress import Progress
 from bench.data.dataset import Dataset
 from bench.encoding.backends import OutputError
@@ -86,8 +90,23 @@ def fit_context(
     stop: Callable[[], bool] = lambda: False,
 ) -> FitContext:  # fmt: skip
     """The context of a run's training, which continues from the last state saved in the results folder."""
-    states = TrainingStates(store.training_folder(run.spec) / code_digest(run.method))
+    folder = store.training_folder(run.spec) / code_digest(run.method)
+    states = TrainingStates(folder, shared=shared_stages(run, device))
     return FitContext(run.spec.seed, device, progress, states=states, say=say, stop=stop)
+
+
+def shared_stages(run: PlannedRun, device: torch.device) -> Path | None:
+    """The cache folder for stages that methods share, of this run's data, seed, machine, libraries and code."""
+    cache = cache_folder()
+    if cache is None:
+        return None
+    known = (run.spec.dataset_fingerprint, run.spec.seed, environment(device))
+    digest = hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=8)
+    # Of all sources: a stage depends on a method's, and on most of those below it.
+    for folder in sorted({Path(place).resolve() for module in (bench, bench.methods) for place in module.__path__}):
+        for file in sorted(folder.rglob("*.py")):
+            digest.update(file.read_bytes())
+    return cache / "stages" / digest.hexdigest()
 
 
 def new_record(run: PlannedRun, device: torch.device, status: Status = "failed") -> RunRecord:

@@ -33,6 +33,15 @@ _BTH = {
     "learning_rate_decay": 0.5,
     "learning_rate_decay_epochs": 2,
 }
+_BERVAE = {
+    "hidden": 96,
+    "batch_size": 16,
+    "epochs": 6,
+    "pretrain_epochs": 1,
+    "learning_rate": 4e-3,
+    "learning_rate_decay": 0.5,
+    "learning_rate_decay_epochs": 2,
+}
 _MASKED = {"hidden": 64, "decoder_hidden": 48, "batch_size": 64}
 _CONMH = {**_MASKED, "depth": 2, "decoder_depth": 1, "epochs": 10, "learning_rate": 1e-3}
 # The scan costs more than the rest of a small network.
@@ -41,6 +50,9 @@ RECOMMENDED: Recommended = MappingProxyType(
     {
         **dict.fromkeys(("mcmsh", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd"), _MIXER),
         "bth": _BTH,
+        # Its bits are sums over all frames, which BTH's rate drives beyond the clip, where no gradient passes.
+        "dkph": {**_BTH, "learning_rate": 1e-3},
+        "bervae": _BERVAE,
         "conmh": _CONMH,
         "autossvh": {**_CONMH, "prototype_weight": 0.2},
         "s5vh": _S5VH,

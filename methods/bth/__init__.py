@@ -19,33 +19,39 @@ from .checkpoint import AUTHORS
 from .network import BthNetwork, reconstruction_loss
 
 VIDEOS_AN_ANCHOR = 20
+STAGE = "bth: reconstruction"
+"""The name of the first stage, and of its random numbers, in all methods that begin with it."""
 
 
-class BthParameters(Schedule):
-    """The paper's values. On sets too small for 2000 anchors the default is one anchor for 20 videos."""
+class ReconstructionParameters(Schedule):
+    """All that the first stage depends on, besides the bits."""
 
     hidden: int = Field(256, ge=2, multiple_of=2)
+    corruption: float = Field(0.15, ge=0, le=1)
+    reconstruct_corrupted: bool = False
+    """Restore the corrupted frames, as the authors' code does, instead of the clean ones, as the paper says."""
+
+
+class BthParameters(ReconstructionParameters):
+    """The paper's values. On sets too small for 2000 anchors the default is one anchor for 20 videos."""
+
     anchors: int = Field(2000, ge=2)
     reconstruction_epochs: int | None = Field(None, ge=1)
     """Epochs of the first stage; none given: as many as `epochs`."""
     reconstruction_weight: float = Field(0.92, ge=0)
     similarity_weight: float = Field(0.08, ge=0)
     anchor_weight: float = Field(0.8, ge=0)
-    corruption: float = Field(0.15, ge=0, le=1)
-    reconstruct_corrupted: bool = False
-    """Restore the corrupted frames, as the authors' code does, instead of the clean ones, as the paper says."""
+
+    def first_stage(self) -> ReconstructionParameters:
+        """The parameters of the first stage."""
+        taken = self.model_dump(include=set(ReconstructionParameters.model_fields))
+        return ReconstructionParameters(**taken | {"epochs": self.reconstruction_epochs or self.epochs})
 
 
-class Bth(DeepMethod):
-    """BTH as the paper describes it: stage 1 restores frames; its hidden states give stage 2 anchors and neighbours."""
+class NeighbourMethod(DeepMethod):
+    """A method that trains on pairs of BTH's anchor graph, after BTH's first stage."""
 
-    name = "bth"
-    title = "BTH"
-    revision = 2
-    paper = "Li et al., Self-Supervised Video Hashing via Bidirectional Transformers, CVPR 2021"
-    Parameters: ClassVar = BthParameters
     parameters: BthParameters
-    authors = AUTHORS
 
     @classmethod
     def defaults(cls, shape: Shape) -> dict[str, Any]:
@@ -54,6 +60,40 @@ class Bth(DeepMethod):
     def check(self, shape: Shape) -> None:
         super().check(shape)
         require_anchors(self.parameters.anchors, shape[0])
+
+    def neighbours(self, features: Features, context: FitContext) -> tuple[AnchorGraph, NDArray[np.float32]]:
+        """The anchor graph of the first stage's hidden states, and every video's nearest anchor (N, H).
+
+        Of the methods that begin with this stage the first to run trains it; the others find it, equal to the bit.
+        """
+        _, frames, dimensions = features.shape
+        parameters = self.parameters.first_stage()
+        context.seed_torch("reconstruction", "weights")
+        network = BthNetwork(frames, dimensions, self.bits, parameters.hidden).to(context.device)
+        objective = ReconstructionObjective(network, parameters, frames)
+        # A separate history: the run's loss curve is that of the second stage, whose loss is another quantity.
+        own = replace(context, history=[])
+        key = f"{self.bits} bits {parameters.model_dump_json()}"
+        if context.states and context.states.borrow(STAGE, key):
+            context.say(f"{STAGE}: found in the cache; the seconds that it took count")
+        train(network, objective, features, parameters, own, STAGE)
+        if context.states:
+            context.states.lend(STAGE, key)
+        latent = latent_features(network, features, context.device)
+        anchors = kmeans(latent, self.parameters.anchors, context.seed)
+        graph = anchor_graph(latent, anchors)
+        return graph, anchors[graph.anchors[:, 0]]
+
+
+class Bth(NeighbourMethod):
+    """BTH as the paper describes it: stage 1 restores frames; its hidden states give stage 2 anchors and neighbours."""
+
+    name = "bth"
+    title = "BTH"
+    revision = 2
+    paper = "Li et al., Self-Supervised Video Hashing via Bidirectional Transformers, CVPR 2021"
+    Parameters: ClassVar = BthParameters
+    authors = AUTHORS
 
     def network(self, frames: int, dimensions: int) -> BthNetwork:
         return BthNetwork(frames, dimensions, self.bits, self.parameters.hidden)
@@ -64,19 +104,7 @@ class Bth(DeepMethod):
 
     def objective(self, network: nn.Module, features: Features, context: FitContext) -> "NeighbourObjective":
         assert isinstance(network, BthNetwork)
-        _, frames, dimensions = features.shape
-        parameters = self.parameters
-        context.seed_torch("reconstruction", "weights")
-        first_stage = self.network(frames, dimensions).to(context.device)
-        schedule = parameters.model_copy(update={"epochs": parameters.reconstruction_epochs or parameters.epochs})
-        objective = ReconstructionObjective(first_stage, parameters, frames)
-        # A separate history: the run's loss curve is that of the second stage, whose loss is another quantity.
-        own = replace(context, history=[])
-        train(first_stage, objective, features, schedule, own, f"{self.name}: reconstruction")
-        latent = latent_features(first_stage, features, context.device)
-        anchors = kmeans(latent, parameters.anchors, context.seed)
-        graph = anchor_graph(latent, anchors)
-        return NeighbourObjective(network, parameters, graph, anchors[graph.anchors[:, 0]], frames)
+        return NeighbourObjective(network, self.parameters, *self.neighbours(features, context), features.shape[1])
 
 
 def latent_features(network: BthNetwork, features: Features, device: torch.device) -> NDArray[np.float32]:
@@ -94,7 +122,7 @@ class ReconstructionObjective(Objective):
     """Stage 1: restore the frames of a video from their codes."""
 
     network: BthNetwork
-    parameters: BthParameters
+    parameters: ReconstructionParameters
     frames: int
 
     def draw(self, videos: NDArray[np.int64], among: NDArray[np.int64], random: np.random.Generator) -> Draw:
@@ -108,10 +136,11 @@ class ReconstructionObjective(Objective):
 
 
 @dataclass(frozen=True)
-class NeighbourObjective(Objective):
-    """Stage 2: 0.92·reconstruction + 0.08·similarity + 0.8·anchor, over pairs of videos."""
+class PairObjective(Objective):
+    """A training over pairs of videos, similar or not by the anchor graph, whose frames are restored."""
 
-    network: BthNetwork
+    network: nn.Module
+    """From videos to hidden states (B, T, H), codes (B, …, K), and restored frames (B, T, D)."""
     parameters: BthParameters
     graph: AnchorGraph
     anchors: NDArray[np.float32]
@@ -131,13 +160,21 @@ class NeighbourObjective(Objective):
         }
         return Draw(drawn, values, corruption)
 
-    def loss(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
-        parameters, values = self.parameters, batch.values
-        targets = batch.corrupted if parameters.reconstruct_corrupted else batch.videos
+    def forward(self, batch: Batch) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], Tensor]:
+        """Hidden states (B, T, H) and codes (B, …, K) of both videos of the pairs, and the reconstruction loss."""
+        targets = batch.corrupted if self.parameters.reconstruct_corrupted else batch.videos
         both = torch.cat([batch.corrupted["first"], batch.corrupted["second"]])
         # Without batch statistics both videos of the pairs can pass the network as one batch.
-        (hidden1, hidden2), (codes1, codes2), restored = (part.chunk(2) for part in self.network(both))
-        reconstruction = reconstruction_loss(restored, (targets["first"], targets["second"]))
+        hidden, codes, restored = (part.chunk(2) for part in self.network(both))
+        return hidden, codes, reconstruction_loss(restored, (targets["first"], targets["second"]))
+
+
+class NeighbourObjective(PairObjective):
+    """Stage 2: 0.92·reconstruction + 0.08·similarity + 0.8·anchor."""
+
+    def loss(self, batch: Batch, epoch: int) -> dict[str, Tensor]:
+        parameters, values = self.parameters, batch.values
+        (hidden1, hidden2), (codes1, codes2), reconstruction = self.forward(batch)
         similarity = similarity_loss(codes1.mean(dim=1), codes2.mean(dim=1), values["sign"])
         anchor = cluster_loss(hidden1, hidden2, values["anchor_first"], values["anchor_second"])
         total = (

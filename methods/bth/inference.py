@@ -1,4 +1,4 @@
-"""BTH's encoder as encoding runs it: the function of `BthEncoder` in evaluation mode, with fewer products.
+"""BTH's encoder as encoding runs it: the function of `FrameEncoder` in evaluation mode, with fewer products.
 
 Equal in exact arithmetic, and to rounding in practice (tested), with n the normalised frames before gain and shift:
 - LayerNorm's gain and shift are folded into the matrices after it, the positions into the bias of the projection.
@@ -19,17 +19,17 @@ from torch import Tensor, nn
 from bench.learning.layers import ChannelProduct
 
 if TYPE_CHECKING:
-    from .network import BthEncoder, LayerNorm
+    from .network import BthEncoder, FrameEncoder, LayerNorm
 
 EPSILON = 1e-6
 
 
-class InferenceBth(nn.Module):
-    """Frame features (B, T, D) → mean frame codes (B, K) in [−1, 1], float32."""
+class InferenceFrames(nn.Module):
+    """Frame features (B, T, D) → hidden states of the frames (B, T, H)."""
 
     positions: Tensor
 
-    def __init__(self, encoder: "BthEncoder") -> None:
+    def __init__(self, encoder: "FrameEncoder") -> None:
         super().__init__()
         self.project = ChannelProduct(encoder.frame_map.weight)
         self.register_buffer("positions", (encoder.positions + encoder.frame_map.bias).detach())
@@ -48,6 +48,27 @@ class InferenceBth(nn.Module):
         assert isinstance(last, nn.Linear)
         self.widen = ChannelProduct(*normalised(first, encoder.feed_forward_norm))
         self.narrow = ChannelProduct(last.weight, last.bias)
+
+    def hidden(self, videos: Tensor) -> Tensor:
+        """Hidden states of the frames, (B, T, H)."""
+        x = self.project(videos) + self.positions
+        frames = self._normalise(x)
+        query, value = self.attend(frames).chunk(2, dim=-1)
+        x = x + (query @ frames.transpose(1, 2)).softmax(dim=-1) @ value
+        hidden: Tensor = x + self.narrow(gelu(self.widen(self._normalise(x))))
+        return hidden
+
+    def _normalise(self, x: Tensor) -> Tensor:
+        centred = x - x.mean(dim=-1, keepdim=True)
+        deviation = (centred.square().sum(dim=-1, keepdim=True) / (x.shape[-1] - 1)).sqrt()
+        return centred / (deviation + EPSILON)
+
+
+class InferenceBth(InferenceFrames):
+    """Frame features (B, T, D) → mean frame codes (B, K) in [−1, 1], float32."""
+
+    def __init__(self, encoder: "BthEncoder") -> None:
+        super().__init__(encoder)
         self.binary = ChannelProduct(encoder.binary.weight, encoder.binary.bias)
 
     def forward(self, videos: Tensor) -> Tensor:
@@ -56,17 +77,8 @@ class InferenceBth(nn.Module):
 
     def frame_outputs(self, videos: Tensor) -> Tensor:
         """Outputs that are rounded to the codes of the frames, (B, T, K) float32."""
-        x = self.project(videos) + self.positions
-        frames = self._normalise(x)
-        query, value = self.attend(frames).chunk(2, dim=-1)
-        x = x + (query @ frames.transpose(1, 2)).softmax(dim=-1) @ value
-        x = x + self.narrow(gelu(self.widen(self._normalise(x))))
-        return self.binary(x).float()
-
-    def _normalise(self, x: Tensor) -> Tensor:
-        centred = x - x.mean(dim=-1, keepdim=True)
-        deviation = (centred.square().sum(dim=-1, keepdim=True) / (x.shape[-1] - 1)).sqrt()
-        return centred / (deviation + EPSILON)
+        outputs: Tensor = self.binary(self.hidden(videos))
+        return outputs.float()
 
 
 def gelu(x: Tensor) -> Tensor:

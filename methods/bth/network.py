@@ -47,12 +47,12 @@ class Attention(nn.Module):
         return attended
 
 
-class BthEncoder(nn.Module):
-    """Frame features (B, T, D) → mean frame codes (B, K) in [−1, 1]; the code is their sign."""
+class FrameEncoder(nn.Module):
+    """Frame features (B, T, D) → hidden states of the frames; how they become a code is for subclasses to say."""
 
     positions: Tensor
 
-    def __init__(self, frames: int, dimensions: int, bits: int, hidden: int) -> None:
+    def __init__(self, frames: int, dimensions: int, hidden: int) -> None:
         super().__init__()
         self.frame_map = nn.Linear(dimensions, hidden)
         self.register_buffer("positions", sinusoidal_positions(frames, hidden), persistent=False)
@@ -66,7 +66,6 @@ class BthEncoder(nn.Module):
             nn.Linear(FEED_FORWARD * hidden, hidden),
         )
         self.dropout = Dropout(DROPOUT)
-        self.binary = nn.Linear(hidden, bits)
 
     def hidden(self, videos: Tensor) -> Tensor:
         """Hidden states of the frames, (B, T, H)."""
@@ -74,6 +73,14 @@ class BthEncoder(nn.Module):
         x = x + self.dropout(self.attention(self.attention_norm(x)))
         x = x + self.dropout(self.feed_forward(self.feed_forward_norm(x)))
         return self.dropout(x)
+
+
+class BthEncoder(FrameEncoder):
+    """Frame features (B, T, D) → mean frame codes (B, K) in [−1, 1]; the code is their sign."""
+
+    def __init__(self, frames: int, dimensions: int, bits: int, hidden: int) -> None:
+        super().__init__(frames, dimensions, hidden)
+        self.binary = nn.Linear(hidden, bits)
 
     def frame_codes(self, hidden: Tensor) -> Tensor:
         """Codes ±1 of the frames, (B, T, K); the gradient passes the rounding as if it were not there."""

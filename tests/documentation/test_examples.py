@@ -22,7 +22,7 @@ from bench.cli import main
 from bench.profile import encoding
 from bench.profile.cost_types import Rates
 from tests.conftest import make_features
-from tests.paper.conftest import MASKED
+from tests.paper.conftest import BTH_ENCODER, MASKED
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -98,7 +98,7 @@ def place(
     monkeypatch.setattr("bench.profile.costs.time_encoders", partial(encoding.time_encoders, seconds=0.01))
     small = partial(Parameters, train_videos=80, query_videos=12, gallery_videos=30, filters=64, patch_samples=2000)
     monkeypatch.setattr("bench.datasets.moving_digits.source.Parameters", small)
-    monkeypatch.setattr(MovingDigits, "recommended", {**dict.fromkeys(TRAINED, QUICK), **MASKED})
+    monkeypatch.setattr(MovingDigits, "recommended", {**dict.fromkeys(TRAINED, QUICK), **BTH_ENCODER, **MASKED})
     if example.page not in places:
         features = tmp_path / "path/to/features"
         features.mkdir(parents=True)

@@ -36,6 +36,8 @@ def test_built_in_plug_ins_are_found_and_none_is_broken() -> None:
         "mixer-mrd",
         "mixer-srd",
         "bth",
+        "dkph",
+        "bervae",
         "conmh",
         "autossvh",
         "itq",

@@ -15,7 +15,7 @@ from bench.encoding.modules import EncoderDescription
 from bench.registry import load_registry
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-MERGED = ("mcmsh", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd", "bth")
+MERGED = ("mcmsh", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd", "bth", "dkph", "bervae")
 """Deep methods with a form for inference."""
 DEEP = (*MERGED, "conmh", "autossvh", "wsch")
 

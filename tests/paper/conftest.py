@@ -25,6 +25,8 @@ from tests.stored_files import write_files
 KS = (5, 20, 40, 60, 80, 100)
 QUERIES = 50
 QUICK = {"epochs": 1, "hidden": 32, "anchors": 4, "batch_size": 20}
+BTH_ENCODER = {"dkph": {**QUICK, "reconstruction_epochs": 1}, "bervae": {"epochs": 1, "hidden": 32, "batch_size": 20}}
+"""Settings for the methods with BTH's encoder."""
 _SMALL = {"epochs": 1, "hidden": 16, "decoder_hidden": 8, "batch_size": 20}
 MASKED = {
     "conmh": {**_SMALL, "depth": 1, "decoder_depth": 1},
@@ -34,7 +36,7 @@ MASKED = {
 }
 """Settings for masked auto-encoders."""
 TRAINED = ("mcmsh", "bth", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd")
-RECOMMENDED: Recommended = {**dict.fromkeys(TRAINED, QUICK), **MASKED}
+RECOMMENDED: Recommended = {**dict.fromkeys(TRAINED, QUICK), **BTH_ENCODER, **MASKED}
 
 Level = Callable[[PlannedRun, int], float]
 """The mAP of a planned run at k."""

@@ -65,6 +65,8 @@ def quick(method: str, **parameters: Any) -> dict[str, Any]:
     known = load_registry().method(method).Parameters.model_fields
     hidden = 64 if method == "wsch" else 32
     small = {"epochs": 1, "batch_size": 16, "anchors": 6, "hidden": hidden, "depth": 2, "decoder_hidden": 24}
+    # A first stage as long as the second, also where that is not the default.
+    small["reconstruction_epochs"] = parameters.get("epochs", 1)
     return {name: value for name, value in small.items() if name in known} | parameters
 
 

@@ -50,7 +50,7 @@ def fit(method: str, data: Dataset, states: TrainingStates | None, progress: Cut
     return fit_method(found(16, resolved), data, FitContext(0, progress=progress, states=states))
 
 
-@pytest.mark.parametrize(("method", "share"), [("mcmsh", 0.25), ("bth", 0.0), ("conmh", 0.25)])
+@pytest.mark.parametrize(("method", "share"), [("mcmsh", 0.25), ("bth", 0.0), ("conmh", 0.25), ("bervae", 0.25)])
 def test_resumes_to_the_same_codes(method: str, share: float, tiny: Dataset, tmp_path: Path) -> None:
     whole = CutAfter()
     undisturbed = fit(method, tiny, None, whole, validation_share=share)
