@@ -26,8 +26,8 @@ from bench.learning.states import TrainingStates
 BITS = 12
 FRAMES, DIMENSIONS, CLASSES = 25, 32, 3
 QUICK = {
-    "epochs": (1,), "reconstruction_epochs": (1,), "batch_size": (16,), "anchors": (6,), "hidden": (32, 64), "depth": (2,),
-    "layers": (2,), "decoder_hidden": (24,),
+    "epochs": (1,), "reconstruction_epochs": (1,), "batch_size": (16,), "anchors": (6,), "hidden": (32, 64),
+    "depth": (2,), "layers": (2,), "decoder_hidden": (24,),
 }  # fmt: skip
 """Values for quick training, used if a method has the parameter: the first that it accepts."""
 # Other batch sizes round differently, so bits of outputs near 0 may flip.

@@ -57,7 +57,7 @@ def _look_at_messages_alone() -> None:
 
     timing.MAX_ROUNDS, timing.WARM_UP_SECONDS = timing.FEWEST, 0
     machine.SIZES = {"cpu": (64, 64, 2**16)}
-    document.drawn = lambda plots: [("", b"")] * len(plots)
+    vars(document)["drawn"] = lambda plots: [("", b"")] * len(plots)
 
 
 def _warm_up() -> None:
