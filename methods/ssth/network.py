@@ -71,9 +71,7 @@ class SsthNetwork(nn.Module):
 
     def forward(self, videos: Tensor) -> Decoded:
         state = self.encoder.cells(videos).state
-        return Decoded(
-            self.backward_decoder(state), self.forward_decoder(state), self.mean_decoder(state).squeeze(1)
-        )
+        return Decoded(self.backward_decoder(state), self.forward_decoder(state), self.mean_decoder(state).squeeze(1))
 
 
 def squared_errors(decoded: Decoded, videos: Tensor) -> dict[str, Tensor]:
