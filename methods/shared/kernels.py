@@ -1,7 +1,7 @@
-"""Compiled loops for encoding on a processor, where PyTorch's own operators spend most of their time on memory or calls.
+"""Compiled loops for encoding on a processor, where PyTorch's operators spend most of their time on memory or calls.
 
-Shapes: B videos, T frames, E channels, S states; K the width of an LSTM. `backward` runs from a video's last frame to its
-first.
+Shapes: B videos, T frames, E channels, S states; K the width of an LSTM. `backward` runs from a video's last frame to
+its first.
 
 All loops stand in this one file: numba's cache on disk notices changes of a kernel's own file only. The innermost ones
 run over one axis of rows that they get as arguments: that is what the compiler turns into vector instructions.

@@ -1,6 +1,6 @@
 """The recurrent cells of SSTH (Zhang et al., ACM MM 2016) and SSVH (Song et al., TIP 2018).
 
-An LSTM with peepholes, whose cell is normalised over the batch at every step, by statistics of that step's own. With ∘ the
+An LSTM with peepholes, whose cell is normalised over the batch at every step, each with its own statistics. With ∘ the
 product of elements, ĉ' and h' the state before:
 
     i = σ(x·W_xi + h'·W_hi + b_i + w_i∘ĉ')    f likewise    g = tanh(x·W_xg + h'·W_hg + b_g)
@@ -50,8 +50,8 @@ class Trace(NamedTuple):
 class StepNorm(nn.Module):
     """Batch normalisation of the cell at one step, (B, K) → (B, K): γ·(c − m)/(s + ε) + β.
 
-    Training takes m and s = √(mean((c − m)² + ε)) of the batch, evaluation their running means: of the deviation itself,
-    not of the variance.
+    Training takes m and s = √(mean((c − m)² + ε)) of the batch, evaluation their running means: of the deviation
+    itself, not of the variance.
     """
 
     running_mean: Tensor

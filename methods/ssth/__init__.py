@@ -39,7 +39,10 @@ class Ssth(DeepMethod):
 
     name = "ssth"
     title = "SSTH"
-    paper = "Zhang et al., Play and Rewind: Optimizing Binary Representations of Videos by Self-Supervised Temporal Hashing, ACM MM 2016"
+    paper = (
+        "Zhang et al., Play and Rewind: Optimizing Binary Representations of Videos by Self-Supervised Temporal "
+        "Hashing, ACM MM 2016"
+    )
     Parameters: ClassVar = SsthParameters
     parameters: SsthParameters
     authors = AUTHORS

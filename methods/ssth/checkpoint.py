@@ -1,4 +1,4 @@
-"""The names of SSTH's weights in its authors' code (hanwangzhang/BLSTM), which released none."""
+"""The names of SSTH's weights in its authors' code (hanwangzhang/BLSTM). They released none."""
 
 from collections.abc import Mapping
 

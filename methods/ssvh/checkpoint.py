@@ -1,4 +1,7 @@
-"""The names of SSVH's weights in its authors' code (lixiangpengcs/Self-Supervised-Video-Hashing), which released none."""
+"""The names of SSVH's weights in its authors' code (lixiangpengcs/Self-Supervised-Video-Hashing).
+
+They released none.
+"""
 
 from bench.method import AuthorsWeights
 

@@ -65,7 +65,7 @@ class LowDecoder(nn.Module):
 
 
 class SsvhNetwork(nn.Module):
-    """The encoder, and for each of three decoders a high one, begun with its last state, and a low one that reads it."""
+    """The encoder, and three decoders: a high one each, which begins with its last state, and a low one after it."""
 
     def __init__(self, frames: int, dimensions: int, bits: int, *, crossed_forward: bool = False) -> None:
         super().__init__()

@@ -62,7 +62,7 @@ class SsvhObjective(Objective):
 
 
 def pairwise_error(hidden: Tensor, others: Tensor, similar: Mapping[str, Tensor], dissimilar: float) -> Tensor:
-    """Σ_i Σ_j (⟨h_i, m_j⟩/K − s_ij)² over the batch and all N videos; m_j is h_j within the batch, which gets gradients.
+    """Σ_i Σ_j (⟨h_i, m_j⟩/K − s_ij)² over the batch and all N videos; within the batch m_j is h_j, and gets gradients.
 
     `others` (N, K): the memory with zeros for the batch. `similar`: `starts` (B,) and `members` of each video's similar
     ones, for which s is 1, else `dissimilar`; `among` (B, B), those within the batch.

@@ -22,4 +22,4 @@ class SsvhParameters(MomentumSchedule):
     """Of the distance to ±1, within the pairwise part."""
     reconstruction_weight: float = Field(1e-3, ge=0)
     crossed_forward: bool = False
-    """Give every second step of the low forward decoder the state of the high backward one, as the authors' code does."""
+    """Every second step of the low forward decoder reads the high backward one, as in the authors' code."""
