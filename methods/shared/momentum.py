@@ -30,7 +30,8 @@ class ClippedMomentum(Optimizer):
         for group in self.param_groups:
             parameters = [parameter for parameter in group["params"] if parameter.grad is not None]
             for parameter in parameters:
-                self.state[parameter].setdefault("velocity", torch.zeros_like(parameter))
+                if not self.state[parameter]:
+                    self.state[parameter]["velocity"] = torch.zeros_like(parameter)
             velocities = [self.state[parameter]["velocity"] for parameter in parameters]
             gradients: Any = [parameter.grad for parameter in parameters]
             slopes = torch._foreach_add(gradients, parameters, alpha=group["weight_decay"])

@@ -65,14 +65,17 @@ class StepNorm(nn.Module):
         self.register_buffer("running_deviation", torch.ones(width))
 
     def forward(self, cell: Tensor) -> Tensor:
-        mean, deviation = self.running_mean, self.running_deviation
-        if self.training:
-            mean = cell.mean(dim=0)
-            deviation = ((cell - mean).square().mean(dim=0) + EPSILON).sqrt()
-            with torch.no_grad():
-                self.running_mean.lerp_(mean, 1 - REMEMBERED)
-                self.running_deviation.lerp_(deviation, 1 - REMEMBERED)
-        return torch.addcmul(self.beta, cell - mean, self.gamma / (deviation + EPSILON))
+        if not self.training:
+            scale = self.gamma / (self.running_deviation + EPSILON)
+            return torch.addcmul(self.beta, cell - self.running_mean, scale)
+        # One operator, which divides by s alone: s is 1e-5 or more, beside which ε is lost.
+        normalised, mean, inverse = torch.native_batch_norm(
+            cell, self.gamma, self.beta, None, None, True, 0.0, EPSILON
+        )
+        with torch.no_grad():
+            self.running_mean.lerp_(mean, 1 - REMEMBERED)
+            self.running_deviation.lerp_(inverse.reciprocal(), 1 - REMEMBERED)
+        return normalised
 
     def folded(self) -> tuple[Tensor, Tensor]:
         """The scale and the shift (K,) that it is in evaluation, in double precision."""
@@ -133,13 +136,14 @@ def run(
         state = (given[0].new_zeros(given[0].shape[0], width, dtype=torch.float32),) * 2
     hidden, cell = state
     hiddens, cells = [], []
+    looks, looks_last = peephole.split([2, 1])
     for step, norm in zip(given, norms, strict=True):
         # The state stays float32 where products are rougher.
         gates = torch.addmm(step, hidden.to(recur.dtype), recur).float()
-        opened = torch.addcmul(gates[:, : 2 * width].unflatten(1, (2, width)), peephole[:2], cell.unsqueeze(1))
-        entering, kept = opened.sigmoid().unbind(1)
-        cell = norm(torch.addcmul(kept * cell, entering, gates[:, 2 * width : 3 * width].tanh()))
-        out = torch.addcmul(gates[:, 3 * width :], peephole[2], cell).sigmoid()
+        first, new, last = gates.split([2 * width, width, width], dim=1)
+        entering, kept = torch.addcmul(first.unflatten(1, (2, width)), looks, cell.unsqueeze(1)).sigmoid().unbind(1)
+        cell = norm(torch.addcmul(kept * cell, entering, new.tanh()))
+        out = torch.addcmul(last, looks_last, cell).sigmoid()
         hiddens.append(out * (cell.tanh() if free else cell))
         cells.append(cell)
         hidden = sign_step(hiddens[-1]) if binary else hiddens[-1]
@@ -151,8 +155,9 @@ def sign_step(hidden: Tensor) -> Tensor:
 
     The gradient passes unchanged where −1 ≤ h ≤ 1, and is 0 elsewhere.
     """
-    soft = ((hidden + 1) / 2).clamp(0, 1)
-    return 2 * (soft + ((soft >= 0.5).to(soft.dtype) - soft).detach()) - 1
+    soft = hidden.clamp(-1, 1)
+    # Of negative numbers near 0 the sum rounds to 1, as theirs does.
+    return torch.where(hidden + 1 >= 1, 1.0, -1.0) + (soft - soft.detach())
 
 
 class ReadOut(nn.Module):
