@@ -69,9 +69,7 @@ class StepNorm(nn.Module):
             scale = self.gamma / (self.running_deviation + EPSILON)
             return torch.addcmul(self.beta, cell - self.running_mean, scale)
         # One operator, which divides by s alone: s is 1e-5 or more, beside which ε is lost.
-        normalised, mean, inverse = torch.native_batch_norm(
-            cell, self.gamma, self.beta, None, None, True, 0.0, EPSILON
-        )
+        normalised, mean, inverse = torch.native_batch_norm(cell, self.gamma, self.beta, None, None, True, 0.0, EPSILON)
         with torch.no_grad():
             self.running_mean.lerp_(mean, 1 - REMEMBERED)
             self.running_deviation.lerp_(inverse.reciprocal(), 1 - REMEMBERED)
