@@ -128,7 +128,7 @@ def run(
     `given`: what the gates get besides the state, a step (B, 4·K), or (4·K,) for all videos; `recur` (K, 4·K) and
     `peephole` (3, K) as packed; `norms` of the steps, each (B, K) → (B, K).
     """
-    width = len(recur)
+    width = recur.shape[0]
     free = state is not None
     if state is None:
         state = (given[0].new_zeros(given[0].shape[0], width, dtype=torch.float32),) * 2

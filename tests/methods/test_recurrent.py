@@ -16,7 +16,8 @@ from torch import Tensor
 
 import bench
 from bench.base.errors import InputError
-from bench.encoding.modules import inference_module
+from bench.encoding.encoder import Encoder
+from bench.encoding.modules import EncoderDescription, inference_module
 from bench.profile.counts import flops, parameter_count
 from tests.methods.masked import assert_near, tensors
 from tests.methods.recurrent import METHODS, built, names, network, stirred, weights
@@ -164,6 +165,24 @@ def test_the_inference_form_is_the_same_function(method: str, frames: int, bits:
         torch.testing.assert_close(traced(x), expected, rtol=2e-5, atol=2e-5)
         rough = fast.to(torch.bfloat16)(x)
     assert rough.dtype == torch.float32
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_exported_file(method: str, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    own = built(method, 12)
+    module = stirred(own.build(7, 9))
+    description = EncoderDescription(
+        method=method, bits=12, frames=7, dimensions=9, parameters=own.parameters.model_dump(mode="json")
+    )
+    Encoder(description, module).export(tmp_path / "a.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "a.onnx", providers=["CPUExecutionProvider"])
+    for videos in (1, 5):
+        x = torch.randn(videos, 7, 9)
+        codes, relaxed = session.run(None, {"features": x.numpy()})
+        with torch.no_grad():
+            torch.testing.assert_close(torch.from_numpy(relaxed), module(x), rtol=2e-5, atol=2e-5)
+        np.testing.assert_array_equal(codes, np.where(relaxed >= 0, 1, -1))
 
 
 def test_tanh_of_all_sizes() -> None:
