@@ -65,13 +65,13 @@ def _called(given: list[str]) -> int:
         os.getcwd()  # noqa: PTH109  as short as its error
     except OSError as error:
         raise InputError(f"the working folder cannot be used ({error.strerror}); change to another") from error
-    from bench.cli.app import GROUPS, app  # noqa: PLC0415  here, so that Ctrl-C during imports ends in one line
+    from bench.cli.app import GROUPS, command  # noqa: PLC0415  here, so that Ctrl-C during imports ends in one line
 
     if given in GROUPS:
         with redirect_stdout(sys.stderr):
-            app([*given, "--help"], prog_name="bench", standalone_mode=False)
+            command([*given, "--help"], prog_name="bench", standalone_mode=False)
         return 2
-    status = app(given, prog_name="bench", standalone_mode=False)
+    status = command(given, prog_name="bench", standalone_mode=False)
     # The parser returns this status after an interrupt.
     return _interrupted() if status == 130 else int(status or 0)
 

@@ -65,3 +65,7 @@ def _whole(
     ] = False,
 ) -> None:
     """Options without a verb."""
+
+
+command = typer.main.get_command(app)
+"""The whole command line, built once: that takes as long as a short verb does."""

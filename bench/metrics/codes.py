@@ -1,4 +1,4 @@
-"""Binary codes, packed into 64-bit words, and their diagnostics: useless bits, their balance, distinct codes."""
+"""Binary codes, packed into 64-bit words, and their diagnostics: useless bits, balance, correlation, distinct codes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -128,6 +128,12 @@ class Diagnostics(BaseModel):
     """Mean over the bits of |2p - 1|, p the share of +1: 0 where all are even, 1 where all are constant."""
     bit_entropy: float | None = Field(default=None, ge=0, le=1)
     """Mean over the bits of -p log2 p - (1 - p) log2 (1 - p): 1 where all are even, 0 where all are constant."""
+    bit_correlation: float | None = Field(default=None, ge=0, le=1)
+    """Mean over the pairs of bits that vary of |ρ|, their correlation: 0 where all are independent, 1 where all are
+    copies or inverses of each other."""
+    effective_bits: float | None = Field(default=None, ge=1)
+    """(Σλ)² / Σλ² of the eigenvalues λ of the bits' covariance: K where bits are even and uncorrelated, 1 where all
+    are copies of one."""
     random: dict[str, dict[int, Chance]]
     """By protocol and k."""
 
@@ -154,6 +160,26 @@ def bit_balance(packed: PackedCodes) -> tuple[float, float]:
     # 0 log 0 is 0.
     entropy = -(shares * np.log2(np.where(shares > 0, shares, 1))).sum(axis=0)
     return float(np.abs(2 * positive - 1).mean()), float(np.clip(entropy, 0, 1).mean())
+
+
+def bit_correlation(packed: PackedCodes) -> tuple[float, float]:
+    """`bit_correlation` and `effective_bits` of codes of which at least one bit varies, as in `Diagnostics`."""
+    signs = unpack_codes(packed).astype(np.float32)
+    mean = signs.mean(axis=0, dtype=np.float64)
+    variance = 1 - mean**2
+    varying = variance > 0
+    scale = np.sqrt(np.where(varying, variance, np.inf))
+    squares = correlations = 0.0
+    for start in range(0, packed.bits, 1024):
+        some = slice(start, start + 1024)
+        # Sums of signs are whole numbers, exact in float32 up to 16 million videos.
+        covariance = (signs[:, some].T @ signs).astype(np.float64) / len(packed) - np.outer(mean[some], mean)
+        squares += float(np.square(covariance).sum())
+        correlations += float(np.abs(covariance / scale[some, None] / scale).sum())
+    count = int(varying.sum())
+    # A bit is correlated with itself, which is no pair.
+    pairs = max(1, count * (count - 1))
+    return min(1.0, max(0.0, correlations - count) / pairs), max(1.0, float(variance.sum() ** 2 / squares))
 
 
 def distinct_share(packed: PackedCodes) -> float:

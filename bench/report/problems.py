@@ -16,6 +16,8 @@ STILL_FALLING = 0.1
 """Share of the loss's whole fall that its last quarter of the epochs may bring before training looks cut short."""
 LOW_ENTROPY = 0.5
 """Mean entropy of a bit, in bits, below which codes hold less than half of what they could."""
+COLLAPSED = 8
+"""Bits per effective bit from which codes hold next to nothing; encoders that work have 2 to 7 on the example data."""
 SURE = 2.0
 """Standard errors by which a score must lie above that of random codes."""
 
@@ -97,6 +99,8 @@ def _doubts(run: ReportRun) -> Iterator[tuple[str, str]]:
             yield "bits copy others", f"{diagnostics.copied_bits} of {run.bits}"
         if diagnostics.bit_entropy is not None and diagnostics.bit_entropy < LOW_ENTROPY:
             yield "bits are nearly the same for every video", f"mean entropy {diagnostics.bit_entropy:.2f} of 1"
+        if diagnostics.effective_bits is not None and diagnostics.effective_bits < min(4, run.bits / COLLAPSED):
+            yield "the codes collapsed: bits tell nearly the same", f"{diagnostics.effective_bits:.1f} effective bits"
     losses = [row["loss"] for row in run.record.history if "loss" in row]
     if len(losses) == 1:
         yield "trained for one epoch, which does not show whether the loss has settled", f"loss {losses[0]:.3g}"

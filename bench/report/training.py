@@ -49,13 +49,17 @@ FIGURES = {
     "final_loss": Figure("final loss", lambda record: record.history[-1].get("loss") if record.history else None),
     "bit_imbalance": Figure("imbalance", lambda record: _of_codes(record, "bit_imbalance"), number),
     "bit_entropy": Figure("entropy", lambda record: _of_codes(record, "bit_entropy"), number),
+    "bit_correlation": Figure("correlation", lambda record: _of_codes(record, "bit_correlation"), number),
+    "effective_bits": Figure("effective bits", lambda record: _of_codes(record, "effective_bits")),
+    "constant_bits": Figure("constant bits", lambda record: _of_codes(record, "constant_bits") or None),
     "distinct_codes": Figure("distinct codes", lambda record: _of_codes(record, "distinct_codes"), number),
 }
 """The figures by their names in the CSV file, in the order of the table. Methods without epochs have no loss."""
 CODES = (
     "Of the codes of queries and gallery: imbalance is the mean over the bits of |2p - 1|, p the share of +1 (0: even, "
-    "1: constant); entropy the mean of -p log2 p - (1 - p) log2 (1 - p) (1: even, 0: constant); distinct codes is the "
-    "number of different codes over the number of videos."
+    "1: constant); entropy the mean of -p log2 p - (1 - p) log2 (1 - p) (1: even, 0: constant); correlation the mean "
+    "of |ρ| over pairs of bits; effective bits is (Σλ)² / Σλ² of the eigenvalues λ of the bits' covariance (all bits, "
+    "if even and uncorrelated); distinct codes is the number of different codes over the number of videos."
 )
 
 

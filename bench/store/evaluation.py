@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 
 from bench.base.npz_file import UNREADABLE, read_arrays
 from bench.metrics import PROTOCOLS, Scores, evaluate, evaluate_neighbours, pack_codes
-from bench.metrics.codes import Chance, Diagnostics, bit_balance, distinct_share, random_codes, useless_bits
+from bench.metrics.codes import (
+    Chance,
+    Diagnostics,
+    bit_balance,
+    bit_correlation,
+    distinct_share,
+    random_codes,
+    useless_bits,
+)
 from bench.metrics.protocols import NEIGHBOURS
 from bench.store.codes_file import StoredCodes, read_codes
 from bench.store.consistency import AS_COMPUTED, require_sound, unsound
@@ -43,6 +51,7 @@ def diagnose(codes: StoredCodes, scores: Mapping[str, Scores]) -> Diagnostics:
     packed = pack_codes(every)
     constant, copied = useless_bits(packed)
     imbalance, entropy = bit_balance(packed)
+    correlation, effective = bit_correlation(packed)
     drawn = random_codes(*every.shape)
     at_random = replace(
         codes, query_codes=drawn[: len(queries)], gallery_codes=None if gallery is None else drawn[len(queries) :]
@@ -60,6 +69,8 @@ def diagnose(codes: StoredCodes, scores: Mapping[str, Scores]) -> Diagnostics:
         distinct_codes=distinct_share(packed),
         bit_imbalance=imbalance,
         bit_entropy=entropy,
+        bit_correlation=correlation,
+        effective_bits=effective,
         random=chance,
     )
 

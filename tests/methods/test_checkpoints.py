@@ -108,18 +108,15 @@ def golden_codes(encoder: bench.Encoder) -> bool:
         return bool((encoder.encode(arrays["x"]) == arrays["codes"]).all())
 
 
-def optimiser_state() -> dict[str, Any]:
-    layer = torch.nn.Linear(3, 4)
-    optimiser = torch.optim.Adam(layer.parameters())
-    layer(torch.ones(2, 3)).sum().backward()
-    optimiser.step()
-    return optimiser.state_dict()
-
-
+OPTIMISER = {
+    "state": {0: {"step": torch.tensor(1.0), "exp_avg": torch.zeros(4, 3), "exp_avg_sq": torch.zeros(4, 3)}},
+    "param_groups": [{"lr": 0.001, "betas": (0.9, 0.999), "weight_decay": 0, "fused": None, "params": [0]}],
+}
+"""As `Adam.state_dict()` returns it."""
 BESIDE = {
     "epoch": 3,
     "best": 0.5,
-    "optimizer_state_dict": optimiser_state(),
+    "optimizer_state_dict": OPTIMISER,
     "milestones": Counter([20, 40]),
     "none": None,
 }

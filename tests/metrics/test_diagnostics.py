@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.metrics import pack_codes
-from bench.metrics.codes import bit_balance, distinct_share, random_codes, useless_bits
+from bench.metrics.codes import bit_balance, bit_correlation, distinct_share, random_codes, useless_bits
 
 
 def test_constant_bits_copies_and_inverses() -> None:
@@ -23,6 +23,29 @@ def test_balance_and_entropy_of_bits() -> None:
     assert entropy == pytest.approx((0.8112781244591328 + 1 + 0 + 0) / 4)
     assert bit_balance(pack_codes([[0, 1], [1, 0]])) == (0, 1)
     assert bit_balance(pack_codes([[0, 1], [0, 1]])) == (1, 0)
+
+
+def test_correlation_and_effective_number_of_bits() -> None:
+    # Two bits that agree in 3 of 4 videos, and one that never varies.
+    codes = pack_codes([[1, 1, 1], [1, 1, 1], [0, 0, 1], [0, 1, 1]])
+    # Shares 1/2 and 3/4: variances 1 and 3/4, covariance 1 - 2·(1/4) - 0·½ = ½, ρ = ½ / √¾.
+    correlation, effective = bit_correlation(codes)
+    assert correlation == pytest.approx(0.5 / 0.75**0.5)
+    assert effective == pytest.approx(1.75**2 / (1 + 0.75**2 + 2 * 0.5**2))
+    # Uncorrelated; copies and inverses; one bit.
+    assert bit_correlation(pack_codes([[0, 0], [0, 1], [1, 0], [1, 1]])) == (0, 2)
+    assert bit_correlation(pack_codes([[0, 0, 1], [1, 1, 0]])) == (1, 1)
+    assert bit_correlation(pack_codes([[0], [1]])) == (0, 1)
+
+
+@pytest.mark.parametrize("bits", [5, 1030])
+def test_correlation_is_numpy_s(bits: int) -> None:
+    codes = np.random.default_rng(3).integers(0, 2, (60, bits)) * 2 - 1
+    correlation, effective = bit_correlation(pack_codes(codes))
+    rho = np.abs(np.corrcoef(codes.T))
+    assert correlation == pytest.approx(rho[np.triu_indices(bits, 1)].mean())
+    eigenvalues = np.linalg.eigvalsh(np.cov(codes.T))
+    assert effective == pytest.approx(eigenvalues.sum() ** 2 / (eigenvalues**2).sum())
 
 
 def test_share_of_different_codes() -> None:

@@ -20,11 +20,17 @@ def seen(builder: Builder, run: StoredRun, **changes: Any) -> list[str]:
 
 
 def diagnostics(
-    value: float = 0.1, error: float = 0.01, *, constant: int = 0, copied: int = 0, entropy: float | None = None
-) -> Diagnostics:
+    value: float = 0.1, error: float = 0.01, *, constant: int = 0, copied: int = 0, entropy: float | None = None,
+    effective: float | None = None,
+) -> Diagnostics:  # fmt: skip
     chance = {"strict": {20: Chance(value=value, error=error)}}
     return Diagnostics(
-        constant_bits=constant, copied_bits=copied, distinct_codes=1.0, bit_entropy=entropy, random=chance
+        constant_bits=constant,
+        copied_bits=copied,
+        distinct_codes=1.0,
+        bit_entropy=entropy,
+        effective_bits=effective,
+        random=chance,
     )
 
 
@@ -68,6 +74,14 @@ def test_bits_that_hardly_vary(builder: Builder) -> None:
     (dead,) = seen(builder, run, history=settled, diagnostics=diagnostics(entropy=0.31))
     assert "bits are nearly the same for every video (mean entropy 0.31 of 1)" in dead
     assert seen(builder, run, history=settled, diagnostics=diagnostics(entropy=0.9)) == []
+
+
+def test_codes_that_collapsed(builder: Builder) -> None:
+    run = builder.add("mine", 16, level=0.5)
+    settled = losses(10, 2, 1.1, 1.05, 1.0)
+    (collapsed,) = seen(builder, run, history=settled, diagnostics=diagnostics(effective=1.9))
+    assert "the codes collapsed: bits tell nearly the same (1.9 effective bits)" in collapsed
+    assert seen(builder, run, history=settled, diagnostics=diagnostics(effective=2.1)) == []
 
 
 def test_no_better_than_random(builder: Builder) -> None:

@@ -57,7 +57,12 @@ def test_an_earlier_run_is_reused_reported_verified_and_evaluated(
             assert again["metrics"][name][table] == values
     assert again["costs"] == earlier["costs"]
     assert again["diagnostics"].items() >= earlier["diagnostics"].items()
-    assert again["diagnostics"].keys() - earlier["diagnostics"].keys() == {"bit_imbalance", "bit_entropy"}
+    assert again["diagnostics"].keys() - earlier["diagnostics"].keys() == {
+        "bit_imbalance",
+        "bit_entropy",
+        "bit_correlation",
+        "effective_bits",
+    }
 
 
 def test_a_record_is_written_as_it_was_read(folder: Path) -> None:
