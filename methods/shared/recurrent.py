@@ -104,6 +104,7 @@ class Recurrence(nn.Module):
     def forward(self, start: Tensor | tuple[Tensor, Tensor]) -> Trace:
         """An input cell begins with zeros and reads `start` (B, S, D); a free cell begins with the state `start`."""
         bias = torch.cat([self.bias[gate] for gate in GATES])
+        given: Sequence[Tensor]
         if isinstance(start, tuple):
             given, state = [bias] * len(self.norms), start
         else:
@@ -134,11 +135,11 @@ def run(
         state = (given[0].new_zeros(given[0].shape[0], width, dtype=torch.float32),) * 2
     hidden, cell = state
     hiddens, cells = [], []
-    looks, looks_last = peephole.split([2, 1])
+    looks, looks_last = torch.split(peephole, [2, 1])
     for step, norm in zip(given, norms, strict=True):
         # The state stays float32 where products are rougher.
         gates = torch.addmm(step, hidden.to(recur.dtype), recur).float()
-        first, new, last = gates.split([2 * width, width, width], dim=1)
+        first, new, last = torch.split(gates, [2 * width, width, width], dim=1)
         entering, kept = torch.addcmul(first.unflatten(1, (2, width)), looks, cell.unsqueeze(1)).sigmoid().unbind(1)
         cell = norm(torch.addcmul(kept * cell, entering, new.tanh()))
         out = torch.addcmul(last, looks_last, cell).sigmoid()

@@ -169,7 +169,7 @@ def test_training_ends_with_its_last_update() -> None:
     own = built("ssth", 4, batch_size=4, updates=5, epochs=10)
     features = ArrayFeatures(np.random.default_rng(0).random((9, 3, 6), np.float32))
     model: Any = own.network(3, 6)
-    objective, context = Noting(own.objective(model, features, FitContext(0))), FitContext(0)  # type: ignore[arg-type]
+    objective, context = Noting(own.objective(model, features, FitContext(0))), FitContext(0)
     train(model, objective, features, own.parameters, context, "stage")
     assert objective.sizes == [4] * 5
     assert len(context.history) == 3

@@ -30,7 +30,8 @@ MASKED = {
     "conmh": {**_SMALL, "depth": 1, "decoder_depth": 1},
     "autossvh": {**_SMALL, "depth": 1, "decoder_depth": 1},
     "s5vh": {**_SMALL, "layers": 1},
-    **dict.fromkeys(("ssth", "ssvh"), {"epochs": 1, "batch_size": 40}),
+    "ssth": {"epochs": 1, "batch_size": 40},
+    "ssvh": {"epochs": 1, "batch_size": 40},
 }
 """Settings for masked auto-encoders and recurrent networks."""
 TRAINED = ("mcmsh", "bth", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd")
