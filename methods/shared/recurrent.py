@@ -140,7 +140,7 @@ def run(
         # The state stays float32 where products are rougher.
         gates = torch.addmm(step, hidden.to(recur.dtype), recur).float()
         first, new, last = torch.split(gates, [2 * width, width, width], dim=1)
-        entering, kept = torch.addcmul(first.unflatten(1, (2, width)), looks, cell.unsqueeze(1)).sigmoid().unbind(1)
+        entering, kept = torch.addcmul(first.view(-1, 2, width), looks, cell.unsqueeze(1)).sigmoid().unbind(1)
         cell = norm(torch.addcmul(kept * cell, entering, new.tanh()))
         out = torch.addcmul(last, looks_last, cell).sigmoid()
         hiddens.append(out * (cell.tanh() if free else cell))
