@@ -17,8 +17,8 @@ class ActivityNet(FeatureFiles):
     of ±1, which can be 0: their codes are then ternary and their distances half-integers. Here 0 counts as +1, and
     codes have two values. No licence of the feature files is known; the videos are under ActivityNet's terms.
 
-    Settings: those of the authors' code for ConMH, AutoSSVH and S5VH. No source gives values for BTH or MCMSH that
-    differ from their defaults.
+    Settings: those of the authors' code for ConMH, AutoSSVH and S5VH; WSCH's defaults are its authors' values, shipped
+    with this dataset's files. No source gives values for BTH or MCMSH that differ from their defaults.
     """
 
     name = "activitynet"

@@ -14,7 +14,8 @@ class Hmdb51(FeatureFiles):
     of the dataset's authors.
 
     Settings: those of the authors' code for AutoSSVH and S5VH; for ConMH, whose authors do not use this dataset, those
-    in AutoSSVH's repository. No source gives values for BTH or MCMSH that differ from their defaults.
+    in AutoSSVH's repository. No source gives values for BTH, MCMSH or WSCH that differ
+    from their defaults.
     """
 
     name = "hmdb51"

@@ -14,8 +14,8 @@ class Ucf101(FeatureFiles):
     are under the terms of the dataset's authors.
 
     Settings: those of the authors' code for AutoSSVH and S5VH (whose 101 clusters are 100 here); for ConMH, whose
-    authors do not use this dataset, those in AutoSSVH's repository. No source gives values for BTH or MCMSH that differ
-    from their defaults.
+    authors do not use this dataset, those in AutoSSVH's repository. No source gives values for BTH, MCMSH or WSCH
+    that differ from their defaults.
     """
 
     name = "ucf101"

@@ -16,7 +16,7 @@ class Yfcc(FeatureFiles):
 
     Settings: ConMH's are its authors'. AutoSSVH and S5VH have none for this dataset: their epochs are ConMH's here,
     and S5VH's labels begin to follow its predictions after the same share of them as elsewhere. No source gives values
-    for BTH or MCMSH that differ from their defaults.
+    for BTH, MCMSH or WSCH that differ from their defaults.
     """
 
     name = "yfcc"

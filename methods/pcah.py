@@ -38,12 +38,18 @@ def principal_directions(centred: NDArray[np.float32], count: int) -> NDArray[np
 
     Raises InputError if the data has a lower rank.
     """
+    directions = leading_directions(centred, count)
+    if count > (rank := directions.shape[1]):
+        raise InputError(f"bits: the training features have rank {rank}, too few for {count} bits; ask for fewer bits")
+    return directions
+
+
+def leading_directions(centred: NDArray[np.float32], count: int) -> NDArray[np.float64]:
+    """At most `count` directions of largest variance, (D, ≤ count): as many as have any."""
     doubled = centred.astype(np.float64)
     variances, directions = np.linalg.eigh(doubled.T @ doubled)
     variances, directions = variances[::-1], directions[:, ::-1]
     rank = int((variances > variances[0] * 1e-10).sum()) if variances[0] > 0 else 0
-    if count > rank:
-        raise InputError(f"bits: the training features have rank {rank}, too few for {count} bits; ask for fewer bits")
-    chosen = directions[:, :count]
+    chosen = directions[:, : min(count, rank)]
     largest = np.take_along_axis(chosen, np.abs(chosen).argmax(axis=0)[None, :], axis=0)
     return chosen * np.where(largest < 0, -1.0, 1.0)

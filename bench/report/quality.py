@@ -29,6 +29,7 @@ from bench.report.tables import (
     number,
     several_seeds,
 )
+from bench.store.registered import known_methods
 
 BY = ("dataset", "protocol", "method", "bound", "bits", "k")
 DECIMALS = 3
@@ -221,6 +222,7 @@ def _notes(runs: Sequence[ReportRun], scores: pd.DataFrame, rows: Sequence[Row])
         f"Bold: best{' (bounds do not compete)' if bounds_of(runs) else ''}.",
         *dict.fromkeys(marks),
         *dict.fromkeys(_without_relevant(runs, protocol) for protocol in scores["protocol"].unique()),
+        *dict.fromkeys(known.note for run in runs if (known := known_methods().get(run.record.spec.method))),
     ]
 
 

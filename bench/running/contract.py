@@ -25,8 +25,11 @@ from bench.learning.states import TrainingStates
 
 BITS = 12
 FRAMES, DIMENSIONS, CLASSES = 25, 32, 3
-QUICK = {"epochs": 1, "batch_size": 16, "anchors": 6, "hidden": 32, "depth": 2, "layers": 2, "decoder_hidden": 24}
-"""Parameters for quick training, used if a method has them and accepts the values."""
+QUICK = {
+    "epochs": (1,), "batch_size": (16,), "anchors": (6,), "hidden": (32, 64), "depth": (2,), "layers": (2,),
+    "decoder_hidden": (24,),
+}  # fmt: skip
+"""Values for quick training, used if a method has the parameter: the first that it accepts."""
 # Other batch sizes round differently, so bits of outputs near 0 may flip.
 ROUNDING = 0.01
 
@@ -67,13 +70,14 @@ class Subject:
     def quick(self) -> dict[str, Any]:
         """Parameters for quick training."""
         taken: dict[str, Any] = {}
-        for name, value in QUICK.items():
-            if name in self.method.Parameters.model_fields:
+        for name, values in QUICK.items():
+            for value in values if name in self.method.Parameters.model_fields else ():
                 try:
                     self.method.Parameters.model_validate(taken | {name: value})
                 except ValidationError:
                     continue
                 taken[name] = value
+                break
         return taken
 
     @cached_property

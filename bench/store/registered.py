@@ -29,6 +29,8 @@ class KnownMethod(BaseModel):
     bound: bool
     uses_labels: bool
     seeded: bool
+    note: str = ""
+    """A sentence for the foot of the tables that it is in."""
 
 
 class KnownDataset(BaseModel):

@@ -44,15 +44,8 @@ RECOMMENDED: Recommended = MappingProxyType(
         "bth": _BTH,
         "conmh": _CONMH,
         "autossvh": {**_CONMH, "prototype_weight": 0.2},
-        # The scan costs more than the rest of a small network.
-        "s5vh": {
-            **_MASKED,
-            "layers": 2,
-            "drop_path": 0.1,
-            "label_warm_up_epochs": 1,
-            "epochs": 5,
-            "learning_rate": 2e-3,
-        },
+        "s5vh": _S5VH,
+        "wsch": {**_MASKED, "epochs": 4, "pretraining_epochs": 2, "learning_rate": 1e-3},
         # A step is as large as its limit allows.
         "ssth": _RECURRENT,
         "ssvh": _RECURRENT,

@@ -31,10 +31,13 @@ def draw_step_biases(network: nn.Module) -> None:
 
 
 class CausalConvolution(nn.Conv1d):
-    """A depthwise convolution over each token and the three before it, zeros before the first; (B, L, E) as given."""
+    """A convolution over each token and the three before it, zeros before the first; (B, L, E) as given.
 
-    def __init__(self, channels: int) -> None:
-        super().__init__(channels, channels, KERNEL, groups=channels)
+    It is depthwise, or mixes as many channels as there are in a group.
+    """
+
+    def __init__(self, channels: int, channels_a_group: int = 1, *, bias: bool = True) -> None:
+        super().__init__(channels, channels, KERNEL, groups=channels // channels_a_group, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
         padded = functional.pad(x, (0, 0, KERNEL - 1, 0))

@@ -8,13 +8,19 @@ from torch.nn import functional
 
 
 def debiased_contrastive(first: Tensor, second: Tensor, temperature: float, tau_plus: float) -> Tensor:
-    """Mean over the 2·B rows of −log(pos / (pos + g)), for the codes of two views (B, K), normalised to unit length.
+    """`debiased_contrastive_of_units` of the codes of two views (B, K), normalised to unit length."""
+    return debiased_contrastive_of_units(
+        functional.normalize(first), functional.normalize(second), temperature, tau_plus
+    )
+
+
+def debiased_contrastive_of_units(first: Tensor, second: Tensor, temperature: float, tau_plus: float) -> Tensor:
+    """Mean over the 2·B rows of −log(pos / (pos + g)), for the unit vectors of two views (B, K).
 
     With t the temperature: pos = exp(⟨z, z′⟩/t) of a row and its partner, the other view of the same video; neg = the
     sum of exp(⟨z, z_j⟩/t) over the N = 2·B − 2 rows of other videos, of which a share τ⁺ is taken to be of the same
     class: g = max((neg − τ⁺·N·pos) / (1 − τ⁺), N·exp(−1/t)).
     """
-    first, second = functional.normalize(first), functional.normalize(second)
     rows = torch.cat([first, second])
     batch, others = len(first), len(rows) - 2
     positive = ((first * second).sum(dim=1) / temperature).exp().repeat(2)

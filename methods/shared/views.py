@@ -26,13 +26,13 @@ def hidden_frames(frames: int, ratio: float) -> int:
     return int(ratio * frames)
 
 
-def require_hidden_frames(method: str, frames: int, ratio: float) -> None:
-    """InputError unless this share of T frames hides one at least."""
+def require_hidden_frames(method: str, frames: int, ratio: float, parameter: str = "mask_ratio") -> None:
+    """InputError unless this share of T frames, the value of a parameter, hides one at least."""
     if frames < 2:
         raise InputError(f"{method} hides frames of every video: it needs videos of 2 frames or more")
     if not hidden_frames(frames, ratio):
         enough = math.ceil(1000 / frames) / 1000
-        raise InputError(f"mask_ratio: {ratio:g} of {frames} frames is less than one; set it to {enough:g} or more")
+        raise InputError(f"{parameter}: {ratio:g} of {frames} frames is less than one; set it to {enough:g} or more")
 
 
 def draw_views(random: np.random.Generator, batch: int, frames: int, ratio: float) -> Views:

@@ -15,6 +15,7 @@ VIEWS = ("epochs", "batch_size", "mask_ratio", "contrastive_weight", "temperatur
 PROTOTYPES = (*VIEWS, "prototype_weight", "clusters", "warm_up", "input_dropout")
 CLUSTERS = (*VIEWS, "cluster_weight", "clusters", "label_warm_up_epochs", "learning_rate")
 THREE = (250, 400, 600)
+TWO_STAGES = (300, None, 128, 0.9, 0.6, 0.02, 1.0, 1e-4)
 # As the authors' configurations say (S5VH on FCVID: as the logs of its published numbers say).
 TABLE: dict[tuple[str, str], tuple[Any, ...]] = {
     ("conmh", "fcvid"): (800, 512, 0.75, 1.0, 0.5, 0.1, 1e-5),
@@ -39,7 +40,16 @@ TABLE: dict[tuple[str, str], tuple[Any, ...]] = {
     ("ssth", "hmdb51"): (556, 100, 1e-3, 20_000),
     # The same everywhere.
     **{("ssvh", dataset): (100, 256, 1e-4, 10, 5) for dataset in ("fcvid", "activitynet", "yfcc", "ucf101", "hmdb51")},
+    # One set of values for all.
+    ("wsch", "fcvid"): (*TWO_STAGES, 800),
+    ("wsch", "activitynet"): (*TWO_STAGES, 800),
+    ("wsch", "yfcc"): (*TWO_STAGES, 800),
+    ("wsch", "ucf101"): (*TWO_STAGES, 800),
+    # Few videos.
+    ("wsch", "hmdb51"): (*TWO_STAGES, 714),
 }
+STAGES = ("epochs", "pretraining_epochs", "batch_size", "pretraining_mask_ratio", "mask_ratio", "cluster_weight",
+          "contrastive_weight", "learning_rate", "clusters")  # fmt: skip
 STEPS = ("epochs", "batch_size", "learning_rate")
 NAMES = {
     "conmh": VIEWS,
@@ -47,6 +57,7 @@ NAMES = {
     "s5vh": CLUSTERS,
     "ssth": (*STEPS, "updates"),
     "ssvh": (*STEPS, "nearest", "lending"),
+    "wsch": STAGES,
 }
 DATASETS = {name: found for name, found in REGISTRY.datasets.items() if issubclass(found, FeatureFiles)}
 

@@ -23,8 +23,14 @@ from bench.store.store import Store
 from tests.gpu.conftest import CUDA
 from tests.training.test_states import CutAfter, CutError
 
-QUICK: dict[str, Any] = {"epochs": 3, "batch_size": 16, "anchors": 6, "hidden": 32, "layers": 2}
-METHODS = ("mcmsh", "mlp-mixer", "bth", "s5vh")
+_QUICK: dict[str, Any] = {"epochs": 3, "batch_size": 16, "hidden": 32}
+QUICK = {**_QUICK, "anchors": 6}
+METHODS = {
+    **dict.fromkeys(("mcmsh", "mlp-mixer", "bth"), QUICK),
+    "s5vh": {**_QUICK, "layers": 2},
+    "wsch": {**_QUICK, "hidden": 64},
+}
+"""Parameters for quick training."""
 PRECISIONS = ("float32", "bfloat16")
 
 
@@ -32,7 +38,7 @@ def fitted(method: str, data: Dataset, said: list[str] | None = None, **more: An
     """An encoder trained on the device."""
     context = {name: more.pop(name) for name in ("states", "progress") if name in more}
     found = load_registry().method(method)
-    resolved = resolve_parameters(found, data.summary, {}, QUICK | more)
+    resolved = resolve_parameters(found, data.summary, {}, METHODS[method] | more)
     heard = list[str]() if said is None else said
     return fit_method(found(16, resolved), data, FitContext(0, CUDA, say=heard.append, **context))
 
@@ -92,7 +98,7 @@ def test_resumes_to_the_same_weights(method: str, share: float, tiny: Dataset, t
 def test_the_device_learns_what_the_processor_learns(method: str, tiny: Dataset) -> None:
     """Other dropout numbers and roundings: losses alike, not equal."""
     found = load_registry().method(method)
-    resolved = resolve_parameters(found, tiny.summary, {}, QUICK)
+    resolved = resolve_parameters(found, tiny.summary, {}, METHODS[method])
     there, here = fitted(method, tiny), fit_method(found(16, resolved), tiny, FitContext(0))
     for one, other in zip(there.history, here.history, strict=True):
         assert one["loss"] == pytest.approx(other["loss"], rel=0.05)

@@ -43,6 +43,9 @@ def test_built_in_plug_ins_are_found_and_none_is_broken() -> None:
         "itq",
         "pcah",
         "lsh",
+        "sh",
+        "sph",
+        "wsch",
         "random",
         "oracle",
     }

@@ -17,7 +17,7 @@ from bench.registry import load_registry
 GOLDEN = Path(__file__).parents[1] / "golden"
 MERGED = ("mcmsh", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd", "bth")
 """Deep methods with a form for inference."""
-DEEP = (*MERGED, "conmh", "autossvh")
+DEEP = (*MERGED, "conmh", "autossvh", "wsch")
 
 
 def stirred(network: nn.Module, seed: int = 0) -> nn.Module:
@@ -35,10 +35,13 @@ def stirred(network: nn.Module, seed: int = 0) -> nn.Module:
     return network.eval()
 
 
-def deep_encoder(name: str, frames: int = 25, dimensions: int = 40, bits: int = 24, hidden: int = 48) -> Encoder:
+def deep_encoder(
+    name: str, frames: int = 25, dimensions: int = 40, bits: int = 24, hidden: int | None = None
+) -> Encoder:
     """An encoder of a built-in deep method with random weights."""
     method = load_registry().method(name)
-    parameters = method.Parameters.model_validate({"hidden": hidden})
+    width = hidden or {"wsch": 64}.get(name, 48)
+    parameters = method.Parameters.model_validate({"hidden": width})
     module = stirred(method(bits, parameters).build(frames, dimensions))
     description = EncoderDescription(
         method=name,

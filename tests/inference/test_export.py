@@ -34,7 +34,7 @@ def test_codes_of_the_file(deep: Encoder, tmp_path: Path) -> None:
     description = deep.description
     assert stored["method"] == description.method
     assert (stored["bits"], stored["frames"], stored["dimensions"]) == ("24", "25", "40")
-    assert json.loads(stored["parameters"])["hidden"] == 48
+    assert json.loads(stored["parameters"]) == description.parameters
     assert stored["convention"] == "codes: int8 in -1, +1; +1 where relaxed >= 0"
 
 

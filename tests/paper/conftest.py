@@ -32,6 +32,7 @@ MASKED = {
     "s5vh": {**_SMALL, "layers": 1},
     "ssth": {"epochs": 1, "batch_size": 40},
     "ssvh": {"epochs": 1, "batch_size": 40},
+    "wsch": {**_SMALL, "hidden": 64},
 }
 """Settings for masked auto-encoders and recurrent networks."""
 TRAINED = ("mcmsh", "bth", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd")

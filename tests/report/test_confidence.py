@@ -128,5 +128,12 @@ def test_significance_looks_at_all_seeds(builder: Any) -> None:
     assert len(near) == 1
 
 
+def test_tables_say_how_sph_is_ranked(builder: Any) -> None:
+    builder.add("sph", 16, title="SpH")
+    builder.add("mine", 16)
+    note = "SpH is ranked by Hamming distance, as all methods are; its paper prefers a spherical Hamming distance."
+    assert table_of(document_of(builder), "toy-protocols").notes.count(note) == 1
+
+
 def test_queries_without_anything_relevant_are_told_of(composed: Document) -> None:
     assert "2 of 40 queries have nothing relevant in the gallery and count as 0." in composed.text

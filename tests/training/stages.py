@@ -63,7 +63,8 @@ def stages_of(
 def quick(method: str, **parameters: Any) -> dict[str, Any]:
     """Parameters for a quick training, of those that the method has."""
     known = load_registry().method(method).Parameters.model_fields
-    small = {"epochs": 1, "batch_size": 16, "anchors": 6, "hidden": 32, "depth": 2, "decoder_hidden": 24}
+    hidden = 64 if method == "wsch" else 32
+    small = {"epochs": 1, "batch_size": 16, "anchors": 6, "hidden": hidden, "depth": 2, "decoder_hidden": 24}
     return {name: value for name, value in small.items() if name in known} | parameters
 
 

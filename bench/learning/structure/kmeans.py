@@ -40,11 +40,22 @@ def kmeans(points: NDArray[np.float32], anchors: int, seed: int, iterations: int
     """
     require_anchors(anchors, len(points))
     start = np.random.Generator(np.random.Philox(seed)).choice(len(points), anchors, replace=False)
-    centres = np.array(points[np.sort(start)], dtype=np.float32)
+    centres, nearest = kmeans_from(points, np.array(points[np.sort(start)], dtype=np.float32), iterations)
+    return centres[np.bincount(nearest, minlength=anchors) > 0]
+
+
+def kmeans_from(
+    points: NDArray[np.float32], start: NDArray[np.float32], iterations: int
+) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Centres (k, D) of k-means that begins at `start` (k, D), and the centre nearest to each point (N,).
+
+    Ends as `kmeans` does; a cluster without points keeps its centre.
+    """
+    centres, clusters = start.copy(), np.arange(len(start))
     nearest = np.zeros(len(points), dtype=np.int64)
     distance = np.full(len(points), np.inf, dtype=np.float32)
-    _draw_to(points, np.arange(len(points)), centres, np.arange(anchors), nearest, distance)
-    changed = np.arange(anchors)
+    _draw_to(points, np.arange(len(points)), centres, clusters, nearest, distance)
+    changed = clusters
     for _ in range(iterations):
         moved = _move(points, centres, nearest, changed)
         if not moved.size:
@@ -52,11 +63,11 @@ def kmeans(points: NDArray[np.float32], anchors: int, seed: int, iterations: int
         before = nearest.copy()
         loose = np.isin(nearest, moved)
         distance[loose] = np.inf
-        _draw_to(points, np.flatnonzero(loose), centres, np.arange(anchors), nearest, distance)
+        _draw_to(points, np.flatnonzero(loose), centres, clusters, nearest, distance)
         _draw_to(points, np.flatnonzero(~loose), centres, moved, nearest, distance)
         left = nearest != before
         changed = np.unique(np.concatenate([nearest[left], before[left]]))
-    return centres[np.bincount(nearest, minlength=anchors) > 0]
+    return centres, nearest
 
 
 def _move(
