@@ -16,8 +16,8 @@ class Fcvid(FeatureFiles):
 
     Settings: the defaults of BTH, MCMSH, ConMH, AutoSSVH, SSTH and SSVH are their authors' values for this dataset,
     those of WSCH its authors' only ones. S5VH's `mask_ratio` and `cluster_weight` are those in the logs of its
-    published numbers; its configuration has 0.75 and 0.01. These logs had no soft labels either (`label_smoothing` 0), which
-    its code has now.
+    published numbers; its configuration has 0.75 and 0.01. These logs
+    had no soft labels either (`label_smoothing` 0), which its code has now.
     """
 
     name = "fcvid"
