@@ -14,10 +14,10 @@ class Fcvid(FeatureFiles):
     of the 25. `fcv_train_labels.mat` exists too and is not needed: no method is shown training labels. No licence of
     the feature files is known; the videos are under the terms of the dataset's authors.
 
-    Settings: the defaults of BTH, MCMSH, ConMH and AutoSSVH are their authors' values for this dataset, those of WSCH
-    its authors' only ones. S5VH's
-    `mask_ratio` and `cluster_weight` are those in the logs of its published numbers; its configuration has 0.75 and
-    0.01. These logs had no soft labels either (`label_smoothing` 0), which its code has now.
+    Settings: the defaults of BTH, MCMSH, ConMH, AutoSSVH, SSTH and SSVH are their authors' values for this dataset,
+    those of WSCH its authors' only ones. S5VH's `mask_ratio` and `cluster_weight` are those in the logs of its
+    published numbers; its configuration has 0.75 and 0.01. These logs
+    had no soft labels either (`label_smoothing` 0), which its code has now.
     """
 
     name = "fcvid"

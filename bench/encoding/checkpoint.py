@@ -1,7 +1,7 @@
 """Checkpoints released by a method's authors, as encoders."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, SupportsIndex
@@ -63,7 +63,8 @@ def load_checkpoint(
     weights = _weights(file, found.name, authors)
     if len(weights[authors.code_weight]) != length:
         raise InputError(f"{file}: holds an encoder of {len(weights[authors.code_weight])} bits, not {length}")
-    hidden, dimensions = weights[authors.input_weight].shape
+    first = weights[authors.input_weight]
+    hidden, dimensions = (first.T if authors.inputs_first else first).shape
     try:
         shown = authors.shown(weights) if authors.shown else {"hidden": hidden}
         instance = found(length, found.Parameters.model_validate({**shown, **chosen}))
@@ -145,19 +146,21 @@ def _frames(path: Path, weights: Mapping[str, Tensor], authors: AuthorsWeights, 
     """The frames by the weights' shapes, else those asked for, else those of the paper."""
     given = None if asked is None else whole_number(asked, "frames", 1, 2**31 - 1)
     seen = _frames_shown(weights, authors)
-    if seen is None:
+    if not seen:
         return given or FRAMES
-    if given not in (None, seen):
-        raise InputError(f"{path}: holds an encoder of {seen} frames, not {given}; leave frames= out")
-    return seen
+    if given is not None and given not in seen:
+        shown = " or ".join(map(str, seen))
+        raise InputError(f"{path}: holds an encoder of {shown} frames, not {given}; leave frames= out")
+    return given or seen[0]
 
 
-def _frames_shown(weights: Mapping[str, Tensor], authors: AuthorsWeights) -> int | None:
+def _frames_shown(weights: Mapping[str, Tensor], authors: AuthorsWeights) -> Sequence[int]:
+    """The numbers of frames that the weights fit, the usual one first; empty if no weight shows them."""
     try:
-        return authors.frames(weights) if authors.frames else None
+        return authors.frames(weights) if authors.frames else ()
     except (KeyError, IndexError):
         # The weight is missing or misshapen, and will be refused.
-        return None
+        return ()
 
 
 def _say_what_was_assumed(

@@ -1,7 +1,7 @@
 """Deep methods: what a subclass provides for the shared training loop."""
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
@@ -27,8 +27,10 @@ class AuthorsWeights:
     """Their name of the first matrix, (H, D)."""
     code_weight: str
     """Their name of the last matrix of the encoder, (K, H)."""
-    frames: Callable[[Mapping[str, Tensor]], int] | None = None
-    """The frames that the weights, by their names, show; None: no weight shows them."""
+    inputs_first: bool = False
+    """Their first matrix is stored as (D, H)."""
+    frames: Callable[[Mapping[str, Tensor]], Sequence[int]] | None = None
+    """The numbers of frames that the weights, by their names, fit, the usual one first; None: no weight shows them."""
     shown: Callable[[Mapping[str, Tensor]], Mapping[str, Any]] | None = None
     """The method's parameters that the weights, by their names, show; None: `hidden`, the rows of `input_weight`."""
     hidden_settings: Mapping[str, str] = field(default_factory=dict)

@@ -76,7 +76,7 @@ def train(
     steps = len(schedule.batches(len(trained))) * len(objective.passes())
     if not steps:
         raise TrainingError(f"{stage} has {len(trained)} videos to train on; it needs two at least")
-    updates = schedule.updates(steps)
+    updates = schedule.length(steps)
     epochs = math.ceil(updates / steps)
     training = Training(network, objective, schedule, context, stage, optimiser)
     loader = VideoLoader(features, schedule, context)

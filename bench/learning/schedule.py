@@ -40,8 +40,8 @@ class BaseSchedule(Parameters):
         slices = [slice(start, min(start + self.batch_size, videos)) for start in range(0, videos, self.batch_size)]
         return [part for part in slices if part.stop - part.start >= 2]
 
-    def updates(self, steps: int) -> int:
-        """Steps of the whole training, given those of an epoch; the last epoch may end early."""
+    def length(self, steps: int) -> int:
+        """Updates of the whole training, given the steps of an epoch; the last epoch may end early."""
         return self.epochs * steps
 
     def optimiser(self, network: nn.Module) -> Optimizer:

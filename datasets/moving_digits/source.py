@@ -46,6 +46,7 @@ _MASKED = {"hidden": 64, "decoder_hidden": 48, "batch_size": 64}
 _CONMH = {**_MASKED, "depth": 2, "decoder_depth": 1, "epochs": 10, "learning_rate": 1e-3}
 # The scan costs more than the rest of a small network.
 _S5VH = {**_MASKED, "layers": 2, "drop_path": 0.1, "label_warm_up_epochs": 1, "epochs": 5, "learning_rate": 2e-3}
+_RECURRENT = {"batch_size": 50, "epochs": 6, "largest_step": 6e-3}
 RECOMMENDED: Recommended = MappingProxyType(
     {
         **dict.fromkeys(("mcmsh", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd"), _MIXER),
@@ -57,6 +58,9 @@ RECOMMENDED: Recommended = MappingProxyType(
         "autossvh": {**_CONMH, "prototype_weight": 0.2},
         "s5vh": _S5VH,
         "wsch": {**_MASKED, "epochs": 4, "pretraining_epochs": 2, "learning_rate": 1e-3},
+        # A step is as large as its limit allows.
+        "ssth": _RECURRENT,
+        "ssvh": _RECURRENT,
     }
 )
 CLASS_NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")

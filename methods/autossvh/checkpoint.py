@@ -11,7 +11,7 @@ SAMPLER_LAYERS = ("importance_score.importance_score.0", "importance_score.impor
 AUTHORS = replace(
     CONMH,
     names={**CONMH.names, "decoder.positions": "pos_embed"},
-    frames=lambda weights: weights["pos_embed"].shape[1],
+    frames=lambda weights: (weights["pos_embed"].shape[1],),
     # The released loss does not train the sampler, and encoding does not use it.
     unused=frozenset(
         {f"{SAMPLER}.temperature"}

@@ -22,7 +22,7 @@ AUTHORS = AuthorsWeights(
     | {"sequence_restore.weight": "sequence_restore.weight"},
     input_weight=f"{INPUT}.weight",
     code_weight="binary.weight",
-    frames=lambda weights: len(weights["sequence_restore.weight"]),
+    frames=lambda weights: (len(weights["sequence_restore.weight"]),),
     unused=UNUSED,
 )
 """The authors' names of the weights (wangyucheng1234/BerVAE)."""

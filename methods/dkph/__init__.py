@@ -18,7 +18,7 @@ AUTHORS = AuthorsWeights(
     names=names({"encoder.hash": "hid_b", "temporal": "temporal", "decoder": "decoder"}),
     input_weight=f"{INPUT}.weight",
     code_weight="hid_b.weight",
-    frames=lambda weights: max(1, weights["hid_b.weight"].shape[1] // len(weights[f"{INPUT}.weight"])),
+    frames=lambda weights: (max(1, weights["hid_b.weight"].shape[1] // len(weights[f"{INPUT}.weight"])),),
     unused=UNUSED,
 )
 """The authors' names of the weights (IMCCretrieval/DKPH)."""

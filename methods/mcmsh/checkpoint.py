@@ -34,6 +34,6 @@ AUTHORS = AuthorsWeights(
     names=_names(),
     input_weight="mc_mlp.preproj.weight",
     code_weight="binary.weight",
-    frames=lambda weights: weights["mc_mlp.token_mixer.mlp.fc1.weight"].shape[1],
+    frames=lambda weights: (weights["mc_mlp.token_mixer.mlp.fc1.weight"].shape[1],),
     settings={"alpha": "the steepness of the tanh; the authors' eval script uses 1, their run script √(epoch + 1)"},
 )

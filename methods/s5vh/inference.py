@@ -12,7 +12,6 @@ Matrices are merged in double precision. Shapes as in `network` and `mamba`.
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -20,7 +19,7 @@ from torch.nn import functional
 from bench.base.processes import threads
 from bench.learning.layers import ChannelProduct
 
-from .kernels import LOG2_E, convolve, scan
+from ..shared.kernels import LOG2_E, by_kernel, convolve, scan
 
 if TYPE_CHECKING:
     from .mamba import BidirectionalBlock, Mamba
@@ -135,21 +134,6 @@ class Direction(nn.Module):
             states.append(decay * states[-1] + new)
         scanned = (leave[:, :, None] @ torch.stack(states, dim=1)).squeeze(2)
         return ((scanned + self.skip * u) * functional.silu(gate)).to(projected.dtype)
-
-
-def by_kernel(
-    workers: Executor, kernel: Any, videos: list[Tensor], tables: tuple[Tensor, ...], backward: bool
-) -> Tensor:
-    """Output (B, T, E) of a kernel for arrays (B, T, …), of which every worker takes a share of the videos."""
-    arrays, fixed = ([x.float().contiguous().numpy() for x in given] for given in (videos, tables))
-    out = np.empty((*arrays[0].shape[:2], len(fixed[-1])), np.float32)
-    share = max(1, -(-len(out) // torch.get_num_threads()))
-    parts = [slice(start, start + share) for start in range(0, len(out), share)]
-    work: list[list[Any]] = [[*(x[part] for x in arrays), *fixed, backward, out[part]] for part in parts]
-    jobs = [workers.submit(kernel, *given) for given in work]
-    for job in jobs:
-        job.result()
-    return torch.from_numpy(out).to(videos[0].dtype)
 
 
 def standardised(norm: nn.LayerNorm) -> nn.LayerNorm:

@@ -32,6 +32,14 @@ TABLE: dict[tuple[str, str], tuple[Any, ...]] = {
     # Theirs has 101 clusters.
     ("s5vh", "ucf101"): (350, 128, 0.5, 1.0, 0.5, 0.1, 1e-5, 0.1, 100, 50, 5e-4),
     ("s5vh", "hmdb51"): (350, 128, 0.5, 1.0, 0.5, 0.05, 1e-5, 0.1, 100, 50, 5e-4),
+    # 20,000 updates of 100 videos.
+    ("ssth", "fcvid"): (44, 100, 1e-3, 20_000),
+    ("ssth", "activitynet"): (205, 100, 1e-3, 20_000),
+    ("ssth", "yfcc"): (5, 100, 1e-3, 20_000),
+    ("ssth", "ucf101"): (209, 100, 1e-3, 20_000),
+    ("ssth", "hmdb51"): (556, 100, 1e-3, 20_000),
+    # The same everywhere.
+    **{("ssvh", dataset): (100, 256, 1e-4, 10, 5) for dataset in ("fcvid", "activitynet", "yfcc", "ucf101", "hmdb51")},
     # One set of values for all.
     ("wsch", "fcvid"): (*TWO_STAGES, 800),
     ("wsch", "activitynet"): (*TWO_STAGES, 800),
@@ -42,7 +50,15 @@ TABLE: dict[tuple[str, str], tuple[Any, ...]] = {
 }
 STAGES = ("epochs", "pretraining_epochs", "batch_size", "pretraining_mask_ratio", "mask_ratio", "cluster_weight",
           "contrastive_weight", "learning_rate", "clusters")  # fmt: skip
-NAMES = {"conmh": VIEWS, "autossvh": PROTOTYPES, "s5vh": CLUSTERS, "wsch": STAGES}
+STEPS = ("epochs", "batch_size", "learning_rate")
+NAMES = {
+    "conmh": VIEWS,
+    "autossvh": PROTOTYPES,
+    "s5vh": CLUSTERS,
+    "ssth": (*STEPS, "updates"),
+    "ssvh": (*STEPS, "nearest", "lending"),
+    "wsch": STAGES,
+}
 DATASETS = {name: found for name, found in REGISTRY.datasets.items() if issubclass(found, FeatureFiles)}
 
 

@@ -40,6 +40,8 @@ def test_built_in_plug_ins_are_found_and_none_is_broken() -> None:
         "bervae",
         "conmh",
         "autossvh",
+        "ssth",
+        "ssvh",
         "itq",
         "pcah",
         "lsh",

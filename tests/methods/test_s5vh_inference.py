@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from bench.methods.s5vh import S5vh
-from bench.methods.s5vh.kernels import CHANNELS, convolve, power_of_two, silu, softplus
+from bench.methods.shared.kernels import CHANNELS, convolve, power_of_two, silu, softplus
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn

@@ -32,9 +32,11 @@ MASKED = {
     "conmh": {**_SMALL, "depth": 1, "decoder_depth": 1},
     "autossvh": {**_SMALL, "depth": 1, "decoder_depth": 1},
     "s5vh": {**_SMALL, "layers": 1},
+    "ssth": {"epochs": 1, "batch_size": 40},
+    "ssvh": {"epochs": 1, "batch_size": 40},
     "wsch": {**_SMALL, "hidden": 64},
 }
-"""Settings for masked auto-encoders."""
+"""Settings for masked auto-encoders and recurrent networks."""
 TRAINED = ("mcmsh", "bth", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd")
 RECOMMENDED: Recommended = {**dict.fromkeys(TRAINED, QUICK), **BTH_ENCODER, **MASKED}
 

@@ -211,7 +211,7 @@ def test_an_epoch_of_two_passes() -> None:
 class Limited(BaseSchedule):
     """A limit in updates, with a rate that changes at every one of them."""
 
-    def updates(self, steps: int) -> int:
+    def length(self, steps: int) -> int:
         return 7
 
     def update_rate(self, epoch: int, update: int) -> float:
@@ -297,7 +297,7 @@ def test_a_training_of_more_than_a_day_is_announced(
     monkeypatch.setattr("bench.learning.loop.time.monotonic", lambda: clock.now)
 
     class Long(BaseSchedule):
-        def updates(self, steps: int) -> int:
+        def length(self, steps: int) -> int:
             return 49 + ESTIMATED_STEPS
 
     network = linear()

@@ -13,6 +13,8 @@ FloatArray = NDArray[np.floating[Any]]
 SPARE = 4
 # Of the largest scratch array of `nearest_anchors`, which holds a few of them.
 BLOCK_BYTES = 32 * 2**20
+# Points at a time, however many anchors there are: with fewer, products would wait for memory.
+FEWEST_ROWS = 64
 NEIGHBOURS = 5
 ORDERS = (3, 4, 5)
 DRAWS = 6
@@ -28,9 +30,8 @@ def nearest_anchors(
     kept = min(count + SPARE, len(anchors))
     indices = np.empty((len(points), count), dtype=np.int32)
     distances = np.empty((len(points), count), dtype=np.float64)
-    exact_anchors = anchors.astype(np.float64)
     half_norms = 0.5 * np.einsum("md,md->m", anchors, anchors)
-    rows = max(1, BLOCK_BYTES // (8 * max(anchors.shape)))
+    rows = max(FEWEST_ROWS, BLOCK_BYTES // (8 * max(anchors.shape)))
     for start in range(0, len(points), rows):
         block = np.asarray(points[start : start + rows])
         coarse = half_norms - block @ anchors.T
@@ -38,8 +39,8 @@ def nearest_anchors(
         exact_block = block.astype(np.float64)
         exact = np.empty(candidates.shape)
         for column in range(kept):
-            difference = exact_anchors[candidates[:, column]]
-            np.subtract(exact_block, difference, out=difference)
+            # No copy of all anchors in float64: there may be as many as videos.
+            difference = exact_block - anchors[candidates[:, column]]
             exact[:, column] = np.einsum("nd,nd->n", difference, difference)
         order = np.argsort(exact, axis=1, kind="stable")[:, :count]
         indices[start : start + len(block)] = np.take_along_axis(candidates, order, axis=1)
