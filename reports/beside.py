@@ -27,7 +27,14 @@ PROTOCOL = "paper"
 """The protocol of all published numbers."""
 DECIMALS = 3
 SHORT_REASON = 60
+Labels = tuple[str, str]
+"""Of two rows that are compared."""
 TIES = "worst to best order of ties"
+HOW_TO_READ = """\
+- **Measured** rows come from runs made and stored here; their number of seeds stands under every table.
+- **Published** rows are copied from the source named under the table. They are never averaged or ranked; in the
+  panels their marks are hollow.
+- **Difference** (measured minus published) is shown only where both are of the same dataset under the same protocol."""
 
 
 @cache
@@ -91,18 +98,20 @@ class Beside:
     def ks(self) -> list[int]:
         return sorted(int(k) for k in self.frame["k"].unique())
 
-    def evidence(self, pairs: Sequence[tuple[str, str]], bits: int, k: int) -> list[Evidence]:
-        """p-values of whether two rows, by their labels, differ; 1 for rows without values per query."""
-        runs = {label: self.results.done(label, bits) for pair in pairs for label in pair}
-        values = {label: of_seeds(found, PROTOCOL, k) for label, found in runs.items()}
+    def evidence(self, compared: Sequence[tuple[Labels, int]], bits: int) -> list[Evidence]:
+        """p-values of whether two rows, by their labels, differ at a k; 1 for rows without values per query."""
+        runs = {label: self.results.done(label, bits) for pair, _ in compared for label in pair}
+        cells = dict.fromkeys((label, k) for pair, k in compared for label in pair)
+        values = {(label, k): of_seeds(runs[label], PROTOCOL, k) for label, k in cells}
         known = {
-            (first, second): (one, other)
-            for first, second in pairs
-            if (one := values[first]) is not None and (other := values[second]) is not None
+            ((first, second), k): (one, other)
+            for (first, second), k in compared
+            if (one := values[first, k]) is not None and (other := values[second, k]) is not None
         }
         tested = dict(zip(known, evidence(list(known.values())), strict=True))
         return [
-            tested.get(pair) or Evidence(1.0, for_seeds=min(len(runs[label]) for label in pair) > 1) for pair in pairs
+            tested.get((pair, k)) or Evidence(1.0, for_seeds=min(len(runs[label]) for label in pair) > 1)
+            for pair, k in compared
         ]
 
 

@@ -9,7 +9,7 @@ from bench.metrics.statistics import holm
 from bench.report.runs import seeds_of
 from bench.report.significance import ALPHA, OVER_BOTH, OVER_QUERIES
 
-from .beside import Beside
+from .beside import Beside, Labels
 
 HEADLINE_K = 20
 NOISE_MARK = "≈"
@@ -27,7 +27,6 @@ ONE_SEED_ONLY = (
 )
 
 Score = Callable[[str, int, int], float]
-Labels = tuple[str, str]
 
 
 class Judged(NamedTuple):
@@ -111,7 +110,7 @@ def _judge(
     known = [
         (pair, k, gain) for k in ks for pair in pairs if not math.isnan(gain := _gain(shown.measured, pair, bits, k))
     ]
-    found = [one for k in ks for one in shown.evidence([pair for pair, at, _ in known if at == k], bits, k)]
+    found = shown.evidence([(pair, k) for pair, k, _ in known], bits)
     adjusted = holm([one.p for one in found])
     judged = []
     for (pair, k, gain), (raw, for_seeds), p in zip(known, found, adjusted, strict=True):

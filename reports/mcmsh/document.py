@@ -16,7 +16,7 @@ from bench.report.published import PROTOCOL as PUBLISHED_PROTOCOL
 from bench.report.recipe import Results
 from bench.report.tables import Cell, Table, number
 
-from ..beside import Beside, like_with_like
+from ..beside import HOW_TO_READ, Beside, like_with_like
 from ..claims import caution
 from ..panels import add_panels
 from .claims import backbone_claims, cost_claims, loss_claims
@@ -26,11 +26,6 @@ from .quality_tables import backbone_table, loss_table, paper_table
 from .retrieval import retrieval_plot
 
 FOOTNOTES = "abcdefghijklmnopqrstuvwxyz"
-HOW_TO_READ = """\
-- **Measured** rows come from runs made and stored here; their number of seeds stands under every table.
-- **Published** rows are copied from the source named under the table. They are never averaged or ranked; in the
-  panels their marks are hollow.
-- **Difference** (measured minus published) is shown only where both are of the same dataset under the same protocol."""
 ANOTHER_DATASET = (
     f"**The paper's own tables are of {PAPER_DATASET}, another dataset.** Its numbers stand beside as a "
     "reference only: look at which rows are better than which, not at how far measured and published lie apart."

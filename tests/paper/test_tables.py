@@ -243,7 +243,7 @@ def test_claims_stand_beside_their_settings(runner: Runner, registry: Registry, 
 def test_many_comparisons_need_more_to_be_sure(monkeypatch: pytest.MonkeyPatch) -> None:
     """p = 0.02 alone is none by chance; among three (Holm: 0.06) it is, but for a claim that needs all three."""
     monkeypatch.setattr(
-        Beside, "evidence", lambda shown, pairs, bits, k: [Evidence(0.02, for_seeds=True) for _ in pairs]
+        Beside, "evidence", lambda shown, compared, bits: [Evidence(0.02, for_seeds=True) for _ in compared]
     )
     rows = [
         {"bits": bits, "label": row.label, "k": 20, "measured": 0.3 + 0.1 * place, "published": 0.1 * place}
