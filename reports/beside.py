@@ -43,15 +43,17 @@ def real_sizes() -> dict[str, dict[str, Any]]:
     found = {}
     for name, source in load_registry(kinds=(DATASETS,)).datasets.items():
         title = dataset_title(name)
-        if title is not None and issubclass(source, FeatureFiles):
-            sizes, description = source.sizes, source.description
+        if title is None or not issubclass(source, FeatureFiles):
+            continue
+        sizes, query, gallery = source.sizes, source.description.query, source.description.gallery
+        if query is not None and gallery is not None:
             found[title] = {
-                "query_videos": sizes.videos[description.query],
-                "gallery_videos": sizes.videos[description.gallery],
+                "query_videos": sizes.videos[query],
+                "gallery_videos": sizes.videos[gallery],
                 "frames": sizes.frames,
                 "dimensions": sizes.dimensions,
                 "classes": sizes.classes,
-                "self_search": description.query == description.gallery,
+                "self_search": query == gallery,
             }
     return found
 
@@ -62,8 +64,9 @@ def like_with_like(summary: Summary, dataset: str) -> bool:
     Its name alone would let a part of it pass, or other features.
     """
     sizes = real_sizes().get(dataset)
-    named = sizes is not None and dataset_title(summary.name) == dataset and not summary.stand_in
-    return named and all(getattr(summary, name) == size for name, size in sizes.items())
+    if sizes is None or summary.stand_in or dataset_title(summary.name) != dataset:
+        return False
+    return all(getattr(summary, name) == size for name, size in sizes.items())
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from string import ascii_lowercase
 
-from bench.base.errors import InputError
 from bench.base.text import slug
 from bench.data.dataset import DatasetSource, Summary
 from bench.registry import Registry
+from bench.registry.published_only import published_only
 from bench.report.document import Document
 from bench.report.escape import markdown
 from bench.report.published import PROTOCOL as PUBLISHED_PROTOCOL
@@ -20,7 +20,6 @@ from bench.report.published import (
     PublishedScore,
     dataset_title,
     published,
-    published_only,
     test_set_sentence,
 )
 from bench.report.recipe import Need, Results, Row
@@ -59,12 +58,10 @@ class Comparison:
         """The runs of the rows that can be run here, of these methods alone where any are named.
 
         Raises:
-            InputError: a method has published numbers only, or there is no row of any of the methods.
+            InputError: a method is unknown or has published numbers only, or there is no row of any of the methods.
         """
         for method in methods:
-            only = published_only().get(method)
-            if only is not None and method not in registry.methods:
-                raise InputError(f"--methods {method}: has published numbers only ({only.why}); leave it out")
+            registry.method(method)
         return Need(artefact, tuple(self._measurable(registry)), self.bits).only(methods)
 
     def compose(
@@ -107,7 +104,8 @@ class Comparison:
             for k in self.ks
         ]
         shown = beside(results, said, reference, like_with_like(summary, reference))
-        origins = [trusted.get((row.label, row.bits, row.k)) for row in shown.frame.itertuples()]
+        cells = zip(shown.frame["label"], shown.frame["bits"], shown.frame["k"], strict=True)
+        origins = [trusted.get(cell) for cell in cells]
         shown = replace(
             shown,
             frame=shown.frame.assign(source=["" if origin is None else origin.source for origin in origins]),
@@ -122,8 +120,9 @@ class Comparison:
         one_table = _first([score for score in scores if score.source_kind in OF_ONE_TABLE])
         document.add(
             markdown(
-                f"Published on {reference}, {self.own} is the highest {self._highest(trusted, labels)} by the most "
-                f"trusted source of each number, and {self._highest(one_table, labels)} by the table of {COMPARED_IN}."
+                f"Of these rows {self.own} is the highest published on {reference} {self._highest(trusted, labels)} by "
+                f"the most trusted source of each number, and {self._highest(one_table, labels)} by the table of "
+                f"{COMPARED_IN}."
             )
         )
         settings, sentences = results.conditions(registry), self._claims(shown)

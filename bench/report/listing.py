@@ -12,8 +12,8 @@ from bench.data.check import CheckedFile
 from bench.data.dataset import Dataset, DatasetSource
 from bench.data.feature_files import VARIABLE, FeatureFiles
 from bench.registry import Registry, load_registry
+from bench.registry.published_only import published_only
 from bench.report.escape import shorten
-from bench.report.published import published_only
 from bench.report.published_tables import published_table
 from bench.store.prune import unfinished
 from bench.store.store import Store

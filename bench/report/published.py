@@ -59,15 +59,6 @@ class PaperScore:
     map: float
 
 
-@dataclass(frozen=True)
-class PublishedOnly:
-    """A method that has published numbers and cannot be run here: its paper (may be empty), and why."""
-
-    method: str
-    paper: str
-    why: str
-
-
 def published(
     *,
     method: str | None = None,
@@ -95,11 +86,6 @@ def published(
 def published_methods() -> set[str]:
     """Names, in lower case, of the methods with numbers under the common protocol."""
     return {slug(row.method) for row in published()}
-
-
-def published_only() -> dict[str, PublishedOnly]:
-    """The methods that have published numbers and cannot be run here, by their names in lower case."""
-    return {slug(row["method"]): PublishedOnly(**row) for row in _read("published_only")}
 
 
 def published_datasets() -> dict[str, str]:
