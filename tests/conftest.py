@@ -105,6 +105,12 @@ def _cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         yield
 
 
+QUICKLY = """
+from bench.profile import machine, timing
+timing.MAX_ROUNDS, timing.WARM_UP_SECONDS = timing.FEWEST, 0
+machine.SIZES = {"cpu": (64, 64, 2**16)}
+"""
+"""For a process of its own: costs are measured with the fewest repeats, of small work."""
 MEASURING = ("profile", "benchmarks", "gpu")
 """Folders whose tests look at what is measured."""
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-import bench.methods
+import bench
 from bench.base.paths import cache_folder
 from bench.base.progress import Progress
 from bench.data.dataset import Dataset
@@ -23,6 +23,7 @@ from bench.learning.deep_method import DeepMethod
 from bench.learning.method import Method
 from bench.learning.states import TrainingStates
 from bench.profile.environment import environment
+from bench.registry import METHODS
 from bench.registry.plugin_files import code_digest
 from bench.running.failures import store_error
 from bench.running.fork_context import TRAINING_LIBRARIES
@@ -103,7 +104,8 @@ def shared_stages(run: PlannedRun, device: torch.device) -> Path | None:
     known = (run.spec.dataset_fingerprint, run.spec.seed, environment(device))
     digest = hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=8)
     # Of all sources: a stage depends on a method's, and on most of those below it.
-    for folder in sorted({Path(place).resolve() for module in (bench, bench.methods) for place in module.__path__}):
+    packages = (bench, importlib.import_module(METHODS.built_in))
+    for folder in sorted({Path(place).resolve() for package in packages for place in package.__path__}):
         for file in sorted(folder.rglob("*.py")):
             digest.update(file.read_bytes())
     return cache / "stages" / digest.hexdigest()

@@ -24,7 +24,7 @@ from bench.store.codes_file import StoredCodes, read_codes, write_codes
 from bench.store.record import RunSpec
 from bench.store.store import Store
 from bench.store.verify import verify
-from tests.conftest import survived
+from tests.conftest import QUICKLY, survived
 
 SPEC = RunSpec(
     method="mcmsh",
@@ -98,11 +98,13 @@ def test_a_stored_run_is_reused_without_touching_data_or_models(
 def test_the_same_spec_gives_the_same_codes_in_another_process(feature_folder: Path, tmp_path: Path) -> None:
     (here,) = runner(tmp_path / "here").run(planned(feature_folder))
     arguments = ["run", "--methods", "mlp-mixer", "--bits", "8", "--datasets", str(feature_folder), "--device", "cpu"]
-    arguments += ["--results", "there"]
+    arguments += ["--results", "there", "--shard", "1/1"]
     for setting in ("epochs=2", "batch_size=16", "anchors=6", "hidden=32"):
         arguments += ["--set", f"mlp-mixer.{setting}"]
     code = "import sys; from bench.cli import main; sys.exit(main(sys.argv[1:]))"
-    subprocess.run([sys.executable, "-c", code, *arguments], cwd=tmp_path, check=True, timeout=120, capture_output=True)
+    subprocess.run(
+        [sys.executable, "-c", QUICKLY + code, *arguments], cwd=tmp_path, check=True, timeout=120, capture_output=True
+    )
     there = tmp_path / "there" / here.record.spec.folder
     for file in ("codes.npz", "average_precision.npz", "encoder/encoder.safetensors"):
         assert (there / file).read_bytes() == (here.folder / file).read_bytes(), file

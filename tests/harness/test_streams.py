@@ -8,16 +8,19 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main
-from tests.conftest import survived
+from tests.conftest import QUICKLY, survived
 from tests.harness.conftest import Run
 
 CODE = "import sys; from bench.cli import main; sys.exit(main())"
+RUN = QUICKLY + CODE
 PUBLISHED = ("list", "published", "--method", "mcmsh", "--bits", "64")
 
 
-def bench(*arguments: object, redirect: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+def bench(
+    *arguments: object, redirect: str = "", code: str = CODE, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """The program in a process of its own, its streams as the shell redirects them."""
-    command = ["sh", "-c", f'exec "$@" {redirect}', "sh", sys.executable, "-c", CODE, *map(str, arguments)]
+    command = ["sh", "-c", f'exec "$@" {redirect}', "sh", sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.run(
         command, env=os.environ | environment, capture_output=True, text=True, check=False, timeout=300
     )  # fmt: skip
@@ -36,7 +39,7 @@ def test_no_stream_costs_a_report(call: Run, feature_folder: Path) -> None:
             {"PYTHONIOENCODING": "cp1252", "MPLBACKEND": "module://matplotlib_inline.backend_inline"},
         ),
     ):
-        done = bench(*arguments[:-2], "--report", folder, redirect=redirect, **environment)
+        done = bench(*arguments[:-2], "--report", folder, redirect=redirect, code=RUN, **environment)
         assert done.returncode == 0
         assert Path(folder, "report.md").is_file()
         assert (done.stdout.splitlines() or [""])[0] == ("?????" if folder == "page" else "")

@@ -39,7 +39,7 @@ def plain_logits(module: Any, videos: Tensor) -> Tensor:
     return found
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=6, deadline=None)
 @given(
     frames=st.integers(2, 30),
     half=st.integers(1, 20),

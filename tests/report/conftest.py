@@ -1,5 +1,6 @@
 """Small stores of synthetic runs, built through the same models as real ones."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from bench.profile.cost_types import Costs, EncodingTimes, Rates, SearchTime, Ti
 from bench.report import write_report
 from bench.report.compose import compose
 from bench.report.document import Document
-from bench.report.figures import settings
+from bench.report.figures import Plot, settings
 from bench.report.runs import name_runs
 from bench.store.record import RunRecord, RunSpec
 from bench.store.store import Store
@@ -28,7 +29,12 @@ QUERIES = 40
 def _undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports have empty pictures, since drawing takes seconds; but where tests look at them."""
     if request.path.stem not in {"test_drawing", "test_rendering"}:
-        monkeypatch.setattr("bench.report.document.drawn", lambda plots: [("<svg/>", b"\x89PNG")] * len(plots))
+        monkeypatch.setattr("bench.report.document.drawn", undrawn)
+
+
+def undrawn(plots: Sequence[Plot]) -> list[tuple[str, bytes]]:
+    """In place of every picture a file of its kind."""
+    return [("<svg/>", b"\x89PNG")] * len(plots)
 
 
 def timing(batch: int, milliseconds: float) -> Timing:
@@ -219,8 +225,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[StoredRun]:
 
 @pytest.fixture(scope="session")
 def report(runs: list[StoredRun], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`report.md` of all `runs`."""
-    return write_report(runs, tmp_path_factory.mktemp("reports") / "latest")
+    """`report.md` of all `runs`, with empty pictures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.report.document.drawn", undrawn)
+        return write_report(runs, tmp_path_factory.mktemp("reports") / "latest")
 
 
 @pytest.fixture(scope="session")
