@@ -115,7 +115,9 @@ class Comparison:
         for bits in self.bits:
             document.add(f"### {bits} bits")
             document.add_table(self._table(shown, bits, results.all[0].dataset if results.all else slug(summary.name)))
+        settings = results.conditions(registry)
         if self.own not in labels:
+            document.add(*[markdown(settings)] * bool(settings))
             return []
         one_table = _first([score for score in scores if score.source_kind in OF_ONE_TABLE])
         document.add(
@@ -125,8 +127,9 @@ class Comparison:
                 f"{COMPARED_IN}."
             )
         )
-        settings, sentences = results.conditions(registry), self._claims(shown)
+        sentences = self._claims(shown)
         if not settings or not sentences:
+            document.add(*[markdown(settings)] * bool(settings))
             return []
         document.add(
             "What these numbers claim, checked on the measured ones:",
@@ -160,7 +163,7 @@ class Comparison:
                 cells = {label: scores[label, bits, k].map for label in labels if (label, bits, k) in scores}
                 if self.own in cells and len(cells) > 1:
                     won.append(all(cells[self.own] > score for label, score in cells.items() if label != self.own))
-        return f"at {sum(won)} of {len(won)} code lengths and k" if won else f"nowhere ({NOT_SAID})"
+        return f"at {sum(won)} of {len(won)} code lengths and k" if won else f"at none ({NOT_SAID})"
 
     def _measurable(self, registry: Registry) -> list[Row]:
         return [Row(label, slug(label)) for label in self.rows if slug(label) in registry.methods]

@@ -87,7 +87,8 @@ class Results:
             if runs:
                 rows[_changed(row, runs[0], registry)].append(row.label)
         changed = [text if len(rows) == 1 else f"{', '.join(labels)}: {text}" for text, labels in rows.items()]
-        lengths = " and ".join(map(str, self.need.bits))
+        *shorter, longest = map(str, self.need.bits)
+        lengths = " and ".join([*[", ".join(shorter)] * bool(shorter), longest])
         return (
             f"{'Seeds' if len(seeds) > 1 else 'One seed:'} {', '.join(map(str, seeds))}; "
             f"{lengths} bits; {one_line(', '.join(sorted({run.machine for run in done})))}; "

@@ -155,7 +155,7 @@ def test_several_datasets_in_one_document(registry: Registry, runner: Runner, tm
     ours = {row[0]: row for row in rows_of(text, "YFCC", 16)}
     assert set(ours["NPH"][2:]) == {"–"}
     assert rows_of(text, "YFCC", 16)[-1][1:3] == ["published: YFCC, another dataset<sup>a</sup>", "0.225"]
-    assert "ConMH is the highest published on YFCC nowhere (nothing published to compare) by" in text
+    assert "ConMH is the highest published on YFCC at none (nothing published to compare) by" in text
     assert (
         "mAP@20 at 16 bits, seed 0: for these weights 1 of 1 higher (ConMH over BTH +0.050); nothing published" in text
     )
@@ -175,6 +175,7 @@ def test_named_methods_are_the_only_rows(registry: Registry, runner: Runner, tmp
     assert "Published only" not in text
     assert "is the highest" not in text
     assert "is best" not in text
+    assert "One seed: 0; 16, 32 and 64 bits" in text
 
 
 @pytest.mark.parametrize(
