@@ -36,11 +36,11 @@ _BTH = {
 _BERVAE = {
     "hidden": 96,
     "batch_size": 16,
-    "epochs": 6,
-    "pretrain_epochs": 1,
+    "epochs": 16,
+    "pretrain_epochs": 2,
     "learning_rate": 4e-3,
     "learning_rate_decay": 0.5,
-    "learning_rate_decay_epochs": 2,
+    "learning_rate_decay_epochs": 5,
 }
 _MASKED = {"hidden": 64, "decoder_hidden": 48, "batch_size": 64}
 _CONMH = {**_MASKED, "depth": 2, "decoder_depth": 1, "epochs": 10, "learning_rate": 1e-3}
@@ -52,14 +52,14 @@ RECOMMENDED: Recommended = MappingProxyType(
         **dict.fromkeys(("mcmsh", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd"), _MIXER),
         "bth": _BTH,
         # Its bits are sums over all frames, which BTH's rate drives beyond the clip, where no gradient passes.
-        "dkph": {**_BTH, "learning_rate": 1e-3},
+        "dkph": {**_BTH, "epochs": 12, "reconstruction_epochs": 4, "learning_rate": 1e-3},
         "bervae": _BERVAE,
         "conmh": _CONMH,
         "autossvh": {**_CONMH, "prototype_weight": 0.2},
         "s5vh": _S5VH,
         "wsch": {**_MASKED, "epochs": 4, "pretraining_epochs": 2, "learning_rate": 1e-3},
         # A step is as large as its limit allows.
-        "ssth": _RECURRENT,
+        "ssth": {**_RECURRENT, "epochs": 16},
         "ssvh": _RECURRENT,
     }
 )
