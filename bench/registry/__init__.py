@@ -19,6 +19,7 @@ from bench.data.dataset import Dataset, DatasetSource
 from bench.data.folder import FolderSource
 from bench.learning.method import Method, Parameters
 from bench.registry.plugin_files import import_file, line_of, plugin_files
+from bench.registry.published_only import published_only
 
 
 @dataclass(frozen=True)
@@ -67,11 +68,17 @@ class Registry:
         return self.plugins[DATASETS]
 
     def method(self, name: str, option: str = "--plugin FILE") -> type[Method]:
-        """The method of this name. Raises InputError with the closest known names, and how to give one from a file."""
+        """The method of this name.
+
+        Raises InputError with the closest known names, or why a published method is not here, and how to give one from
+        a file.
+        """
         if name not in self.methods:
+            only = published_only().get(slug(name))
+            near = closest(name, self.methods)
+            hint = near if only is None else f"{only.method} has published numbers only: {only.why}"
             raise InputError(
-                f"unknown method '{name}': {closest(name, self.methods)} (a method in a file of your own: "
-                f"{option}){self.broken_hint(name)}"
+                f"unknown method '{name}': {hint} (a method in a file of your own: {option}){self.broken_hint(name)}"
             )
         return self.methods[name]
 

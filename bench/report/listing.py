@@ -12,6 +12,7 @@ from bench.data.check import CheckedFile
 from bench.data.dataset import Dataset, DatasetSource
 from bench.data.feature_files import VARIABLE, FeatureFiles
 from bench.registry import Registry, load_registry
+from bench.registry.published_only import published_only
 from bench.report.escape import shorten
 from bench.report.published_tables import published_table
 from bench.store.prune import unfinished
@@ -80,7 +81,10 @@ def _methods(registry: Registry) -> str:
         (name, method.title, method.paper or "–", registry.origins[method])
         for name, method in sorted(registry.methods.items())
     ]
-    return text_table(rows, headers=("method", "title", "paper", "from"), maxcolwidths=[None, None, 60, None])
+    table = text_table(rows, headers=("method", "title", "paper", "from"), maxcolwidths=[None, None, 60, None])
+    others = [(only.method, only.paper or "–", only.why) for only in published_only().values()]
+    header = ("published numbers only", "paper", "why there is no such method here")
+    return f"{table}\n\n{text_table(others, headers=header, maxcolwidths=[None, 60, 60])}"
 
 
 def _datasets(registry: Registry) -> str:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -32,6 +32,14 @@ class Need:
     name: str
     rows: tuple[Row, ...]
     bits: tuple[int, ...]
+
+    def only(self, methods: Collection[str]) -> "Need":
+        """The runs of these methods alone, if any are named. Raises InputError if there is no row of any of them."""
+        rows = tuple(row for row in self.rows if not methods or row.method in methods)
+        if not rows:
+            known = ", ".join(dict.fromkeys(row.method for row in self.rows))
+            raise InputError(f"--methods {','.join(methods)}: {self.name} has no row of these; it has {known}")
+        return replace(self, rows=rows)
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,8 @@ class Results:
             if runs:
                 rows[_changed(row, runs[0], registry)].append(row.label)
         changed = [text if len(rows) == 1 else f"{', '.join(labels)}: {text}" for text, labels in rows.items()]
-        lengths = " and ".join(map(str, self.need.bits))
+        *shorter, longest = map(str, self.need.bits)
+        lengths = " and ".join([*[", ".join(shorter)] * bool(shorter), longest])
         return (
             f"{'Seeds' if len(seeds) > 1 else 'One seed:'} {', '.join(map(str, seeds))}; "
             f"{lengths} bits; {one_line(', '.join(sorted({run.machine for run in done})))}; "

@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
-from bench.base.errors import InputError
 from bench.data.dataset import DatasetSource
 from bench.registry import Registry
 from bench.report.document import Document
@@ -32,12 +31,7 @@ class McmshPaper(Recipe):
             InputError: a table has no row of any of the methods.
         """
         if artefact in TABLES:
-            table = TABLES[artefact]
-            rows = tuple(row for row in table.rows if not methods or row.method in methods)
-            if not rows:
-                known = ", ".join(dict.fromkeys(row.method for row in table.rows))
-                raise InputError(f"--methods {','.join(methods)}: {artefact} has no row of these; it has {known}")
-            return [replace(table, rows=rows)]
+            return [TABLES[artefact].only(methods)]
         named = tuple(Row(method, method) for method in methods)
         # Both halves of the figure, or none.
         whole = not methods or {row.method for row in EMBEDDING.rows} <= {*methods}

@@ -14,7 +14,7 @@ from bench.report.recipe import Results
 from bench.report.runs import ReportRun
 from bench.report.tables import NOTHING, Cell, Row, Table, percent, significant_decimals
 
-from .quality_tables import missing, published_label, seeds_phrase, signed
+from ..beside import missing, published_label, seeds_phrase, signed
 
 BITS = 64
 DECIMALS = 2
@@ -46,7 +46,7 @@ def cost_table(results: Results, comparable: bool) -> Table:
         said = published[row.label]
         texts = [_said(said.parameters), NOTHING, _said(said.flops), said.encode_ms or NOTHING, NOTHING]
         machine = [said.platform] * several_machines
-        rows.append([Cell(text) for text in ("", published_label(comparable), *texts, *machine)])
+        rows.append([Cell(text) for text in ("", published_label(PAPER_DATASET, comparable), *texts, *machine)])
         if comparable and not found.empty:
             rows.append([Cell(text) for text in ("", "difference", *_differences(found.iloc[0].to_dict(), said))])
             rows[-1] += [Cell("")] * several_machines

@@ -16,25 +16,16 @@ from bench.report.published import PROTOCOL as PUBLISHED_PROTOCOL
 from bench.report.recipe import Results
 from bench.report.tables import Cell, Table, number
 
+from ..beside import HOW_TO_READ, Beside, like_with_like
+from ..claims import caution
 from ..panels import add_panels
-from .claims import backbone_claims, caution, cost_claims, loss_claims
+from .claims import backbone_claims, cost_claims, loss_claims
 from .cost_table import cost_table
 from .embedding import embedding_plot
-from .quality_tables import (
-    Beside,
-    backbone_table,
-    beside,
-    like_with_like,
-    loss_table,
-)
+from .quality_tables import backbone_table, loss_table, paper_table
 from .retrieval import retrieval_plot
 
 FOOTNOTES = "abcdefghijklmnopqrstuvwxyz"
-HOW_TO_READ = """\
-- **Measured** rows come from runs made and stored here; their number of seeds stands under every table.
-- **Published** rows are copied from the source named under the table. They are never averaged or ranked; in the
-  panels their marks are hollow.
-- **Difference** (measured minus published) is shown only where both are of the same dataset under the same protocol."""
 ANOTHER_DATASET = (
     f"**The paper's own tables are of {PAPER_DATASET}, another dataset.** Its numbers stand beside as a "
     "reference only: look at which rows are better than which, not at how far measured and published lie apart."
@@ -56,7 +47,7 @@ class Composition:
         self._source = source
         self._registry = registry
         self._summary: Summary = source.summary()
-        self._comparable = like_with_like(self._summary)
+        self._comparable = like_with_like(self._summary, PAPER_DATASET)
 
     @cached_property
     def _data(self) -> Dataset:
@@ -69,12 +60,12 @@ class Composition:
             self.document.add(ANOTHER_DATASET)
         self.document.add("## How to read this", HOW_TO_READ)
         if "table1" in self._results:
-            shown = beside(self._results["table1"], 1, self._comparable)
+            shown = paper_table(self._results["table1"], 1, self._comparable)
             self.document.add("## Table 1: backbones")
             self.document.add_table(backbone_table(shown))
             self._quality_claims(shown, backbone_claims(shown))
         if "table2" in self._results:
-            shown = beside(self._results["table2"], 2, self._comparable)
+            shown = paper_table(self._results["table2"], 2, self._comparable)
             self.document.add("## Table 2: losses")
             self.document.add_table(loss_table(shown))
             self.document.add("The quantisation loss keeps its default weight in every row.")

@@ -80,7 +80,7 @@ def test_names(registry: Registry) -> None:
         choose(["tabel1"], registry)
     with pytest.raises(InputError, match="unknown artefact 'bth:table1': did you mean table1"):
         choose(["bth:table1"], registry)
-    with pytest.raises(InputError, match="known: table1, table2, table3, figures"):
+    with pytest.raises(InputError, match="known: conmh, table1, table2, table3, figures, panels, s5vh"):
         choose([], registry)
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from bench.reports.beside import Beside, like_with_like
 from bench.reports.mcmsh import McmshPaper
 from bench.reports.mcmsh.claims import backbone_claims
-from bench.reports.mcmsh.quality_tables import Beside, like_with_like
 from bench.reports.mcmsh.rows import BACKBONES, TABLES
 
 from bench.base.errors import InputError
@@ -64,7 +64,7 @@ def rows_of(text: str, heading: str) -> list[list[str]]:
 @pytest.fixture
 def _any_size(monkeypatch: pytest.MonkeyPatch) -> None:
     """A few videos pass for the paper's dataset."""
-    monkeypatch.setattr("bench.reports.mcmsh.quality_tables.PAPER_SIZES", {})
+    monkeypatch.setattr("bench.reports.beside.real_sizes", lambda: {"FCVID": {"self_search": True}})
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_only_the_papers_own_dataset_is_like_with_like(change: dict[str, Any]) -
         classes=239,
         self_search=True,
     )
-    assert like_with_like(papers)
-    assert not like_with_like(papers.model_copy(update=change))
+    assert like_with_like(papers, "FCVID")
+    assert not like_with_like(papers.model_copy(update=change), "FCVID")
 
 
 @pytest.mark.usefixtures("_any_size")
@@ -243,14 +243,14 @@ def test_claims_stand_beside_their_settings(runner: Runner, registry: Registry, 
 def test_many_comparisons_need_more_to_be_sure(monkeypatch: pytest.MonkeyPatch) -> None:
     """p = 0.02 alone is none by chance; among three (Holm: 0.06) it is, but for a claim that needs all three."""
     monkeypatch.setattr(
-        Beside, "evidence", lambda shown, pairs, bits, k: [Evidence(0.02, for_seeds=True) for _ in pairs]
+        Beside, "evidence", lambda shown, compared, bits: [Evidence(0.02, for_seeds=True) for _ in compared]
     )
     rows = [
         {"bits": bits, "label": row.label, "k": 20, "measured": 0.3 + 0.1 * place, "published": 0.1 * place}
         for bits in (32, 64)
         for place, row in enumerate(BACKBONES)
     ]
-    shown = Beside(Results(TABLES["table1"], {}), pd.DataFrame(rows), comparable=False)
+    shown = Beside(Results(TABLES["table1"], {}), pd.DataFrame(rows), "FCVID", comparable=False)
     first, best, *_ = backbone_claims(shown)
     assert "not shown, 0 of 3 better, 3 within noise" in first
     assert "bits: yes (MC-MLP over +S-RD +0.100, the best of the others)" in best
