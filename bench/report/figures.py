@@ -22,6 +22,7 @@ from matplotlib.ticker import FuncFormatter
 
 from bench.base.processes import usable_cores
 from bench.report import escape
+from bench.report.line_ends import name_ends
 
 Key = TypeVar("Key")
 # Okabe and Ito (2008) without yellow, which vanishes on white paper, then three dark hues of Tol's "muted" scheme.
@@ -70,6 +71,8 @@ SETTINGS: dict[Any, Any] = {
 MOST_COLUMNS = 4
 PANEL_HEIGHT = 2.1
 LEGEND_LINE = 0.19
+MOST_IN_LEGEND = 10
+"""Methods that a reader can tell apart by a legend; of more, each line has its name at its end."""
 NEUTRAL = "#404040"
 PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
 DPI = 200
@@ -178,8 +181,15 @@ def with_methods(
     lines: bool = True,
     others: Mapping[str, Line2D] = MappingProxyType({}),
 ) -> Figure:
-    """The figure with a legend of the methods in `frame`, and of `others`, below all panels."""
+    """The figure with a legend of the methods in `frame`, and of `others`, below all panels.
+
+    Where lines of many methods have labels, these stand at the ends of the lines, and the legend holds the others.
+    """
     methods = methods_in(frame)
+    labelled = {line.get_label() for axes in figure.axes for line in axes.lines}
+    if len(methods) > MOST_IN_LEGEND and labelled >= {*methods}:
+        name_ends(figure, methods)
+        return with_legend(figure, [*others.values()], [*others], seeds_phrase(frame)) if others else figure
     handles = [
         Line2D([], [], linestyle=styles[method].line if lines else "none", **look(styles[method]))
         for method in methods

@@ -51,7 +51,8 @@ def draw_map_at_k(axes: Axes, here: pd.DataFrame, scores: pd.DataFrame, styles: 
     """Draw the curves of one panel, `here`, with ticks at every k of all `scores` in the figure."""
     for method, rows in here.groupby("method", sort=False):
         by_k = rows.sort_values("k")
-        _line(axes, by_k["k"], by_k["map"], by_k["map_std"], styles[str(method)], markers=True)
+        named = str(method)
+        _line(axes, by_k["k"], by_k["map"], by_k["map_std"], styles[named], markers=True, name=named)
     ks = sorted(int(k) for k in scores["k"].unique())
     _exact_ticks(axes, ks, log=_crowded(ks))
 
@@ -65,7 +66,8 @@ def map_by_bits(name: str, title: str, scores: pd.DataFrame, styles: dict[str, S
     def draw(axes: Axes, k: int) -> None:
         for method, rows in select(shown, k=k).groupby("method", sort=False):
             by_bits = rows.sort_values("bits")
-            _line(axes, by_bits["bits"], by_bits["map"], by_bits["map_std"], styles[str(method)], markers=True)
+            named = str(method)
+            _line(axes, by_bits["bits"], by_bits["map"], by_bits["map_std"], styles[named], markers=True, name=named)
         axes.set_title(f"k = {k}")
         _exact_ticks(axes, lengths, log=True)
 
@@ -127,10 +129,11 @@ def training_loss(name: str, title: str, losses: pd.DataFrame, styles: dict[str,
 
 
 def _line(
-    axes: Axes, x: pd.Series, y: pd.Series, std: pd.Series, style: Style, *, markers: bool, every: float | None = None
-) -> None:
+    axes: Axes, x: pd.Series, y: pd.Series, std: pd.Series, style: Style, *, markers: bool, every: float | None = None,
+    name: str | None = None,
+) -> None:  # fmt: skip
     drawn = look(style) | {"markevery": every} if markers else {"color": style.colour}
-    axes.plot(x, y, linestyle=style.line, zorder=2 if style.bound else 3, **drawn)
+    axes.plot(x, y, linestyle=style.line, zorder=2 if style.bound else 3, label=name, **drawn)
     if std.notna().any():
         spread = std.fillna(0.0)
         axes.fill_between(x, y - spread, y + spread, color=style.colour, alpha=0.15, linewidth=0, zorder=1)

@@ -1,0 +1,60 @@
+"""Names at the ends of lines, for figures with more of them than a legend can tell apart."""
+
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+from bench.report import escape
+
+SIZE = 6.0
+"""Points of the names; a line of them takes a quarter more."""
+TALLER = 1.3
+"""Times the height that panels have with a legend."""
+LONGEST = 24
+
+
+def name_ends(figure: Figure, methods: Sequence[str]) -> None:
+    """Write the name of every method's line beside its end, in all panels, none over another."""
+    width, height = figure.get_size_inches()
+    figure.set_size_inches(width, height * TALLER)
+    layout = figure.get_layout_engine()
+    assert isinstance(layout, ConstrainedLayoutEngine)
+    layout.set(rect=(0, 0, 0.98, 1))
+    # Once to learn how high the panels are; the names take their width from them later.
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        ends = [line for line in axes.lines if line.get_label() in methods and len(line.get_xdata())]
+        to_share = axes.transData + axes.transAxes.inverted()
+        places = [float(to_share.transform(line.get_xydata()[-1])[1]) for line in ends]
+        gap = 1.25 * SIZE / 72 / (axes.get_position().height * height * TALLER)
+        for line, place in zip(ends, spread(places, gap), strict=True):
+            axes.annotate(
+                escape.plot(str(line.get_label()), LONGEST),
+                xy=line.get_xydata()[-1],
+                xytext=(1.1, place),
+                textcoords="axes fraction",
+                va="center",
+                fontsize=SIZE,
+                color=line.get_color(),
+                annotation_clip=False,
+                arrowprops={"color": line.get_color(), "arrowstyle": "-", "linewidth": 0.4, "relpos": (0, 0.5)},
+            )
+
+
+def spread(places: Sequence[float], gap: float) -> list[float]:
+    """The nearest places, by squares, that are `gap` apart at least and in the same order; not below 0.
+
+    Whatever stands too close forms a group around its mean.
+    """
+    order = sorted(range(len(places)), key=lambda index: places[index])
+    groups: list[tuple[float, int]] = []  # the mean place of a group's members, and their number
+    for index in order:
+        place, count = places[index], 1
+        while groups and place - groups[-1][0] < gap * (count + groups[-1][1]) / 2:
+            before, members = groups.pop()
+            place, count = (before * members + place * count) / (members + count), members + count
+        groups.append((place, count))
+    ends = [place + gap * (member - (count - 1) / 2) for place, count in groups for member in range(count)]
+    lift = max(0.0, -min(ends, default=0.0))
+    return [end + lift for _, end in sorted(zip(order, ends, strict=True))]
