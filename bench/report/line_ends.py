@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
@@ -24,14 +25,15 @@ def name_ends(figure: Figure, methods: Sequence[str]) -> None:
     # Once to learn how high the panels are; the names take their width from them later.
     figure.draw_without_rendering()
     for axes in figure.axes:
-        ends = [line for line in axes.lines if line.get_label() in methods and len(line.get_xdata())]
+        lines = [line for line in axes.lines if line.get_label() in methods]
+        ends = [(line, np.asarray(line.get_xydata(), dtype=float)[-1]) for line in lines]
         to_share = axes.transData + axes.transAxes.inverted()
-        places = [float(to_share.transform(line.get_xydata()[-1])[1]) for line in ends]
+        places = [float(to_share.transform(end)[1]) for _, end in ends]
         gap = 1.25 * SIZE / 72 / (axes.get_position().height * height * TALLER)
-        for line, place in zip(ends, spread(places, gap), strict=True):
+        for (line, end), place in zip(ends, spread(places, gap), strict=True):
             axes.annotate(
                 escape.plot(str(line.get_label()), LONGEST),
-                xy=line.get_xydata()[-1],
+                xy=(end[0], end[1]),
                 xytext=(1.1, place),
                 textcoords="axes fraction",
                 va="center",

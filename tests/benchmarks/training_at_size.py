@@ -22,6 +22,7 @@ from bench.encoding.fitting import choose_device, resolve_parameters
 from bench.learning import loop
 from bench.learning.context import FitContext
 from bench.learning.deep_method import DeepMethod
+from bench.learning.objective import as_objective
 from bench.registry import load_registry
 
 VIDEOS, FRAMES, DIMENSIONS, BITS = 45_585, 25, 4096, 64
@@ -45,7 +46,7 @@ class Clock:
     def train(self, network: Any, objective: Any, features: Any, schedule: Any, *others: Any, **named: Any) -> Any:
         """`train` for two epochs, and what the whole schedule would take."""
         trained = TRAIN(network, objective, features, schedule.model_copy(update={"epochs": 2}), *others, **named)
-        passes = len(loop.as_objective(objective).passes())
+        passes = len(as_objective(objective).passes())
         steps = len(schedule.batches(VIDEOS)) * passes
         updates = schedule.length(steps)
         begins = (self._epoch - self._stepping) * VIDEOS / self.videos * updates / steps
@@ -102,7 +103,7 @@ def main() -> None:
         found = registry.method(name)
         # Clusters and anchors for few videos; they take next to no time in a step.
         few = {"anchors": 8} if "anchors" in found.Parameters.model_fields else {}
-        parameters = resolve_parameters(found, summary, recommended, few)
+        parameters: Any = resolve_parameters(found, summary, recommended, few)
         if "clusters" in found.Parameters.model_fields and isinstance(parameters.clusters, int):
             parameters = parameters.model_copy(update={"clusters": min(parameters.clusters, given.videos // 2)})
         clock = Clock(given.videos, device)
