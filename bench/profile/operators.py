@@ -4,11 +4,11 @@ from collections.abc import Iterable
 
 FLOAT_BYTES = 4
 ELEMENTWISE = (
-    "abs", "add", "atan2", "bitwise_and", "bitwise_or", "bitwise_xor", "ceil", "clamp", "clamp_max", "clamp_min", "cos",
-    "div", "elu", "erf", "exp", "floor", "gelu", "hardsigmoid", "hardswish", "hardtanh", "leaky_relu", "log", "log1p",
-    "lerp", "maximum", "minimum", "mish", "mul", "neg", "pow", "prelu", "reciprocal", "relu", "round", "rsqrt", "rsub",
-    "selu", "sigmoid", "sign", "silu", "sin", "softplus", "sqrt", "square", "sub", "tanh", "where", "__and__",
-    "__lshift__", "__or__", "__rshift__", "__xor__",
+    "abs", "add", "addcdiv", "addcmul", "atan2", "bitwise_and", "bitwise_or", "bitwise_xor", "ceil", "clamp",
+    "clamp_max", "clamp_min", "cos", "div", "elu", "erf", "exp", "floor", "gelu", "hardsigmoid", "hardswish",
+    "hardtanh", "leaky_relu", "lerp", "log", "log1p", "maximum", "minimum", "mish", "mul", "neg", "pow", "prelu",
+    "reciprocal", "relu", "round", "rsqrt", "rsub", "selu", "sigmoid", "sign", "silu", "sin", "softplus", "sqrt",
+    "square", "sub", "tanh", "where", "__and__", "__lshift__", "__or__", "__rshift__", "__xor__",
 )  # fmt: skip
 REDUCTIONS = {"sum": 1, "mean": 1, "amax": 1, "amin": 1, "max": 1, "var": 4, "std": 5, "linalg_vector_norm": 2}
 SOFTMAXES = ("softmax", "log_softmax")

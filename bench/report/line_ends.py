@@ -58,5 +58,8 @@ def spread(places: Sequence[float], gap: float) -> list[float]:
             place, count = (before * members + place * count) / (members + count), members + count
         groups.append((place, count))
     ends = [place + gap * (member - (count - 1) / 2) for place, count in groups for member in range(count)]
-    lift = max(0.0, -min(ends, default=0.0))
-    return [end + lift for _, end in sorted(zip(order, ends, strict=True))]
+    lowest = 0.0
+    for position, end in enumerate(ends):
+        ends[position] = lowest = max(end, lowest)
+        lowest += gap
+    return [end for _, end in sorted(zip(order, ends, strict=True))]
