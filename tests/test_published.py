@@ -172,4 +172,4 @@ def test_the_page_on_methods_has_the_numbers_of_the_most_trusted_sources() -> No
                 first = [ablations[method]] if method in ablations and dataset == "FCVID" else []
             assert text == (f"{first[0]:.3f}" if first else "–"), (method, title)
             shown += bool(first)
-    assert shown == 15
+    assert shown == 25
