@@ -7,6 +7,7 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from string import ascii_lowercase
+from typing import ClassVar
 
 from bench.base.text import slug
 from bench.data.dataset import DatasetSource, Summary
@@ -22,7 +23,7 @@ from bench.report.published import (
     published,
     test_set_sentence,
 )
-from bench.report.recipe import Need, Results, Row
+from bench.report.recipe import Need, Recipe, Results, Row
 from bench.report.runs import stand_in_phrase
 from bench.report.tables import Table
 
@@ -167,6 +168,23 @@ class Comparison:
 
     def _measurable(self, registry: Registry) -> list[Row]:
         return [Row(label, slug(label)) for label in self.rows if slug(label) in registry.methods]
+
+
+class ComparisonPaper(Recipe):
+    """A recipe with one artefact of its own name, a comparison; a subclass names it."""
+
+    all_datasets: ClassVar[bool] = True
+    comparison: ClassVar[Comparison]
+
+    def needs(self, artefact: str, registry: Registry, methods: Collection[str] = ()) -> list[Need]:
+        """The runs of the rows that can be run here; see `Comparison.need` for errors."""
+        return [self.comparison.need(artefact, registry, methods)]
+
+    def compose(
+        self, document: Document, results: Mapping[str, Results], sources: Sequence[DatasetSource], registry: Registry
+    ) -> None:
+        """A section for each dataset, then the panels of all."""
+        self.comparison.compose(document, results[self.name], sources, registry)
 
 
 def _first(scores: Sequence[PublishedScore]) -> dict[Cell, PublishedScore]:

@@ -1,14 +1,8 @@
 """The ConMH paper's main comparison (Wang et al., AAAI 2023), measured beside published."""
 
-from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
-from bench.data.dataset import DatasetSource
-from bench.registry import Registry
-from bench.report.document import Document
-from bench.report.recipe import Need, Recipe, Results
-
-from .comparison import COMPARED_IN, Comparison
+from .comparison import COMPARED_IN, Comparison, ComparisonPaper
 
 COMPARISON = Comparison(
     own="ConMH",
@@ -25,20 +19,10 @@ COMPARISON = Comparison(
 )
 
 
-class ConmhPaper(Recipe):
+class ConmhPaper(ComparisonPaper):
     """ConMH and the methods before it on FCVID, ActivityNet and YFCC, or any other datasets."""
 
     name: ClassVar[str] = "conmh"
     title: ClassVar[str] = "The ConMH paper's comparison, reproduced"
     artefacts: ClassVar[tuple[str, ...]] = ("conmh",)
-    all_datasets: ClassVar[bool] = True
-
-    def needs(self, artefact: str, registry: Registry, methods: Collection[str] = ()) -> list[Need]:
-        """The runs of the rows that can be run here; see `Comparison.need` for errors."""
-        return [COMPARISON.need(artefact, registry, methods)]
-
-    def compose(
-        self, document: Document, results: Mapping[str, Results], sources: Sequence[DatasetSource], registry: Registry
-    ) -> None:
-        """A section for each dataset, then the panels of all."""
-        COMPARISON.compose(document, results["conmh"], sources, registry)
+    comparison = COMPARISON

@@ -1,14 +1,8 @@
 """The S5VH paper's main comparison (Wang et al., AAAI 2025), measured beside published."""
 
-from collections.abc import Collection, Mapping, Sequence
 from typing import ClassVar
 
-from bench.data.dataset import DatasetSource
-from bench.registry import Registry
-from bench.report.document import Document
-from bench.report.recipe import Need, Recipe, Results
-
-from .comparison import COMPARED_IN, Comparison
+from .comparison import COMPARED_IN, Comparison, ComparisonPaper
 
 COMPARISON = Comparison(
     own="S5VH",
@@ -26,20 +20,10 @@ COMPARISON = Comparison(
 )
 
 
-class S5vhPaper(Recipe):
+class S5vhPaper(ComparisonPaper):
     """S5VH and the methods before it on FCVID, ActivityNet, UCF101 and HMDB51, or any other datasets."""
 
     name: ClassVar[str] = "s5vh"
     title: ClassVar[str] = "The S5VH paper's comparison, reproduced"
     artefacts: ClassVar[tuple[str, ...]] = ("s5vh",)
-    all_datasets: ClassVar[bool] = True
-
-    def needs(self, artefact: str, registry: Registry, methods: Collection[str] = ()) -> list[Need]:
-        """The runs of the rows that can be run here; see `Comparison.need` for errors."""
-        return [COMPARISON.need(artefact, registry, methods)]
-
-    def compose(
-        self, document: Document, results: Mapping[str, Results], sources: Sequence[DatasetSource], registry: Registry
-    ) -> None:
-        """A section for each dataset, then the panels of all."""
-        COMPARISON.compose(document, results["s5vh"], sources, registry)
+    comparison = COMPARISON
