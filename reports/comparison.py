@@ -4,6 +4,7 @@ The published numbers are those of many sources; of each number the most trusted
 """
 
 import math
+from abc import abstractmethod
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from string import ascii_lowercase
@@ -174,7 +175,11 @@ class ComparisonPaper(Recipe):
     """A recipe with one artefact of its own name, a comparison; a subclass names it."""
 
     all_datasets: ClassVar[bool] = True
-    comparison: ClassVar[Comparison]
+
+    @property
+    @abstractmethod
+    def comparison(self) -> Comparison:
+        """Its rows and what is claimed of them."""
 
     def needs(self, artefact: str, registry: Registry, methods: Collection[str] = ()) -> list[Need]:
         """The runs of the rows that can be run here; see `Comparison.need` for errors."""

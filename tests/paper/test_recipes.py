@@ -27,6 +27,7 @@ def both(tmp_path: Path, registry: Registry) -> Registry:
 
 def test_the_built_in_recipe_is_looked_for_only_when_asked(both: Registry) -> None:
     assert set(both.plugins[RECIPES]) == {"baselines", "conmh", "mcmsh", "panels", "s5vh"}
+    assert not both.broken
     assert set(load_registry().plugins) == {METHODS, DATASETS}
 
 
