@@ -26,7 +26,6 @@ from bench.profile.environment import environment
 from bench.registry import METHODS
 from bench.registry.plugin_files import code_digest
 from bench.running.failures import store_error
-from bench.running.fork_context import TRAINING_LIBRARIES
 from bench.running.plan import PlannedRun
 from bench.running.storage import StorageError, write
 from bench.store.codes_file import StoredCodes, write_codes
@@ -34,6 +33,9 @@ from bench.store.evaluation import diagnose, evaluate_codes, write_per_query
 from bench.store.record import RunRecord, Status
 from bench.store.store import Store
 from bench.store.stored_run import CODES, ENCODER, PER_QUERY, StoredRun
+
+TRAINING_LIBRARIES = ("faiss", "torch._dynamo")
+"""Modules that trainings import at their start, which takes seconds; PyTorch's optimisers import its compiler."""
 
 
 def do_run(

@@ -1,16 +1,16 @@
 """One video file: which of its frames are taken, at which times, and their decoding.
 
-A video is shown from the time `S` at which its first frame appears to the end `E` of its last one. It is divided into `T`
-equal spans, and from each the frame is taken that is on the screen at its centre, at `S + (i + 1/2) (E - S) / T` for
-i = 0 … T-1: the last one that appears no later. Times are those of the frames in the file, so their rate may vary. A
-video with fewer frames than spans gives some of them several times.
+A video is shown from the time `S` at which its first frame appears to the end `E` of its last one. It is divided into
+`T` equal spans, and from each the frame is taken that is on the screen at its centre, at `S + (i + 1/2) (E - S) / T`
+for i = 0 … T-1: the last one that appears no later. Times are those of the frames in the file, so their rate may vary.
+A video with fewer frames than spans gives some of them several times.
 
 FFmpeg reads from a file that the caller has opened, and can open nothing else: no other file, no address.
 """
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, BinaryIO
@@ -30,10 +30,12 @@ FORMATS = (
     "asf,av1,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,rm,vc1,"
     "yuv4mpegpipe"
 )
-"""Containers of video, by FFmpeg's names. Playlists, patterns of file names, devices and texts drawn as video are none."""
+"""Containers of video, by FFmpeg's names: no playlists, patterns of file names, devices, texts drawn as video."""
 OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "none", "max_pixels": str(MOST_PIXELS)}
 WORTH_SEEKING = 8
 """Frames that a jump to a key frame leaves out; for fewer, it costs more than it saves."""
+DECIMALS = 6
+"""Of times in seconds: FFmpeg's own unit is a microsecond."""
 UNKNOWN_RATE = 25
 """Frames a second where a file says nothing, as FFmpeg assumes."""
 
@@ -92,7 +94,7 @@ class Timeline:
 
 
 def read_clip(file: BinaryIO, frames: int, shape: Callable[[Pixels], Pixels]) -> Clip:
-    """`frames` frames of the first video stream in a file: upright, RGB (H, W, 3) without alpha, then as `shape` makes them.
+    """`frames` frames of the first video stream in a file: upright, RGB (H, W, 3) without alpha, then as shaped.
 
     Raises VideoError if there is no video, or none of its frames can be decoded.
     """  # fmt: skip
@@ -107,16 +109,19 @@ def read_clip(file: BinaryIO, frames: int, shape: Callable[[Pixels], Pixels]) ->
 
 @contextmanager
 def _opened(file: BinaryIO) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """The container, and its first video stream, decoded by one thread: the same result at every load of the machine."""
+    """The container, and its first video stream, decoded by one thread."""
     file.seek(0)
     try:
         container = av.open(file, options=OPTIONS, io_open=_refuse)
     except av.error.MemoryError:
         raise
     except (av.FFmpegError, UnicodeDecodeError) as error:
-        raise VideoError(f"is no video file, or a damaged one ({_text(error)}); download or encode it again") from error
+        why = getattr(error, "strerror", None) or str(error)
+        raise VideoError(f"is no video file, or a damaged one ({why}); download or encode it again") from error
     with container:
-        streams = [stream for stream in container.streams.video if not stream.disposition & stream.disposition.attached_pic]
+        streams = [
+            stream for stream in container.streams.video if not stream.disposition & stream.disposition.attached_pic
+        ]
         if not streams:
             raise VideoError("holds no video, only sound or pictures; leave it out")
         stream = streams[0]
@@ -124,7 +129,9 @@ def _opened(file: BinaryIO) -> Iterator[tuple[InputContainer, VideoStream]]:
         if context is None:
             raise VideoError("FFmpeg has no decoder for its video; encode it again, as H.264 for instance")
         if context.width * context.height > MOST_PIXELS:
-            raise VideoError(f"has frames of {context.width} × {context.height} pixels; {MOST_PIXELS:,} are read at most")
+            raise VideoError(
+                f"has frames of {context.width} × {context.height} pixels; {MOST_PIXELS:,} are read at most"
+            )
         context.options = {"max_pixels": str(MOST_PIXELS)}
         context.thread_count = 1
         yield container, stream
@@ -134,31 +141,28 @@ def _refuse(url: str, *_: Any) -> BinaryIO:
     raise PermissionError("a video file that refers to others is not followed")
 
 
-def _text(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error)
-
-
 def _timeline(container: InputContainer, stream: VideoStream) -> Timeline:
     """The timeline of a stream, from its packets: exact, and nothing is decoded."""
     found = []
-    try:
+    with suppress(av.FFmpegError):  # the file ends there
         for packet in container.demux(stream):
             if packet.size and not packet.is_discard:
-                found.append((packet.pts, packet.duration, packet.is_keyframe))
-    except av.FFmpegError:
-        pass  # the file ends here
+                found.append((packet.pts, packet.duration, packet.is_keyframe))  # noqa: PERF401  what came before counts
     if not found:
         raise VideoError("holds no frame of video; download or encode it again")
     rate = stream.average_rate or stream.guessed_rate or UNKNOWN_RATE
-    declared = stream.duration * float(stream.time_base or 0) if stream.duration else (container.duration or 0) / av.time_base
+    declared = (
+        stream.duration * float(stream.time_base or 0) if stream.duration else (container.duration or 0) / av.time_base
+    )
+    declared = round(declared, DECIMALS) or None
     if stream.time_base is None or any(time is None for time, _, _ in found):
-        return Timeline(list(range(len(found))), [], len(found), float(1 / rate), False, declared or None)
+        return Timeline(list(range(len(found))), [], len(found), float(1 / rate), False, declared)
     found.sort(key=lambda packet: packet[0])
     times = [time for time, _, _ in found]
     gaps = [after - before for before, after in pairwise(times) if after > before]
     last = found[-1][1] or (gaps[-1] if gaps else max(1, round(1 / (rate * stream.time_base))))
     keys = [time for time, _, is_key in found if is_key]
-    return Timeline(times, keys, times[-1] + last, float(stream.time_base), True, declared or None)
+    return Timeline(times, keys, times[-1] + last, float(stream.time_base), True, declared)
 
 
 def _decoded(
@@ -185,8 +189,8 @@ def _decoded(
             frames.append(convert(frame[1]) if not times or times[-1] != frame[0] else frames[-1])
             times.append(frame[0])
             damaged += frame[0] != expected or frame[1].is_corrupt
-    seconds = [(time - timeline.times[0]) * timeline.unit for time in times]
-    duration = (timeline.end - timeline.times[0]) * timeline.unit
+    seconds = [round((time - timeline.times[0]) * timeline.unit, DECIMALS) for time in times]
+    duration = round((timeline.end - timeline.times[0]) * timeline.unit, DECIMALS)
     return Clip(np.stack(frames), seconds, duration, timeline.declared, damaged)
 
 

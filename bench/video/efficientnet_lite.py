@@ -1,14 +1,22 @@
 """EfficientNet-Lite0, the small network whose pretrained weights come in a Python package.
 
-Tan and Le, ICML 2019, without squeeze-and-excitation and with ReLU6, as Google released it in 2020. Names of modules are
-those in the package's file.
+Tan and Le, ICML 2019, without squeeze-and-excitation and with ReLU6, as Google released it in 2020. Names of modules
+are those in the package's file.
 """
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-STAGES = ((1, 3, 1, 1, 16), (2, 3, 2, 6, 24), (2, 5, 2, 6, 40), (3, 3, 2, 6, 80), (3, 5, 1, 6, 112), (4, 5, 2, 6, 192), (1, 3, 1, 6, 320))  # fmt: skip
+STAGES = (
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
+)
 """Blocks, kernel size, stride of the first block, expansion, channels."""
 STEM, DIMENSIONS = 32, 1280
 

@@ -1,4 +1,4 @@
-"""What happens to a frame between the decoder and a network: resized, cropped to a square, scaled channel by channel."""
+"""From a frame to the input of a network: resized, cropped to a square, scaled channel by channel."""
 
 from typing import Annotated, Literal
 

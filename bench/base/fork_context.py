@@ -1,29 +1,24 @@
-"""The multiprocessing context that isolated runs are forked from."""
+"""The multiprocessing context that killable processes are forked from."""
 
 import multiprocessing
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext
 
 from bench.base.processes import VARIABLES
-from bench.registry import load_registry
-
-TRAINING_LIBRARIES = ("faiss", "torch._dynamo")
-"""Modules that trainings import at their start, which takes seconds; PyTorch's optimisers import its compiler."""
 
 
-def fork_server_context(threads: int | None) -> ForkServerContext:
-    """A context that forks processes from one that has imported everything and started no thread.
+def fork_server_context(modules: Sequence[str], threads: int | None) -> ForkServerContext:
+    """A context that forks processes from one that has imported these modules and started no thread.
 
-    `threads`: number per run; None leaves it to the libraries. Raises OSError if no process can be started.
+    `threads`: number per process; None leaves it to the libraries. A program has one such process: modules asked for
+    after it was started are imported by each fork. Raises OSError if no process can be started.
     """
     context = multiprocessing.get_context("forkserver")
-    built_in = {plugin.__module__ for plugin in load_registry().origins if plugin.__module__.startswith("bench.")}
-    loaded = ["bench.running.fork_server", "bench.running.worker", *sorted(built_in), *TRAINING_LIBRARIES]
-    context.set_forkserver_preload(loaded)
+    context.set_forkserver_preload(["bench.base.fork_server", *modules])
     changes = {name: str(threads) for name in VARIABLES} if threads else {}
     # Otherwise a random.py in the working folder would replace Python's own.
     changes |= {} if "PYTHONSAFEPATH" in os.environ else {"PYTHONSAFEPATH": "fork server"}
