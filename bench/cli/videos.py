@@ -78,7 +78,7 @@ def extract(
     )
     if collection.left_out:
         say(
-            f"{out}: {len(collection.left_out):,} files are left out, no videos by their names: {collection.left_out[0]}, …"
+            f"{out}: left out, no videos by their names: {len(collection.left_out):,}, such as {collection.left_out[0]}"
         )
     try:
         rows = write_features(

@@ -2,8 +2,8 @@
 
 `efficientnet-lite0` comes with the extra `vhbench[video]`. Other plain names are torchvision's, with its first weights
 for ImageNet, which the field's features were made with: `resnet50` gives what its last pooling does (2048 values),
-`vgg16` the layer fc7 (4096). `timm:NAME` and `open_clip:NAME/PRETRAINED` are those libraries' models; `FILE.onnx` is any
-network.
+`vgg16` the layer fc7 (4096). `timm:NAME` and `open_clip:NAME/PRETRAINED` are those libraries' models; `FILE.onnx` is
+any network.
 """
 
 import hashlib
@@ -223,7 +223,7 @@ def _library(module: str, backbone: str, distribution: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise InputError(
-            f"--backbone {backbone}: needs the package {distribution} ({one_line(str(error))}); install it with pip, or "
+            f"--backbone {backbone}: needs the package {distribution} ({one_line(str(error))}); install it, or "
             f"use --backbone {EMBEDDED}, which comes with vhbench[video]"
         ) from error
 

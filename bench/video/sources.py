@@ -14,31 +14,11 @@ from bench.base.paths import named_path
 from bench.base.text import one_line
 from bench.data.description import SPLITS, SplitName
 
-SUFFIXES = frozenset(
-    f".{end}"
-    for end in (
-        *("3g2", "3gp", "asf", "avi", "dv", "f4v", "flv", "gif", "h264", "hevc", "ivf", "m2ts", "m2v", "m4v", "mjpeg"),
-        *(
-            "mkv",
-            "mov",
-            "mp4",
-            "mpe",
-            "mpeg",
-            "mpg",
-            "mts",
-            "mxf",
-            "nut",
-            "obu",
-            "ogg",
-            "ogv",
-            "qt",
-            "rm",
-            "rmvb",
-            "ts",
-        ),
-        *("vob", "webm", "wmv", "y4m"),
-    )
-)
+SUFFIXES = {
+    ".3g2", ".3gp", ".asf", ".avi", ".dv", ".f4v", ".flv", ".gif", ".h264", ".hevc", ".ivf", ".m2ts", ".m2v", ".m4v",
+    ".mjpeg", ".mkv", ".mov", ".mp4", ".mpe", ".mpeg", ".mpg", ".mts", ".mxf", ".nut", ".obu", ".ogg", ".ogv", ".qt",
+    ".rm", ".rmvb", ".ts", ".vob", ".webm", ".wmv", ".y4m",
+}  # fmt: skip
 """The ends of names of video files, in lower case; other files in a folder are left out."""
 TEST_SHARE = 0.25
 
