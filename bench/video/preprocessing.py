@@ -30,17 +30,13 @@ class Preprocessing(BaseModel):
     def pixels(self, frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The square (crop, crop, 3) of a frame (H, W, 3); pixels are taken to be square themselves.
 
-        Only the part within the crop is resized: the same values, since resizing weighs every pixel alone.
+        Sizes and places are rounded as torchvision rounds them, so that the values are the same.
         """
-        sides = frame.shape[1], frame.shape[0]
-        box: list[float] = []
-        for side in sides:
-            resized = int(self.resize * side / min(sides))
-            first = round((resized - self.crop) / 2)
-            box += [first * side / resized, min((first + self.crop) * side / resized, side)]
-        place = box[0], box[2], box[1], box[3]
-        image = Image.fromarray(frame).resize((self.crop, self.crop), FILTERS[self.interpolation], place)
-        return np.asarray(image)
+        height, width = frame.shape[:2]
+        size = int(self.resize * width / min(width, height)), int(self.resize * height / min(width, height))
+        image = Image.fromarray(frame).resize(size, FILTERS[self.interpolation])
+        left, top = (round((side - self.crop) / 2) for side in size)
+        return np.asarray(image.crop((left, top, left + self.crop, top + self.crop)))
 
     def values(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Squares (T, S, S, 3) as the input of a network, (T, 3, S, S)."""
