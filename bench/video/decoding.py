@@ -209,7 +209,8 @@ def _decode(path: Path, facts: Facts, sampling: Sampling) -> tuple[Facts, NDArra
 def _limit(seconds: int) -> None:
     """Limit this process's processor time and memory from here on."""
     limit = math.ceil(time.process_time()) + seconds
-    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+    # At the first the process gets a signal of its own, by which its end is known.
+    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
     if sys.platform == "linux":
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
         resource.setrlimit(resource.RLIMIT_AS, 2 * (pages * resource.getpagesize() + MEMORY,))
