@@ -96,9 +96,7 @@ def in_folder(root: Path) -> Collection:
     videos = [name for name in names if name.suffix.lower() in SUFFIXES]
     if not videos:
         others = f" among {len(names)} files" if names else ""
-        raise InputError(
-            f"{root}: holds no videos{others} (such as .mp4); name the folder that does, or list them in a CSV"
-        )
+        raise InputError(f"{root}: holds no videos{others}; name the folder that does, or list them in a CSV")
     above = sorted({name.parts[0] for name in videos if len(name.parts) > 1})
     outside = [name for name in videos if len(name.parts) == 1]
     if above and outside:
@@ -156,9 +154,7 @@ def in_table(path: Path) -> tuple[Collection, bool]:
     unknown = [name for name in columns if name not in {"path", "label", "split"}]
     if "path" not in columns or unknown or len(set(columns)) < len(columns):
         found = one_line(", ".join(rows[0] if rows else []))[:200]
-        raise InputError(
-            f"{path}: its first line is '{found}'; it names the columns: path, and optionally label, split"
-        )
+        raise InputError(f"{path}: its first line is '{found}'; expected the columns path, and optionally label, split")
     videos: dict[str, Video] = {}
     for line, row in enumerate(rows[1:], 2):
         if not any(map(str.strip, row)):
