@@ -66,8 +66,9 @@ def extract(
         raise InputError(f"--on-error {on_error}: expected continue or stop")
     require_new_folder(out)
     collection = _collection(videos, folder, splits, split, test_share)
-    from bench.video.extract import VideoFailedError, extractor
+    from bench.video.extract import VideoFailedError
     from bench.video.extract import extract as write_features
+    from bench.video.extractor import extractor
 
     using = extractor(backbone, weights, frames, choose_device(device))
     sizes = ", ".join(f"{count:,} {name}" for name, count in collection.sizes.items())

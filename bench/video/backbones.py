@@ -11,7 +11,6 @@ import hashlib
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +53,7 @@ class Backbone:
         with torch.inference_mode():
             parts = [
                 self.forward(batch.to(self.device, memory_format=torch.channels_last)).cpu()
-                for batch in values.split(BATCH)
+                for batch in torch.split(values, BATCH)
             ]
         features = torch.cat(parts).numpy()
         if features.ndim != 2 or len(features) != len(pixels):
@@ -90,7 +89,8 @@ def load_backbone(name: str, weights: Path | None, device: torch.device) -> Back
         raise InputError(f"--backbone {name}: {kind} has no networks; known: timm:NAME, open_clip:NAME/PRETRAINED")
     library, module, preprocessing = made
     digest = _digest(module)
-    module.eval().requires_grad_(requires_grad=False).to(device, memory_format=torch.channels_last)
+    module.eval().requires_grad_(requires_grad=False).to(device)
+    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # not in its stubs
     return Backbone(name, library, module, preprocessing, digest, device)
 
 
@@ -213,7 +213,7 @@ def _onnx(path: Path) -> Backbone:
 
     preprocessing = Preprocessing(resize=round(side * 256 / 224), crop=side, mean=IMAGENET_MEAN, std=IMAGENET_STD)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Backbone(str(path), "onnxruntime", forward, preprocessing, digest, torch.device("cpu"))
+    return Backbone(str(path.resolve()), "onnxruntime", forward, preprocessing, digest, torch.device("cpu"))
 
 
 def _unknown(name: str, known: Sequence[str], where: str) -> InputError:
@@ -249,7 +249,7 @@ def load_weights(network: nn.Module, path: Path) -> None:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file  # noqa: PLC0415
 
-            state = load_file(path)
+            state: Any = load_file(path)
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the readers raise anything from bytes that are no weights
@@ -272,8 +272,3 @@ def _digest(network: nn.Module) -> str:
         digest.update(f"{name} {array.dtype} {tuple(array.shape)}\n".encode())
         digest.update(array.reshape(-1).view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def installed(distribution: str) -> str:
-    """The version of a distribution."""
-    return version(distribution)

@@ -10,7 +10,7 @@ FFmpeg reads from a file that the caller has opened, and can open nothing else: 
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, BinaryIO
@@ -18,6 +18,7 @@ from typing import Any, BinaryIO
 import av
 import numpy as np
 from av.container import InputContainer
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
@@ -112,7 +113,7 @@ def _opened(file: BinaryIO) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The container, and its first video stream, decoded by one thread."""
     file.seek(0)
     try:
-        container = av.open(file, options=OPTIONS, io_open=_refuse)
+        container = av.open(file, "r", options=OPTIONS, io_open=_refuse)
     except av.error.MemoryError:
         raise
     except (av.FFmpegError, UnicodeDecodeError) as error:
@@ -129,40 +130,48 @@ def _opened(file: BinaryIO) -> Iterator[tuple[InputContainer, VideoStream]]:
         if context is None:
             raise VideoError("FFmpeg has no decoder for its video; encode it again, as H.264 for instance")
         if context.width * context.height > MOST_PIXELS:
-            raise VideoError(
-                f"has frames of {context.width} × {context.height} pixels; {MOST_PIXELS:,} are read at most"
-            )
+            size = f"{context.width} × {context.height}"
+            raise VideoError(f"has frames of {size} pixels, more than {MOST_PIXELS:,}; encode it with smaller ones")
         context.options = {"max_pixels": str(MOST_PIXELS)}
         context.thread_count = 1
         yield container, stream
 
 
-def _refuse(url: str, *_: Any) -> BinaryIO:
+def _refuse(url: str, *_: object) -> BinaryIO:
     raise PermissionError("a video file that refers to others is not followed")
+
+
+def _packets(container: InputContainer, stream: VideoStream) -> Iterator["Packet[VideoStream] | None"]:
+    """The packets of a stream, as far as the file goes; then None, upon which a decoder gives what it still has."""
+    try:
+        yield from container.demux(stream)
+    except av.error.MemoryError:
+        raise
+    except av.FFmpegError:
+        yield None
 
 
 def _timeline(container: InputContainer, stream: VideoStream) -> Timeline:
     """The timeline of a stream, from its packets: exact, and nothing is decoded."""
-    found = []
-    with suppress(av.FFmpegError):  # the file ends there
-        for packet in container.demux(stream):
-            if packet.size and not packet.is_discard:
-                found.append((packet.pts, packet.duration, packet.is_keyframe))  # noqa: PERF401  what came before counts
-    if not found:
+    packets = [
+        (packet.pts, packet.duration, packet.is_keyframe)
+        for packet in _packets(container, stream)
+        if packet is not None and packet.size and not packet.is_discard
+    ]
+    if not packets:
         raise VideoError("holds no frame of video; download or encode it again")
     rate = stream.average_rate or stream.guessed_rate or UNKNOWN_RATE
-    declared = (
-        stream.duration * float(stream.time_base or 0) if stream.duration else (container.duration or 0) / av.time_base
-    )
-    declared = round(declared, DECIMALS) or None
-    if stream.time_base is None or any(time is None for time, _, _ in found):
-        return Timeline(list(range(len(found))), [], len(found), float(1 / rate), False, declared)
-    found.sort(key=lambda packet: packet[0])
-    times = [time for time, _, _ in found]
+    unit = stream.time_base
+    seconds = float(stream.duration * unit) if stream.duration and unit else (container.duration or 0) / av.time_base
+    declared = round(seconds, DECIMALS) or None
+    stamped = sorted((time, duration or 0, is_key) for time, duration, is_key in packets if time is not None)
+    if unit is None or len(stamped) < len(packets):
+        return Timeline(list(range(len(packets))), [], len(packets), float(1 / rate), False, declared)
+    times = [time for time, _, _ in stamped]
     gaps = [after - before for before, after in pairwise(times) if after > before]
-    last = found[-1][1] or (gaps[-1] if gaps else max(1, round(1 / (rate * stream.time_base))))
-    keys = [time for time, _, is_key in found if is_key]
-    return Timeline(times, keys, times[-1] + last, float(stream.time_base), True, declared)
+    last = stamped[-1][1] or (gaps[-1] if gaps else max(1, round(1 / (rate * unit))))
+    keys = [time for time, _, is_key in stamped if is_key]
+    return Timeline(times, keys, times[-1] + last, float(unit), True, declared)
 
 
 def _decoded(
@@ -226,20 +235,15 @@ class _Decoder:
 
     def _frames(self) -> Iterator[tuple[int, VideoFrame]]:
         count = 0
-        try:
-            for packet in self._container.demux(self._stream):
-                try:
-                    decoded = packet.decode()
-                except av.error.InvalidDataError:
-                    continue
-                for frame in decoded:
-                    self.position = frame.pts if self._timed else count
-                    count += 1
-                    yield self.position, frame
-        except av.error.MemoryError:
-            raise
-        except av.FFmpegError:
-            return  # the file ends here
+        for packet in _packets(self._container, self._stream):
+            try:
+                decoded = self._stream.decode(packet)
+            except av.error.InvalidDataError:
+                continue
+            for frame in decoded:
+                self.position = frame.pts if self._timed and frame.pts is not None else count
+                count += 1
+                yield self.position, frame
 
 
 class _Converter:
@@ -250,12 +254,12 @@ class _Converter:
 
     def __call__(self, frame: VideoFrame) -> Pixels:
         rgb = self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
-        return self._shape(np.ascontiguousarray(_upright(frame, rgb)))
+        return self._shape(np.ascontiguousarray(_upright(frame, np.asarray(rgb, np.uint8))))
 
 
 def _upright(frame: VideoFrame, rgb: Pixels) -> Pixels:
     """Turned and mirrored as the file's display matrix says: pixel (x, y) is shown at (a x + c y, b x + d y)."""
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return rgb
     a, b, _, c, d = np.frombuffer(bytes(matrix), np.int32)[:5].tolist()

@@ -5,22 +5,16 @@ Features are kept in a folder beside until all are there, so that the same call 
 
 import fcntl
 import hashlib
-import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
-import av
-import h5py
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
-from scipy.io import savemat
 
 from bench.base.atomic import new_file, new_folder, remove, remove_leftovers
 from bench.base.errors import InputError
@@ -28,72 +22,17 @@ from bench.base.files import require_space
 from bench.base.progress import Progress
 from bench.base.text import one_line
 from bench.data.convert import require_new_folder
-from bench.data.description import NOTE, SPLITS, Description, SplitName, as_toml
-from bench.video.backbones import Backbone, load_backbone
-from bench.video.decoding import Decoded, Facts, Sampling, decoded
-from bench.video.manifest import MANIFEST, SETTINGS, Row, Settings, write_manifest
-from bench.video.sources import Collection, Video, as_text
-
-MATLAB_HEADER = b"MATLAB 5.0 MAT-file".ljust(116)
-"""In place of one with the time: the same videos give the same bytes."""
+from bench.data.description import SPLITS
+from bench.video.backbones import Backbone
+from bench.video.decoding import Decoded, Facts, decoded
+from bench.video.extractor import Extractor
+from bench.video.feature_folder import fill_folder
+from bench.video.manifest import SETTINGS, Row, Settings
+from bench.video.sources import Collection, Video
 
 
 class VideoFailedError(Exception):
     """A video cannot be used, and the extraction was to stop at the first such one."""
-
-
-@dataclass(frozen=True)
-class Extractor:
-    """What makes features (T, D) of a video."""
-
-    backbone: Backbone
-    settings: Settings
-
-    @property
-    def sampling(self) -> Sampling:
-        return self.settings.sampling
-
-    def features_of(self, path: Path) -> NDArray[np.float32]:
-        """The features of one video file, decoded in a process of its own. Raises InputError if it cannot be used."""
-        (outcome,) = decoded([path], self.sampling, 1)
-        if outcome.pixels is None:
-            raise InputError(f"{path}: {outcome.facts.reason}")
-        return self.backbone.features(outcome.pixels)
-
-
-def extractor(backbone: str, weights: Path | None, frames: int, device: torch.device) -> Extractor:
-    """The extractor with this backbone and this number of frames a video. Raises InputError as `load_backbone` does."""
-    loaded = load_backbone(backbone, weights, device)
-    settings = Settings(
-        backbone=backbone,
-        dimensions=loaded.dimensions,
-        weights=loaded.weights,
-        weights_file=str(weights.resolve()) if weights else None,
-        sampling=Sampling(frames=frames, preprocessing=loaded.preprocessing),
-        versions={
-            "av": version("av"),
-            "ffmpeg": av.ffmpeg_version_info,
-            "pillow": version("pillow"),
-            "torch": version("torch"),
-            loaded.library: version(loaded.library),
-        },
-    )
-    return Extractor(loaded, settings)
-
-
-def same_extractor(settings: Settings, device: torch.device) -> Extractor:
-    """The extractor that made some features. Raises InputError if its weights are not the same any more."""
-    made = extractor(
-        settings.backbone,
-        Path(settings.weights_file) if settings.weights_file else None,
-        settings.sampling.frames,
-        device,
-    )
-    if made.settings.weights != settings.weights:
-        raise InputError(
-            f"backbone {settings.backbone}: its weights are not those that made the features; extract them again"
-        )
-    return made
 
 
 def extract(
@@ -116,7 +55,7 @@ def extract(
             rows = _rows(videos, facts)
             remove_leftovers(target)
             with new_folder(target) as folder:
-                _write(folder, videos, using.settings, rows, kept)
+                fill_folder(folder, videos, using.settings, rows, kept.features)
             remove(kept.folder)
     except OSError as error:
         raise InputError(
@@ -210,51 +149,13 @@ def _computed(video: Video, outcome: Decoded, backbone: Backbone, kept: _Kept) -
 
 
 def _rows(videos: Collection, facts: list[Facts]) -> list[Row]:
-    rows, places = [], dict.fromkeys(SPLITS, 0)
+    rows: list[Row] = []
+    places = dict.fromkeys(SPLITS, 0)
     for video, found in zip(videos.videos, facts, strict=True):
-        row = Row(path=video.name, state="failed", labels=list(video.labels), split=video.split, **found.model_dump())
+        row = Row(path=video.name, state="failed", labels=video.labels, split=video.split, **found.model_dump())
         if found.reason is None:
             row.state, row.row = "done", places[video.split]
             places[video.split] += 1
         rows.append(row)
     reason = "the end of its name is not that of a video file; list it in a CSV if it is one"
     return rows + [Row(path=name, state="left out", reason=reason) for name in videos.left_out]
-
-
-def _write(folder: Path, videos: Collection, settings: Settings, rows: list[Row], kept: _Kept) -> None:
-    """Fill a new folder: features and labels of every split, the dataset's description, manifest and settings."""
-    for split in SPLITS:
-        members = [
-            video
-            for video, row in zip(videos.videos, rows, strict=False)  # those left out come last
-            if video.split == split and row.state == "done"
-        ]
-        if members:
-            _write_split(folder, split, members, videos, settings, kept)
-    query, gallery = videos.roles
-    described = {"name": videos.name, "title": videos.title, "query": query, "gallery": gallery}
-    if videos.classes:
-        described["class_names"] = [one_line(name) for name in videos.classes]
-    description = Description.model_validate({key: value for key, value in described.items() if value is not None})
-    (folder / NOTE).write_text(as_toml(description), encoding="utf-8")
-    noted = settings.model_copy(update={"root": as_text(videos.root.resolve())})
-    (folder / SETTINGS).write_text(noted.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    write_manifest(folder / MANIFEST, rows)
-
-
-def _write_split(
-    folder: Path, split: SplitName, members: list[Video], videos: Collection, settings: Settings, kept: _Kept
-) -> None:
-    shape = len(members), settings.sampling.frames, settings.dimensions
-    with h5py.File(folder / f"{split}_feats.h5", "w") as file:
-        features = file.create_dataset("feats", shape, np.float32)
-        for number, video in enumerate(members):
-            features[number] = kept.features(video)
-    if videos.classes:
-        columns = {name: column for column, name in enumerate(videos.classes)}
-        labels = np.zeros((len(members), len(columns)), np.uint8)
-        for number, video in enumerate(members):
-            labels[number, [columns[label] for label in video.labels]] = 1
-        buffer = io.BytesIO()
-        savemat(buffer, {"labels": labels})
-        (folder / f"{split}_labels.mat").write_bytes(MATLAB_HEADER + buffer.getvalue()[len(MATLAB_HEADER) :])

@@ -40,5 +40,6 @@ class Preprocessing(BaseModel):
 
     def values(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Squares (T, S, S, 3) as the input of a network, (T, 3, S, S)."""
-        scaled = (pixels / np.float32(255) - np.float32(self.mean)) / np.float32(self.std)
+        mean, std = np.array(self.mean, np.float32), np.array(self.std, np.float32)
+        scaled = (pixels / np.float32(255) - mean) / std
         return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2))

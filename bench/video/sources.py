@@ -183,7 +183,7 @@ def _listed(table: Path, line: int, fields: dict[str, str]) -> Video:
     if split not in SPLITS:
         raise InputError(f"{table}: row {line} has the split '{one_line(split)[:50]}'; expected train, test or query")
     labels = dict.fromkeys(label.strip() for label in fields.get("label", "").split(";") if label.strip())
-    return Video(table.parent / named_path(name), name, tuple(labels), split)  # type: ignore[arg-type]  # one of SPLITS
+    return Video(table.parent / named_path(name), name, tuple(labels), split)
 
 
 def _divide(videos: Sequence[Video], share: float) -> list[Video]:

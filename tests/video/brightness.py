@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from bench.base.progress import SilentProgress, Task
 from bench.video.backbones import Backbone
 from bench.video.decoding import Sampling
-from bench.video.extract import Extractor, extract
+from bench.video.extract import extract
+from bench.video.extractor import Extractor
 from bench.video.manifest import Settings
 from bench.video.preprocessing import Preprocessing
 from bench.video.sources import find_videos
@@ -25,7 +26,8 @@ QUARTERS = 4
 
 def brightness(pixels: torch.Tensor) -> torch.Tensor:
     """The mean of each quarter of the columns of red."""
-    return pixels[:, 0].unflatten(2, (QUARTERS, -1)).mean(dim=(1, 3))
+    rows, columns = pixels.shape[2:]
+    return pixels[:, 0].reshape(-1, rows, QUARTERS, columns // QUARTERS).mean(dim=(1, 3))
 
 
 def brightness_of(number: int) -> NDArray[np.float64]:

@@ -97,7 +97,7 @@ def endless(sound: Files) -> Files:
 
 def references(target: Path, address: str) -> Files:
     """Playlists and the like that name a file, which is a video, or an address."""
-    found = {}
+    found: dict[str, str] = {}
     for name, place in (("file", str(target)), ("address", address)):
         found |= {
             f"hls-{name}.mp4": f"#EXTM3U\n#EXT-X-TARGETDURATION:2\n#EXTINF:2,\n{place}\n#EXT-X-ENDLIST\n",

@@ -18,7 +18,9 @@ from bench.base.fork_context import fork_server_context
 from bench.base.progress import SilentProgress
 from bench.cli import main
 from bench.video import extract as module
-from bench.video.extract import Extractor, VideoFailedError, extract
+from bench.video.decoding import decoded
+from bench.video.extract import VideoFailedError, extract
+from bench.video.extractor import Extractor
 from bench.video.manifest import Row, read_manifest, read_settings
 from bench.video.sources import find_videos
 
@@ -110,13 +112,12 @@ def test_the_same_videos_give_the_same_bytes(extracted: Path, videos: Path, tmp_
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The videos that are decoded from here on."""
     begun: list[Path] = []
-    original = module.decoded
 
-    def decoded(paths: Any, *others: Any) -> Any:
+    def counting(paths: Any, *others: Any) -> Any:
         begun.extend(paths)
-        return original(paths, *others)
+        return decoded(paths, *others)
 
-    monkeypatch.setattr(module, "decoded", decoded)
+    monkeypatch.setattr(module, "decoded", counting)
     return begun
 
 
@@ -246,8 +247,8 @@ def test_from_clips_to_a_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_the_command_line_says_what_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(module, "load_backbone", lambda *_: extractor().backbone)
-    monkeypatch.setattr(module, "version", lambda name: "0")
+    monkeypatch.setattr("bench.video.extractor.load_backbone", lambda *_: extractor().backbone)
+    monkeypatch.setattr("bench.video.extractor.version", lambda name: "0")
     make(tmp_path / "set")
     assert main(["extract", "set", "--out", "strict", "--frames", "3", "--on-error", "stop"]) == 1
     error = capsys.readouterr().err
