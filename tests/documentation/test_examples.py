@@ -23,6 +23,7 @@ from bench.profile import encoding
 from bench.profile.cost_types import Rates
 from tests.conftest import make_features
 from tests.paper.conftest import BTH_ENCODER, MASKED
+from tests.video.clips import write_numbered
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -33,6 +34,8 @@ QUICK = {"epochs": 1, "hidden": 16, "anchors": 8, "batch_size": 40, "learning_ra
 TRAINED = ("mcmsh", "bth", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd")
 STAND_INS = {"datasets.md": ("fcvid", "ucf101")}
 """By page, the papers' datasets of which examples suppose that the files are there."""
+VIDEOS = ("README.md", "videos.md")
+"""Pages of which examples suppose that there are videos."""
 RUN, NOT_RUN = {"python", "sh"}, {"", "toml", "text", "{toctree}"}
 
 
@@ -104,6 +107,10 @@ def place(
         features.mkdir(parents=True)
         write_split(features, "train", 80, 0)
         write_split(features, "test", 12, 1)
+        for label in ("rise", "fall") if example.page.name in VIDEOS else ():
+            (tmp_path / "path/to/videos" / label).mkdir(parents=True)
+            for number in range(3):
+                write_numbered(tmp_path / f"path/to/videos/{label}/{number}.mp4", number + 1)
         for name in STAND_INS.get(example.page.name, ()):
             assert main(["data", "fake", name, "--scale", "0.0005", "--out", str(tmp_path / "data" / name)]) == 0
         places[example.page] = Place(tmp_path)

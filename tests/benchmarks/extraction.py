@@ -1,0 +1,82 @@
+"""Videos a second of `bench extract` beside plain decoding and the plain network, in turns.
+
+`python -m tests.benchmarks.extraction [BACKBONE [WEIGHTS]]`, on clips in the form of UCF101's: 320 × 240, 7 seconds.
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import torch
+
+from bench.base.processes import usable_cores
+from bench.base.progress import SilentProgress
+from bench.video.backbones import EMBEDDED
+from bench.video.extract import extract
+from bench.video.extractor import extractor
+from bench.video.sources import find_videos
+from tests.video.clips import write_clip
+
+VIDEOS, FRAMES, ROUNDS = 8, 25, 3
+
+
+def write_videos(folder: Path) -> list[Path]:
+    """Noise that moves over a gradient, so that there is something to decode."""
+    draw = np.random.default_rng(0)
+    ground = np.linspace(0, 200, 320).astype(np.uint8)[None, :, None] + np.zeros((240, 1, 3), np.uint8)
+    paths = []
+    for number in range(VIDEOS):
+        patch = draw.integers(0, 255, (120, 120, 3), dtype=np.uint8)
+        images = []
+        for time_ in range(175):
+            image = ground.copy()
+            image[60:180, time_ : time_ + 120] = patch
+            images.append(image)
+        paths.append(write_clip(folder / f"{number}.avi", images, "mpeg4", rate=25, b="600000"))
+    return paths
+
+
+def decode(path: Path) -> None:
+    """Decode a video with PyAV's defaults, and convert every seventh frame."""
+    with av.open(str(path)) as container:
+        for number, frame in enumerate(container.decode(video=0)):
+            if number % 7 == 3:
+                frame.to_ndarray(format="rgb24")
+
+
+def rate(work: Callable[[], object]) -> float:
+    """Videos a second of what does all of them."""
+    begin = time.perf_counter()
+    work()
+    return VIDEOS / (time.perf_counter() - begin)
+
+
+def main(backbone: str = EMBEDDED, weights: str | None = None) -> None:
+    using = extractor(backbone, Path(weights) if weights else None, FRAMES, torch.device("cpu"))
+    side = using.sampling.preprocessing.crop
+    values = torch.zeros(FRAMES, 3, side, side).to(memory_format=torch.channels_last)
+    rates: dict[str, list[float]] = {"extract": [], "decode": [], "network": []}
+    with tempfile.TemporaryDirectory() as name, torch.inference_mode():
+        folder = Path(name)
+        (folder / "videos").mkdir()
+        paths = write_videos(folder / "videos")
+        found = find_videos(folder / "videos")
+        for turn in range(ROUNDS):
+            out = folder / str(turn)
+            rates["extract"].append(rate(lambda: extract(found, using, out, usable_cores(), SilentProgress())))  # noqa: B023
+            rates["decode"].append(rate(lambda: [decode(path) for path in paths]))
+            rates["network"].append(rate(lambda: [using.backbone.forward(values) for _ in paths]))
+    for what, measured in rates.items():
+        print(f"{what}: {statistics.median(measured):.2f} videos/s ({min(measured):.2f} to {max(measured):.2f})")
+    turns = zip(*rates.values(), strict=True)
+    ratios = [extracted / min(decoded, computed) for extracted, decoded, computed in turns]
+    print(f"extract beside the slower one: {statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
