@@ -21,13 +21,15 @@ from torch import nn
 
 from bench.base.errors import InputError
 from bench.base.files import require_file
+from bench.base.processes import threads, usable_cores
 from bench.base.text import one_line
 from bench.video.efficientnet_lite import EfficientNetLite0
 from bench.video.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
 EMBEDDED = "efficientnet-lite0"
 BATCHES = {"cpu": 4, "cuda": 64}
-"""Frames at a time, by the kind of device: the same batches give the same bits. Few of them stay in a core's cache."""
+"""Frames at a time, by the kind of device. On the CPU one thread computes each batch, which stays in its cache: the bits
+do not depend on the number of cores, and no thread waits for others."""
 NAMES_SHOWN = 3
 """Names in a message; libraries have hundreds."""
 Forward = Callable[[torch.Tensor], torch.Tensor]
@@ -49,19 +51,21 @@ class Backbone:
 
     def features(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features (T, D) of frames (T, S, S, 3). Raises InputError if the network does not give one row for each."""
-        values = torch.from_numpy(self.preprocessing.values(pixels))
-        with torch.inference_mode():
-            parts = [
-                self.forward(batch.to(self.device, memory_format=torch.channels_last)).cpu()
-                for batch in torch.split(values, BATCHES[self.device.type])
-            ]
-        features = torch.cat(parts).numpy()
+        batches = torch.split(torch.from_numpy(self.preprocessing.values(pixels)), BATCHES[self.device.type])
+        with threads(usable_cores() if self.device.type == "cpu" else 1, "network") as pool:
+            features = np.concatenate(list(pool.map(self._computed, batches)))
         if features.ndim != 2 or len(features) != len(pixels):
             raise InputError(
                 f"--backbone {self.name}: gives {tuple(features.shape)} for {len(pixels)} frames; it must give one "
                 "row of features for each"
             )
         return np.ascontiguousarray(features, dtype=np.float32)
+
+    def _computed(self, batch: torch.Tensor) -> NDArray[np.float32]:
+        torch.set_num_threads(1)
+        with torch.inference_mode():
+            found = self.forward(batch.to(self.device, memory_format=torch.channels_last))
+        return found.cpu().numpy()
 
     @property
     def dimensions(self) -> int:
@@ -191,7 +195,9 @@ def _onnx(path: Path) -> Backbone:
     require_file(path, "name an .onnx file")
     runtime = _library("onnxruntime", path.name, "onnxruntime")
     try:
-        session = runtime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = 1
+        session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime has no class of its own for damaged files
         raise InputError(
             f"--backbone {path}: is no ONNX network ({one_line(str(error))[:200]}); export it again"
