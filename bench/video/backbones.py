@@ -28,8 +28,8 @@ from bench.video.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
 EMBEDDED = "efficientnet-lite0"
 BATCHES = {"cpu": 4, "cuda": 64}
-"""Frames at a time, by the kind of device. On the CPU one thread computes each batch, which stays in its cache: the bits
-do not depend on the number of cores, and no thread waits for others."""
+"""Frames at a time, by the kind of device. On the CPU one thread computes each batch, which stays in its cache: the
+bits do not depend on the number of cores, and no thread waits for others."""
 NAMES_SHOWN = 3
 """Names in a message; libraries have hundreds."""
 Forward = Callable[[torch.Tensor], torch.Tensor]

@@ -85,14 +85,15 @@ def decoded(videos: Sequence[Path], sampling: Sampling, jobs: int) -> Iterator[D
     running: list[_Process] = []
     try:
         while waiting or running or done:
-            while waiting and len(running) < jobs and len(done) <= jobs:
-                running.append(_Process(*waiting.popleft(), sampling))
             connections.wait([process.pipe for process in running], 0 if done else POLL_SECONDS)
             for process in list(running):
                 outcome = process.outcome()
                 if outcome is not None:
                     running.remove(process)
                     done.append(outcome)
+            while waiting and len(running) < jobs and len(done) <= jobs:
+                running.append(_Process(*waiting.popleft(), sampling))
+            # While this one is looked at, others are decoded.
             if done:
                 yield done.popleft()
     finally:

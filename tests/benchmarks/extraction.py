@@ -11,26 +11,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-# As the command line does, before OpenMP is loaded.
-os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-
-import av
-import numpy as np
-import torch
-
-from bench.base.processes import usable_cores
-from bench.base.progress import SilentProgress
-from bench.video.backbones import EMBEDDED
-from bench.video.extract import extract
-from bench.video.extractor import extractor
-from bench.video.sources import find_videos
-from tests.video.clips import write_clip
-
 VIDEOS, FRAMES, ROUNDS = 10, 25, 3
 
 
 def write_videos(folder: Path) -> list[Path]:
     """Noise that moves over a gradient, so that there is something to decode."""
+    import numpy as np
+
+    from tests.video.clips import write_clip
+
     draw = np.random.default_rng(0)
     ground = np.linspace(0, 200, 320).astype(np.uint8)[None, :, None] + np.zeros((240, 1, 3), np.uint8)
     paths = []
@@ -47,6 +36,8 @@ def write_videos(folder: Path) -> list[Path]:
 
 def decode(path: Path) -> None:
     """Decode a video with PyAV's defaults, and convert every seventh frame."""
+    import av
+
     with av.open(str(path)) as container:
         for number, frame in enumerate(container.decode(video=0)):
             if number % 7 == 3:
@@ -60,7 +51,17 @@ def rate(work: Callable[[], object]) -> float:
     return VIDEOS / (time.perf_counter() - begin)
 
 
-def main(backbone: str = EMBEDDED, weights: str | None = None) -> None:
+def main(backbone: str = "efficientnet-lite0", weights: str | None = None) -> None:
+    # As the command line does, before OpenMP is loaded. Imports are here since processes that decode import this file.
+    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    import torch
+
+    from bench.base.processes import usable_cores
+    from bench.base.progress import SilentProgress
+    from bench.video.extract import extract
+    from bench.video.extractor import extractor
+    from bench.video.sources import find_videos
+
     using = extractor(backbone, Path(weights) if weights else None, FRAMES, torch.device("cpu"))
     side = using.sampling.preprocessing.crop
     values = torch.zeros(FRAMES, 3, side, side).to(memory_format=torch.channels_last)
