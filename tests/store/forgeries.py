@@ -1,7 +1,7 @@
 """The forgeries: changes to stored runs of `test_forgeries`, sealed as by this package's own source.
 
-CHEAP ones contradict the record or its files; COPIED ones have codes of another run; COMPUTED ones are seen only where the
-codes are evaluated again.
+CHEAP ones contradict the record or its files; COPIED ones have codes of another run; COMPUTED ones are seen only where
+the codes are evaluated again.
 """
 
 import shutil
