@@ -60,6 +60,15 @@ def test_everything_is_found_in_order(
     assert look_up(made, pack_codes(queries), k, radius) == expected
 
 
+def test_ties_longer_than_what_is_asked_of_faiss_are_ordered(tmp_path: Path) -> None:
+    signs = random_signs(300, seed=3, bits=3)
+    index = create(file_of(signs), tmp_path / "index")
+    for query in signs[:5]:
+        for k in (1, 2, 7, 60):
+            for radius in (None, 0, 1):
+                assert look_up(index, pack_codes(query[None]), k, radius) == [one_by_one(signs, query, k, radius)]
+
+
 def test_a_query_is_not_found_by_itself(made: Index, signs: NDArray[np.int8]) -> None:
     for own in (0, 7, 299):
         (found,) = look_up(made, made.code(own), k=5, own=own)
