@@ -24,6 +24,9 @@ from bench.cli.options import (
     numbers_of,
 )
 
+PAGE = "report.html"
+"""The report's page, beside `report.md`."""
+
 if TYPE_CHECKING:
     from bench.running.plan import SweepFile
     from bench.store.stored_run import StoredRun
@@ -78,7 +81,7 @@ def run(
     from bench.base.text import say
     from bench.encoding.fitting import choose_device
     from bench.registry import load_registry
-    from bench.report.document import require_writable
+    from bench.report.folder import require_writable
     from bench.running.display import sweep_display
     from bench.running.estimate import dry_run
     from bench.running.isolation import Isolation
@@ -162,8 +165,11 @@ def render(
     bits: Annotated[str | None, typer.Option(help="Only stored runs at these code lengths.")] = None,
     results: Results = RESULTS,
     report: Report = REPORT,
+    show: Annotated[bool, typer.Option("--open", help="Open the report's page in a browser.")] = False,
 ) -> int:
     """Write the report from stored results, without training."""
+    import webbrowser
+
     from bench.report.runs import select_runs
     from bench.store.store import Store
 
@@ -173,6 +179,8 @@ def render(
     if not runs:
         raise InputError(f"{results}: none of the runs can be read; `bench results verify` shows the reasons")
     _show(select_runs(runs, names_of(methods), names_of(datasets), numbers_of("--bits", bits)), report)
+    if show:
+        webbrowser.open((report / PAGE).resolve().as_uri())
     return 0
 
 
@@ -188,7 +196,7 @@ def _show(runs: Sequence["StoredRun"], report: Path | None = None) -> None:
     finally:
         print(summary(runs))
     if written:
-        say(f"report: {written}")
+        say(f"report: {written.with_name(PAGE)}, {written.name}")
 
 
 def evaluate(

@@ -8,9 +8,10 @@ from typing import Any
 
 from bench.base.errors import InputError
 from bench.report import problems
-from bench.report.document import REPORT, Document, write_document
+from bench.report.document import Document
 from bench.report.escape import code_block, markdown
 from bench.report.figures import assign
+from bench.report.folder import REPORT, write_document
 from bench.report.runs import (
     BOUND,
     ReportRun,
