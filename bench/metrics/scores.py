@@ -95,7 +95,8 @@ class Scores(BaseModel):  # noqa: PLW1641 (a hash comes with every frozen model)
 
     Attributes:
         protocol: what `map` and its relatives mean.
-        bits: K, the length of the codes.
+        bits: K, the length of the codes; None for vectors, which have no Hamming distance: `precision_recall` and the
+            two of radius 2 are then None as well.
         ks: the cut-offs, ascending, each once.
         queries, gallery: how many codes there were (the gallery is counted with the query itself).
         map: mAP@k. AP@k = (1/d) * sum_{r<=k} rel(r) * prec(r); d = k if the protocol normalises by `k` (what the
@@ -127,7 +128,7 @@ class Scores(BaseModel):  # noqa: PLW1641 (a hash comes with every frozen model)
     model_config = ConfigDict(frozen=True, strict=True, arbitrary_types_allowed=True)
 
     protocol: Annotated[Protocol, PlainValidator(read_protocol), PlainSerializer(described)]
-    bits: Annotated[int, Field(ge=1)]
+    bits: Annotated[int, Field(ge=1)] | None = None
     ks: Annotated[tuple[int, ...], Field(strict=False)]
     queries: Annotated[int, Field(ge=1)]
     gallery: Count
@@ -145,18 +146,18 @@ class Scores(BaseModel):  # noqa: PLW1641 (a hash comes with every frozen model)
         Share | None,
         Quantity("R-precision", "higher", note="R-precision: precision@k with k the number of relevant videos."),
     ] = None
-    precision_recall: Annotated[PrecisionRecall, AfterValidator(_require_curve), PlainSerializer(_listed)] = Field(
-        repr=False
+    precision_recall: Annotated[PrecisionRecall, AfterValidator(_require_curve), PlainSerializer(_listed)] | None = (
+        Field(default=None, repr=False)
     )
     precision_radius2: Annotated[
-        Share,
+        Share | None,
         Quantity(
             "precision, radius 2",
             "higher",
             note="Radius 2: among the videos within Hamming distance 2 of a query; a query with nothing there counts "
             "as 0.",
         ),
-    ]
+    ] = None
     queries_empty_radius2: Count | None = None
     queries_without_relevant: Count
 
@@ -239,6 +240,12 @@ class Scores(BaseModel):  # noqa: PLW1641 (a hash comes with every frozen model)
 
     @model_validator(mode="after")
     def _curve_ends(self) -> Self:
+        """Codes have a curve, which ends with everything; vectors have none."""
+        of_codes = [value for value in (self.bits, self.precision_recall, self.precision_radius2) if value is not None]
+        if len(of_codes) not in {0, 3} or (not of_codes and self.queries_empty_radius2 is not None):
+            raise PydanticCustomError("codes", "bits, precision_recall and precision_radius2 belong together")
+        if self.precision_recall is None or self.precision_radius2 is None:
+            return self
         recall, precision = self.precision_recall
         found = 1 - self.queries_without_relevant / self.queries
         if abs(recall[-1] - found) > ROUNDING:
