@@ -42,10 +42,15 @@ def measure_runs(
         costs = subject if isinstance(subject, Exception) else next(measured)
         if isinstance(costs, Costs):
             size = run.spec.bits, run.summary.gallery_videos
-            if size not in searches:
+            # References are searched in other ways, which are not timed.
+            if size not in searches and not run.method.reference:
                 searches[size] = time_search(*size, torch.get_num_threads(), watch)
-            reading = loading.get(run.summary.fingerprint)
-            costs = costs.model_copy(update={"search": searches[size], "loading": reading})
+            others = {
+                "search": None if run.method.reference else searches[size],
+                "loading": loading.get(run.summary.fingerprint),
+                "code_bytes": run.instantiate().code_bytes(run.summary.dimensions),
+            }
+            costs = costs.model_copy(update=others)
         found.append(costs)
     return found
 

@@ -72,8 +72,10 @@ class RunRecord(BaseModel):
     paper: str
     uses_labels: bool
     """The method is given the labels."""
+    reference: bool = False
+    """Ranks by vectors: it has no codes, and nothing within a Hamming radius."""
     bound: bool = Field(default=False, validate_default=True)
-    """A reference value, shown but not ranked with the methods. Always true if the method is given the labels."""
+    """Shown but not ranked with the methods. Always true if the method is given the labels, or has no codes."""
     dataset: Summary
     started: str
     durations: dict[str, Seconds]
@@ -85,7 +87,7 @@ class RunRecord(BaseModel):
     metrics: dict[str, Scores] = {}
     """By protocol name, without the values per query."""
     diagnostics: Diagnostics | None = None
-    """None in records of earlier versions."""
+    """None in records of earlier versions, and where there are no codes."""
     costs: Costs | None = None
     """None until measured; methods that are given the labels are not measured."""
     environment: dict[str, Any]
@@ -94,9 +96,9 @@ class RunRecord(BaseModel):
 
     @field_validator("bound")
     @classmethod
-    def _labels_make_a_bound(cls, bound: bool, fields: ValidationInfo) -> bool:
+    def _not_among_codes(cls, bound: bool, fields: ValidationInfo) -> bool:
         # Records of earlier versions lack `bound`.
-        return bound or fields.data.get("uses_labels", False)
+        return bound or fields.data.get("uses_labels", False) or fields.data.get("reference", False)
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -113,13 +115,15 @@ class RunRecord(BaseModel):
             self._require_own_scores(name, scores)
         if self.costs is not None:
             self._require_own_costs(self.costs)
+        if self.reference and self.diagnostics is not None:
+            raise contradiction("diagnostics", "of codes", "none for a reference, which has no codes")
         return self
 
     def _require_own_scores(self, protocol: str, scores: Scores) -> None:
         for what, stored, expected in (
             ("protocol", scores.protocol.name, protocol),
-            ("bits", scores.bits, self.spec.bits),
-            ("radii of precision_recall", len(scores.precision_recall.recall), self.spec.bits + 1),
+            ("bits", scores.bits, None if self.reference else self.spec.bits),
+            ("radii of precision_recall", _radii(scores), 0 if self.reference else self.spec.bits + 1),
             ("queries", scores.queries, self.dataset.query_videos),
             ("gallery", scores.gallery, self.dataset.gallery_videos),
         ):
@@ -129,7 +133,11 @@ class RunRecord(BaseModel):
     def _require_own_costs(self, costs: Costs) -> None:
         if self.uses_labels:
             raise contradiction("costs", "measured", "none for a method that is given the labels")
-        if costs.code_bytes != -(-self.spec.bits // 8):
+        if costs.code_bytes != -(-self.spec.bits // 8) and not self.reference:
             raise contradiction("code_bytes", costs.code_bytes, f"{-(-self.spec.bits // 8)} of {self.spec.bits} bits")
         if costs.search is not None and costs.search.gallery != self.dataset.gallery_videos:
             raise contradiction("search.gallery", costs.search.gallery, f"{self.dataset.gallery_videos} videos")
+
+
+def _radii(scores: Scores) -> int:
+    return 0 if scores.precision_recall is None else len(scores.precision_recall.recall)
