@@ -107,7 +107,8 @@ class _Section:
                 self.document.add_table(other_metrics.table(self.runs, group, k))
                 name = f"{self.name}-{slug(group[0])}-precision-recall"
                 curves = other_metrics.curves(self.runs, group[0])
-                self.document.add_plot(plots.precision_recall(name, self.title_under(group), curves, self.styles))
+                if not curves.empty:
+                    self.document.add_plot(plots.precision_recall(name, self.title_under(group), curves, self.styles))
 
     def add_costs(self, scores: pd.DataFrame, groups: Sequence[Sequence[str]]) -> None:
         """The costs of encoding, and mAP under the first protocols against them."""

@@ -52,6 +52,11 @@ class StoredCodes:
         """Whether the queries search each other."""
         return self.gallery_codes is None
 
+    def distances(self, query: int) -> NDArray[np.int64]:
+        """Hamming distances (n,) of a query to the gallery."""
+        gallery = self.query_codes if self.gallery_codes is None else self.gallery_codes
+        return np.count_nonzero(gallery != self.query_codes[query], axis=1)
+
 
 @dataclass(frozen=True)
 class StoredVectors:
@@ -66,6 +71,10 @@ class StoredVectors:
     neighbours: NDArray[np.int32] | None
     self_search: bool
     """The queries search each other: a video has a vector as a query and another one as an item."""
+
+    def distances(self, query: int) -> NDArray[np.float32]:
+        """Inner products (n,) of a query and the gallery, negated: the smallest is the nearest."""
+        return -(self.gallery_vectors @ self.query_vectors[query])
 
 
 Stored = StoredCodes | StoredVectors
