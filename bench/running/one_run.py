@@ -30,7 +30,7 @@ from bench.running.fork_context import TRAINING_LIBRARIES
 from bench.running.plan import PlannedRun
 from bench.running.storage import StorageError, write
 from bench.store.codes_file import Stored, StoredCodes, StoredVectors, write_codes
-from bench.store.evaluation import diagnose, evaluate_codes, write_per_query
+from bench.store.evaluation import diagnose, evaluate_codes, relevance_of, write_per_query
 from bench.store.record import RunRecord, Status
 from bench.store.store import Store
 from bench.store.stored_run import CODES, ENCODER, PER_QUERY, StoredRun
@@ -133,17 +133,12 @@ def encode_dataset(encoder: Encoder, method: Method, data: Dataset) -> Stored:
 
     Raises OutputError if all videos have the same code.
     """
-    labelled = data.query.labels is not None and data.gallery.labels is not None
     separate = data.gallery is not data.query
     query, gallery = inputs(type(method), data.query), inputs(type(method), data.gallery)
-    query_labels = data.query.labels if labelled else None
-    gallery_labels = data.gallery.labels if labelled and separate else None
-    neighbours = None if labelled else data.neighbours
+    query_labels, gallery_labels, neighbours = relevance_of(data)
     if method.reference:
         vectors = encoder.vectors(query, as_queries=True), encoder.vectors(gallery, as_queries=False)
-        return StoredVectors(
-            method.bits, vectors[0], query_labels, vectors[1], gallery_labels, neighbours, self_search=not separate
-        )
+        return StoredVectors(method.bits, *vectors, query_labels, gallery_labels, neighbours, not separate)
     gallery_codes = encoder.encode(gallery) if separate else None
     codes = StoredCodes(encoder.encode(query), query_labels, gallery_codes, gallery_labels, neighbours)
     ranked = codes.query_codes if codes.gallery_codes is None else codes.gallery_codes

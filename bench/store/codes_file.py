@@ -65,8 +65,8 @@ class StoredVectors:
     bits: int
     """The code length of the run, which says what a reference may spend."""
     query_vectors: NDArray[np.float32]
-    query_labels: NDArray[np.uint8] | None
     gallery_vectors: NDArray[np.float32]
+    query_labels: NDArray[np.uint8] | None
     gallery_labels: NDArray[np.uint8] | None
     neighbours: NDArray[np.int32] | None
     self_search: bool
@@ -133,7 +133,7 @@ def read_codes(path: Path) -> Stored:
     if rows.query.dtype == np.float32:
         assert rows.gallery is not None
         return StoredVectors(
-            rows.bits, rows.query, query_labels, rows.gallery, gallery_labels, rows.neighbours, rows.self_search
+            rows.bits, rows.query, rows.gallery, query_labels, gallery_labels, rows.neighbours, rows.self_search
         )
     gallery = None if rows.gallery is None else codes(rows.gallery)
     return StoredCodes(codes(rows.query), query_labels, gallery, gallery_labels, rows.neighbours)

@@ -87,7 +87,8 @@ def require_sound(run: StoredRun, root: Path | None = None) -> StoredRun:
 
 def unsound(run: StoredRun, reason: str) -> StoredRun:
     """The run without its numbers, with the reason."""
-    blank: dict[str, Any] = {"metrics": {}, "diagnostics": None, "costs": None, "history": [], "durations": {}}
+    blank: dict[str, Any] = {"metrics": {}, "history": [], "durations": {}}
+    blank |= dict.fromkeys(("diagnostics", "costs", "relaxed"))
     return replace(run, record=run.record.model_copy(update={**blank, "status": "unsound", "reason": reason}))
 
 

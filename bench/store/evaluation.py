@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.npz_file import UNREADABLE, read_arrays
+from bench.data.dataset import Dataset
 from bench.metrics import PROTOCOLS, Scores, evaluate, evaluate_neighbours, evaluate_vectors, pack_codes
 from bench.metrics.codes import (
     Chance,
@@ -29,6 +30,14 @@ from bench.store.stored_run import CODES, PER_QUERY, StoredRun, read_run
 from bench.store.swap import look_through
 
 ABSENT = "nothing"
+Relevance = tuple[NDArray[np.uint8] | None, NDArray[np.uint8] | None, NDArray[np.int32] | None]
+
+
+def relevance_of(data: Dataset) -> Relevance:
+    """Labels of queries and of a separate gallery or, where there are none, the exact neighbours of the queries."""
+    if data.query.labels is None or data.gallery.labels is None:
+        return None, None, data.neighbours
+    return data.query.labels, None if data.gallery is data.query else data.gallery.labels, None
 
 
 def evaluate_codes(codes: Stored, protocols: Iterable[str] = tuple(PROTOCOLS)) -> dict[str, Scores]:

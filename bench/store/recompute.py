@@ -13,15 +13,18 @@ from bench.data.features import Features
 from bench.encoding.backends import CHUNK
 from bench.encoding.encoder import Encoder, read_encoder
 from bench.encoding.fitting import inputs
+from bench.learning.method import Method
 from bench.registry import Registry
 from bench.store.codes_file import Stored, StoredVectors, read_codes, relevance_digest
 from bench.store.evaluation import changes, recomputed, stored_metrics
 from bench.store.registered import describe, known_dataset
+from bench.store.relaxed import relaxed_scores
 from bench.store.stored_run import CODES, ENCODER, StoredRun
 from bench.store.verify import State
 
 ROUNDING = 1e-3
-"""An output this small, relative to the video's largest, may have another sign on another machine."""
+"""An output this small, relative to the video's largest, may have another sign on another machine; and scores of
+relaxed outputs may differ by so much."""
 
 FEW = 0.1
 """The share of a vector's numbers that may have another value on another machine for that reason."""
@@ -43,8 +46,8 @@ class Recomputation:
         yield from self._labels(run, data)
         for line in changes(run, codes, recomputed(codes, stored_metrics(run))):
             yield "not as computed", line
-        if self.reencoded:
-            yield from self._codes(run, codes, data)
+        if self.reencoded or run.record.relaxed:
+            yield from self._encoded(run, codes, data)
 
     def _labels(self, run: StoredRun, data: Dataset | None) -> Iterator[tuple[State, str]]:
         expected = _relevance(run, data)
@@ -53,16 +56,29 @@ class Recomputation:
         elif run.codes is not None and run.codes.labels != expected:
             yield "not as computed", f"digest of the labels: stored {run.codes.labels}, computed {expected}"
 
-    def _codes(self, run: StoredRun, codes: Stored, data: Dataset | None) -> Iterator[tuple[State, str]]:
+    def _encoded(self, run: StoredRun, codes: Stored, data: Dataset | None) -> Iterator[tuple[State, str]]:
+        """What follows from the encoder: codes, and the scores of relaxed outputs."""
+        what = "codes" if self.reencoded else "scores of relaxed outputs"
         if data is None:
-            yield "unproven", f"codes: {run.record.spec.dataset} not found; give it with --datasets or --data-root"
+            yield "unproven", f"{what}: {run.record.spec.dataset} not found; give it with --datasets or --data-root"
             return
         try:
             encoder = read_encoder(run.folder / ENCODER, self.registry)
             method = self.registry.method(run.record.spec.method)
         except InputError as error:
-            yield "unproven", f"codes: {error}"
+            yield "unproven", f"{what}: {error}"
             return
+        yield from self._codes(encoder, method, codes, data)
+        stored = run.record.relaxed or {}
+        for name, found in (relaxed_scores(encoder, method, data, stored) if stored else {}).items():
+            for k, value in found.items():
+                # Outputs of another machine may differ in their last digits, and so order videos otherwise.
+                if not abs(value - stored[name][k]) <= ROUNDING:
+                    yield "not as computed", f"relaxed {name}@{k}: stored {stored[name][k]}, computed {value}"
+
+    def _codes(
+        self, encoder: Encoder, method: type[Method], codes: Stored, data: Dataset
+    ) -> Iterator[tuple[State, str]]:
         splits = _splits(codes, data)
         total = sum(len(stored) for _, _, stored in splits)
         chosen = np.sort(np.random.default_rng().choice(total, min(self.reencoded, total), replace=False))

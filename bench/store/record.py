@@ -10,7 +10,7 @@ from bench.base.text import contradiction
 from bench.base.values import MAX_BITS, MAX_SEED, MIN_BITS
 from bench.data.dataset import Summary
 from bench.metrics.codes import Diagnostics
-from bench.metrics.scores import Scores
+from bench.metrics.scores import Scores, Shares
 from bench.profile.cost_types import Costs
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
@@ -90,6 +90,8 @@ class RunRecord(BaseModel):
     """None in records of earlier versions, and where there are no codes."""
     costs: Costs | None = None
     """None until measured; methods that are given the labels are not measured."""
+    relaxed: dict[str, Shares] | None = None
+    """mAP@k, or recall@k, of the relaxed outputs by protocol; None unless asked for (`bench.store.relaxed`)."""
     environment: dict[str, Any]
     checksums: Annotated[dict[str, str], AfterValidator(_check_names)] = {}
     """SHA-256 of the files beside the record."""
@@ -109,7 +111,7 @@ class RunRecord(BaseModel):
         if (dataset.name, dataset.fingerprint) != (spec.dataset, spec.dataset_fingerprint):
             raise contradiction("dataset", f"{dataset.name} ({dataset.fingerprint})", f"{spec.dataset} "
                                 f"({spec.dataset_fingerprint}) as in spec")  # fmt: skip
-        if self.status != "done" and (self.metrics or self.costs):
+        if self.status != "done" and (self.metrics or self.costs or self.relaxed):
             raise contradiction("status", self.status, "done, since there are metrics or costs")
         for name, scores in self.metrics.items():
             self._require_own_scores(name, scores)
@@ -126,6 +128,7 @@ class RunRecord(BaseModel):
             ("radii of precision_recall", _radii(scores), 0 if self.reference else self.spec.bits + 1),
             ("queries", scores.queries, self.dataset.query_videos),
             ("gallery", scores.gallery, self.dataset.gallery_videos),
+            ("k of relaxed", tuple((self.relaxed or {}).get(protocol, scores.ks)), scores.ks),
         ):
             if stored != expected:
                 raise contradiction(f"metrics.{protocol}: {what}", stored, f"{expected} as the run says")
