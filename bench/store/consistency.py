@@ -9,7 +9,6 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -87,8 +86,7 @@ def require_sound(run: StoredRun, root: Path | None = None) -> StoredRun:
 
 def unsound(run: StoredRun, reason: str) -> StoredRun:
     """The run without its numbers, with the reason."""
-    blank: dict[str, Any] = {"metrics": {}, "history": [], "durations": {}}
-    blank |= dict.fromkeys(("diagnostics", "costs", "relaxed"))
+    blank = {"metrics": {}, "history": [], "durations": {}, "diagnostics": None, "costs": None, "relaxed": None}
     return replace(run, record=run.record.model_copy(update={**blank, "status": "unsound", "reason": reason}))
 
 
