@@ -32,7 +32,7 @@ def read_vectors(
         raise InputError(f"is_self: there are {len(queries)} query_vectors for {len(gallery)} gallery_vectors; "
                          "give both of every video")  # fmt: skip
     largest = float(np.abs(queries).max()) * float(np.abs(gallery).max()) * queries.shape[1]
-    if largest > np.finfo(np.float32).max:
+    if largest > float(np.finfo(np.float32).max):
         raise InputError("query_vectors and gallery_vectors: their products may overflow float32; scale them down")
     return queries, gallery
 

@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from bench.base.errors import InputError
 from bench.data.dataset import Dataset, DatasetSource, Split
 from bench.data.features import Features
-from bench.encoding.backends import CHUNK
+from bench.encoding.backends import CHUNK, OutputError
 from bench.encoding.encoder import Encoder, read_encoder
 from bench.encoding.fitting import inputs
 from bench.learning.method import Method
 from bench.registry import Registry
 from bench.store.codes_file import Stored, StoredVectors, read_codes, relevance_digest
-from bench.store.evaluation import changes, recomputed, stored_metrics
+from bench.store.evaluation import ABSENT, changes, recomputed, stored_metrics
 from bench.store.registered import describe, known_dataset
 from bench.store.relaxed import relaxed_scores
 from bench.store.stored_run import CODES, ENCODER, StoredRun
@@ -68,17 +68,18 @@ class Recomputation:
         except InputError as error:
             yield "unproven", f"{what}: {error}"
             return
-        yield from self._codes(encoder, method, codes, data)
-        stored = run.record.relaxed or {}
-        for name, found in (relaxed_scores(encoder, method, data, stored) if stored else {}).items():
-            for k, value in found.items():
-                # Outputs of another machine may differ in their last digits, and so order videos otherwise.
-                if not abs(value - stored[name][k]) <= ROUNDING:
-                    yield "not as computed", f"relaxed {name}@{k}: stored {stored[name][k]}, computed {value}"
+        try:
+            yield from self._codes(encoder, method, codes, data)
+            yield from _relaxed(run, encoder, method, data)
+        except OutputError as error:
+            yield "not as encoded", str(error)
 
     def _codes(
         self, encoder: Encoder, method: type[Method], codes: Stored, data: Dataset
     ) -> Iterator[tuple[State, str]]:
+        if method.reference != isinstance(codes, StoredVectors):
+            yield "not as encoded", f"{method.name} {'is no hash' if method.reference else 'is a hash'}"
+            return
         splits = _splits(codes, data)
         total = sum(len(stored) for _, _, stored in splits)
         chosen = np.sort(np.random.default_rng().choice(total, min(self.reencoded, total), replace=False))
@@ -122,6 +123,18 @@ def _relevance(run: StoredRun, data: Dataset | None) -> str | None:
     return None if known is None else known.labels
 
 
+def _relaxed(run: StoredRun, encoder: Encoder, method: type[Method], data: Dataset) -> Iterator[tuple[State, str]]:
+    """Scores of relaxed outputs that differ from the encoder's."""
+    stored = run.record.relaxed or {}
+    computed = relaxed_scores(encoder, method, data, stored) if stored else {}
+    for name, by_k in stored.items():
+        for k, value in by_k.items():
+            found = computed.get(name, {}).get(k, ABSENT)
+            # Outputs of another machine may differ in their last digits, and so order videos otherwise.
+            if not (isinstance(found, float) and abs(found - value) <= ROUNDING):
+                yield "not as computed", f"relaxed {name}@{k}: stored {value}, computed {found}"
+
+
 def _splits(codes: Stored, data: Dataset) -> list[tuple[str, Split, NDArray[Any]]]:
     """What is stored of which videos."""
     if isinstance(codes, StoredVectors):
@@ -137,6 +150,8 @@ def _other_vectors(
     if not len(videos):
         return []
     found = encoder.vectors(features[videos], as_queries)
+    if found.shape[1] != stored.shape[1]:
+        return [(int(video), stored.shape[1]) for video in videos]
     least = ROUNDING * np.abs(found).max(axis=1, keepdims=True)
     numbers = (np.abs(found - stored[videos]) > least).sum(axis=1)
     # A sign near 0 may be another one on another machine.

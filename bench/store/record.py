@@ -117,8 +117,10 @@ class RunRecord(BaseModel):
             self._require_own_scores(name, scores)
         if self.costs is not None:
             self._require_own_costs(self.costs)
-        if self.reference and self.diagnostics is not None:
-            raise contradiction("diagnostics", "of codes", "none for a reference, which has no codes")
+        if self.reference and (self.diagnostics or self.relaxed):
+            raise contradiction("reference", True, "false, since there are diagnostics or relaxed outputs of codes")
+        if self.metrics and not (self.relaxed or {}).keys() <= self.metrics.keys():
+            raise contradiction("relaxed", list(self.relaxed or {}), f"protocols of metrics: {', '.join(self.metrics)}")
         return self
 
     def _require_own_scores(self, protocol: str, scores: Scores) -> None:
