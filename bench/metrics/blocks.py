@@ -101,10 +101,10 @@ def _within_radii(counts: Counts, relevant_or_one: NDArray[np.int64]) -> RadiusS
 
 
 def radius_scores(blocks: Sequence[BlockScores], queries: int) -> dict[str, Any]:
-    """The fields of `Scores` that only codes have, from the sums of all blocks; none for vectors."""
+    """The fields of `Scores` that only codes have, from the sums of all blocks; None for vectors."""
     sums = [block.radius for block in blocks if block.radius is not None]
     if not sums:
-        return {}
+        return {"precision_recall": None, "precision_radius2": None}
     radius_recall = np.asarray(sum(block.recall for block in sums) / queries)
     radius_precision = np.asarray(sum(block.precision for block in sums) / queries)
     return {

@@ -17,6 +17,8 @@ from pydantic import (
     PlainValidator,
     SerializerFunctionWrapHandler,
     SkipValidation,
+    ValidationInfo,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -128,7 +130,7 @@ class Scores(BaseModel):  # noqa: PLW1641 (a hash comes with every frozen model)
     model_config = ConfigDict(frozen=True, strict=True, arbitrary_types_allowed=True)
 
     protocol: Annotated[Protocol, PlainValidator(read_protocol), PlainSerializer(described)]
-    bits: Annotated[int, Field(ge=1)] | None = None
+    bits: Annotated[int, Field(ge=1)] | None
     ks: Annotated[tuple[int, ...], Field(strict=False)]
     queries: Annotated[int, Field(ge=1)]
     gallery: Count
@@ -147,7 +149,7 @@ class Scores(BaseModel):  # noqa: PLW1641 (a hash comes with every frozen model)
         Quantity("R-precision", "higher", note="R-precision: precision@k with k the number of relevant videos."),
     ] = None
     precision_recall: Annotated[PrecisionRecall, AfterValidator(_require_curve), PlainSerializer(_listed)] | None = (
-        Field(default=None, repr=False)
+        Field(repr=False)
     )
     precision_radius2: Annotated[
         Share | None,
@@ -157,7 +159,7 @@ class Scores(BaseModel):  # noqa: PLW1641 (a hash comes with every frozen model)
             note="Radius 2: among the videos within Hamming distance 2 of a query; a query with nothing there counts "
             "as 0.",
         ),
-    ] = None
+    ]
     queries_empty_radius2: Count | None = None
     queries_without_relevant: Count
 
@@ -195,7 +197,19 @@ class Scores(BaseModel):  # noqa: PLW1641 (a hash comes with every frozen model)
     @model_serializer(mode="wrap")
     def _without_missing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # Records of earlier versions, which did not know a quantity, stay as they are.
-        return {name: value for name, value in handler(self).items() if value is not None}
+        fields = type(self).model_fields
+        return {
+            name: value
+            for name, value in handler(self).items()
+            if value is not None or (name in fields and fields[name].is_required())
+        }
+
+    @field_validator("precision_recall", "precision_radius2")
+    @classmethod
+    def _of_codes(cls, value: Any, fields: ValidationInfo) -> Any:
+        if (value is None) != (fields.data.get("bits") is None):
+            raise PydanticCustomError("codes", "there is one of codes only, whose bits are known")
+        return value
 
     @model_validator(mode="after")
     def _same_cutoffs(self) -> Self:
@@ -240,10 +254,6 @@ class Scores(BaseModel):  # noqa: PLW1641 (a hash comes with every frozen model)
 
     @model_validator(mode="after")
     def _curve_ends(self) -> Self:
-        """Codes have a curve, which ends with everything; vectors have none."""
-        of_codes = [value for value in (self.bits, self.precision_recall, self.precision_radius2) if value is not None]
-        if len(of_codes) not in {0, 3} or (not of_codes and self.queries_empty_radius2 is not None):
-            raise PydanticCustomError("codes", "bits, precision_recall and precision_radius2 belong together")
         if self.precision_recall is None or self.precision_radius2 is None:
             return self
         recall, precision = self.precision_recall

@@ -4,7 +4,17 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from bench.base.text import contradiction
 from bench.base.values import MAX_BITS, MAX_SEED, MIN_BITS
@@ -101,6 +111,11 @@ class RunRecord(BaseModel):
     def _not_among_codes(cls, bound: bool, fields: ValidationInfo) -> bool:
         # Records of earlier versions lack `bound`.
         return bound or fields.data.get("uses_labels", False) or fields.data.get("reference", False)
+
+    @model_serializer(mode="wrap")
+    def _without_missing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Records of earlier versions, which did not know them, stay as they are.
+        return {name: value for name, value in handler(self).items() if name not in {"reference", "relaxed"} or value}
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
