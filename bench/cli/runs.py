@@ -84,7 +84,7 @@ def run(
     from bench.base.text import say
     from bench.encoding.fitting import choose_device
     from bench.registry import load_registry
-    from bench.report import require_writable
+    from bench.report.document import require_writable
     from bench.running.display import sweep_display
     from bench.running.estimate import dry_run
     from bench.running.isolation import Isolation
@@ -171,7 +171,7 @@ def render(
     report: Report = REPORT,
 ) -> int:
     """Write the report from stored results, without training."""
-    from bench.report import select_runs
+    from bench.report.runs import select_runs
     from bench.store.store import Store
 
     store = Store(results)
@@ -186,7 +186,8 @@ def render(
 def _show(runs: Sequence["StoredRun"], report: Path | None = None) -> None:
     """Write the report, if a folder is given, and print the summary, even if the report fails."""
     from bench.base.text import say
-    from bench.report import summary, write_report
+    from bench.report.compose import write_report
+    from bench.report.terminal import summary
 
     try:
         # First, so that an error of standard output cannot prevent the report.
@@ -203,7 +204,7 @@ def evaluate(
 ) -> int:
     """Recompute the metrics of stored runs from their codes, without training, and show every number that changes."""
     from bench.metrics.protocols import choose_protocol
-    from bench.report import summary
+    from bench.report.terminal import summary
     from bench.store.evaluation import evaluate_again
     from bench.store.store import Store
 

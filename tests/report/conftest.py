@@ -11,8 +11,7 @@ import pytest
 from bench.data.dataset import Summary
 from bench.metrics import PROTOCOLS
 from bench.profile.cost_types import Costs, EncodingTimes, Rates, SearchTime, Timing
-from bench.report import write_report
-from bench.report.compose import compose
+from bench.report.compose import compose, write_report
 from bench.report.document import Document
 from bench.report.figures import Plot, settings
 from bench.report.runs import name_runs

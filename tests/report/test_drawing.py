@@ -15,7 +15,7 @@ from tests.conftest import survived
 
 @pytest.fixture
 def plots(composed: Document) -> list[Plot]:
-    return composed.plots[:3]
+    return composed.plots[:2]
 
 
 def cores(monkeypatch: pytest.MonkeyPatch, number: int) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from bench.base.errors import InputError
-from bench.report import require_writable, write_report
-from bench.report.document import Document, write_document
+from bench.report.compose import write_report
+from bench.report.document import Document, require_writable, write_document
 from tests.conftest import survived
 
 LEFT_BY_SYSTEMS = [".DS_Store", "Thumbs.db", "desktop.ini", ".directory", "._report.md", ".nfs0001", ".gitignore"]
