@@ -46,7 +46,8 @@ class Quantised(VectorEncoder):
         return pad(unit_mean(videos), (0, parts * width - self.dimensions))
 
     def forward(self, videos: Tensor) -> Tensor:
-        parts = self.rotated(videos).unflatten(1, (len(self.centres), -1))
+        rotated = self.rotated(videos)
+        parts = rotated.reshape(len(rotated), len(self.centres), -1)
         # Squared distances, less the same for all centres: (n, M, k).
         distances = self.centres.square().sum(dim=2) - 2 * torch.einsum("nmd,mkd->nmk", parts, self.centres)
         nearest = distances.argmin(dim=2)

@@ -101,7 +101,6 @@ def inner_products(queries: NDArray[np.float32], gallery: NDArray[np.float32], p
             size = min(DEPTH, depth - first)
             # Zeros fill up the last dimensions; what they add changes no sum.
             part[size:] = 0
-            factors[size:] = 0
             for j in range(width):
                 for d in range(size):
                     part[d, j] = gallery[start + j, first + d]

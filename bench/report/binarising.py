@@ -21,7 +21,7 @@ def table(runs: Sequence[ReportRun]) -> Table | None:
     protocol = protocols_of(scored)[-1]
     k = headline_ks(list(scored[0].scores(protocol)))[0]
     frame = frames.over_seeds(observed(scored, protocol, k), BY, spread=VALUES)
-    rows: list[Row] = frame.to_dict("records")
+    rows: Sequence[Row] = frame.to_dict("records")
     measure = f"{measure_of(protocol)}@{k}"
     titles = (f"{measure} of codes", f"{measure} of relaxed outputs", "difference")
     columns = [Column(title, _value(name)) for title, name in zip(titles, VALUES, strict=True)]

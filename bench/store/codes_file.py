@@ -189,9 +189,13 @@ def _read_rows(path: Path) -> _Rows:
         bits, classes = int(arrays["bits"]), int(arrays["classes"])
         if not (MIN_BITS <= bits <= MAX_BITS and 0 <= classes <= MOST_CLASSES):
             raise ValueError(f"bits {bits} or classes {classes} out of range")
+        query: NDArray[Any]
+        gallery: NDArray[Any] | None
         if "query_vectors" in arrays:
             query, gallery = _vectors(arrays["query_vectors"], arrays["gallery_vectors"])
             self_search = bool(arrays["self_search"])
+            if self_search and len(query) != len(gallery):
+                raise ValueError("other numbers of queries than of videos in a search among themselves")
         else:
             self_search = "gallery_codes" not in arrays
             query = _bits(arrays["query_codes"], bits)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -86,7 +87,8 @@ def require_sound(run: StoredRun, root: Path | None = None) -> StoredRun:
 
 def unsound(run: StoredRun, reason: str) -> StoredRun:
     """The run without its numbers, with the reason."""
-    blank = {"metrics": {}, "history": [], "durations": {}, "diagnostics": None, "costs": None, "relaxed": None}
+    blank: dict[str, Any] = {"metrics": {}, "history": [], "durations": {}}
+    blank |= dict.fromkeys(("diagnostics", "costs", "relaxed"))
     return replace(run, record=run.record.model_copy(update={**blank, "status": "unsound", "reason": reason}))
 
 

@@ -137,8 +137,8 @@ def changes(run: StoredRun, codes: Stored, scores: Mapping[str, Scores]) -> Iter
     metrics = stored_metrics(run)
     yield from _differences("", metrics, {name: _expected(metrics.get(name), score) for name, score in scores.items()})
     stored = _stored(run).get("diagnostics")
-    if stored is not None and (computed := diagnose(codes, scores)):  # records of earlier versions have none
-        yield from _differences("diagnostics", stored, _expected(stored, computed))
+    if stored is not None and (diagnosed := diagnose(codes, scores)):  # records of earlier versions have none
+        yield from _differences("diagnostics", stored, _expected(stored, diagnosed))
     try:
         kept: Mapping[str, NDArray[Any]] = read_arrays(run.folder / PER_QUERY)
     except UNREADABLE:

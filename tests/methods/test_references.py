@@ -74,7 +74,7 @@ def test_rabitq_estimates_the_distances_of_faiss() -> None:
     index.train(np.concatenate([gallery, -gallery]))  # around 0: our vectors are centred already
     index.qb = 0  # queries in float32
     index.add(gallery)
-    assert index.code_size * 8 == 72
+    assert index.sa_code_size() * 8 == 72
     estimates = np.square(queries).sum(axis=1)[:, None] - found
     # faiss puts estimates below 0 at 0.
     np.testing.assert_allclose(np.maximum(estimates, 0), searched(index, queries, 90), atol=1e-4)
@@ -103,7 +103,7 @@ def test_the_same_to_the_bit_with_any_number_of_threads(method: str) -> None:
     for threads in (1, 2):
         with threadpool_limits(threads):
             found.append(bench.fit(method, features, bits=96).vectors(features, as_queries=False))
-    np.testing.assert_array_equal(*found)
+    np.testing.assert_array_equal(found[0], found[1])
 
 
 def test_few_training_videos_have_shorter_parts() -> None:
