@@ -76,7 +76,7 @@ class Runner:
         finished = [queue.finished[run.spec.identity] for run in planned if run.spec.identity in queue.finished]
         with ended_by_signals():
             measured = self._measure(planned, finished, datasets, leases)
-            return self._score_relaxed(planned, measured, datasets) if self.relaxed else measured
+            return self._score_relaxed(planned, measured, datasets, leases) if self.relaxed else measured
 
     def _describe(self, data: Dataset) -> None:
         """Write the description of a dataset, against which later readers check its runs."""
@@ -118,21 +118,24 @@ class Runner:
         return [lacking.get(stored.record.spec.identity, stored) for stored in known]
 
     def _score_relaxed(
-        self, planned: Sequence[PlannedRun], finished: Sequence[StoredRun], datasets: "_Datasets"
-    ) -> list[StoredRun]:
+        self, planned: Sequence[PlannedRun], finished: Sequence[StoredRun], datasets: "_Datasets", leases: Leases
+    ) -> list[StoredRun]:  # fmt: skip
         """The runs with the scores of their relaxed outputs: computes those that lack them, and rewrites records."""
         by_identity = {run.spec.identity: run for run in planned}
+        if not any(map(_lacks_relaxed, finished)):
+            return list(finished)
         found = []
-        for stored in finished:
-            record = stored.record
-            if record.status == "done" and not record.bound and record.relaxed is None:
-                run = by_identity[record.spec.identity]
-                try:
-                    record = with_relaxed(run, stored, datasets.get(run), self.device)
-                    write_record(stored.folder, record)
-                except Exception as error:  # the run keeps its quality
-                    self.say(f"{record.spec.folder}: relaxed outputs are not scored: {reason_of(error)}")
-            found.append(StoredRun(stored.folder, record))
+        with alone(leases, self.wait, self.say):
+            for stored in (self.store.find(stored.record.spec) or stored for stored in finished):
+                record = stored.record
+                if _lacks_relaxed(stored):
+                    run = by_identity[record.spec.identity]
+                    try:
+                        record = with_relaxed(run, stored, datasets.get(run), self.device)
+                        write_record(stored.folder, record)
+                    except Exception as error:  # the run keeps its quality
+                        self.say(f"{record.spec.folder}: relaxed outputs are not scored: {reason_of(error)}")
+                found.append(StoredRun(stored.folder, record))
         return found
 
     def _unmeasured(self, stored: StoredRun) -> bool:
@@ -144,6 +147,11 @@ class Runner:
 
     def _must_repeat(self, stored: StoredRun) -> bool:
         return action_for(self.existing, stored) == "do"
+
+
+def _lacks_relaxed(stored: StoredRun) -> bool:
+    """Whether this is a finished run of a method whose relaxed outputs were not scored."""
+    return stored.record.status == "done" and not stored.record.bound and stored.record.relaxed is None
 
 
 @dataclass
