@@ -173,7 +173,10 @@ class Rabitq(Reference):
 
     name = "rabitq"
     title = "RaBitQ"
-    paper = "Gao and Long, RaBitQ: Quantizing High-Dimensional Vectors with a Theoretical Error Bound, SIGMOD 2024"
+    paper = (
+        "Gao and Long, RaBitQ: Quantizing High-Dimensional Vectors with a Theoretical Error Bound for Approximate "
+        "Nearest Neighbor Search, SIGMOD 2024"
+    )
 
     def check(self, shape: Shape) -> None:
         if self.bits < FACTOR_BITS + 8:
