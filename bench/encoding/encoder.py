@@ -1,5 +1,6 @@
 """Encoders: the result of fitting, saved without pickle."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -189,6 +190,14 @@ def load_encoder(folder: Path | str, plugins: Plugin | Iterable[Plugin] = ()) ->
         plugins = [plugins]
     named = [plugin if isinstance(plugin, type) else as_path(plugin, "plugins") for plugin in plugins]
     return read_encoder(source, load_registry(named))
+
+
+def encoder_digest(folder: Path) -> str:
+    """The SHA-256 of a saved encoder's description and weights."""
+    digest = hashlib.sha256()
+    for name in (DESCRIPTION, WEIGHTS):
+        digest.update((folder / name).read_bytes())
+    return digest.hexdigest()
 
 
 def read_encoder(source: Path, registry: Registry) -> Encoder:

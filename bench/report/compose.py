@@ -3,7 +3,6 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -81,13 +80,9 @@ def compose(runs: Sequence[ReportRun]) -> Document:
     styles = assign(methods_of(runs), bounds_of(runs))
     document.add(MARKER, _title(datasets), *_overview(runs, datasets))
     for group in datasets.values():
-        earlier = len(document.plots)
-        add_dataset(document, group, styles)
         data = group[0].record.dataset
-        if data.stand_in:  # pictures travel without their captions
-            document.plots[earlier:] = [
-                replace(plot, banner=stand_in_phrase(data)) for plot in document.plots[earlier:]
-            ]
+        document.banner = stand_in_phrase(data) if data.stand_in else ""  # pictures travel without their captions
+        add_dataset(document, group, styles)
     missing = problems.table(runs)
     if missing is not None:
         document.add_section("Runs without a result")

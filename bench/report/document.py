@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,21 +30,51 @@ STAGED = ".new"
 ELSEWHERE = "name another folder with --report"
 
 
+@dataclass(frozen=True)
+class ShownTable:
+    """A table where it stands, with those of its notes that are shown there."""
+
+    table: Table
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Folded:
+    """What is hidden until a reader unfolds its summary."""
+
+    summary: str
+    blocks: list["Block"]
+
+
+Block = str | ShownTable | Plot | Folded
+"""Markdown, a table, a plot, or some of them folded."""
+
+
 @dataclass
 class Document:
-    """Markdown as it grows, with the tables and plots that it links to."""
+    """A report as it grows: what stands in it, in order. Markdown and the page show the same blocks."""
 
-    parts: list[str] = field(default_factory=list)
-    tables: list[Table] = field(default_factory=list)
-    plots: list[Plot] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
+    banner: str = ""
+    """A line above every plot that is added."""
     _noted: set[str] = field(default_factory=set)
 
     @property
     def text(self) -> str:
-        return "\n\n".join(self.parts) + "\n"
+        """The document as Markdown."""
+        return "\n\n".join(part for block in self.blocks for part in _markdown(block)) + "\n"
+
+    @property
+    def tables(self) -> list[Table]:
+        return [block.table for block in _flat(self.blocks) if isinstance(block, ShownTable)]
+
+    @property
+    def plots(self) -> list[Plot]:
+        return [block for block in _flat(self.blocks) if isinstance(block, Plot)]
 
     def add(self, *parts: str) -> None:
-        self.parts += parts
+        """Markdown."""
+        self.blocks += parts
 
     def add_section(self, title: str) -> None:
         """A heading below which notes stand that an earlier section had, too."""
@@ -55,24 +85,44 @@ class Document:
         """A table, if there is one, with those of its notes that its section does not have yet."""
         if table is None:
             return
-        self.tables.append(table)
         notes = tuple(note for note in table.notes if note not in self._noted)
         self._noted.update(notes)
-        self.add(to_markdown(replace(table, notes=notes)))
-        self.add(f"[CSV](tables/{table.name}.csv) · [LaTeX](tables/{table.name}.tex)")
+        self.blocks.append(ShownTable(table, notes))
 
     def add_plot(self, plot: Plot) -> None:
-        self.plots.append(plot)
-        path = f"figures/{plot.name}"
-        links = " · ".join(f"[{ending.upper()}]({path}.{ending})" for ending in ("png", "svg", "csv"))
-        self.add(f"![{markdown(plot.name)}]({path}.svg)", f"*{markdown(plot.caption)}* {links}")
+        self.blocks.append(replace(plot, banner=self.banner))
 
     @contextmanager
     def folded(self, summary: str) -> Iterator[None]:
         """Hides what is added within until a reader unfolds the `summary`."""
-        self.add(f"<details><summary>{html(summary)}</summary>")
-        yield
-        self.add("</details>")
+        outer, self.blocks = self.blocks, []
+        try:
+            yield
+        finally:
+            outer.append(Folded(summary, self.blocks))
+            self.blocks = outer
+
+
+def _flat(blocks: Iterable[Block]) -> Iterator[Block]:
+    for block in blocks:
+        if isinstance(block, Folded):
+            yield from _flat(block.blocks)
+        else:
+            yield block
+
+
+def _markdown(block: Block) -> list[str]:
+    if isinstance(block, str):
+        return [block]
+    if isinstance(block, ShownTable):
+        name = f"{TABLES}/{block.table.name}"
+        return [to_markdown(replace(block.table, notes=block.notes)), f"[CSV]({name}.csv) · [LaTeX]({name}.tex)"]
+    if isinstance(block, Plot):
+        path = f"{FIGURES}/{block.name}"
+        links = " · ".join(f"[{ending.upper()}]({path}.{ending})" for ending in ("png", "svg", "csv"))
+        return [f"![{markdown(block.name)}]({path}.svg)", f"*{markdown(block.caption)}* {links}"]
+    within = [part for inner in block.blocks for part in _markdown(inner)]
+    return [f"<details><summary>{html(block.summary)}</summary>", *within, "</details>"]
 
 
 def write_document(composed: Callable[[], Document], folder: Path, file: str = REPORT, made_of: str = "") -> Path:

@@ -123,7 +123,9 @@ def test_systems_that_do_not_say_which_cores_are_free(monkeypatch: pytest.Monkey
 
 FORKS = """
 import os
+from bench.running import fork_context
 from bench.running.fork_context import fork_server_context
+fork_context.TRAINING_LIBRARIES = ()
 if __name__ == "__main__":
     command = "test -z \\"$PYTHONSAFEPATH\\" && exit 7"
     child = fork_server_context(1).Process(target=os.execvp, args=("sh", ["sh", "-c", command]))
