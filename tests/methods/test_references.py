@@ -102,7 +102,7 @@ def test_the_same_to_the_bit_with_any_number_of_threads(method: str) -> None:
     found = []
     for threads in (1, 2):
         with threadpool_limits(threads):
-            found.append(bench.fit(method, features, bits=96).vectors(features, as_queries=False))
+            found.append(bench.fit(method, features, bits=72).vectors(features, as_queries=False))
     np.testing.assert_array_equal(found[0], found[1])
 
 
