@@ -66,6 +66,10 @@ def run(
         str | None, typer.Option(help="The Ray cluster: host:port or auto; default: only this machine.")
     ] = None,
     shard: Annotated[str | None, typer.Option(help="Do a share of the runs, such as 3/16, without a report.")] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(help="relaxed: also score the real numbers whose signs are the codes, to see what signs cost."),
+    ] = None,
     dry: Annotated[
         bool, typer.Option("--dry-run", help="Show the runs to do and the estimated time, and do nothing.")
     ] = False,
@@ -73,6 +77,8 @@ def run(
     """Train, encode, evaluate and measure methods, and write a report."""
     from bench.base.processes import choose_threads
 
+    if reference not in {None, "relaxed"}:
+        raise InputError(f"unknown --reference '{reference}': known: relaxed (float, pq and others go to --methods)")
     limits, on_ray = _limits(time_limit, memory_limit), _on_ray(executor, address)
     isolate = isolate or (jobs or 1) > 1 or any(limit is not None for limit in limits)
     # Before libraries that start threads are loaded.
@@ -113,7 +119,8 @@ def run(
         return 0
     rules = Isolation(tuple(plugin or ()), data_root, jobs or 1, chosen_threads, *limits)
     isolation = OnRay(rules, address, jobs, device) if on_ray else rules if isolate else None
-    runs = Runner(store, target, policy, sweep_display(say), say, isolation).run(planned)
+    relaxed = reference == "relaxed"
+    runs = Runner(store, target, policy, sweep_display(say), say, isolation, relaxed=relaxed).run(planned)
     if not runs and planned:
         raise InputError(f"{results}: none of these runs is stored; run without --existing only-cached")
     if shard:

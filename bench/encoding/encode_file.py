@@ -75,6 +75,7 @@ def encode_file(
     check_choice("backend", backend, BACKENDS)
     check_choice("precision", precision, PRECISIONS)
     loaded = read_encoder(encoder, registry)
+    loaded.require_codes()
     require_file(features, "name a file with features")
     chosen = key or only_key(features)
     videos = open_features(features, chosen, fix="name the right one with --key")

@@ -29,7 +29,7 @@ LINES: tuple[Any, ...] = (
 )  # fmt: skip
 BOUND_COLOUR = "#7F7F7F"
 BOUND_LINES: tuple[Any, ...] = ((0, (5, 2)), (0, (2, 2)), (0, (5, 2, 1, 2)))
-BOUND_MARKERS = ("o", "s", "^", "D")
+BOUND_MARKERS = ("o", "s", "^", "D", "v", "P")
 FULL_WIDTH = 7.0
 """Inches: the text width of a two-column paper. Figures are drawn at the size they are printed."""
 SETTINGS: dict[Any, Any] = {

@@ -87,7 +87,8 @@ def require_sound(run: StoredRun, root: Path | None = None) -> StoredRun:
 
 def unsound(run: StoredRun, reason: str) -> StoredRun:
     """The run without its numbers, with the reason."""
-    blank: dict[str, Any] = {"metrics": {}, "diagnostics": None, "costs": None, "history": [], "durations": {}}
+    blank: dict[str, Any] = {"metrics": {}, "history": [], "durations": {}}
+    blank |= dict.fromkeys(("diagnostics", "costs", "relaxed"))
     return replace(run, record=run.record.model_copy(update={**blank, "status": "unsound", "reason": reason}))
 
 
@@ -146,9 +147,9 @@ def _require_known_method(record: RunRecord) -> None:
     for what, stored, wordings in (("title", record.method_title, known.titles), ("paper", record.paper, known.papers)):
         if stored not in wordings:
             _require(what, stored, wordings[0], f"{record.spec.method} has")
-    bound = known.bound or known.uses_labels
-    _require("bound", record.bound, bound, f"{record.spec.method} has")
-    _require("uses_labels", record.uses_labels, known.uses_labels, f"{record.spec.method} has")
+    kinds = {"bound": known.bound or known.uses_labels, "reference": known.reference, "uses_labels": known.uses_labels}
+    for what, kind in kinds.items():
+        _require(what, getattr(record, what), kind, f"{record.spec.method} has")
     epochs = [row.get("epoch") for row in record.history]
     planned = record.spec.parameters.get("epochs")
     if record.status == "done" and isinstance(planned, int):
@@ -217,6 +218,7 @@ def _require_means(run: StoredRun) -> None:
 def _require_own_codes(run: StoredRun, codes: CodesDigest, known: KnownDataset | None) -> None:
     dataset = run.record.dataset
     _require(f"bits of {CODES}", codes.bits, run.record.spec.bits, "the run has")
+    _require(f"vectors in {CODES}", codes.vectors, run.record.reference, "the record has reference")
     _require(f"queries of {CODES}", codes.queries, dataset.query_videos, "the dataset has")
     gallery = None if dataset.self_search else dataset.gallery_videos
     _require(f"gallery of {CODES}", codes.gallery, gallery, "the dataset has")

@@ -126,6 +126,7 @@ def test_the_record_is_json() -> None:
     assert record["map"] == {"1": scores.map[1], "2": scores.map[2]}
     assert record["tie_spread"]["2"] == scores.map_best[2] - scores.map_worst[2]
     assert record["protocol"]["name"] == "paper"
+    assert scores.precision_recall is not None
     assert record["precision_recall"]["recall"] == scores.precision_recall[0].tolist()
     assert record["queries"] == record["gallery"] == 3
     assert "average_precision" not in record

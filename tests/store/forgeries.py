@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.store.codes_file import StoredCodes, read_codes
+from bench.store.codes_file import StoredCodes
 from bench.store.registered import LABELS
 from tests.store import forger
 
@@ -73,7 +73,7 @@ def per_query(change: Callable[[dict[str, np.ndarray]], object]) -> Callable[[Pa
 
 
 def codes_of_another(root: Path) -> None:
-    theirs = read_codes(folder_of(root, ITQ) / forger.CODES)
+    theirs = forger.codes_of(folder_of(root, ITQ))
     forger.with_codes(folder_of(root, LSH), lambda own: theirs)
 
 
