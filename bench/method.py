@@ -7,6 +7,7 @@ from bench.learning.items import Batch, Draw, FrameCorruption, draw_corruption
 from bench.learning.loop import TrainingError, train
 from bench.learning.method import LinearHash, Method, Parameters, Resources, ShallowMethod, Shape
 from bench.learning.objective import Encode, Objective
+from bench.learning.reference import Reference, VectorEncoder
 from bench.learning.schedule import BaseSchedule, CosineSchedule, Schedule
 
 __all__ = [
@@ -23,12 +24,14 @@ __all__ = [
     "Method",
     "Objective",
     "Parameters",
+    "Reference",
     "Resources",
     "Schedule",
     "ShallowMethod",
     "Shape",
     "Summary",
     "TrainingError",
+    "VectorEncoder",
     "count_blocks",
     "draw_corruption",
     "mean_pool",

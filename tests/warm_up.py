@@ -1,9 +1,11 @@
-"""Compiles the kernels that nearly all tests need, once: `python -m tests.warm_up`.
+"""Compiles the kernels that nearly all tests need, once, while a command runs: `python -m tests.warm_up [COMMAND]`.
 
 In a fresh checkout each of the processes that run the tests together would compile them: half a minute for each.
 """
 
 import multiprocessing
+import subprocess
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -38,4 +40,7 @@ def _call(work: Callable[[], None]) -> None:
 
 if __name__ == "__main__":
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        pool.map(_call, (evaluation, training), chunksize=1)
+        compiled = pool.map_async(_call, (evaluation, training), chunksize=1)
+        status = subprocess.run(sys.argv[1:], check=False).returncode if sys.argv[1:] else 0
+        compiled.get()
+    sys.exit(status)

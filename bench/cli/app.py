@@ -10,6 +10,7 @@ from bench.cli.encoders import check_method, encode, profile
 from bench.cli.reproduce import reproduce
 from bench.cli.results import compare, results_app, show
 from bench.cli.runs import evaluate, render, run
+from bench.cli.search import export, index, search
 from bench.cli.videos import extract
 
 app = typer.Typer(
@@ -36,6 +37,12 @@ app.command()(reproduce)
 app.command()(encode)
 
 app.command()(extract)
+
+app.command()(index)
+
+app.command()(search)
+
+app.command()(export)
 
 app.command("check-method")(check_method)
 

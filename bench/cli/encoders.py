@@ -49,8 +49,16 @@ def encode(
     ],
     out: Annotated[
         Path,
-        typer.Option(help="File for the codes, .npy: (N, bits) int8 in -1, +1.", parser=named_path, metavar="PATH"),
+        typer.Option(
+            help="File for the codes, .npy; their description goes beside it.", parser=named_path, metavar="PATH"
+        ),
     ],
+    form: Annotated[
+        str, typer.Option("--format", help="signs: (N, bits) int8 in -1, +1; packed: (N, bytes) uint8.")
+    ] = "signs",
+    bitorder: Annotated[
+        str | None, typer.Option(help="Order of packed bits: little, as faiss packs (default), or big.")
+    ] = None,
     backend: Annotated[str, typer.Option(help="eager, compiled or onnx.")] = "eager",
     precision: Annotated[str, typer.Option(help="float32, or bfloat16, which flips a few bits.")] = "float32",
     key: Annotated[
@@ -61,11 +69,13 @@ def encode(
     """Encode features with a saved encoder; repeat the command to continue after an interruption."""
     from bench.base.progress import progress
     from bench.base.text import say
+    from bench.encoding.code_file import choose_packing
     from bench.encoding.encode_file import encode_file
     from bench.registry import load_registry
 
+    packed = choose_packing(form, bitorder)
     registry = load_registry(plugin or [])
-    encoded = encode_file(encoder, features, out, registry, backend, precision, progress(), key)
+    encoded = encode_file(encoder, features, out, registry, backend, precision, progress(), key, packed)
     if key is None and encoded.key != "feats":
         say(f"{features}: no array 'feats'; used '{encoded.key}', the only array that can be features")
     if encoded.resumed:

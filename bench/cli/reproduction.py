@@ -12,8 +12,9 @@ from bench.base.errors import InputError
 from bench.base.text import slug
 from bench.data.dataset import DatasetSource, Summary
 from bench.registry import Registry
-from bench.report.document import Document, require_writable, write_document
+from bench.report.document import Document
 from bench.report.escape import markdown, shorten
+from bench.report.folder import require_writable, write_document
 from bench.report.recipe import Need, Recipe, Results, choose
 from bench.report.runs import ReportRun, name_runs
 from bench.report.tables import Cell, Table

@@ -24,6 +24,9 @@ from bench.cli.options import (
     numbers_of,
 )
 
+PAGE = "report.html"
+"""The report's page, beside `report.md`."""
+
 if TYPE_CHECKING:
     from bench.running.plan import SweepFile
     from bench.store.stored_run import StoredRun
@@ -63,6 +66,10 @@ def run(
         str | None, typer.Option(help="The Ray cluster: host:port or auto; default: only this machine.")
     ] = None,
     shard: Annotated[str | None, typer.Option(help="Do a share of the runs, such as 3/16, without a report.")] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(help="relaxed: also score the real numbers whose signs are the codes, to see what signs cost."),
+    ] = None,
     dry: Annotated[
         bool, typer.Option("--dry-run", help="Show the runs to do and the estimated time, and do nothing.")
     ] = False,
@@ -70,6 +77,8 @@ def run(
     """Train, encode, evaluate and measure methods, and write a report."""
     from bench.base.processes import choose_threads
 
+    if reference not in {None, "relaxed"}:
+        raise InputError(f"unknown --reference '{reference}': known: relaxed (float, pq and others go to --methods)")
     limits, on_ray = _limits(time_limit, memory_limit), _on_ray(executor, address)
     isolate = isolate or (jobs or 1) > 1 or any(limit is not None for limit in limits)
     # Before libraries that start threads are loaded.
@@ -78,7 +87,7 @@ def run(
     from bench.base.text import say
     from bench.encoding.fitting import choose_device
     from bench.registry import load_registry
-    from bench.report import require_writable
+    from bench.report.folder import require_writable
     from bench.running.display import sweep_display
     from bench.running.estimate import dry_run
     from bench.running.isolation import Isolation
@@ -110,7 +119,8 @@ def run(
         return 0
     rules = Isolation(tuple(plugin or ()), data_root, jobs or 1, chosen_threads, *limits)
     isolation = OnRay(rules, address, jobs, device) if on_ray else rules if isolate else None
-    runs = Runner(store, target, policy, sweep_display(say), say, isolation).run(planned)
+    relaxed = reference == "relaxed"
+    runs = Runner(store, target, policy, sweep_display(say), say, isolation, relaxed=relaxed).run(planned)
     if not runs and planned:
         raise InputError(f"{results}: none of these runs is stored; run without --existing only-cached")
     if shard:
@@ -162,9 +172,12 @@ def render(
     bits: Annotated[str | None, typer.Option(help="Only stored runs at these code lengths.")] = None,
     results: Results = RESULTS,
     report: Report = REPORT,
+    show: Annotated[bool, typer.Option("--open", help="Open the report's page in a browser.")] = False,
 ) -> int:
     """Write the report from stored results, without training."""
-    from bench.report import select_runs
+    import webbrowser
+
+    from bench.report.runs import select_runs
     from bench.store.store import Store
 
     store = Store(results)
@@ -173,13 +186,16 @@ def render(
     if not runs:
         raise InputError(f"{results}: none of the runs can be read; `bench results verify` shows the reasons")
     _show(select_runs(runs, names_of(methods), names_of(datasets), numbers_of("--bits", bits)), report)
+    if show:
+        webbrowser.open((report / PAGE).resolve().as_uri())
     return 0
 
 
 def _show(runs: Sequence["StoredRun"], report: Path | None = None) -> None:
     """Write the report, if a folder is given, and print the summary, even if the report fails."""
     from bench.base.text import say
-    from bench.report import summary, write_report
+    from bench.report.compose import write_report
+    from bench.report.terminal import summary
 
     try:
         # First, so that an error of standard output cannot prevent the report.
@@ -187,7 +203,7 @@ def _show(runs: Sequence["StoredRun"], report: Path | None = None) -> None:
     finally:
         print(summary(runs))
     if written:
-        say(f"report: {written}")
+        say(f"report: {written.with_name(PAGE)}, {written.name}")
 
 
 def evaluate(
@@ -196,7 +212,7 @@ def evaluate(
 ) -> int:
     """Recompute the metrics of stored runs from their codes, without training, and show every number that changes."""
     from bench.metrics.protocols import choose_protocol
-    from bench.report import summary
+    from bench.report.terminal import summary
     from bench.store.evaluation import evaluate_again
     from bench.store.store import Store
 

@@ -1,5 +1,6 @@
 """`bench extract`."""
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -64,6 +65,10 @@ def extract(
 
     if on_error not in {"continue", "stop"}:
         raise InputError(f"--on-error {on_error}: expected continue or stop")
+    if find_spec("av") is None or find_spec("PIL") is None:
+        raise InputError(
+            'videos are decoded by PyAV, which is not installed; install it with pip install "vhbench[video]"'
+        )
     require_new_folder(out)
     collection = _collection(videos, folder, splits, split, test_share)
     from bench.video.extract import VideoFailedError
@@ -71,12 +76,11 @@ def extract(
     from bench.video.extractor import extractor
 
     using = extractor(backbone, weights, frames, choose_device(device))
-    sizes = ", ".join(f"{count:,} {name}" for name, count in collection.sizes.items())
+    sizes = " and ".join(f"{count:,} {name}" for name, count in collection.sizes.items())
+    labels = f"of {len(collection.classes)} classes" if collection.classes else "without labels"
     query, gallery = collection.roles
-    say(
-        f"{out}: {sizes} videos ({len(collection.classes)} classes); {query} videos search "
-        f"{'each other' if query == gallery else f'{gallery} videos'}"
-    )
+    searched = "each other" if query == gallery else f"{gallery} videos"
+    say(f"{out}: {sizes} videos {labels}; {query} videos search {searched}")
     if collection.left_out:
         say(
             f"{out}: left out, no videos by their names: {len(collection.left_out):,}, such as {collection.left_out[0]}"

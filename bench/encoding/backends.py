@@ -102,7 +102,7 @@ class _Compiled(_Eager):
 
 
 class OutputError(RuntimeError):
-    """An output of a network that is no code."""
+    """An output of a network that is no code, and no vector."""
 
 
 def block_size(shape: tuple[int, int, int]) -> int:
@@ -112,12 +112,13 @@ def block_size(shape: tuple[int, int, int]) -> int:
 
 
 def encoded_blocks(
-    forward: Forward, features: Features, bits: int, method: str, first: int = 0
-) -> Iterator[tuple[int, NDArray[np.int8]]]:
-    """(first video, codes (n, K) int8 in ±1) of the videos from `first` on, which must be a multiple of `CHUNK`.
+    forward: Forward, features: Features, width: int | None, method: str, first: int = 0
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """(first video, outputs (n, width)) of the videos from `first` on, which must be a multiple of `CHUNK`.
 
-    Chunks start at multiples of `CHUNK` wherever one starts, so the codes do not depend on it. Raises InputError if a
-    feature is NaN or infinite, OutputError if the network's outputs are, or have another shape than (n, bits).
+    Chunks start at multiples of `CHUNK` wherever one starts, so the outputs do not depend on it. Raises InputError if a
+    feature is NaN or infinite, OutputError if the network's outputs are, or have another shape than (n, width); a
+    `width` of None leaves that open.
     """
     size = block_size(features.shape)
     starts = range(first, len(features), size)
@@ -126,15 +127,15 @@ def encoded_blocks(
         for start in starts:
             block = (ahead or reader.submit(_read, features, start, size)).result()
             ahead = reader.submit(_read, features, start + size, size) if start + size < len(features) else None
-            relaxed = np.concatenate([forward(block[at : at + CHUNK]) for at in range(0, len(block), CHUNK)])
-            if relaxed.shape != (len(block), bits):
+            outputs = np.concatenate([forward(block[at : at + CHUNK]) for at in range(0, len(block), CHUNK)])
+            expected = (len(block), outputs.shape[-1] if width is None else width)
+            if outputs.shape != expected:
                 raise OutputError(
-                    f"{method} gave outputs of shape {relaxed.shape} for {len(block)} videos; "
-                    f"expected {(len(block), bits)}"
+                    f"{method} gave outputs of shape {outputs.shape} for {len(block)} videos; expected {expected}"
                 )
-            if not np.isfinite(relaxed).all():
+            if not np.isfinite(outputs).all():
                 raise OutputError(f"{method} gave NaN or infinite outputs")
-            yield start, np.where(relaxed >= 0, 1, -1).astype(np.int8)
+            yield start, outputs
 
 
 def _read(features: Features, start: int, size: int) -> NDArray[np.float32]:

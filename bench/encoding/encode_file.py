@@ -3,20 +3,31 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import partial
 from glob import escape
 from pathlib import Path
 
 import numpy as np
 
-from bench.base.atomic import replace
+from bench.base.atomic import new_file, replace
 from bench.base.errors import InputError
 from bench.base.files import UnreadableError, require_file
 from bench.base.progress import Progress, SilentProgress
 from bench.data.features import Features
-from bench.data.files import likeness
+from bench.data.files import content_hash, likeness
 from bench.data.folder import only_key, open_features
 from bench.encoding.backends import BACKENDS, CHUNK, PRECISIONS, OutputError, block_size, check_choice
-from bench.encoding.encoder import DESCRIPTION, WEIGHTS, Encoder, read_encoder
+from bench.encoding.code_file import (
+    BitOrder,
+    CodesDescription,
+    UsedEncoder,
+    description_file,
+    read_description,
+    sha256_of,
+    write_description,
+    write_packed,
+)
+from bench.encoding.encoder import Encoder, encoder_digest, read_encoder
 from bench.registry import Registry
 
 COMPARED = 4 * CHUNK
@@ -45,13 +56,15 @@ def encode_file(
     precision: str = "float32",
     progress: Progress | None = None,
     key: str | None = None,
+    packed: BitOrder | None = None,
 ) -> Encoded:
-    """Encode the features in a file and write the codes to `out` (.npy), whole or not at all.
+    """Encode the features in a file and write the codes to `out` (.npy), and their description beside (`<out>.json`).
 
-    `key` names the array in the file; not given, it is `feats`, or the only array that can be features. Memory does not
-    grow with the file. Codes are collected in a file beside `out`, named by all that they depend on; the same call goes
-    on from there. Raises InputError for wrong names and files before work starts, also where `out` is anything else
-    than earlier codes of as many bits; and for the first video with NaN or infinite features.
+    Codes are signs, or bits packed in the order `packed`. `key` names the array in the file; not given, it is `feats`,
+    or the only array that can be features. Memory does not grow with the file. Codes are collected in a file beside
+    `out`, named by all that they depend on; the same call goes on from there. Raises InputError for wrong names and
+    files before work starts, also where `out` is anything else than earlier codes of as many bits; and for the first
+    video with NaN or infinite features.
     """
     # Where a link leads, so that the link stays.
     target = out.resolve()
@@ -62,6 +75,7 @@ def encode_file(
     check_choice("backend", backend, BACKENDS)
     check_choice("precision", precision, PRECISIONS)
     loaded = read_encoder(encoder, registry)
+    loaded.require_codes()
     require_file(features, "name a file with features")
     chosen = key or only_key(features)
     videos = open_features(features, chosen, fix="name the right one with --key")
@@ -76,7 +90,17 @@ def encode_file(
     loaded.forward(backend, precision)
     try:
         resumed = _write(loaded, videos, unfinished, backend, precision, progress or SilentProgress())
-        replace(unfinished, target)
+        flipped = _flipped(loaded, videos, unfinished, precision)
+        describe = partial(_describe, encoder, features, loaded.description.bits, len(videos), packed)
+        # The description goes first: codes that nobody describes could not be read.
+        if packed:
+            with new_file(target) as written:
+                write_packed(unfinished, written, packed)
+                write_description(target, describe(written))
+            unfinished.unlink()
+        else:
+            write_description(target, describe(unfinished))
+            replace(unfinished, target)
         # Partial codes for this file of other features or encoders are of no more use.
         for left in target.parent.glob(f".{escape(target.name)}.{'[0-9a-f]' * len(identity)}.part"):
             left.unlink()
@@ -93,13 +117,20 @@ def encode_file(
         raise InputError(f"{encoder}: {error}; its weights are damaged, or not made for these features") from error
     except OSError as error:
         raise InputError(f"--out {out}: cannot be written ({error.strerror}); name another file") from error
-    return Encoded(len(videos), loaded.description.bits, chosen, resumed, _flipped(loaded, videos, target, precision))
+    return Encoded(len(videos), loaded.description.bits, chosen, resumed, flipped)
 
 
 def _require_replaceable(out: Path, encoder: Path, features: Path, bits: int) -> None:
     """InputError if codes written to `out` would replace anything else than codes of the same length."""
     if any(folder.samefile(encoder) for folder in out.resolve().parents):
         raise InputError(f"--out {out}: lies in the encoder's folder; name a file in another one")
+    try:
+        described = read_description(out)
+    except InputError as error:
+        raise InputError(
+            f"--out {out}: {description_file(out).name} beside it describes no codes, and would be overwritten; "
+            "name another file"
+        ) from error
     if not out.exists() or (out.is_file() and not out.stat().st_size):
         return
     if out.samefile(features):
@@ -107,20 +138,36 @@ def _require_replaceable(out: Path, encoder: Path, features: Path, bits: int) ->
     try:
         require_file(out)  # no pipe, which would be waited for
         codes = np.load(out, mmap_mode="r", allow_pickle=False)
-        ours = codes.dtype == np.int8 and codes.ndim == 2 and codes.shape[1] == bits and bool((abs(codes) == 1).all())
+        if described and described.format == "packed":
+            ours = (codes.dtype, len(codes), described.bits) == (np.uint8, described.videos, bits)
+        else:
+            signs = codes.dtype == np.int8 and codes.ndim == 2 and codes.shape[1] == bits
+            ours = signs and bool((abs(codes) == 1).all())
     except (OSError, ValueError, EOFError):
         ours = False
     if not ours:
         raise InputError(f"--out {out}: holds no codes of {bits} bits, and would be overwritten; name another file")
 
 
+def _describe(
+    encoder: Path, features: Path, bits: int, videos: int, packed: BitOrder | None, written: Path
+) -> CodesDescription:
+    return CodesDescription(
+        videos=videos,
+        bits=bits,
+        format="packed" if packed else "signs",
+        bitorder=packed,
+        padding=-bits % 8 if packed else 0,
+        sha256=sha256_of(written),
+        encoder=UsedEncoder(folder=str(encoder.resolve()), digest=encoder_digest(encoder)),
+        features=content_hash([features]),
+    )
+
+
 def _identity(encoder: Path, features: Path, key: str, videos: Features, backend: str, precision: str) -> str:
     """A digest of all that codes depend on: the encoder's contents; the features' likeness and shape."""
-    digest = hashlib.blake2b(digest_size=8)
-    for name in (DESCRIPTION, WEIGHTS):
-        digest.update((encoder / name).read_bytes())
-    digest.update(json.dumps([likeness(features), key, videos.shape, backend, precision]).encode())
-    return digest.hexdigest()
+    parts = [encoder_digest(encoder), likeness(features), key, videos.shape, backend, precision]
+    return hashlib.blake2b(json.dumps(parts).encode(), digest_size=8).hexdigest()
 
 
 def _write(encoder: Encoder, videos: Features, path: Path, backend: str, precision: str, progress: Progress) -> int:

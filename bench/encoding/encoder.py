@@ -1,5 +1,6 @@
 """Encoders: the result of fitting, saved without pickle."""
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -23,9 +24,10 @@ from bench.base.text import one_line, validation_message
 from bench.base.values import as_path
 from bench.data.features import Features, as_features
 from bench.encoding.backends import encoded_blocks, prepare
-from bench.encoding.modules import EncoderDescription, Forward
+from bench.encoding.modules import EncoderDescription, Forward, QueryForm
 from bench.encoding.onnx_file import export
 from bench.learning.method import Method
+from bench.learning.reference import VectorEncoder
 from bench.registry import Registry, load_registry
 
 DESCRIPTION, WEIGHTS = "encoder.json", "encoder.safetensors"
@@ -39,7 +41,7 @@ LONGEST_HEADER = 2**20
 
 @dataclass(frozen=True)
 class Encoder:
-    """A fitted encoder from features (n, T, D) to codes (n, K)."""
+    """A fitted encoder from features (n, T, D) to codes (n, K), or to a reference's vectors (n, m)."""
 
     description: EncoderDescription
     module: nn.Module
@@ -72,8 +74,8 @@ class Encoder:
         Raises InputError if T or D is not what the encoder was fitted on, a feature is NaN or infinite, or the backend
         cannot run here.
         """
-        videos = as_features(features, "features", pooled=self.description.frames == 1)
-        self.require_shape(videos)
+        self.require_codes()
+        videos = self._videos(features)
         codes = np.empty((len(videos), self.description.bits), dtype=np.int8)
         for start, block in self.encode_blocks(videos, backend, precision):
             codes[start : start + len(block)] = block
@@ -84,7 +86,38 @@ class Encoder:
     ) -> Iterator[tuple[int, NDArray[np.int8]]]:
         """(first video, codes) block by block, from video `first` on; see `bench.encoding.backends.encoded_blocks`."""
         forward = self.forward(backend, precision)
-        return encoded_blocks(forward, videos, self.description.bits, self.description.method, first)
+        blocks = encoded_blocks(forward, videos, self.description.bits, self.description.method, first)
+        return ((start, np.where(relaxed >= 0, 1, -1).astype(np.int8)) for start, relaxed in blocks)
+
+    def relaxed(self, features: Features | ArrayLike) -> NDArray[np.float32]:
+        """Relaxed outputs (n, K) of features (n, T, D), whose signs are the codes. Raises InputError as `encode`."""
+        self.require_codes()
+        return self._outputs(self.forward(), features, self.description.bits)
+
+    def vectors(self, features: Features | ArrayLike, as_queries: bool) -> NDArray[np.float32]:
+        """A reference's vectors (n, m) of features (n, T, D), as queries or as gallery items: inner products rank.
+
+        Raises InputError as `encode` does, and if the method is a hash.
+        """
+        if not isinstance(self.module, VectorEncoder):
+            raise InputError(f"{self.description.method} is a hash and has no vectors; use encode, or relaxed")
+        module = QueryForm(self.module).eval() if as_queries else self.module
+        return self._outputs(prepare(module, self.description.method, (0, 0), "eager", "float32"), features, None)
+
+    def require_codes(self) -> None:
+        """InputError if the method is a reference."""
+        if isinstance(self.module, VectorEncoder):
+            raise InputError(f"{self.description.method} is no hash and has no codes; it ranks by Encoder.vectors")
+
+    def _outputs(self, forward: Forward, features: Features | ArrayLike, width: int | None) -> NDArray[np.float32]:
+        blocks = encoded_blocks(forward, self._videos(features), width, self.description.method)
+        found = [block for _, block in blocks]
+        return np.concatenate(found) if found else np.empty((0, width or 0), dtype=np.float32)
+
+    def _videos(self, features: Features | ArrayLike) -> Features:
+        videos = as_features(features, "features", pooled=self.description.frames == 1)
+        self.require_shape(videos)
+        return videos
 
     def forward(self, backend: str = "eager", precision: str = "float32") -> Forward:
         """A function from features (n, T, D), 1 ≤ n ≤ 64, to relaxed outputs (n, K), as numpy float32 arrays.
@@ -110,6 +143,7 @@ class Encoder:
 
     def export(self, path: Path | str) -> None:
         """Write the encoder as an ONNX file; see `bench.encoding.onnx_file.export`."""
+        self.require_codes()
         export(self.module, self.description, as_path(path, "path"))
 
     def save(self, folder: Path | str) -> None:
@@ -156,6 +190,14 @@ def load_encoder(folder: Path | str, plugins: Plugin | Iterable[Plugin] = ()) ->
         plugins = [plugins]
     named = [plugin if isinstance(plugin, type) else as_path(plugin, "plugins") for plugin in plugins]
     return read_encoder(source, load_registry(named))
+
+
+def encoder_digest(folder: Path) -> str:
+    """The SHA-256 of a saved encoder's description and weights."""
+    digest = hashlib.sha256()
+    for name in (DESCRIPTION, WEIGHTS):
+        digest.update((folder / name).read_bytes())
+    return digest.hexdigest()
 
 
 def read_encoder(source: Path, registry: Registry) -> Encoder:

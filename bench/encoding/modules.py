@@ -6,7 +6,9 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from torch import nn
+from torch import Tensor, nn
+
+from bench.learning.reference import VectorEncoder
 
 Forward = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Relaxed outputs (n, K) of features (n, T, D), for as many videos as pass together."""
@@ -40,3 +42,14 @@ class HasInferenceModule(Protocol):
 def inference_module(module: nn.Module) -> nn.Module:
     """The faster form of `module` in evaluation mode, or `module` itself if it has none."""
     return module.inference_module().eval() if isinstance(module, HasInferenceModule) else module.eval()
+
+
+class QueryForm(nn.Module):
+    """The vectors of videos as queries, from the encoder of a reference: (n, T, D) → (n, m)."""
+
+    def __init__(self, encoder: VectorEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, videos: Tensor) -> Tensor:
+        return self.encoder.queries(videos)

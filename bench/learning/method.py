@@ -52,6 +52,8 @@ class Method(ABC):
     """Raise it when a change of the code changes the codes: stored runs of older revisions are then not reused."""
     bound: ClassVar[bool] = False
     """Whether it is shown as a bound beside the methods, and not ranked with them."""
+    reference: ClassVar[bool] = False
+    """Whether it ranks by vectors and has no codes: see `bench.learning.reference`."""
     uses_labels: ClassVar[bool] = False
     """Whether the method sees labels, which makes it a bound. Its encoder takes labels (n, C) for features."""
     seeded: ClassVar[bool] = True
@@ -79,6 +81,10 @@ class Method(ABC):
 
     def check(self, shape: Shape) -> None:  # noqa: B027  most methods can learn from anything
         """InputError if the method cannot learn from a training set of this (N, T, D), before any work."""
+
+    def code_bytes(self, dimensions: int) -> int:
+        """Bytes that a search keeps of a gallery item of `dimensions` features."""
+        return -(-self.bits // 8)
 
     @abstractmethod
     def build(self, frames: int, dimensions: int) -> nn.Module:

@@ -1,30 +1,43 @@
 """Scores of one block of queries, from counts per distance."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.metrics.counting import distance_array, order_block
-from bench.metrics.labels import Problem
 from bench.metrics.protocols import Protocol
+from bench.metrics.scores import PrecisionRecall
 from bench.metrics.tie_sums import RULES, Counts, RankSums, RankTables, tie_sums
 
-# (first query, last query + 1) -> their counts
+# (first query, last query + 1) -> their counts, without the query itself where the protocol leaves it out
 Counter = Callable[[int, int], Counts]
+# (first query, last query + 1, their counts, sums): fills the rule "index" of the sums
+Order = Callable[[int, int, Counts, RankSums], None]
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
     """The input that all blocks of one evaluation share."""
 
-    problem: Problem  # all queries, all items
-    excludes_self: bool  # query i leaves out gallery item i
+    queries: int
+    gallery: int
+    bits: int | None  # of the codes; None: vectors, between which there is no Hamming distance
     protocol: Protocol
     ks: tuple[int, ...]  # ascending
     tables: RankTables
     count: Counter
+    order: Order | None = None  # None: the protocol does not keep the gallery's order
+
+
+@dataclass(frozen=True, eq=False)
+class RadiusSums:
+    """Sums over b queries of what is found within each Hamming radius, and how many find nothing within 2."""
+
+    recall: NDArray[np.float64]  # (K + 1,)
+    precision: NDArray[np.float64]  # (K + 1,)
+    empty2: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,24 +52,17 @@ class BlockScores:
     worst: NDArray[np.float64]  # (k's, b), and last
     recall: NDArray[np.float64]  # (k's, b), of each query
     sums: dict[str, NDArray[np.float64]]
-    radius_recall: NDArray[np.float64]  # (K + 1,)
-    radius_precision: NDArray[np.float64]  # (K + 1,)
-    empty_radius2: int
+    radius: RadiusSums | None
     without_relevant: int
 
 
 def score_block(task: Task, start: int, stop: int) -> BlockScores:
     """Score queries `start` to `stop` - 1; `Scores` has the formulas."""
     counts = task.count(start, stop)
-    if task.excludes_self:
-        counts.totals[:, 0] -= 1
-        counts.relevants[:, 0] -= np.diff(task.problem.labels.query_starts[start : stop + 1]) > 0
     sums = RankSums.zeros(len(task.ks), stop - start)
     tie_sums(counts, task.tables, sums)
-    if task.protocol.ties == "index":
-        problem = task.problem.block(start, stop)
-        excluded = start if task.excludes_self else -1
-        order_block(problem, distance_array(problem), counts, excluded, task.tables, sums)
+    if task.order is not None:
+        task.order(start, stop, counts, sums)
 
     rule = RULES.index(task.protocol.ties)
     ks = np.array(task.ks, dtype=np.float64)[:, None]
@@ -67,8 +73,6 @@ def score_block(task: Task, start: int, stop: int) -> BlockScores:
     worst = sums.precisions[RULES.index("worst")] / divisor
     best = sums.precisions[RULES.index("best")] / divisor
     ideal = task.tables.discount[np.minimum(ks, relevant_or_one).astype(np.int64)]
-    within = np.cumsum(counts.totals, axis=1)
-    found = np.cumsum(counts.relevants, axis=1)
     return BlockScores(
         # Sums taken along different ways differ in their last bit; no value may leave its bounds by that.
         average_precision=np.clip(sums.precisions[rule] / divisor, worst, best),
@@ -81,8 +85,30 @@ def score_block(task: Task, start: int, stop: int) -> BlockScores:
             "map_full": (sums.whole[rule] / relevant_or_one).sum(),
             "r_precision": (sums.hits_r[rule] / relevant_or_one).sum(),
         },
-        radius_recall=(found / relevant_or_one[:, None]).sum(axis=0),
-        radius_precision=(found / np.maximum(within, 1)).sum(axis=0),
-        empty_radius2=int(np.count_nonzero(within[:, min(2, within.shape[1] - 1)] == 0)),
+        radius=None if task.bits is None else _within_radii(counts, relevant_or_one),
         without_relevant=int(np.count_nonzero(relevant == 0)),
     )
+
+
+def _within_radii(counts: Counts, relevant_or_one: NDArray[np.int64]) -> RadiusSums:
+    within = np.cumsum(counts.totals, axis=1)
+    found = np.cumsum(counts.relevants, axis=1)
+    return RadiusSums(
+        recall=(found / relevant_or_one[:, None]).sum(axis=0),
+        precision=(found / np.maximum(within, 1)).sum(axis=0),
+        empty2=int(np.count_nonzero(within[:, min(2, within.shape[1] - 1)] == 0)),
+    )
+
+
+def radius_scores(blocks: Sequence[BlockScores], queries: int) -> dict[str, Any]:
+    """The fields of `Scores` that only codes have, from the sums of all blocks; None for vectors."""
+    sums = [block.radius for block in blocks if block.radius is not None]
+    if not sums:
+        return {"precision_recall": None, "precision_radius2": None}
+    radius_recall = np.asarray(sum(block.recall for block in sums) / queries)
+    radius_precision = np.asarray(sum(block.precision for block in sums) / queries)
+    return {
+        "precision_recall": PrecisionRecall(radius_recall, radius_precision),
+        "precision_radius2": float(radius_precision[min(2, len(radius_precision) - 1)]),
+        "queries_empty_radius2": sum(block.empty2 for block in sums),
+    }

@@ -72,6 +72,13 @@ def code_bytes(packed: PackedCodes) -> NDArray[np.uint8]:
     return octets[:, : -(-packed.bits // 8)]
 
 
+def packed_bytes(octets: NDArray[np.uint8], bits: int) -> PackedCodes:
+    """The codes whose `code_bytes` these are, (n, ceil(K / 8)). Raises InputError if bits after the last are not 0."""
+    padded = np.zeros((len(octets), 8 * -(-bits // 64)), dtype=np.uint8)
+    padded[:, : octets.shape[1]] = octets
+    return PackedCodes(padded.view("<u8").astype(np.uint64, copy=False), bits)
+
+
 def read_codes(codes: ArrayLike | PackedCodes, name: str) -> PackedCodes:
     """Check what the user gave as codes and pack it; error messages call it `name`."""
     if isinstance(codes, PackedCodes):

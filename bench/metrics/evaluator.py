@@ -1,4 +1,4 @@
-"""mAP@k and its relatives, exact with ties, from binary codes."""
+"""mAP@k and its relatives, exact with ties, from binary codes or from vectors."""
 
 import operator
 from collections.abc import Iterable
@@ -12,9 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 from bench.base.errors import InputError
 from bench.base.processes import threads
 from bench.base.text import one_line
-from bench.metrics.blocks import BlockScores, Counter, Task, score_block
+from bench.metrics.blocks import BlockScores, Counter, Task, radius_scores, score_block
 from bench.metrics.codes import PackedCodes, read_codes
-from bench.metrics.counting import count_block, distance_array
+from bench.metrics.counting import count_block, distance_array, order_block
 from bench.metrics.cuda import DeviceCounter, find_device
 from bench.metrics.labels import (
     LabelLists,
@@ -26,8 +26,9 @@ from bench.metrics.labels import (
     read_labels,
 )
 from bench.metrics.protocols import NEIGHBOURS, Normalise, Protocol, Ties, choose_protocol
-from bench.metrics.scores import PrecisionRecall, Scores
-from bench.metrics.tie_sums import Counts, rank_tables
+from bench.metrics.scores import Scores
+from bench.metrics.tie_sums import Counts, RankSums, rank_tables
+from bench.metrics.vectors import VectorCounter, block_size, read_vectors
 
 
 def evaluate(
@@ -108,6 +109,61 @@ def evaluate_neighbours(
     return _score(queries, gallery, labels, is_self, NEIGHBOURS, cutoffs)
 
 
+def evaluate_vectors(
+    query_vectors: ArrayLike,
+    gallery_vectors: ArrayLike,
+    query_labels: ArrayLike | None = None,
+    gallery_labels: ArrayLike | None = None,
+    *,
+    neighbours: ArrayLike | None = None,
+    is_self: bool = False,
+    ks: Iterable[int] = (5, 20, 40, 60, 80, 100),
+    protocol: str = "paper",
+) -> Scores:
+    """Rank the gallery by inner products of vectors instead, the largest first, for references that have no codes.
+
+    Exact and repeatable as `evaluate`: equal vectors tie. Time is O(queries * gallery * m); blocks bound the memory.
+    What counts within a Hamming radius is None in the result, as is `bits`.
+
+    Args:
+        query_vectors, gallery_vectors: (Q, m) and (n, m) finite numbers, taken as float32. Vectors of unit length rank
+            by their cosine; queries [q, 1] and items [2 v, -|v|²] by the distance of q and v.
+        query_labels, gallery_labels: as in `evaluate`.
+        neighbours: as in `evaluate_neighbours`, in place of labels.
+        is_self: the queries are the gallery, query i its item i, though its two vectors may differ; `gallery_labels`
+            are then left out.
+        ks: cut-offs, as in `evaluate`.
+        protocol: `paper` or `strict`; without effect where there are neighbours.
+
+    Raises:
+        InputError: the input cannot be used; the message names what is wrong and what to do.
+    """
+    cutoffs = _read_ks(ks)
+    queries, gallery = read_vectors(query_vectors, gallery_vectors, is_self)
+    if (query_labels is None) == (neighbours is None):
+        raise InputError("query_labels and neighbours: give one of both")
+    if neighbours is not None:
+        chosen, labels = NEIGHBOURS, neighbour_lists(neighbours, len(queries), len(gallery), is_self)
+    else:
+        assert query_labels is not None
+        if is_self != (gallery_labels is None):
+            raise InputError("gallery_labels: give them unless the queries are the gallery (is_self=True)")
+        chosen = choose_protocol(protocol)
+        labels = label_lists(*read_labels(query_labels, gallery_labels, len(queries), len(gallery)))
+    excludes_self = is_self and chosen.exclude_self
+    ranked = len(gallery) - excludes_self
+    task = Task(
+        queries=len(queries),
+        gallery=len(gallery),
+        bits=None,
+        protocol=replace(chosen, separate=not is_self),
+        ks=cutoffs,
+        tables=rank_tables(len(gallery), [min(k, ranked) for k in cutoffs]),
+        count=VectorCounter(queries, gallery, labels, excludes_self),
+    )
+    return _gather(task, _score_blocks(task, block_size(len(queries), len(gallery))))
+
+
 def _score(
     queries: PackedCodes, gallery: PackedCodes, labels: LabelLists, is_self: bool, protocol: Protocol,
     ks: tuple[int, ...],
@@ -117,17 +173,34 @@ def _score(
     problem = Problem(rows, planes, labels, label_planes(labels, len(gallery)))
     excludes_self = is_self and protocol.exclude_self
     ranked = len(gallery) - excludes_self
+    tables = rank_tables(len(gallery), [min(k, ranked) for k in ks])
     processor = _processor_counter(problem, queries.bits)
     device = find_device(len(queries) * len(gallery))
+    count_all = DeviceCounter(problem, queries.bits, device, processor) if device else processor
+
+    def count(start: int, stop: int) -> Counts:
+        counts = count_all(start, stop)
+        if excludes_self:
+            counts.totals[:, 0] -= 1
+            counts.relevants[:, 0] -= np.diff(labels.query_starts[start : stop + 1]) > 0
+        return counts
+
+    def order(start: int, stop: int, counts: Counts, sums: RankSums) -> None:
+        excluded = start if excludes_self else -1
+        order_block(problem.block(start, stop), distance_array(problem), counts, excluded, tables, sums)
+
     task = Task(
-        problem=problem,
-        excludes_self=excludes_self,
+        queries=len(queries),
+        gallery=len(gallery),
+        bits=queries.bits,
         protocol=replace(protocol, separate=not is_self),
         ks=ks,
-        tables=rank_tables(len(gallery), [min(k, ranked) for k in ks]),
-        count=DeviceCounter(problem, queries.bits, device, processor) if device else processor,
+        tables=tables,
+        count=count,
+        order=order if protocol.ties == "index" else None,
     )
-    return _gather(task, _score_blocks(task), queries.bits)
+    # The size of a block decides how sums are rounded, so it must depend on nothing but the number of queries.
+    return _gather(task, _score_blocks(task, min(256, max(16, -(-len(queries) // 32)))))
 
 
 def _processor_counter(problem: Problem, bits: int) -> Counter:
@@ -140,17 +213,14 @@ def _processor_counter(problem: Problem, bits: int) -> Counter:
     return count
 
 
-def _score_blocks(task: Task) -> list[BlockScores]:
-    queries = len(task.problem.queries)
-    # The size of a block decides how sums are rounded, so it must depend on nothing but the number of queries.
-    size = min(256, max(16, -(-queries // 32)))
+def _score_blocks(task: Task, size: int) -> list[BlockScores]:
     with threads(numba.config.NUMBA_NUM_THREADS) as pool:  # type: ignore[attr-defined]
-        starts = range(0, queries, size)
-        return list(pool.map(lambda start: score_block(task, start, min(start + size, queries)), starts))
+        starts = range(0, task.queries, size)
+        return list(pool.map(lambda start: score_block(task, start, min(start + size, task.queries)), starts))
 
 
-def _gather(task: Task, blocks: list[BlockScores], bits: int) -> Scores:
-    queries = len(task.problem.queries)
+def _gather(task: Task, blocks: list[BlockScores]) -> Scores:
+    queries = task.queries
     average_precision = np.concatenate([block.average_precision for block in blocks], axis=1)
     best = np.concatenate([block.best for block in blocks], axis=1)
     worst = np.concatenate([block.worst for block in blocks], axis=1)
@@ -165,14 +235,13 @@ def _gather(task: Task, blocks: list[BlockScores], bits: int) -> Scores:
         return by_k(values) if values.ndim else float(values)
 
     sums = {name: mean(block.sums[name] for block in blocks) for name in blocks[0].sums}
-    radius_precision = mean(block.radius_precision for block in blocks)
     map_best, map_worst = by_k(row.mean() for row in best), by_k(row.mean() for row in worst)
     return Scores(
         protocol=task.protocol,
-        bits=bits,
+        bits=task.bits,
         ks=task.ks,
         queries=queries,
-        gallery=task.problem.gallery.shape[1],
+        gallery=task.gallery,
         map=by_k(row.mean() for row in average_precision),
         map_best=map_best,
         map_worst=map_worst,
@@ -180,11 +249,9 @@ def _gather(task: Task, blocks: list[BlockScores], bits: int) -> Scores:
         average_precision=dict(zip(task.ks, average_precision, strict=True)),
         recall=by_k(mean(block.recall.sum(axis=1) for block in blocks)),
         recall_per_query=dict(zip(task.ks, np.concatenate([block.recall for block in blocks], axis=1), strict=True)),
-        precision_recall=PrecisionRecall(mean(block.radius_recall for block in blocks), radius_precision),
-        precision_radius2=float(radius_precision[min(2, bits)]),
-        queries_empty_radius2=sum(block.empty_radius2 for block in blocks),
         queries_without_relevant=sum(block.without_relevant for block in blocks),
         **{name: as_declared(values) for name, values in sums.items()},
+        **radius_scores(blocks, queries),
     )
 
 

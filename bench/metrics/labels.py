@@ -34,6 +34,12 @@ class LabelLists(NamedTuple):
     class_starts: NDArray[np.int64]  # (C + 1,)
     class_items: NDArray[np.int32]
 
+    def relevant_to(self, query: int) -> NDArray[np.int32]:
+        """The gallery items that share a label with a query, ascending, each once."""
+        classes = self.query_classes[self.query_starts[query] : self.query_starts[query + 1]]
+        items = [self.class_items[self.class_starts[label] : self.class_starts[label + 1]] for label in classes]
+        return items[0] if len(items) == 1 else np.unique(np.concatenate([self.class_items[:0], *items]))
+
 
 class LabelPlanes(NamedTuple):
     """The same labels as bits: class c is bit c % 8 of byte c // 8."""

@@ -17,6 +17,8 @@ from pydantic import (
     PlainValidator,
     SerializerFunctionWrapHandler,
     SkipValidation,
+    ValidationInfo,
+    field_validator,
     model_serializer,
     model_validator,
 )
@@ -95,7 +97,8 @@ class Scores(BaseModel):  # noqa: PLW1641 (a hash comes with every frozen model)
 
     Attributes:
         protocol: what `map` and its relatives mean.
-        bits: K, the length of the codes.
+        bits: K, the length of the codes; None for vectors, which have no Hamming distance: `precision_recall` and the
+            two of radius 2 are then None as well.
         ks: the cut-offs, ascending, each once.
         queries, gallery: how many codes there were (the gallery is counted with the query itself).
         map: mAP@k. AP@k = (1/d) * sum_{r<=k} rel(r) * prec(r); d = k if the protocol normalises by `k` (what the
@@ -127,7 +130,7 @@ class Scores(BaseModel):  # noqa: PLW1641 (a hash comes with every frozen model)
     model_config = ConfigDict(frozen=True, strict=True, arbitrary_types_allowed=True)
 
     protocol: Annotated[Protocol, PlainValidator(read_protocol), PlainSerializer(described)]
-    bits: Annotated[int, Field(ge=1)]
+    bits: Annotated[int, Field(ge=1)] | None
     ks: Annotated[tuple[int, ...], Field(strict=False)]
     queries: Annotated[int, Field(ge=1)]
     gallery: Count
@@ -145,11 +148,11 @@ class Scores(BaseModel):  # noqa: PLW1641 (a hash comes with every frozen model)
         Share | None,
         Quantity("R-precision", "higher", note="R-precision: precision@k with k the number of relevant videos."),
     ] = None
-    precision_recall: Annotated[PrecisionRecall, AfterValidator(_require_curve), PlainSerializer(_listed)] = Field(
-        repr=False
+    precision_recall: Annotated[PrecisionRecall, AfterValidator(_require_curve), PlainSerializer(_listed)] | None = (
+        Field(repr=False)
     )
     precision_radius2: Annotated[
-        Share,
+        Share | None,
         Quantity(
             "precision, radius 2",
             "higher",
@@ -194,7 +197,19 @@ class Scores(BaseModel):  # noqa: PLW1641 (a hash comes with every frozen model)
     @model_serializer(mode="wrap")
     def _without_missing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # Records of earlier versions, which did not know a quantity, stay as they are.
-        return {name: value for name, value in handler(self).items() if value is not None}
+        fields = type(self).model_fields
+        return {
+            name: value
+            for name, value in handler(self).items()
+            if value is not None or (name in fields and fields[name].is_required())
+        }
+
+    @field_validator("precision_recall", "precision_radius2")
+    @classmethod
+    def _of_codes(cls, value: Any, fields: ValidationInfo) -> Any:
+        if (value is None) != (fields.data.get("bits") is None):
+            raise PydanticCustomError("codes", "there is one of codes only, whose bits are known")
+        return value
 
     @model_validator(mode="after")
     def _same_cutoffs(self) -> Self:
@@ -239,6 +254,8 @@ class Scores(BaseModel):  # noqa: PLW1641 (a hash comes with every frozen model)
 
     @model_validator(mode="after")
     def _curve_ends(self) -> Self:
+        if self.precision_recall is None or self.precision_radius2 is None:
+            return self
         recall, precision = self.precision_recall
         found = 1 - self.queries_without_relevant / self.queries
         if abs(recall[-1] - found) > ROUNDING:

@@ -3,17 +3,18 @@
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from bench.base.errors import InputError
 from bench.report import problems
-from bench.report.document import REPORT, Document, write_document
+from bench.report.document import Document
 from bench.report.escape import code_block, markdown
 from bench.report.figures import assign
+from bench.report.folder import REPORT, write_document
 from bench.report.runs import (
     BOUND,
+    REFERENCE,
     ReportRun,
     bits_of,
     bounds_of,
@@ -42,6 +43,10 @@ HOW_TO_READ = """\
   order among them: a smaller difference between two methods may come from the order of ties alone.
 - **Bounds** (grey, dashed) tell what is possible and do not compete: they are never best, in no test and on no Pareto
   front. The oracle was shown the labels; random codes learned nothing.
+- **References that are no hash** (grey as well) are what a search would use in place of codes; they do not compete.
+  float32 cosine is exact search by the mean features, of 4 bytes a dimension at every code length. PQ, OPQ and RaBitQ
+  keep as many bytes a video as the codes beside them and rank by estimates of distances. They have no Hamming distance,
+  so nothing within a radius.
 - **Published** numbers are in italics in tables of their own, each with its source. They were not measured here and
   are not ranked or plotted.
 - **Precision–recall curves** have a point for every Hamming radius, without interpolation. Where no video lies within a
@@ -76,13 +81,9 @@ def compose(runs: Sequence[ReportRun]) -> Document:
     styles = assign(methods_of(runs), bounds_of(runs))
     document.add(MARKER, _title(datasets), *_overview(runs, datasets))
     for group in datasets.values():
-        earlier = len(document.plots)
-        add_dataset(document, group, styles)
         data = group[0].record.dataset
-        if data.stand_in:  # pictures travel without their captions
-            document.plots[earlier:] = [
-                replace(plot, banner=stand_in_phrase(data)) for plot in document.plots[earlier:]
-            ]
+        document.banner = stand_in_phrase(data) if data.stand_in else ""  # pictures travel without their captions
+        add_dataset(document, group, styles)
     missing = problems.table(runs)
     if missing is not None:
         document.add_section("Runs without a result")
@@ -117,24 +118,25 @@ def _title(datasets: Mapping[str, Sequence[ReportRun]]) -> str:
 
 def _overview(runs: Sequence[ReportRun], datasets: Mapping[str, Sequence[ReportRun]]) -> list[str]:
     done = sum(run.done for run in runs)
-    bounds = bounds_of(runs)
-    competing = [method for method in methods_of(runs) if method not in bounds]
+    others = bounds_of(runs)
+    references = {label for label in others if label.endswith(REFERENCE)}
+    kinds = (
+        ("method", [method for method in methods_of(runs) if method not in others]),
+        ("bound", sorted(label.removesuffix(BOUND) for label in others - references)),
+        ("reference", sorted(label.removesuffix(REFERENCE) for label in references)),
+    )
     seeds = seeds_of(runs)
-    compared = _count(len(competing), "method")
-    if bounds:
-        compared += f" and {_count(len(bounds), 'bound')}"
+    compared = _joined([_count(len(labels), kind) for kind, labels in kinds if labels or kind == "method"])
     missing = f"{done} finished, {len(runs) - done} [without a result](#runs-without-a-result)"
     sentence = (
         f"{compared} on {_count(len(datasets), 'dataset')} at {_listed(bits_of(runs))} bits, "
         f"{'seed' if len(seeds) == 1 else 'seeds'} {_listed(seeds)}: {_count(len(runs), 'run')}, "
         f"{'all finished' if done == len(runs) else missing}."
     )
-    names = f"Methods: {', '.join(map(markdown, competing))}." if competing else ""
-    if bounds:
-        names += f" Bounds: {', '.join(markdown(bound.removesuffix(BOUND)) for bound in sorted(bounds))}."
+    names = " ".join(f"{kind.capitalize()}s: {', '.join(map(markdown, labels))}." for kind, labels in kinds if labels)
     doubts = [doubt for group in datasets.values() for doubt in problems.cautions(group)]
     warned = ["**Be careful with**", "\n".join(f"- {markdown(doubt)}" for doubt in doubts)] if doubts else []
-    return [f"{sentence} {names.strip()} [How to read this](#how-to-read-this).", *warned]
+    return [f"{sentence} {names} [How to read this](#how-to-read-this).", *warned]
 
 
 def _parameters(runs: Sequence[ReportRun]) -> list[str]:
@@ -186,5 +188,9 @@ def _count(number: int, noun: str) -> str:
 
 def _listed(values: Sequence[int]) -> str:
     """`16, 32 and 64`."""
-    *first, last = map(str, values)
+    return _joined([str(value) for value in values])
+
+
+def _joined(words: Sequence[str]) -> str:
+    *first, last = words
     return f"{', '.join(first)} and {last}" if first else last

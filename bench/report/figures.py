@@ -1,12 +1,6 @@
-"""Figures: their look, their panels and legends, and their drawing as SVG and PNG."""
+"""Figures: their look, their panels and legends."""
 
-import gc
-import io
-import multiprocessing
-import signal
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +14,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
-from bench.base.processes import usable_cores
 from bench.report import escape
 from bench.report.line_ends import name_ends
 
@@ -36,7 +29,7 @@ LINES: tuple[Any, ...] = (
 )  # fmt: skip
 BOUND_COLOUR = "#7F7F7F"
 BOUND_LINES: tuple[Any, ...] = ((0, (5, 2)), (0, (2, 2)), (0, (5, 2, 1, 2)))
-BOUND_MARKERS = ("o", "s", "^", "D")
+BOUND_MARKERS = ("o", "s", "^", "D", "v", "P")
 FULL_WIDTH = 7.0
 """Inches: the text width of a two-column paper. Figures are drawn at the size they are printed."""
 SETTINGS: dict[Any, Any] = {
@@ -75,7 +68,6 @@ MOST_IN_LEGEND = 10
 """Methods that a reader can tell apart by a legend; of more, each line has its name at its end."""
 NEUTRAL = "#404040"
 PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
-DPI = 200
 
 
 @dataclass(frozen=True)
@@ -242,49 +234,3 @@ def seeds_phrase(frame: pd.DataFrame) -> str:
         return ""
     count = str(most) if least == most else f"{least} to {most}"
     return f"mean ± standard deviation over {count} seeds"
-
-
-_plots: Sequence[Plot] = ()
-
-
-def drawn(plots: Sequence[Plot]) -> list[tuple[str, bytes]]:
-    """SVG and PNG of every plot, in order; to be called within `settings()`. Equal plots give equal bytes."""
-    processes = min(len(plots), usable_cores()) if sys.platform == "linux" else 1
-    if processes > 1:
-        others = set(multiprocessing.active_children())
-        try:
-            # Forked, they have figures and settings already; nothing that they call uses this process's threads.
-            fork = multiprocessing.get_context("fork")
-            with ProcessPoolExecutor(processes, fork, _begin, (plots,)) as pool:
-                return list(pool.map(_draw_number, range(len(plots))))
-        except Exception:
-            # No semaphores (/dev/shm), no more processes, or one was killed. A figure's own fault is found below, too.
-            for process in set(multiprocessing.active_children()) - others:
-                process.kill()
-    return [_draw(plot) for plot in plots]
-
-
-def _begin(plots: Sequence[Plot]) -> None:
-    """Set up a process that draws; Ctrl-C ends it through its parent."""
-    global _plots  # noqa: PLW0603  figures are inherited: sending them would take as long as drawing
-    _plots = plots
-    # It lives for some seconds: looking through all records for garbage would take a tenth of them.
-    gc.disable()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
-def _draw_number(number: int) -> tuple[str, bytes]:
-    return _draw(_plots[number])
-
-
-def _draw(plot: Plot) -> tuple[str, bytes]:
-    text, image = io.StringIO(), io.BytesIO()
-    layout = plot.figure.get_layout_engine()
-    if layout is not None:
-        # Settled once for both formats: with a layout to settle, each would be drawn twice.
-        layout.execute(plot.figure)
-        plot.figure.set_layout_engine(None)
-    # Without a date and the library's version, equal results give equal bytes.
-    plot.figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
-    plot.figure.savefig(image, format="png", dpi=DPI, metadata={"Software": None})
-    return text.getvalue(), image.getvalue()

@@ -55,7 +55,7 @@ def scores(runs: Iterable[ReportRun]) -> pd.DataFrame:
 def other_metrics(runs: Iterable[ReportRun], k: int) -> pd.DataFrame:
     """The metrics beside mAP@k of every finished run under every protocol; those with a cut-off at `k`.
 
-    NaN where a record of an earlier version lacks one.
+    NaN where a record of an earlier version lacks one, or where there are no codes.
     """
     rows = [
         {
@@ -75,11 +75,11 @@ def other_metrics(runs: Iterable[ReportRun], k: int) -> pd.DataFrame:
 
 
 def precision_recall(runs: Iterable[ReportRun], protocol: str) -> pd.DataFrame:
-    """Mean precision and recall within every Hamming radius, of every finished run under one protocol."""
+    """Mean precision and recall within every Hamming radius, of every finished run with codes under one protocol."""
     curves = [
         ({**identify(run), "protocol": protocol}, found.precision_recall)
         for run in runs
-        if run.done and (found := run.record.metrics.get(protocol))
+        if run.done and (found := run.record.metrics.get(protocol)) and found.precision_recall
     ]
     return _unfolded(
         [(same, {"radius": range(len(curve.recall)), **curve._asdict()}) for same, curve in curves], PRECISION_RECALL

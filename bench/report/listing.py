@@ -4,21 +4,24 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from bench.base.errors import InputError
 from bench.base.text import closest, one_line, text_table
 from bench.data.check import CheckedFile
 from bench.data.dataset import Dataset, DatasetSource
 from bench.data.feature_files import VARIABLE, FeatureFiles
-from bench.registry import Registry, load_registry
-from bench.registry.published_only import published_only
 from bench.report.escape import shorten
 from bench.report.published_tables import published_table
 from bench.store.prune import unfinished
 from bench.store.store import Store
 from bench.store.stored_run import TRACEBACK
 
+if TYPE_CHECKING:
+    from bench.registry import Registry
+
+# Imports of the registry are local: runs and published numbers are listed without PyTorch, which takes seconds.
+# ruff: noqa: PLC0415
 REASON = 80
 """Characters of a failed run's reason; the traceback has the rest."""
 
@@ -38,6 +41,8 @@ def listing(what: Sequence[str], results: Path, plugins: Iterable[Path], selecti
     parts: list[str] = []
     for name in what:
         if name in PLUGINS:
+            from bench.registry import load_registry
+
             registry = registry or load_registry(plugins)
             parts.append(PLUGINS[name](registry))
         elif name == "runs":
@@ -76,18 +81,20 @@ def dataset_table(data: Dataset) -> str:
     return f"{text_table(rows)}\n{found}"
 
 
-def _methods(registry: Registry) -> str:
+def _methods(registry: "Registry") -> str:
     rows = [
         (name, method.title, method.paper or "–", registry.origins[method])
         for name, method in sorted(registry.methods.items())
     ]
+    from bench.registry.published_only import published_only
+
     table = text_table(rows, headers=("method", "title", "paper", "from"), maxcolwidths=[None, None, 60, None])
     others = [(only.method, only.paper or "–", only.why) for only in published_only().values()]
     header = ("published numbers only", "paper", "why there is no such method here")
     return f"{table}\n\n{text_table(others, headers=header, maxcolwidths=[None, 60, 60])}"
 
 
-def _datasets(registry: Registry) -> str:
+def _datasets(registry: "Registry") -> str:
     rows = [
         (name, source.title, registry.origins[source], _files(source, registry.data_root))
         for name, source in sorted(registry.datasets.items())
@@ -114,7 +121,7 @@ def files_table(files: Sequence[CheckedFile]) -> str:
     return text_table(rows, headers=("file", "holds", "state"), maxcolwidths=[None, None, 100])
 
 
-def _broken(registry: Registry) -> str:
+def _broken(registry: "Registry") -> str:
     rows = [(entry.origin, entry.error) for entry in registry.broken]
     return text_table(rows, headers=("broken plug-in", "error"), maxcolwidths=[None, 80])
 
@@ -171,4 +178,4 @@ class _Row(NamedTuple):
     folder: str
 
 
-PLUGINS: dict[str, Callable[[Registry], str]] = {"methods": _methods, "datasets": _datasets}
+PLUGINS: "dict[str, Callable[[Registry], str]]" = {"methods": _methods, "datasets": _datasets}

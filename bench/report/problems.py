@@ -7,7 +7,7 @@ from bench.metrics.protocols import measure_of
 from bench.report import escape
 from bench.report.runs import ReportRun, headline_ks, protocols_of
 from bench.report.tables import BITS, METHOD, NOTHING, Column, Table
-from bench.store.consistency import twins
+from bench.store.twins import twins
 
 SHORT = 60
 """Characters of a reason beside other results; the table of all problems has more room."""

@@ -13,7 +13,7 @@ import pandas as pd
 from bench.base.text import slug
 from bench.metrics.protocols import measure_of
 from bench.report import frames, problems
-from bench.report.runs import ReportRun, bits_of, bounds_of, headline_ks, rows_by_bits, seeds_of
+from bench.report.runs import ReportRun, bits_of, headline_ks, rows_by_bits, seeds_of
 from bench.report.significance import INTERVALS, LEVEL, explanation, indistinguishable, map_intervals
 from bench.report.tables import (
     BITS,
@@ -219,11 +219,16 @@ def _notes(runs: Sequence[ReportRun], scores: pd.DataFrame, rows: Sequence[Row])
     ]
     return [
         seeds_sentence(runs) if several_seeds(rows) else "",
-        f"Bold: best{' (bounds do not compete)' if bounds_of(runs) else ''}.",
+        f"Bold: best{f' ({others} do not compete)' if (others := _not_competing(runs)) else ''}.",
         *dict.fromkeys(marks),
         *dict.fromkeys(_without_relevant(runs, protocol) for protocol in scores["protocol"].unique()),
         *dict.fromkeys(known.note for run in runs if (known := known_methods().get(run.record.spec.method))),
     ]
+
+
+def _not_competing(runs: Sequence[ReportRun]) -> str:
+    kinds = {"references" if run.record.reference else "bounds" for run in runs if run.record.bound}
+    return " and ".join(sorted(kinds))
 
 
 def _without_relevant(runs: Sequence[ReportRun], protocol: str) -> str:

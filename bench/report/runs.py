@@ -17,8 +17,8 @@ from bench.store.stored_run import StoredRun
 
 _Data = tuple[str, str]
 HEADLINE_KS = (20, 100)
-BOUND = ", bound"
-"""The end of a bound's label."""
+BOUND, REFERENCE = ", bound", ", no hash"
+"""The ends of the labels of bounds, and of those among them that are references without codes."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ class ReportRun:
         return {} if scores is None else scores.compared
 
     @property
-    def row_order(self) -> tuple[bool, str, str]:
-        """Methods by name, bounds after them."""
-        return self.record.bound, self.method.casefold(), self.method
+    def row_order(self) -> tuple[int, str, str]:
+        """Methods by name, bounds after them, references without codes last."""
+        return self.record.bound + self.record.reference, self.method.casefold(), self.method
 
     @property
     def machine(self) -> str:
@@ -140,7 +140,7 @@ def rows_by_method(runs: Iterable[ReportRun]) -> list[tuple[str, int]]:
 
 
 def bounds_of(runs: Iterable[ReportRun]) -> set[str]:
-    """Labels of the methods that are ranked with none."""
+    """Labels of the methods that are ranked with none: bounds, and references without codes."""
     return {run.method for run in runs if run.record.bound}
 
 
@@ -254,7 +254,7 @@ def _method_labels(runs: Sequence[StoredRun]) -> dict[str, str]:
             if parts:
                 title += f" ({', '.join(parts)})"
             if run.record.bound:
-                title += BOUND
+                title += REFERENCE if run.record.reference else BOUND
             labels[run.record.spec.identity] = title
     return labels
 

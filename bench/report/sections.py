@@ -7,6 +7,7 @@ import pandas as pd
 
 from bench.base.text import slug
 from bench.report import (
+    binarising,
     cost_frames,
     costs,
     frames,
@@ -35,6 +36,7 @@ def add_dataset(document: Document, runs: Sequence[ReportRun], styles: dict[str,
     if groups:
         section.add_quality(scores, groups)
         section.add_other_metrics(scores)
+        section.add_binarising()
     section.add_costs(scores, groups)
     section.add_training()
 
@@ -107,7 +109,15 @@ class _Section:
                 self.document.add_table(other_metrics.table(self.runs, group, k))
                 name = f"{self.name}-{slug(group[0])}-precision-recall"
                 curves = other_metrics.curves(self.runs, group[0])
-                self.document.add_plot(plots.precision_recall(name, self.title_under(group), curves, self.styles))
+                if not curves.empty:
+                    self.document.add_plot(plots.precision_recall(name, self.title_under(group), curves, self.styles))
+
+    def add_binarising(self) -> None:
+        """What taking signs costs, where relaxed outputs were scored."""
+        table = binarising.table(self.runs)
+        if table is not None:
+            with self.document.folded(table.caption.removesuffix(".")):
+                self.document.add_table(table)
 
     def add_costs(self, scores: pd.DataFrame, groups: Sequence[Sequence[str]]) -> None:
         """The costs of encoding, and mAP under the first protocols against them."""

@@ -14,7 +14,8 @@ from bench.report.runs import ReportRun
 
 PLACE = re.compile(r"(tables/|figures/)?[^/\\]*[^/\\.][^/\\]*")
 """A file of a document, below its folder."""
-LIBRARIES = ("matplotlib", "numpy", "pandas", "tabulate")
+LIBRARIES = ("jinja2", "markdown-it-py", "matplotlib", "numpy", "pandas", "tabulate")
+SOURCES = (".py", ".html", ".css", ".js")
 
 
 def ingredients(runs: Iterable[ReportRun]) -> str:
@@ -67,16 +68,16 @@ def _noted(folder: Path, file: str) -> tuple[str, dict[str, str]]:
 def _code() -> bytes:
     """A digest of this package and of the published numbers that reports show."""
     digest = hashlib.sha256()
-    for source in sorted(_sources(files("bench"), ".py") + _sources(files("bench.results"), ".csv"), key=str):
+    for source in sorted(_sources(files("bench"), SOURCES) + _sources(files("bench.results"), ".csv"), key=str):
         digest.update(source.read_bytes())
     return digest.digest()
 
 
-def _sources(folder: Any, ending: str) -> list[Any]:
+def _sources(folder: Any, endings: str | tuple[str, ...]) -> list[Any]:
     found = []
     for entry in folder.iterdir():
         if entry.is_dir():
-            found += _sources(entry, ending)
-        elif entry.name.endswith(ending):
+            found += _sources(entry, endings)
+        elif entry.name.endswith(endings):
             found.append(entry)
     return found

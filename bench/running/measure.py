@@ -1,4 +1,4 @@
-"""Costs of planned runs: trained encoders after a sweep, untrained ones for `bench profile`."""
+"""What is measured of encoders after a sweep: costs, also of untrained ones, and scores of relaxed outputs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from bench.data.dataset import Dataset
+from bench.encoding.encoder import load_encoder
 from bench.learning.deep_method import DeepMethod
 from bench.profile.cost_types import Costs, SearchTime
 from bench.profile.costs import Subject, measure_costs
@@ -14,7 +15,8 @@ from bench.running.failures import reason_of
 from bench.running.one_run import new_record
 from bench.running.plan import PlannedRun
 from bench.store.record import RunRecord
-from bench.store.stored_run import StoredRun
+from bench.store.relaxed import relaxed_scores
+from bench.store.stored_run import ENCODER, StoredRun
 
 
 def measure_runs(
@@ -42,12 +44,25 @@ def measure_runs(
         costs = subject if isinstance(subject, Exception) else next(measured)
         if isinstance(costs, Costs):
             size = run.spec.bits, run.summary.gallery_videos
-            if size not in searches:
+            # References are searched in other ways, which are not timed.
+            if size not in searches and not run.method.reference:
                 searches[size] = time_search(*size, torch.get_num_threads(), watch)
-            reading = loading.get(run.summary.fingerprint)
-            costs = costs.model_copy(update={"search": searches[size], "loading": reading})
+            others = {
+                "search": None if run.method.reference else searches[size],
+                "loading": loading.get(run.summary.fingerprint),
+                "code_bytes": run.instantiate().code_bytes(run.summary.dimensions),
+            }
+            costs = costs.model_copy(update=others)
         found.append(costs)
     return found
+
+
+def with_relaxed(run: PlannedRun, stored: StoredRun, data: Dataset, device: torch.device) -> RunRecord:
+    """The record of a finished run with the scores of its encoder's relaxed outputs; nothing is trained."""
+    encoder = load_encoder(stored.folder / ENCODER, plugins=[run.method])
+    encoder.module.to(device)
+    scores = relaxed_scores(encoder, run.method, data, stored.record.metrics)
+    return stored.record.model_copy(update={"relaxed": scores})
 
 
 def profile_untrained(

@@ -28,8 +28,8 @@ from bench.registry.plugin_files import code_digest
 from bench.running.failures import store_error
 from bench.running.plan import PlannedRun
 from bench.running.storage import StorageError, write
-from bench.store.codes_file import StoredCodes, write_codes
-from bench.store.evaluation import diagnose, evaluate_codes, write_per_query
+from bench.store.codes_file import Stored, StoredCodes, StoredVectors, write_codes
+from bench.store.evaluation import diagnose, evaluate_codes, relevance_of, write_per_query
 from bench.store.record import RunRecord, Status
 from bench.store.store import Store
 from bench.store.stored_run import CODES, ENCODER, PER_QUERY, StoredRun
@@ -121,6 +121,7 @@ def new_record(run: PlannedRun, device: torch.device, status: Status = "failed")
         method_title=run.method.title,
         paper=run.method.paper,
         bound=run.method.bound,
+        reference=run.method.reference,
         uses_labels=run.method.uses_labels,
         dataset=run.summary,
         started=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -129,21 +130,19 @@ def new_record(run: PlannedRun, device: torch.device, status: Status = "failed")
     )
 
 
-def encode_dataset(encoder: Encoder, method: Method, data: Dataset) -> StoredCodes:
-    """Codes of queries and gallery with their labels or, for data without labels, exact neighbours.
+def encode_dataset(encoder: Encoder, method: Method, data: Dataset) -> Stored:
+    """Codes, or a reference's vectors, of queries and gallery with their labels or, for data without, exact neighbours.
 
     Raises OutputError if all videos have the same code.
     """
-    labelled = data.query.labels is not None and data.gallery.labels is not None
-    query = encoder.encode(inputs(type(method), data.query))
     separate = data.gallery is not data.query
-    codes = StoredCodes(
-        query,
-        data.query.labels if labelled else None,
-        encoder.encode(inputs(type(method), data.gallery)) if separate else None,
-        data.gallery.labels if labelled and separate else None,
-        None if labelled else data.neighbours,
-    )
+    query, gallery = inputs(type(method), data.query), inputs(type(method), data.gallery)
+    query_labels, gallery_labels, neighbours = relevance_of(data)
+    if method.reference:
+        vectors = encoder.vectors(query, as_queries=True), encoder.vectors(gallery, as_queries=False)
+        return StoredVectors(method.bits, *vectors, query_labels, gallery_labels, neighbours, not separate)
+    gallery_codes = encoder.encode(gallery) if separate else None
+    codes = StoredCodes(encoder.encode(query), query_labels, gallery_codes, gallery_labels, neighbours)
     ranked = codes.query_codes if codes.gallery_codes is None else codes.gallery_codes
     if len(ranked) > 1 and (ranked == ranked[0]).all() and (codes.query_codes == ranked[0]).all():
         raise OutputError(f"{method.name} gave all {len(ranked)} videos the same code, which ranks nothing")

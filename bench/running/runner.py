@@ -18,7 +18,7 @@ from bench.running.display import SilentDisplay, SweepDisplay
 from bench.running.estimate import Estimates, kind_of
 from bench.running.failures import reason_of
 from bench.running.isolation import Executor, ExecutorFactory
-from bench.running.measure import measure_runs
+from bench.running.measure import measure_runs, with_relaxed
 from bench.running.one_run import do_run, fit_context
 from bench.running.plan import Existing, PlannedRun, action_for
 from bench.running.queue import Job, RunQueue, alone
@@ -46,6 +46,8 @@ class Runner:
     """Isolated processes here or on a cluster; None: in this process, one run at a time."""
     wait: Callable[[], None] = pause
     """Called while waiting for other processes."""
+    relaxed: bool = False
+    """Also score the relaxed outputs of all methods, from the stored encoders."""
 
     def run(self, planned: Sequence[PlannedRun]) -> list[StoredRun]:
         """Do the runs that the policy for existing results demands. Returns all stored runs in the order of the plan.
@@ -73,7 +75,8 @@ class Runner:
                 raise Stopped("stopped between two runs")
         finished = [queue.finished[run.spec.identity] for run in planned if run.spec.identity in queue.finished]
         with ended_by_signals():
-            return self._measure(planned, finished, datasets, leases)
+            measured = self._measure(planned, finished, datasets, leases)
+            return self._score_relaxed(planned, measured, datasets, leases) if self.relaxed else measured
 
     def _describe(self, data: Dataset) -> None:
         """Write the description of a dataset, against which later readers check its runs."""
@@ -114,6 +117,27 @@ class Runner:
                 lacking[identity] = StoredRun(stored.folder, record)
         return [lacking.get(stored.record.spec.identity, stored) for stored in known]
 
+    def _score_relaxed(
+        self, planned: Sequence[PlannedRun], finished: Sequence[StoredRun], datasets: "_Datasets", leases: Leases
+    ) -> list[StoredRun]:  # fmt: skip
+        """The runs with the scores of their relaxed outputs: computes those that lack them, and rewrites records."""
+        by_identity = {run.spec.identity: run for run in planned}
+        if not any(map(_lacks_relaxed, finished)):
+            return list(finished)
+        found = []
+        with alone(leases, self.wait, self.say):
+            for stored in (self.store.find(stored.record.spec) or stored for stored in finished):
+                record = stored.record
+                if _lacks_relaxed(stored):
+                    run = by_identity[record.spec.identity]
+                    try:
+                        record = with_relaxed(run, stored, datasets.get(run), self.device)
+                        write_record(stored.folder, record)
+                    except Exception as error:  # the run keeps its quality
+                        self.say(f"{record.spec.folder}: relaxed outputs are not scored: {reason_of(error)}")
+                found.append(StoredRun(stored.folder, record))
+        return found
+
     def _unmeasured(self, stored: StoredRun) -> bool:
         """Whether this is a finished run whose costs should be measured."""
         record = stored.record
@@ -123,6 +147,11 @@ class Runner:
 
     def _must_repeat(self, stored: StoredRun) -> bool:
         return action_for(self.existing, stored) == "do"
+
+
+def _lacks_relaxed(stored: StoredRun) -> bool:
+    """Whether this is a finished run of a method whose relaxed outputs were not scored."""
+    return stored.record.status == "done" and not stored.record.bound and stored.record.relaxed is None
 
 
 @dataclass

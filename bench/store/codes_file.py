@@ -1,4 +1,7 @@
-"""Stored codes and labels (or neighbours): all that `bench evaluate` needs. Bits are packed, eight a byte."""
+"""Stored codes, or a reference's vectors, with labels or neighbours: all that `bench evaluate` needs.
+
+Bits are packed, eight a byte; vectors are float32.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -19,9 +22,10 @@ Packed = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class CodesDigest:
-    """Sizes of stored codes, and the SHA-256 of the codes and of the labels, or neighbours."""
+    """Sizes of stored codes or vectors, and the SHA-256 of these and of the labels, or neighbours."""
 
     bits: int
+    vectors: bool
     classes: int
     queries: int
     gallery: int | None
@@ -43,73 +47,111 @@ class StoredCodes:
     gallery_labels: NDArray[np.uint8] | None
     neighbours: NDArray[np.int32] | None = None
 
+    @property
+    def self_search(self) -> bool:
+        """Whether the queries search each other."""
+        return self.gallery_codes is None
 
-class _PackedCodes(NamedTuple):
-    """The arrays of a file: rows of packed bits, the spare ones of the last byte 0."""
+    def distances(self, query: int) -> NDArray[np.int64]:
+        """Hamming distances (n,) of a query to the gallery."""
+        gallery = self.query_codes if self.gallery_codes is None else self.gallery_codes
+        return np.count_nonzero(gallery != self.query_codes[query], axis=1)
+
+
+@dataclass(frozen=True)
+class StoredVectors:
+    """Vectors (n, m) float32 of queries and gallery, whose inner products rank; labels or neighbours as of codes."""
+
+    bits: int
+    """The code length of the run, which says what a reference may spend."""
+    query_vectors: NDArray[np.float32]
+    gallery_vectors: NDArray[np.float32]
+    query_labels: NDArray[np.uint8] | None
+    gallery_labels: NDArray[np.uint8] | None
+    neighbours: NDArray[np.int32] | None
+    self_search: bool
+    """The queries search each other: a video has a vector as a query and another one as an item."""
+
+    def distances(self, query: int) -> NDArray[np.float32]:
+        """Inner products (n,) of a query and the gallery, negated: the smallest is the nearest."""
+        return -(self.gallery_vectors @ self.query_vectors[query])
+
+
+Stored = StoredCodes | StoredVectors
+
+
+class _Rows(NamedTuple):
+    """The arrays of a file: rows of packed bits, the spare ones of the last byte 0, or of float32."""
 
     bits: int
     classes: int
-    query_codes: Packed
+    self_search: bool
+    query: NDArray[Any]
     query_labels: Packed | None
-    gallery_codes: Packed | None
+    gallery: NDArray[Any] | None
     gallery_labels: Packed | None
     neighbours: NDArray[np.int32] | None
 
 
-def write_codes(path: Path, codes: StoredCodes) -> None:
-    """Write an .npz file of packed bits."""
-    arrays: dict[str, NDArray[Any]] = {
-        "bits": np.array(codes.query_codes.shape[1]),
+def write_codes(path: Path, codes: Stored) -> None:
+    """Write an .npz file of packed bits, or of vectors."""
+    arrays: dict[str, NDArray[Any] | None] = {
         "classes": np.array(0 if codes.query_labels is None else codes.query_labels.shape[1]),
-        "query_codes": np.packbits(codes.query_codes > 0, axis=1),
+        "query_labels": _packed(codes.query_labels),
+        "gallery_labels": _packed(codes.gallery_labels),
+        "neighbours": codes.neighbours,
     }
-    if codes.gallery_codes is not None:
-        arrays["gallery_codes"] = np.packbits(codes.gallery_codes > 0, axis=1)
-    if codes.query_labels is not None:
-        arrays["query_labels"] = np.packbits(codes.query_labels, axis=1)
-    if codes.gallery_labels is not None:
-        arrays["gallery_labels"] = np.packbits(codes.gallery_labels, axis=1)
-    if codes.neighbours is not None:
-        arrays["neighbours"] = codes.neighbours
+    if isinstance(codes, StoredVectors):
+        arrays |= {
+            "bits": np.array(codes.bits),
+            "self_search": np.array(codes.self_search),
+            "query_vectors": codes.query_vectors,
+            "gallery_vectors": codes.gallery_vectors,
+        }
+    else:
+        arrays |= {
+            "bits": np.array(codes.query_codes.shape[1]),
+            "query_codes": _packed(codes.query_codes),
+            "gallery_codes": _packed(codes.gallery_codes),
+        }
     # Labels of some files lie column by column; reading takes rows only.
-    rows = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    rows = {name: np.asarray(array, order="C") for name, array in arrays.items() if array is not None}
     np.savez_compressed(path, allow_pickle=False, **rows)
 
 
-def read_codes(path: Path) -> StoredCodes:
-    """The codes and labels, or neighbours, in `path`. Raises InputError if the file is missing or damaged."""
-    packed = _read_packed(path)
+def read_codes(path: Path) -> Stored:
+    """The codes or vectors, and labels or neighbours, in `path`. Raises InputError if it is missing or damaged."""
+    rows = _read_rows(path)
 
-    def codes(rows: Packed | None) -> NDArray[np.int8] | None:
-        return None if rows is None else np.unpackbits(rows, axis=1, count=packed.bits).astype(np.int8) * 2 - 1
+    def codes(packed: Packed) -> NDArray[np.int8]:
+        return np.unpackbits(packed, axis=1, count=rows.bits).astype(np.int8) * 2 - 1
 
-    def labels(rows: Packed | None) -> Packed | None:
-        return None if rows is None else np.unpackbits(rows, axis=1, count=packed.classes)
+    def labels(packed: Packed | None) -> Packed | None:
+        return None if packed is None else np.unpackbits(packed, axis=1, count=rows.classes)
 
-    query_codes = codes(packed.query_codes)
-    assert query_codes is not None
-    return StoredCodes(
-        query_codes,
-        labels(packed.query_labels),
-        codes(packed.gallery_codes),
-        labels(packed.gallery_labels),
-        packed.neighbours,
-    )
+    query_labels, gallery_labels = labels(rows.query_labels), labels(rows.gallery_labels)
+    if rows.query.dtype == np.float32:
+        assert rows.gallery is not None
+        return StoredVectors(
+            rows.bits, rows.query, rows.gallery, query_labels, gallery_labels, rows.neighbours, rows.self_search
+        )
+    gallery = None if rows.gallery is None else codes(rows.gallery)
+    return StoredCodes(codes(rows.query), query_labels, gallery, gallery_labels, rows.neighbours)
 
 
 def digest_of(path: Path) -> CodesDigest:
     """Sizes and digests of the codes and labels in `path`. Raises InputError if the file is missing or damaged."""
-    packed = _read_packed(path)
-    gallery = packed.gallery_codes
+    rows = _read_rows(path)
     return CodesDigest(
-        bits=packed.bits,
-        classes=packed.classes,
-        queries=len(packed.query_codes),
-        gallery=None if gallery is None else len(gallery),
-        codes=_digest(packed.bits, packed.query_codes, gallery),
-        labels=_digest(packed.classes, packed.query_labels, packed.gallery_labels)
-        if packed.neighbours is None
-        else _neighbours_digest(packed.neighbours),
+        bits=rows.bits,
+        vectors=rows.query.dtype == np.float32,
+        classes=rows.classes,
+        queries=len(rows.query),
+        gallery=None if rows.self_search or rows.gallery is None else len(rows.gallery),
+        codes=_digest(rows.bits, rows.query, rows.gallery),
+        labels=_digest(rows.classes, rows.query_labels, rows.gallery_labels)
+        if rows.neighbours is None
+        else _neighbours_digest(rows.neighbours),
     )
 
 
@@ -123,7 +165,7 @@ def relevance_digest(
     return _digest(0 if query is None else query.shape[1], *parts)
 
 
-def _digest(columns: int, *parts: Packed | None) -> str:
+def _digest(columns: int, *parts: NDArray[Any] | None) -> str:
     digest = hashlib.sha256()
     for part in parts:
         if part is not None:
@@ -136,34 +178,49 @@ def _neighbours_digest(neighbours: NDArray[np.int32]) -> str:
     return hashlib.sha256(f"{neighbours.shape} ".encode() + neighbours.astype("<i4").tobytes()).hexdigest()
 
 
-def _read_packed(path: Path) -> _PackedCodes:
+def _packed(bits: NDArray[Any] | None) -> Packed | None:
+    return None if bits is None else np.packbits(bits > 0, axis=1)
+
+
+def _read_rows(path: Path) -> _Rows:
     """The content of a file, checked. Raises InputError if the file is missing or damaged."""
     try:
         arrays = read_arrays(path)
         bits, classes = int(arrays["bits"]), int(arrays["classes"])
         if not (MIN_BITS <= bits <= MAX_BITS and 0 <= classes <= MOST_CLASSES):
             raise ValueError(f"bits {bits} or classes {classes} out of range")
-        has_gallery = "gallery_codes" in arrays
-        packed = _PackedCodes(
+        query: NDArray[Any]
+        gallery: NDArray[Any] | None
+        if "query_vectors" in arrays:
+            query, gallery = _vectors(arrays["query_vectors"], arrays["gallery_vectors"])
+            self_search = bool(arrays["self_search"])
+            if self_search and len(query) != len(gallery):
+                raise ValueError("other numbers of queries than of videos in a search among themselves")
+        else:
+            self_search = "gallery_codes" not in arrays
+            query = _bits(arrays["query_codes"], bits)
+            gallery = None if self_search else _bits(arrays["gallery_codes"], bits)
+        rows = _Rows(
             bits,
             classes,
-            _rows(arrays["query_codes"], bits),
-            _rows(arrays["query_labels"], classes) if classes else None,
-            _rows(arrays["gallery_codes"], bits) if has_gallery else None,
-            _rows(arrays["gallery_labels"], classes) if has_gallery and classes else None,
+            self_search,
+            query,
+            _bits(arrays["query_labels"], classes) if classes else None,
+            gallery,
+            _bits(arrays["gallery_labels"], classes) if classes and not self_search else None,
             None if classes else arrays["neighbours"],
         )
-        pairs = ((packed.query_codes, packed.query_labels), (packed.gallery_codes, packed.gallery_labels))
+        pairs = ((query, rows.query_labels), (gallery, rows.gallery_labels))
         if any(codes is not None and labels is not None and len(codes) != len(labels) for codes, labels in pairs):
             raise ValueError("codes and labels of different numbers of videos")
     except OSError as error:
         raise unreadable(path, error) from error
     except UNREADABLE as error:
         raise InputError(f"{path}: no readable codes ({error}); run again with --existing rerun") from error
-    return packed
+    return rows
 
 
-def _rows(packed: NDArray[Any], columns: int) -> Packed:
+def _bits(packed: NDArray[Any], columns: int) -> Packed:
     """The array itself, if each row holds `columns` bits, and zeros in the rest of its last byte."""
     spare = -columns % 8
     if packed.dtype != np.uint8 or packed.ndim != 2 or packed.shape[1] != -(-columns // 8):
@@ -171,3 +228,13 @@ def _rows(packed: NDArray[Any], columns: int) -> Packed:
     if spare and (packed[:, -1] & ((1 << spare) - 1)).any():
         raise ValueError(f"more than {columns} bits a row")
     return packed
+
+
+def _vectors(query: NDArray[Any], gallery: NDArray[Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The arrays themselves, if they are finite float32 vectors of one length."""
+    for vectors in (query, gallery):
+        if vectors.dtype != np.float32 or vectors.ndim != 2 or not vectors.size or not np.isfinite(vectors).all():
+            raise ValueError("no finite float32 vectors")
+    if query.shape[1] != gallery.shape[1]:
+        raise ValueError("vectors of different lengths")
+    return query, gallery

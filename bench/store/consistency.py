@@ -6,7 +6,7 @@ These checks are cheap enough for every reading of a record. `bench.store.evalua
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -20,45 +20,14 @@ from bench.metrics.scores import ROUNDING
 from bench.store.codes_file import CodesDigest, digest_of
 from bench.store.integrity import DamagedError, InconsistentError
 from bench.store.record import RunRecord
-from bench.store.registered import KnownDataset, is_seeded, known_dataset, known_methods, registered_datasets
+from bench.store.registered import KnownDataset, known_dataset, known_methods, registered_datasets
 from bench.store.stored_run import CODES, ENCODER, PER_QUERY, StoredRun, state_of
 
 DESCRIPTION, WEIGHTS = f"{ENCODER}/encoder.json", f"{ENCODER}/encoder.safetensors"
 WHERE = {"name", "title", "place"}
 """Fields of a dataset that may differ for the same data."""
-FEW_BITS = 8
-"""Codes of fewer bits may be equal by chance."""
 AS_COMPUTED = 1e-12
 """The largest difference between a stored number and the same one recomputed."""
-
-
-@dataclass(frozen=True)
-class Twins:
-    """Two runs whose codes are equal."""
-
-    first: StoredRun
-    second: StoredRun
-
-    @property
-    def differ_in(self) -> str:
-        """The fields in which the two specs differ, such as `seed`."""
-        one, other = self.first.record.spec, self.second.record.spec
-        return ", ".join(
-            name.replace("_", " ") for name in type(one).model_fields if getattr(one, name) != getattr(other, name)
-        )
-
-    @property
-    def sentence(self) -> str:
-        """A sentence that names the first run and the difference."""
-        return f"codes equal those of {self.first.record.spec.folder}, which differs in {self.differ_in}"
-
-    @property
-    def suspicious(self) -> bool:
-        """Whether the codes must be copies. Parameters may have no effect, and revisions may leave codes unchanged."""
-        one, other = self.first.record.spec, self.second.record.spec
-        return one.bits >= FEW_BITS and (
-            one.method != other.method or (is_seeded(one.method) and one.seed != other.seed)
-        )
 
 
 def examined(run: StoredRun, root: Path | None = None) -> StoredRun:
@@ -87,7 +56,8 @@ def require_sound(run: StoredRun, root: Path | None = None) -> StoredRun:
 
 def unsound(run: StoredRun, reason: str) -> StoredRun:
     """The run without its numbers, with the reason."""
-    blank: dict[str, Any] = {"metrics": {}, "diagnostics": None, "costs": None, "history": [], "durations": {}}
+    blank: dict[str, Any] = {"metrics": {}, "history": [], "durations": {}}
+    blank |= dict.fromkeys(("diagnostics", "costs", "relaxed"))
     return replace(run, record=run.record.model_copy(update={**blank, "status": "unsound", "reason": reason}))
 
 
@@ -96,19 +66,6 @@ def agreeing(runs: Iterable[StoredRun]) -> list[StoredRun]:
     found = list(runs)
     for what, of, key in SHARED:
         found = _outvoted(found, what, of, key)
-    return found
-
-
-def twins(runs: Iterable[StoredRun]) -> list[Twins]:
-    """Pairs of runs with equal codes, except where only the seed of an unseeded method differs."""
-    first: dict[str, StoredRun] = {}
-    found = []
-    for run in runs:
-        if run.codes is not None and run.record.status == "done":
-            other = first.setdefault(run.codes.codes, run)
-            pair = Twins(other, run)
-            if other is not run and not (pair.differ_in == "seed" and not is_seeded(run.record.spec.method)):
-                found.append(pair)
     return found
 
 
@@ -146,9 +103,9 @@ def _require_known_method(record: RunRecord) -> None:
     for what, stored, wordings in (("title", record.method_title, known.titles), ("paper", record.paper, known.papers)):
         if stored not in wordings:
             _require(what, stored, wordings[0], f"{record.spec.method} has")
-    bound = known.bound or known.uses_labels
-    _require("bound", record.bound, bound, f"{record.spec.method} has")
-    _require("uses_labels", record.uses_labels, known.uses_labels, f"{record.spec.method} has")
+    kinds = {"bound": known.bound or known.uses_labels, "reference": known.reference, "uses_labels": known.uses_labels}
+    for what, kind in kinds.items():
+        _require(what, getattr(record, what), kind, f"{record.spec.method} has")
     epochs = [row.get("epoch") for row in record.history]
     planned = record.spec.parameters.get("epochs")
     if record.status == "done" and isinstance(planned, int):
@@ -217,6 +174,7 @@ def _require_means(run: StoredRun) -> None:
 def _require_own_codes(run: StoredRun, codes: CodesDigest, known: KnownDataset | None) -> None:
     dataset = run.record.dataset
     _require(f"bits of {CODES}", codes.bits, run.record.spec.bits, "the run has")
+    _require(f"vectors in {CODES}", codes.vectors, run.record.reference, "the record has reference")
     _require(f"queries of {CODES}", codes.queries, dataset.query_videos, "the dataset has")
     gallery = None if dataset.self_search else dataset.gallery_videos
     _require(f"gallery of {CODES}", codes.gallery, gallery, "the dataset has")

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.base.npz_file import UNREADABLE, read_arrays
-from bench.metrics import PROTOCOLS, Scores, evaluate, evaluate_neighbours, pack_codes
+from bench.data.dataset import Dataset
+from bench.metrics import PROTOCOLS, Scores, evaluate, evaluate_neighbours, evaluate_vectors, pack_codes
 from bench.metrics.codes import (
     Chance,
     Diagnostics,
@@ -21,7 +22,7 @@ from bench.metrics.codes import (
     useless_bits,
 )
 from bench.metrics.protocols import NEIGHBOURS
-from bench.store.codes_file import StoredCodes, read_codes
+from bench.store.codes_file import Stored, StoredVectors, read_codes
 from bench.store.consistency import AS_COMPUTED, require_sound, unsound
 from bench.store.integrity import RECORD, UnsoundError
 from bench.store.store import Store
@@ -29,10 +30,20 @@ from bench.store.stored_run import CODES, PER_QUERY, StoredRun, read_run
 from bench.store.swap import look_through
 
 ABSENT = "nothing"
+Relevance = tuple[NDArray[np.uint8] | None, NDArray[np.uint8] | None, NDArray[np.int32] | None]
 
 
-def evaluate_codes(codes: StoredCodes, protocols: Iterable[str] = tuple(PROTOCOLS)) -> dict[str, Scores]:
-    """All metrics of stored codes by protocol; codes without labels have only `neighbours`."""
+def relevance_of(data: Dataset) -> Relevance:
+    """Labels of queries and of a separate gallery or, where there are none, the exact neighbours of the queries."""
+    if data.query.labels is None or data.gallery.labels is None:
+        return None, None, data.neighbours
+    return data.query.labels, None if data.gallery is data.query else data.gallery.labels, None
+
+
+def evaluate_codes(codes: Stored, protocols: Iterable[str] = tuple(PROTOCOLS)) -> dict[str, Scores]:
+    """All metrics of stored codes or vectors by protocol; those without labels have only `neighbours`."""
+    if isinstance(codes, StoredVectors):
+        return _evaluate_vectors(codes, protocols)
     if codes.query_labels is None:
         assert codes.neighbours is not None
         return {NEIGHBOURS.name: evaluate_neighbours(codes.query_codes, codes.neighbours, codes.gallery_codes)}
@@ -44,8 +55,19 @@ def evaluate_codes(codes: StoredCodes, protocols: Iterable[str] = tuple(PROTOCOL
     }  # fmt: skip
 
 
-def diagnose(codes: StoredCodes, scores: Mapping[str, Scores]) -> Diagnostics:
-    """Diagnostics of codes, such as constant bits, and the scores of random codes beside theirs."""
+def _evaluate_vectors(stored: StoredVectors, protocols: Iterable[str]) -> dict[str, Scores]:
+    vectors = stored.query_vectors, stored.gallery_vectors
+    if stored.query_labels is None:
+        found = evaluate_vectors(*vectors, neighbours=stored.neighbours, is_self=stored.self_search)
+        return {NEIGHBOURS.name: found}
+    labels = stored.query_labels, stored.gallery_labels
+    return {name: evaluate_vectors(*vectors, *labels, is_self=stored.self_search, protocol=name) for name in protocols}
+
+
+def diagnose(codes: Stored, scores: Mapping[str, Scores]) -> Diagnostics | None:
+    """Diagnostics of codes, such as constant bits, and the scores of random codes beside theirs; None of vectors."""
+    if isinstance(codes, StoredVectors):
+        return None
     queries, gallery = codes.query_codes, codes.gallery_codes
     every = queries if gallery is None else np.concatenate([queries, gallery])
     packed = pack_codes(every)
@@ -102,12 +124,12 @@ def evaluate_again(store: Store, protocols: Iterable[str]) -> list[StoredRun]:
     return [unsound(run, left_out[run.folder]) if run.folder in left_out else run for run in store.runs()]
 
 
-def recomputed(codes: StoredCodes, protocols: Iterable[str]) -> dict[str, Scores]:
+def recomputed(codes: Stored, protocols: Iterable[str]) -> dict[str, Scores]:
     """Scores by protocol; unknown protocols are skipped."""
     return evaluate_codes(codes, [name for name in dict.fromkeys(protocols) if name in PROTOCOLS])
 
 
-def changes(run: StoredRun, codes: StoredCodes, scores: Mapping[str, Scores]) -> Iterator[str]:
+def changes(run: StoredRun, codes: Stored, scores: Mapping[str, Scores]) -> Iterator[str]:
     """A line for every stored number that differs by more than 1e-12 from the recomputed one.
 
     Metrics, diagnostics and values per query are compared; stored ones may be invalid.
@@ -115,8 +137,8 @@ def changes(run: StoredRun, codes: StoredCodes, scores: Mapping[str, Scores]) ->
     metrics = stored_metrics(run)
     yield from _differences("", metrics, {name: _expected(metrics.get(name), score) for name, score in scores.items()})
     stored = _stored(run).get("diagnostics")
-    if stored is not None:  # records of earlier versions have none
-        yield from _differences("diagnostics", stored, _expected(stored, diagnose(codes, scores)))
+    if stored is not None and (diagnosed := diagnose(codes, scores)):  # records of earlier versions have none
+        yield from _differences("diagnostics", stored, _expected(stored, diagnosed))
     try:
         kept: Mapping[str, NDArray[Any]] = read_arrays(run.folder / PER_QUERY)
     except UNREADABLE:

@@ -19,7 +19,7 @@ SEAL = re.compile(rb'^ "checksum": "([0-9a-f]{64})"', re.MULTILINE)
 BLANK = b'\n "checksum": ""'
 TEXT = {".json", ".txt"}
 """Files in which version control may change line ends."""
-REFUSED = {"metrics", "diagnostics", "costs", "history", "durations", "reason"}
+REFUSED = {"metrics", "diagnostics", "costs", "relaxed", "history", "durations", "reason"}
 """Fields that are dropped from a record that contradicts itself."""
 
 

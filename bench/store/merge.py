@@ -15,7 +15,7 @@ from bench.store.store import CONFLICTS, Store
 from bench.store.stored_run import CODES, PER_QUERY, StoredRun, read_run
 from bench.store.swap import hidden_beside, look_through
 
-MEASURED = {"started", "durations", "environment", "costs", "checksums"}
+MEASURED = {"started", "durations", "environment", "costs", "relaxed", "checksums"}
 """Fields that may differ between two repetitions of a run."""
 COMPARED_BY_CONTENT = {CODES, PER_QUERY}
 """Files that hold the time at which they were written. Equal codes give equal values per query."""

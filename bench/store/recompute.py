@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,18 +10,24 @@ from numpy.typing import NDArray
 from bench.base.errors import InputError
 from bench.data.dataset import Dataset, DatasetSource, Split
 from bench.data.features import Features
-from bench.encoding.backends import CHUNK
+from bench.encoding.backends import CHUNK, OutputError
 from bench.encoding.encoder import Encoder, read_encoder
 from bench.encoding.fitting import inputs
+from bench.learning.method import Method
 from bench.registry import Registry
-from bench.store.codes_file import StoredCodes, read_codes, relevance_digest
-from bench.store.evaluation import changes, recomputed, stored_metrics
+from bench.store.codes_file import Stored, StoredVectors, read_codes, relevance_digest
+from bench.store.evaluation import ABSENT, changes, recomputed, stored_metrics
 from bench.store.registered import describe, known_dataset
+from bench.store.relaxed import relaxed_scores
 from bench.store.stored_run import CODES, ENCODER, StoredRun
 from bench.store.verify import State
 
 ROUNDING = 1e-3
-"""An output this small, relative to the video's largest, may have another sign on another machine."""
+"""An output this small, relative to the video's largest, may have another sign on another machine; and scores of
+relaxed outputs may differ by so much."""
+
+FEW = 0.1
+"""The share of a vector's numbers that may have another value on another machine for that reason."""
 
 
 @dataclass
@@ -39,8 +46,8 @@ class Recomputation:
         yield from self._labels(run, data)
         for line in changes(run, codes, recomputed(codes, stored_metrics(run))):
             yield "not as computed", line
-        if self.reencoded:
-            yield from self._codes(run, codes, data)
+        if self.reencoded or run.record.relaxed:
+            yield from self._encoded(run, codes, data)
 
     def _labels(self, run: StoredRun, data: Dataset | None) -> Iterator[tuple[State, str]]:
         expected = _relevance(run, data)
@@ -49,28 +56,44 @@ class Recomputation:
         elif run.codes is not None and run.codes.labels != expected:
             yield "not as computed", f"digest of the labels: stored {run.codes.labels}, computed {expected}"
 
-    def _codes(self, run: StoredRun, codes: StoredCodes, data: Dataset | None) -> Iterator[tuple[State, str]]:
+    def _encoded(self, run: StoredRun, codes: Stored, data: Dataset | None) -> Iterator[tuple[State, str]]:
+        """What follows from the encoder: codes, and the scores of relaxed outputs."""
+        what = "codes" if self.reencoded else "scores of relaxed outputs"
         if data is None:
-            yield "unproven", f"codes: {run.record.spec.dataset} not found; give it with --datasets or --data-root"
+            yield "unproven", f"{what}: {run.record.spec.dataset} not found; give it with --datasets or --data-root"
             return
         try:
             encoder = read_encoder(run.folder / ENCODER, self.registry)
             method = self.registry.method(run.record.spec.method)
         except InputError as error:
-            yield "unproven", f"codes: {error}"
+            yield "unproven", f"{what}: {error}"
             return
-        splits: list[tuple[str, Split, NDArray[np.int8]]] = [("query", data.query, codes.query_codes)]
-        if codes.gallery_codes is not None:
-            splits.append(("gallery", data.gallery, codes.gallery_codes))
+        try:
+            yield from self._codes(encoder, method, codes, data)
+            yield from _relaxed(run, encoder, method, data)
+        except OutputError as error:
+            yield "not as encoded", str(error)
+
+    def _codes(
+        self, encoder: Encoder, method: type[Method], codes: Stored, data: Dataset
+    ) -> Iterator[tuple[State, str]]:
+        if method.reference != isinstance(codes, StoredVectors):
+            yield "not as encoded", f"{method.name} {'is no hash' if method.reference else 'is a hash'}"
+            return
+        splits = _splits(codes, data)
         total = sum(len(stored) for _, _, stored in splits)
         chosen = np.sort(np.random.default_rng().choice(total, min(self.reencoded, total), replace=False))
         for name, split, stored in splits:
             here, chosen = chosen[chosen < len(stored)], chosen[chosen >= len(stored)] - len(stored)
-            wrong = _other_codes(encoder, inputs(method, split), stored, here)
+            features = inputs(method, split)
+            if isinstance(codes, StoredVectors):
+                wrong, unit = _other_vectors(encoder, features, stored, here, name == "query"), "numbers"
+            else:
+                wrong, unit = _other_codes(encoder, features, stored, here), "bits"
             if wrong:
-                video, bits = wrong[0]
+                video, count = wrong[0]
                 what = f"stored codes of {len(wrong)} of {len(here)} {name} videos differ from the encoder's"
-                yield "not as encoded", f"{what}; video {video} in {bits} of {stored.shape[1]} bits"
+                yield "not as encoded", f"{what}; video {video} in {count} of {stored.shape[1]} {unit}"
 
     def _dataset(self, run: StoredRun) -> Dataset | None:
         """The run's dataset; None if it is not available."""
@@ -98,6 +121,42 @@ def _relevance(run: StoredRun, data: Dataset | None) -> str | None:
     if known is None and data is not None:
         return relevance_digest(None, None, data.neighbours)
     return None if known is None else known.labels
+
+
+def _relaxed(run: StoredRun, encoder: Encoder, method: type[Method], data: Dataset) -> Iterator[tuple[State, str]]:
+    """Scores of relaxed outputs that differ from the encoder's."""
+    stored = run.record.relaxed or {}
+    computed = relaxed_scores(encoder, method, data, stored) if stored else {}
+    for name, by_k in stored.items():
+        for k, value in by_k.items():
+            found = computed.get(name, {}).get(k, ABSENT)
+            # Outputs of another machine may differ in their last digits, and so order videos otherwise.
+            if not (isinstance(found, float) and abs(found - value) <= ROUNDING):
+                yield "not as computed", f"relaxed {name}@{k}: stored {value}, computed {found}"
+
+
+def _splits(codes: Stored, data: Dataset) -> list[tuple[str, Split, NDArray[Any]]]:
+    """What is stored of which videos."""
+    if isinstance(codes, StoredVectors):
+        return [("query", data.query, codes.query_vectors), ("gallery", data.gallery, codes.gallery_vectors)]
+    splits: list[tuple[str, Split, NDArray[Any]]] = [("query", data.query, codes.query_codes)]
+    return splits if codes.gallery_codes is None else [*splits, ("gallery", data.gallery, codes.gallery_codes)]
+
+
+def _other_vectors(
+    encoder: Encoder, features: Features, stored: NDArray[np.float32], videos: NDArray[np.int64], as_queries: bool
+) -> list[tuple[int, int]]:
+    """Videos whose stored vector differs from the encoder's, with the number of differing dimensions."""
+    if not len(videos):
+        return []
+    found = encoder.vectors(features[videos], as_queries)
+    if found.shape[1] != stored.shape[1]:
+        return [(int(video), stored.shape[1]) for video in videos]
+    least = ROUNDING * np.abs(found).max(axis=1, keepdims=True)
+    numbers = (np.abs(found - stored[videos]) > least).sum(axis=1)
+    # A sign near 0 may be another one on another machine.
+    wrong = np.flatnonzero(numbers > FEW * stored.shape[1])
+    return [(int(videos[row]), int(numbers[row])) for row in wrong]
 
 
 def _other_codes(

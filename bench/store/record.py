@@ -4,13 +4,23 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from bench.base.text import contradiction
 from bench.base.values import MAX_BITS, MAX_SEED, MIN_BITS
 from bench.data.dataset import Summary
 from bench.metrics.codes import Diagnostics
-from bench.metrics.scores import Scores
+from bench.metrics.scores import Scores, Shares
 from bench.profile.cost_types import Costs
 
 Seed = Annotated[int, Field(ge=0, le=MAX_SEED)]
@@ -72,8 +82,10 @@ class RunRecord(BaseModel):
     paper: str
     uses_labels: bool
     """The method is given the labels."""
+    reference: bool = False
+    """Ranks by vectors: it has no codes, and nothing within a Hamming radius."""
     bound: bool = Field(default=False, validate_default=True)
-    """A reference value, shown but not ranked with the methods. Always true if the method is given the labels."""
+    """Shown but not ranked with the methods. Always true if the method is given the labels, or has no codes."""
     dataset: Summary
     started: str
     durations: dict[str, Seconds]
@@ -85,18 +97,25 @@ class RunRecord(BaseModel):
     metrics: dict[str, Scores] = {}
     """By protocol name, without the values per query."""
     diagnostics: Diagnostics | None = None
-    """None in records of earlier versions."""
+    """None in records of earlier versions, and where there are no codes."""
     costs: Costs | None = None
     """None until measured; methods that are given the labels are not measured."""
+    relaxed: dict[str, Shares] | None = None
+    """mAP@k, or recall@k, of the relaxed outputs by protocol; None unless asked for (`bench.store.relaxed`)."""
     environment: dict[str, Any]
     checksums: Annotated[dict[str, str], AfterValidator(_check_names)] = {}
     """SHA-256 of the files beside the record."""
 
     @field_validator("bound")
     @classmethod
-    def _labels_make_a_bound(cls, bound: bool, fields: ValidationInfo) -> bool:
+    def _not_among_codes(cls, bound: bool, fields: ValidationInfo) -> bool:
         # Records of earlier versions lack `bound`.
-        return bound or fields.data.get("uses_labels", False)
+        return bound or fields.data.get("uses_labels", False) or fields.data.get("reference", False)
+
+    @model_serializer(mode="wrap")
+    def _without_missing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Records of earlier versions, which did not know them, stay as they are.
+        return {name: value for name, value in handler(self).items() if name not in {"reference", "relaxed"} or value}
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -107,21 +126,26 @@ class RunRecord(BaseModel):
         if (dataset.name, dataset.fingerprint) != (spec.dataset, spec.dataset_fingerprint):
             raise contradiction("dataset", f"{dataset.name} ({dataset.fingerprint})", f"{spec.dataset} "
                                 f"({spec.dataset_fingerprint}) as in spec")  # fmt: skip
-        if self.status != "done" and (self.metrics or self.costs):
+        if self.status != "done" and (self.metrics or self.costs or self.relaxed):
             raise contradiction("status", self.status, "done, since there are metrics or costs")
         for name, scores in self.metrics.items():
             self._require_own_scores(name, scores)
         if self.costs is not None:
             self._require_own_costs(self.costs)
+        if self.reference and (self.diagnostics or self.relaxed):
+            raise contradiction("reference", True, "false, since there are diagnostics or relaxed outputs of codes")
+        if self.metrics and not (self.relaxed or {}).keys() <= self.metrics.keys():
+            raise contradiction("relaxed", list(self.relaxed or {}), f"protocols of metrics: {', '.join(self.metrics)}")
         return self
 
     def _require_own_scores(self, protocol: str, scores: Scores) -> None:
         for what, stored, expected in (
             ("protocol", scores.protocol.name, protocol),
-            ("bits", scores.bits, self.spec.bits),
-            ("radii of precision_recall", len(scores.precision_recall.recall), self.spec.bits + 1),
+            ("bits", scores.bits, None if self.reference else self.spec.bits),
+            ("radii of precision_recall", _radii(scores), 0 if self.reference else self.spec.bits + 1),
             ("queries", scores.queries, self.dataset.query_videos),
             ("gallery", scores.gallery, self.dataset.gallery_videos),
+            ("k of relaxed", tuple((self.relaxed or {}).get(protocol, scores.ks)), scores.ks),
         ):
             if stored != expected:
                 raise contradiction(f"metrics.{protocol}: {what}", stored, f"{expected} as the run says")
@@ -129,7 +153,11 @@ class RunRecord(BaseModel):
     def _require_own_costs(self, costs: Costs) -> None:
         if self.uses_labels:
             raise contradiction("costs", "measured", "none for a method that is given the labels")
-        if costs.code_bytes != -(-self.spec.bits // 8):
+        if costs.code_bytes != -(-self.spec.bits // 8) and not self.reference:
             raise contradiction("code_bytes", costs.code_bytes, f"{-(-self.spec.bits // 8)} of {self.spec.bits} bits")
         if costs.search is not None and costs.search.gallery != self.dataset.gallery_videos:
             raise contradiction("search.gallery", costs.search.gallery, f"{self.dataset.gallery_videos} videos")
+
+
+def _radii(scores: Scores) -> int:
+    return 0 if scores.precision_recall is None else len(scores.precision_recall.recall)

@@ -29,6 +29,7 @@ class KnownMethod(BaseModel):
     bound: bool
     uses_labels: bool
     seeded: bool
+    reference: bool = False
     note: str = ""
     """A sentence for the foot of the tables that it is in."""
 

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Literal
 
 from bench.base.errors import InputError
-from bench.store.consistency import agreeing, examined, twins
+from bench.store.consistency import agreeing, examined
 from bench.store.integrity import RECORD, UnsoundError
 from bench.store.store import Store
 from bench.store.stored_run import StoredRun, checksum_of, forget_checksums, read_run, strays
 from bench.store.swap import is_leftover, look_through
+from bench.store.twins import twins
 
 State = Literal[
     "damaged", "unreadable", "other version", "inconsistent", "copied codes", "not as computed", "not as encoded",

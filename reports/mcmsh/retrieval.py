@@ -15,7 +15,7 @@ from bench.data.dataset import Dataset, Split
 from bench.report import escape
 from bench.report.figures import COLOURS, FULL_WIDTH, Plot
 from bench.report.recipe import Results
-from bench.store.codes_file import StoredCodes, read_codes
+from bench.store.codes_file import Stored, read_codes
 from bench.store.stored_run import CODES
 
 QUERIES, TOP = 4, 8
@@ -33,26 +33,24 @@ def choose_queries(labels: NDArray[np.uint8]) -> list[int]:
     return list(dict.fromkeys(first[index] for index in spread))
 
 
-def retrieve(codes: StoredCodes, queries: Sequence[int]) -> pd.DataFrame:
+def retrieve(codes: Stored, queries: Sequence[int]) -> pd.DataFrame:
     """The nearest videos of each query: query, rank (from 1), video, distance, hit.
 
     Equal distances come in random order, alike for every method: that of the gallery often follows the classes, and
     would show a class of its own where codes tell nothing. Where the queries are the gallery, the query itself is left
     out.
     """
-    itself = codes.gallery_codes is None
-    gallery = codes.query_codes if codes.gallery_codes is None else codes.gallery_codes
     assert codes.query_labels is not None  # reproduce refuses data without labels
     labels = codes.query_labels if codes.gallery_labels is None else codes.gallery_labels
     rows = []
     for query in queries:
-        distances = (gallery != codes.query_codes[query]).sum(axis=1)
+        distances = codes.distances(query)
         lots = np.random.default_rng([TIES_SEED, query]).random(len(distances))
         order = np.lexsort((lots, distances))
-        nearest = order[order != query] if itself else order
+        nearest = order[order != query] if codes.self_search else order
         for rank, video in enumerate(nearest[:TOP].tolist(), start=1):
             hit = bool((labels[video] & codes.query_labels[query]).any())
-            rows.append((query, rank, video, int(distances[video]), hit))
+            rows.append((query, rank, video, distances[video].item(), hit))
     return pd.DataFrame(rows, columns=["query", "rank", "video", "distance", "hit"])
 
 

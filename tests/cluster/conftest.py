@@ -31,7 +31,8 @@ def cluster() -> Iterator[Any]:
         from ray.cluster_utils import Cluster
 
         fast = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 500}
-        head = NODE | {"num_cpus": 0, "include_dashboard": False, "_system_config": fast}
+        unwatched = {"include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
+        head = NODE | {"num_cpus": 0, "_system_config": fast} | unwatched
         cluster = Cluster(initialize_head=True, head_node_args=head)
         for _ in range(2):
             cluster.add_node(**NODE, wait=False)

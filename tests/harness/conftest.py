@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main
+from bench.report.drawing import Drawn
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -17,7 +18,7 @@ def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest
     Reports have empty figures: drawing them takes seconds.
     """
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("bench.report.document.drawn", lambda plots: [("", b"")] * len(plots))
+    monkeypatch.setattr("bench.report.folder.drawn", lambda plots: [Drawn("", b"", "")] * len(plots))
 
     def run(*arguments: object) -> tuple[int, str, str]:
         status = main([str(argument) for argument in arguments])

@@ -15,7 +15,7 @@ def mistakes(folder: Path) -> list[tuple[list[object], str]]:
     shallow = ["run", "--datasets", folder, "--bits", 8, "--methods"]
     return [
         ([*shallow, "mcmhs"], "unknown method 'mcmhs': did you mean mcmsh"),
-        ([*shallow, "nofit"], "unknown method 'nofit': known: autossvh, bervae, bth, conmh, dkph, itq"),
+        ([*shallow, "nofit"], "unknown method 'nofit': known: autossvh, bervae, bth, conmh, dkph, float, itq"),
         ([*shallow, "mine"], "(a method in a file of your own: --plugin FILE)"),
         (
             ["run", "--methods", "lsh", "--datasets", "moving-digit"],

@@ -95,19 +95,39 @@ def test_a_stored_run_is_reused_without_touching_data_or_models(
     assert again == done
 
 
-def test_the_same_spec_gives_the_same_codes_in_another_process(feature_folder: Path, tmp_path: Path) -> None:
+WATCHED = """
+import sys
+from bench.cli import main
+from bench.running import one_run
+
+def watched(method, *rest):
+    before = set(sys.modules)
+    encoder = fit_method(method, *rest)
+    new = [name.split(".")[0] for name in set(sys.modules) - before]
+    with open("imported", "a") as file:
+        print(sum(name in {"torch", "sympy", "faiss"} for name in new), file=file)
+    return encoder
+
+fit_method, one_run.fit_method = one_run.fit_method, watched
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_another_process_gives_the_same_codes_and_has_its_libraries_before_it_fits(
+    feature_folder: Path, tmp_path: Path
+) -> None:
     (here,) = runner(tmp_path / "here").run(planned(feature_folder))
-    arguments = ["run", "--methods", "mlp-mixer", "--bits", "8", "--datasets", str(feature_folder), "--device", "cpu"]
-    arguments += ["--results", "there", "--shard", "1/1"]
+    arguments = ["run", "--methods", "lsh,mlp-mixer", "--bits", "8", "--datasets", str(feature_folder)]
+    arguments += ["--device", "cpu", "--results", "there", "--shard", "1/1"]
     for setting in ("epochs=2", "batch_size=16", "anchors=6", "hidden=32"):
         arguments += ["--set", f"mlp-mixer.{setting}"]
-    code = "import sys; from bench.cli import main; sys.exit(main(sys.argv[1:]))"
-    subprocess.run(
-        [sys.executable, "-c", QUICKLY + code, *arguments], cwd=tmp_path, check=True, timeout=120, capture_output=True
-    )
+    command = [sys.executable, "-c", QUICKLY + WATCHED, *arguments]
+    subprocess.run(command, cwd=tmp_path, check=True, timeout=120, capture_output=True)
     there = tmp_path / "there" / here.record.spec.folder
     for file in ("codes.npz", "average_precision.npz", "encoder/encoder.safetensors"):
         assert (there / file).read_bytes() == (here.folder / file).read_bytes(), file
+    # What a process imports once is on no run's clock. Else hundreds of modules each.
+    assert [int(count) < 5 for count in (tmp_path / "imported").read_text().split()] == [True, True]
 
 
 def test_records_say_what_was_used(feature_folder: Path, tmp_path: Path) -> None:

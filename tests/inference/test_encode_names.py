@@ -13,6 +13,7 @@ from safetensors.numpy import save_file
 
 from bench.cli import main
 from bench.data.raw import RawFeatures
+from bench.encoding.code_file import read_code_file
 from bench.encoding.encoder import Encoder
 from bench.encoding.modules import EncoderDescription
 from bench.registry import load_registry
@@ -118,7 +119,10 @@ def test_earlier_codes_are_replaced_where_a_link_leads(codes: NDArray[np.int8], 
     assert encode() == 0
     assert Path("codes.npy").is_symlink()
     np.testing.assert_array_equal(np.load("disk/codes.npy"), codes)
-    assert sorted(path.name for path in Path("disk").iterdir()) == [".codes.npy.mine.part", "codes.npy"]
+    assert sorted(path.name for path in Path("disk").iterdir()) == [
+        ".codes.npy.mine.part", "codes.npy", "codes.npy.json"
+    ]  # fmt: skip
+    assert read_code_file(Path("codes.npy")).description
 
 
 def test_an_empty_file_has_nothing_to_lose(codes: NDArray[np.int8]) -> None:

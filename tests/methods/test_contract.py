@@ -33,7 +33,8 @@ def test_contract(subject: Subject, check: Callable[[Subject], None]) -> None:
 def test_training_labels_are_shown_to_bounds_only(name: str, tiny: Dataset) -> None:
     method = METHODS[name]
     assert method.uses_labels == (name == "oracle")
-    assert method.bound == (name in {"oracle", "random"})
+    assert method.reference == (name in {"float", "opq", "pq", "rabitq"})
+    assert method.bound == (method.reference or name in {"oracle", "random"})
     if not method.uses_labels:
         assert inputs(method, tiny.train) is tiny.train.features
 

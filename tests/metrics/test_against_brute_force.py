@@ -146,6 +146,7 @@ def check(case: Case, arguments: list[Any], ties: str, normalise: Any, exclude_s
     none = [q for q in queries if not any(r for _, r in case.rankings(q, exclude_self))]
     assert scores.queries_without_relevant == len(none)
     bits = len(case.query_bits[0])
+    assert scores.precision_recall is not None
     for radius in {0, 1, 2, bits // 2, bits} & set(range(bits + 1)):
         points = [curve(case, q, exclude_self, radius) for q in queries]
         assert scores.precision_recall[0][radius] == pytest.approx(np.mean([p[0] for p in points]), abs=1e-12)
@@ -218,6 +219,7 @@ def test_larger_galleries_in_stable_order(bits: int, size: int) -> None:
         np.testing.assert_allclose(scores.average_precision[k], expected, rtol=1e-12)
         assert scores.precision[k] == pytest.approx(ranked[:, :k].mean(axis=1).mean(), rel=1e-12)
     distance = (query[:, None, :] != gallery[None, :, :]).sum(axis=2)
+    assert scores.precision_recall is not None
     for radius in range(bits + 1):
         inside = distance <= radius
         expected = (inside & relevant).sum(axis=1) / np.maximum(inside.sum(axis=1), 1)

@@ -26,6 +26,7 @@ def test_no_ties() -> None:
     ideal = 1 + 1 / math.log2(3)
     assert scores.ndcg == pytest.approx({1: 1.0, 2: 1 / ideal, 3: 1.5 / ideal})
     assert scores.map_full == pytest.approx((1 + 2 / 3) / 2)
+    assert scores.precision_recall is not None
     recall, precision = scores.precision_recall
     assert recall.tolist() == [0.5, 0.5, 1.0]
     assert precision.tolist() == pytest.approx([1.0, 0.5, 2 / 3])
@@ -139,6 +140,7 @@ def test_exclude_self_needs_queries_that_are_the_gallery() -> None:
     for gallery in ((), (codes, labels), (codes.copy(), labels.copy())):
         same = evaluate(codes, labels, *gallery, exclude_self=True)
         assert same.map_full == 1.0
+        assert same.precision_recall is not None
         assert same.precision_recall[0].tolist() == [0.0, 0.0, 1.0]
 
 
@@ -147,6 +149,7 @@ def test_one_bit() -> None:
     scores = evaluate([[0]], [1], [[0], [0], [1]], [1, 0, 1], ks=(3,))
     assert scores.map[3] == pytest.approx((1 / 2 + 1 / 2 * 1 / 2 + 2 / 3) / 3)
     assert scores.precision_radius2 == pytest.approx(2 / 3)
+    assert scores.precision_recall is not None
     assert len(scores.precision_recall[0]) == 2
 
 
@@ -156,6 +159,7 @@ def test_sixty_five_bits() -> None:
     near[0, 0], far[0, [0, 64]] = -1, -1
     scores = evaluate(query, [1], np.vstack([far, near]), [0, 1], ks=(1,))
     assert scores.map == {1: 1.0}
+    assert scores.precision_recall is not None
     assert scores.precision_recall[1][:4].tolist() == [0.0, 1.0, 0.5, 0.5]
 
 
@@ -170,6 +174,7 @@ def test_radius_two_counts_empty_balls_as_zero() -> None:
     scores = evaluate([[0, 0, 0, 0], [1, 1, 1, 1]], [0, 0], [[0, 0, 1, 1], [0, 0, 0, 1], [0, 0, 0, 0]], [0, 1, 0])
     # First query: all three within 2, two relevant. Second query: only 0011.
     assert scores.precision_radius2 == pytest.approx((2 / 3 + 1) / 2)
+    assert scores.precision_recall is not None
     assert scores.precision_recall[1][1] == pytest.approx((1 / 2 + 0) / 2)
 
 

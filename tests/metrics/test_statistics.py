@@ -183,7 +183,7 @@ def test_seeds_that_lie_far_apart_differ_and_near_ones_do_not() -> None:
     assert bootstrap_difference(low, low + np.array([[0.02], [-0.03], [0.025]])).p > 0.5
 
 
-@pytest.mark.parametrize("seeds", [2, 3, 5, 10])
+@pytest.mark.parametrize("seeds", [2, 3, 10])
 @pytest.mark.parametrize(("ratio", "second"), [(0.0, 1.0), (0.5, 1.0), (5.0, 1.0), (10.0, 0.0), (100.0, 0.2)])
 def test_false_positives_of_seeds_and_queries_together(seeds: int, ratio: float, second: float) -> None:
     """Nominal: 5 %. 600 simulated pairs of equal means; the bound is 5 % and three standard errors of the share."""

@@ -2,6 +2,7 @@
 
 import ast
 import subprocess
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -12,14 +13,26 @@ from .trial import copy_working_tree, run_clean, run_mutants
 MUTANTS = read_mutants()
 
 
+@cache
+def dumped(file: str) -> str:
+    """The program in a file, as it is parsed."""
+    return ast.dump(ast.parse((ROOT / file).read_text(encoding="utf-8")))
+
+
+@cache
+def functions_in(file: str) -> set[str]:
+    """The names of the functions that a file defines."""
+    defined = ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8")))
+    return {found.name for found in defined if isinstance(found, ast.FunctionDef)}
+
+
 def test_names_differ_and_there_are_enough() -> None:
     assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS) >= 60
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_mutant_is_a_valid_program(mutant: Mutant) -> None:
-    changed = mutant.patched(ROOT)
-    assert ast.dump(ast.parse(changed)) != ast.dump(ast.parse((ROOT / mutant.file).read_text(encoding="utf-8")))
+    assert ast.dump(ast.parse(mutant.patched(ROOT))) != dumped(mutant.file)
 
 
 @pytest.mark.parametrize("test", sorted({test for mutant in MUTANTS for test in mutant.tests}))
@@ -27,8 +40,7 @@ def test_tests_of_mutants_exist(test: str) -> None:
     file, _, name = test.partition("::")
     assert (ROOT / file).exists()
     if name:
-        defined = ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8")))
-        assert name in {found.name for found in defined if isinstance(found, ast.FunctionDef)}
+        assert name in functions_in(file)
 
 
 def test_a_text_that_is_not_unique_is_refused(tmp_path: Path) -> None:

@@ -123,6 +123,7 @@ def test_hits_are_those_of_the_codes(made: Reproduction) -> None:
     frame = pd.read_csv(made.path.parent / "figures" / "retrieval.csv")
     run = next(run for run in made.runs if (run.record.spec.method, run.record.spec.bits) == ("bth", 64))
     codes = read_codes(run.folder / CODES)
+    assert isinstance(codes, StoredCodes)
     assert codes.gallery_codes is not None
     for _, row in frame[frame["method"] == "BTH"].iterrows():
         different = codes.gallery_codes[row["video"]] != codes.query_codes[row["query"]]

@@ -276,7 +276,7 @@ def test_same_results_give_the_same_bytes(runner: Runner, registry: Registry, tm
     assert contents[0] == contents[1]
     text = (tmp_path / "one" / "paper.md").read_text(encoding="utf-8")
     links = set(re.findall(r"\]\(((?:tables|figures)/[^)]+)\)", text))
-    assert links == {path.as_posix() for path in contents[0]} - {"paper.md", ".paper.md.json"}
+    assert links == {path.as_posix() for path in contents[0]} - {"paper.md", "paper.html", ".paper.md.json"}
 
 
 def test_foreign_folders_and_empty_stores(runner: Runner, registry: Registry, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ import pytest
 from bench.data.dataset import Summary
 from bench.metrics import PROTOCOLS
 from bench.profile.cost_types import Costs, EncodingTimes, Rates, SearchTime, Timing
-from bench.report import write_report
-from bench.report.compose import compose
+from bench.report.compose import compose, write_report
 from bench.report.document import Document
+from bench.report.drawing import Drawn
 from bench.report.figures import Plot, settings
 from bench.report.runs import name_runs
 from bench.store.record import RunRecord, RunSpec
@@ -29,12 +29,12 @@ QUERIES = 40
 def _undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reports have empty pictures, since drawing takes seconds; but where tests look at them."""
     if request.path.stem not in {"test_drawing", "test_rendering"}:
-        monkeypatch.setattr("bench.report.document.drawn", undrawn)
+        monkeypatch.setattr("bench.report.folder.drawn", undrawn)
 
 
-def undrawn(plots: Sequence[Plot]) -> list[tuple[str, bytes]]:
+def undrawn(plots: Sequence[Plot]) -> list[Drawn]:
     """In place of every picture a file of its kind."""
-    return [("<svg/>", b"\x89PNG")] * len(plots)
+    return [Drawn("<svg/>", b"\x89PNG", "<svg/>")] * len(plots)
 
 
 def timing(batch: int, milliseconds: float) -> Timing:
@@ -227,7 +227,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[StoredRun]:
 def report(runs: list[StoredRun], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`report.md` of all `runs`, with empty pictures."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bench.report.document.drawn", undrawn)
+        patch.setattr("bench.report.folder.drawn", undrawn)
         return write_report(runs, tmp_path_factory.mktemp("reports") / "latest")
 
 

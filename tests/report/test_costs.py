@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.profile.cost_types import EncodingTimes
-from bench.report import costs, summary, times
+from bench.report import costs, times
 from bench.report.compose import compose
 from bench.report.document import Document
 from bench.report.figures import settings
 from bench.report.plots_cost import pareto_front
 from bench.report.runs import ReportRun, name_runs
 from bench.report.tables import Table
-from bench.report.terminal import profile_text
+from bench.report.terminal import profile_text, summary
 from bench.store.record import RunRecord
 from bench.store.stored_run import StoredRun, write_record
 

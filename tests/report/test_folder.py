@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from bench.base.errors import InputError
-from bench.report import require_writable, write_report
-from bench.report.document import Document, write_document
+from bench.report.compose import write_report
+from bench.report.document import Document
+from bench.report.folder import require_writable, write_document
 from tests.conftest import survived
 
 LEFT_BY_SYSTEMS = [".DS_Store", "Thumbs.db", "desktop.ini", ".directory", "._report.md", ".nfs0001", ".gitignore"]
-OWN = ["report.html", "thesis.tex", "tables/own.csv", "figures/mine.png", "figures/old/a.png", "figures/.DS_Store"]
+OWN = ["report.pdf", "thesis.tex", "tables/own.csv", "figures/mine.png", "figures/old/a.png", "figures/.DS_Store"]
 
 
 @pytest.fixture
@@ -65,6 +66,15 @@ def test_a_folder_of_somebody_gets_a_report(builder: Any, tmp_path: Path) -> Non
     assert {name: contents(tmp_path / "mine")[name] for name in kept} == kept
 
 
+def test_a_page_of_somebody_is_kept_under_another_name(builder: Any, tmp_path: Path) -> None:
+    """One that a person made of `report.md` before the program wrote pages."""
+    builder.add("alpha", 16)
+    kept = own(tmp_path / "mine", ["report.html"])
+    write_report(builder.store.runs(), tmp_path / "mine")
+    assert (tmp_path / "mine/report.kept.html").read_bytes() == kept["report.html"]
+    assert (tmp_path / "mine/report.html").read_text().startswith("<!doctype html>")
+
+
 def test_a_report_of_somebody_is_refused_before_any_work(builder: Any, tmp_path: Path) -> None:
     builder.add("alpha", 16)
     kept = own(tmp_path / "mine", ["report.md"])
@@ -82,7 +92,7 @@ def test_a_file_in_place_of_a_folder_is_refused_before_any_work(tmp_path: Path, 
         require_writable(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["report.md", "tables/toy-cost.csv", "figures/toy-training-loss.svg"])
+@pytest.mark.parametrize("name", ["report.md", "report.html", "tables/toy-cost.csv", "figures/toy-training-loss.svg"])
 def test_what_was_changed_by_hand_is_kept_under_another_name(
     folder: Path, builder: Any, name: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -136,7 +146,7 @@ def test_two_documents_share_a_folder(folder: Path) -> None:
         write_document(lambda text=text: Document([text]), folder, "paper.md")  # type: ignore[misc]
     found = contents(folder)
     assert {name: found[name] for name in report} == report
-    assert found.keys() - report.keys() == {"paper.md", ".paper.md.json"}
+    assert found.keys() - report.keys() == {"paper.md", "paper.html", ".paper.md.json"}
     assert found["paper.md"] == b"second\n"
 
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from bench.report import summary
 from bench.report.compose import compose
 from bench.report.document import Document
 from bench.report.figures import settings
 from bench.report.runs import methods_of, name_runs
+from bench.report.terminal import summary
 from bench.store.stored_run import StoredRun
 
 

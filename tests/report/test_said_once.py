@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 
 from bench.metrics import PROTOCOLS
-from bench.report import summary
 from bench.report.compose import compose
 from bench.report.document import Document
 from bench.report.figures import settings
 from bench.report.runs import name_runs
 from bench.report.tables import MACHINE, METHOD, SEEDS, Column, Table, best_as_shown, note_column, rows_for
+from bench.report.terminal import summary
 from bench.store.store import Store
 from tests.report.conftest import Builder
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from bench.report import summary, write_report
-from bench.report.compose import compose
+from bench.report.compose import compose, write_report
 from bench.report.document import Document
 from bench.report.figures import settings
 from bench.report.runs import name_runs
+from bench.report.terminal import summary
 
 PHRASE = "stand-in data, not the real FCVID"
 

@@ -36,7 +36,8 @@ def starter() -> ForkServerContext:
     """Starts processes that have everything imported, as the isolation does; one thread each."""
     context = multiprocessing.get_context("forkserver")
     modules = {plugin.__module__ for plugin in load_registry().origins}
-    modules |= {"bench.running.worker", "bench.report", "tests.running.bench_process", *TRAINING_LIBRARIES}
+    modules |= {"bench.running.worker", "bench.report.compose", "bench.report.terminal", *TRAINING_LIBRARIES}
+    modules.add("tests.running.bench_process")
     context.set_forkserver_preload(sorted(modules))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("OMP_NUM_THREADS", "1")

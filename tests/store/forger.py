@@ -62,9 +62,16 @@ def per_query(folder: Path, change: Callable[[dict[str, np.ndarray]], object]) -
     np.savez_compressed(folder / PER_QUERY, **values)
 
 
+def codes_of(folder: Path) -> StoredCodes:
+    """The codes of a run that is no reference."""
+    codes = read_codes(folder / CODES)
+    assert isinstance(codes, StoredCodes)
+    return codes
+
+
 def with_codes(folder: Path, change: Callable[[StoredCodes], StoredCodes]) -> None:
     """Put other codes into a run, evaluate them as the benchmark does, and seal all of it."""
-    codes = change(read_codes(folder / CODES))
+    codes = change(codes_of(folder))
     write_codes(folder / CODES, codes)
     values = values_of(folder)
     scores = evaluate_codes(codes, values["metrics"])

@@ -14,5 +14,6 @@ def test_labels_that_lie_column_by_column(tmp_path: Path) -> None:
     labels = np.asfortranarray(random.integers(0, 2, (20, 12)).astype(np.uint8))
     write_codes(tmp_path / "codes.npz", StoredCodes(codes, labels, None, None))
     found = read_codes(tmp_path / "codes.npz")
+    assert isinstance(found, StoredCodes)
     np.testing.assert_array_equal(found.query_codes, codes)
     np.testing.assert_array_equal(found.query_labels, labels)

@@ -265,3 +265,20 @@ def test_list_runs_shows_states_durations_and_reasons(store: Store, capsys: pyte
     assert "long …" in timeout
     assert "end" not in timeout
     assert captured.err.count("damaged (record.json has no checksum); ignored") == 1
+
+
+@pytest.mark.parametrize("verb", [["results", "verify"], ["results", "prune"], ["evaluate"], ["report"],
+                                  ["results", "merge", "{}"]])  # fmt: skip
+def test_a_folder_without_runs_is_no_success(
+    verb: list[str], store: Store, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(store, spec_of())
+    root = store.root
+    monkeypatch.chdir(root.parent)
+    wrong, empty = root.parent, root.parent / "empty"
+    empty.mkdir()
+    for folder, hint in ((wrong, f"no runs here; did you mean {root}?"), (empty, "no runs here; ")):
+        merging = "{}" in verb
+        call = [part.format(folder) for part in verb]
+        assert main([*call, "--results", str(root if merging else folder)]) == 2
+        assert hint in capsys.readouterr().err

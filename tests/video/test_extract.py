@@ -234,7 +234,7 @@ def test_from_clips_to_a_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert main(["extract", "clips", "--out", "features", "--frames", "2"]) == 0
     output = capsys.readouterr()
     assert output.out == "features\n"
-    assert "18 train, 6 test videos (3 classes); test videos search train videos" in output.err
+    assert "18 train and 6 test videos of 3 classes; test videos search train videos" in output.err
     data = bench.load_dataset("features")
     assert data.train.features.shape == (18, 2, 1280)
     encoder = bench.fit("itq", data, bits=12, seed=0)
@@ -255,7 +255,7 @@ def test_the_command_line_says_what_failed(tmp_path: Path, monkeypatch: pytest.M
     assert "bench: set/low/broken.mp4: is no video file" in error
     assert main(["extract", "set", "--out", "out", "--frames", "3", "--test-share", "0"]) == 1
     error = capsys.readouterr().err
-    assert "9 train videos (2 classes); train videos search each other" in error
+    assert "9 train videos of 2 classes; train videos search each other" in error
     assert "out: left out, no videos by their names: 1, such as notes.txt" in error
     assert "out: 1 of 9 videos failed, the first: low/broken.mp4: is no video file" in error
     assert "Traceback" not in error

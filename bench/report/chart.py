@@ -1,0 +1,181 @@
+"""Figures as SVG of a page: every panel by itself, points that a pointer or the keyboard can ask for their values.
+
+Everything is taken from the figure that is also drawn as PNG, so that the two cannot differ. Colours are classes, which
+the page's style gives to light and dark screens.
+"""
+
+from collections.abc import Iterator
+from html import escape
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.collections import LineCollection, PathCollection, PolyCollection
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from numpy.typing import ArrayLike, NDArray
+
+from bench.report.figures import BOUND_COLOUR, COLOURS
+
+WIDTH, HEIGHT = 340, 240
+LEFT, RIGHT, TOP, BOTTOM = 50, 14, 26, 40
+CLASSES = {colour.lower(): f"c{number}" for number, colour in enumerate((*COLOURS, BOUND_COLOUR))}
+MOST_POINTS = 24
+"""Points of a line that can be asked; of longer ones only the line is drawn."""
+SHAPES = {
+    "o": "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z", "s": "M-3.5-3.5h7v7h-7z", "^": "M0-4.6l4.4 8h-8.8z",
+    "v": "M0 4.6l4.4-8h-8.8z", "D": "M0-5l5 5l-5 5l-5-5z", "P": "M-1.5-4.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z",
+    "X": "M-4-2.5l1.5-1.5l2.5 2.5l2.5-2.5l1.5 1.5l-2.5 2.5l2.5 2.5l-1.5 1.5l-2.5-2.5l-2.5 2.5l-1.5-1.5l2.5-2.5z",
+    "p": "M0-4.8l4.6 3.3l-1.8 5.4h-5.6l-1.8-5.4z", "<": "M-4.6 0l8-4.4v8.8z", ">": "M4.6 0l-8-4.4v8.8z",
+    "h": "M0-4.8l4.2 2.4v4.8l-4.2 2.4l-4.2-2.4v-4.8z",
+}  # fmt: skip
+"""Outlines of markers, 8 to 10 units wide."""
+
+
+def chart(figure: Figure) -> str:
+    """The panels of a figure as SVG elements, and a legend of its series as a list."""
+    names = _names(figure)
+    return f'<div class="chart">{"".join(_panel(axes, names) for axes in figure.axes)}</div>{_legend(names)}'
+
+
+def _names(figure: Figure) -> dict[tuple[str, str, str], str]:
+    """What lines are called, by their look: their own labels, or those of the legend."""
+    found = {_look(line): str(line.get_label()) for axes in figure.axes for line in axes.lines}
+    found = {look: name for look, name in found.items() if not name.startswith("_")}
+    for legend in figure.legends:
+        for handle, text in zip(legend.legend_handles, legend.get_texts(), strict=True):
+            if isinstance(handle, Line2D):
+                found.setdefault(_look(handle), text.get_text().strip())
+    return found
+
+
+def _look(line: Line2D) -> tuple[str, str, str]:
+    return to_hex(line.get_color()), str(line.get_marker()), to_hex(line.get_markerfacecolor())
+
+
+def _legend(names: dict[tuple[str, str, str], str]) -> str:
+    items = [
+        f'<li data-name="{escape(name)}"><svg class="{_class(colour)}" viewBox="-6 -6 12 12" width="12" height="12" '
+        f'aria-hidden="true"><path class="{_filled(face, colour)}" d="{SHAPES.get(marker, "M-6-1h12v2h-12z")}"/></svg>'
+        f"{escape(name)}</li>"
+        for (colour, marker, face), name in names.items()
+    ]
+    return f'<ul class="legend">{"".join(items)}</ul>' if items else ""
+
+
+def _panel(axes: Axes, names: dict[tuple[str, str, str], str]) -> str:
+    title = axes.get_title()
+    labels = _label(axes, "x"), _label(axes, "y")
+    parts = [*_frame(axes, title, labels), *_areas(axes), *_bars(axes, labels)]
+    for line in axes.lines:
+        parts += _line(axes, line, names.get(_look(line), ""), title, labels)
+    return (
+        f'<svg class="panel" viewBox="0 0 {WIDTH} {HEIGHT}" role="group" aria-label="{escape(title or labels[1])}">'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+def _label(axes: Axes, which: str) -> str:
+    """The label of an axis, which in a grid only the panels at the edge have."""
+    own = [other.get_xlabel() if which == "x" else other.get_ylabel() for other in (axes, *axes.figure.axes)]
+    return next(filter(None, own), "")
+
+
+def _frame(axes: Axes, title: str, labels: tuple[str, str]) -> Iterator[str]:
+    yield f'<text class="title" x="{WIDTH / 2}" y="15">{escape(" ".join(title.split()))}</text>'
+    yield f'<text class="label" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}">{escape(labels[0])}</text>'
+    middle = (TOP + HEIGHT - BOTTOM) / 2
+    yield f'<text class="label" transform="translate(11 {middle}) rotate(-90)">{escape(labels[1])}</text>'
+    for value, text in _ticks(axes.xaxis, *sorted(axes.get_xlim())):
+        (x, _) = _places(axes, [(value, axes.get_ylim()[0])])[0]
+        yield f'<text class="tick" x="{x:.1f}" y="{HEIGHT - BOTTOM + 14}">{escape(text)}</text>'
+    for value, text in _ticks(axes.yaxis, *sorted(axes.get_ylim())):
+        (_, y) = _places(axes, [(axes.get_xlim()[0], value)])[0]
+        yield f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
+        yield f'<text class="tick end" x="{LEFT - 5}" y="{y + 3:.1f}">{escape(text)}</text>'
+    yield f'<path class="axis" d="M{LEFT} {TOP}V{HEIGHT - BOTTOM}H{WIDTH - RIGHT}"/>'
+
+
+def _ticks(axis: Axis, low: float, high: float) -> list[tuple[float, str]]:
+    values = [float(value) for value in axis.get_majorticklocs()]
+    texts = axis.get_major_formatter().format_ticks(values)
+    return [(value, text) for value, text in zip(values, texts, strict=True) if low <= value <= high]
+
+
+def _places(axes: Axes, points: ArrayLike) -> NDArray[np.float64]:
+    """Where data points lie in a panel."""
+    shares = (axes.transData.transform(np.asarray(points, dtype=float)) - axes.bbox.min) / axes.bbox.size
+    x = LEFT + shares[:, 0] * (WIDTH - LEFT - RIGHT)
+    y = HEIGHT - BOTTOM - shares[:, 1] * (HEIGHT - TOP - BOTTOM)
+    return np.stack([x, y], axis=1)
+
+
+def _path(places: NDArray[np.float64]) -> str:
+    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
+
+
+def _line(
+    axes: Axes, line: Line2D, name: str, title: str, labels: tuple[str, str]
+) -> Iterator[str]:  # fmt: skip
+    points = np.asarray(line.get_xydata(), dtype=float)
+    points = points[np.isfinite(points).all(axis=1)]
+    if not len(points):
+        return
+    colour, marker, face = _look(line)
+    places = _places(axes, points)
+    parts = []
+    if line.get_linestyle() not in ("None", "none", "") and len(points) > 1:
+        if line.get_drawstyle() == "steps-post":
+            places = np.repeat(places, 2, axis=0)
+            places = np.stack([places[1:, 0], places[:-1, 1]], axis=1)
+        dashed = "" if line.get_linestyle() == "-" else ' stroke-dasharray="5 3"'
+        parts.append(f'<path class="line"{dashed} d="{_path(places)}"/>')
+    if marker in SHAPES and len(points) <= MOST_POINTS:
+        for (x, y), (left, top) in zip(points, _places(axes, points), strict=True):
+            said = f"{name}, {title}: {labels[0]} {x:g}, {labels[1]} {y:.4g}"
+            parts.append(
+                f'<path class="point {_filled(face, colour)}" d="{SHAPES[marker]}" '
+                f'transform="translate({left:.1f} {top:.1f}) scale(.8)" tabindex="0" role="img" '
+                f'aria-label="{escape(" ".join(said.split()))}"/>'
+            )
+    yield f'<g class="{_class(colour)}" data-name="{escape(name)}">{"".join(parts)}</g>'
+
+
+def _areas(axes: Axes) -> Iterator[str]:
+    for collection in axes.collections:
+        if isinstance(collection, PolyCollection):
+            colour = _class(to_hex(tuple(np.ravel(collection.get_facecolor())[:3])))
+            for path in collection.get_paths():
+                yield f'<path class="area {colour}" d="{_path(_places(axes, path.vertices))}z"/>'
+        elif isinstance(collection, LineCollection):
+            colour = _class(to_hex(tuple(np.ravel(collection.get_color())[:3])))
+            for segment in collection.get_segments():
+                yield f'<path class="line {colour}" d="{_path(_places(axes, segment))}"/>'
+        elif isinstance(collection, PathCollection):
+            for x, y in _places(axes, np.reshape(collection.get_offsets(), (-1, 2))):
+                yield f'<circle class="ring" cx="{x:.1f}" cy="{y:.1f}" r="7"/>'
+
+
+def _bars(axes: Axes, labels: tuple[str, str]) -> Iterator[str]:
+    names = [text for _, text in _ticks(axes.yaxis, *sorted(axes.get_ylim()))]
+    bars = [patch for patch in axes.patches if isinstance(patch, Rectangle)]
+    for number, bar in enumerate(bars):
+        corners = [(bar.get_x(), bar.get_y()), (bar.get_x() + bar.get_width(), bar.get_y() + bar.get_height())]
+        (left, top), (right, bottom) = _places(axes, corners)
+        said = f"{names[number] if number < len(names) else ''}: {labels[0]} {bar.get_width():.4g}"
+        yield (
+            f'<rect class="point f {_class(to_hex(bar.get_facecolor()))}" x="{min(left, right):.1f}" '
+            f'y="{min(top, bottom):.1f}" width="{abs(right - left):.1f}" height="{abs(bottom - top):.1f}" '
+            f'tabindex="0" role="img" aria-label="{escape(" ".join(said.split()))}"/>'
+        )
+
+
+def _class(colour: str) -> str:
+    return CLASSES.get(colour.lower(), "neutral")
+
+
+def _filled(face: str, colour: str) -> str:
+    """Markers of bounds are open."""
+    return "f" if face.lower() == colour.lower() else "open"

@@ -1,0 +1,1 @@
+"""An index over binary codes, and looking things up in it."""

@@ -1,0 +1,80 @@
+"""What one searches with: the name of something in the index, a file of codes, or a feature file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.base.errors import InputError
+from bench.base.text import closest, one_line
+from bench.data.folder import only_key, open_features
+from bench.encoding.code_file import read_code_file, read_description
+from bench.encoding.encoder import Encoder, encoder_digest, read_encoder
+from bench.metrics.codes import PackedCodes, pack_codes
+from bench.registry import Registry
+from bench.search.index import Index
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Codes to look up."""
+
+    names: tuple[str, ...]
+    codes: PackedCodes
+    own: int | None = None
+    """The number of the query in the index, if it is there; it is left out of what is found."""
+
+
+def read_queries(query: str, index: Index, registry: Registry, encoder: Path | None = None) -> Queries:
+    """The codes that `query` means; features are encoded by `encoder` or, not given, by the one that the index names.
+
+    Raises InputError if it is neither in the index nor a file that can be used.
+    """
+    own = index.number_of(query)
+    if own is not None:
+        return Queries((query,), index.code(own), own)
+    path = Path(query)
+    if not path.is_file():
+        near = closest(query, index.description.ids or [])
+        raise InputError(f"{one_line(query)}: neither a file nor in {index.folder}: {near}")
+    if _holds_codes(path):
+        found = read_code_file(path)
+        return Queries(
+            _names(path, found.description.ids if found.description else None, len(found.codes)), found.codes
+        )
+    features = open_features(path, only_key(path), fix="name a file with one array of features")
+    codes = pack_codes(_encoder(index, registry, encoder).encode(features))
+    return Queries(_names(path, None, len(codes)), codes)
+
+
+def _holds_codes(path: Path) -> bool:
+    if path.suffix != ".npy":
+        return False
+    if read_description(path) is not None:
+        return True
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path}: is no .npy file ({one_line(str(error))}); write it again") from error
+    return bool(array.ndim == 2 and array.dtype.kind in "iub")
+
+
+def _names(path: Path, ids: list[str] | None, count: int) -> tuple[str, ...]:
+    if ids is not None:
+        return tuple(ids)
+    return (path.name,) if count == 1 else tuple(f"{path.name}[{number}]" for number in range(count))
+
+
+def _encoder(index: Index, registry: Registry, given: Path | None) -> Encoder:
+    """The encoder of the index's codes, from the folder given or the one that it remembers."""
+    used = index.description.encoder
+    if given is None and used is None:
+        raise InputError(f"{index.folder}: does not say which encoder its codes come from; name it with --encoder")
+    folder = given or Path(used.folder if used else "")
+    fix = "name the folder where it is now with --encoder"
+    if given is None and not folder.is_dir():
+        raise InputError(f"{folder}: the encoder of {index.folder} is no longer there; {fix}")
+    encoder = read_encoder(folder, registry)
+    if used is not None and encoder_digest(folder) != used.digest:
+        raise InputError(f"{folder}: is not the encoder that the codes of {index.folder} come from; {fix}")
+    return encoder

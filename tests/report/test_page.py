@@ -1,0 +1,140 @@
+"""The page says what the tables and figures say, runs nothing but its own script, and asks no network."""
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+
+from bench.report import figures
+from bench.report.chart import chart
+from bench.report.document import Document
+from bench.report.figures import Plot
+from bench.report.page import page
+from bench.report.tables import Cell, Table
+
+VOID = {"meta", "input", "br", "path", "circle", "rect", "hr", "img", "link"}
+
+
+class Reader(HTMLParser):
+    """The elements of a page: tag, attributes, and the text within."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str], list[str]]] = []
+        self._open: list[tuple[str, dict[str, str], list[str]]] = []
+        self.feed(text)
+        assert not self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        element = (tag, {name: value or "" for name, value in attrs}, list[str]())
+        self.found.append(element)
+        if tag not in VOID:
+            self._open.append(element)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, {name: value or "" for name, value in attrs}, []))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop()[0] == tag
+
+    def handle_data(self, data: str) -> None:
+        for _, _, texts in self._open:
+            texts.append(data)
+
+    def all(self, tag: str) -> list[tuple[dict[str, str], str]]:
+        return [(attributes, "".join(texts)) for found, attributes, texts in self.found if found == tag]
+
+
+@pytest.fixture(scope="module")
+def shown(composed: Document) -> str:
+    with figures.settings():
+        return page(composed, [chart(plot.figure) for plot in composed.plots])
+
+
+@pytest.fixture(scope="module")
+def read(shown: str) -> Reader:
+    return Reader(shown)
+
+
+def test_every_cell_is_that_of_its_table(composed: Document, read: Reader) -> None:
+    expected = [cell.text + cell.mark for table in composed.tables for row in table.rows for cell in row]
+    assert [text for _, text in read.all("td")] == expected
+    assert [text for _, text in read.all("button")] == [title for table in composed.tables for title in table.header]
+
+
+def test_every_point_has_the_value_that_the_csv_has(composed: Document) -> None:
+    compared = 0
+    for plot in composed.plots:
+        if not plot.name.endswith("map-at-k"):
+            continue
+        said = [attributes["aria-label"] for attributes, _ in Reader(chart(plot.figure)).all("path")
+                if attributes["class"].startswith("point")]  # fmt: skip
+        expected = [
+            f"{row.method}, {row.bits} bits: retrieved videos k {row.k:g}, mAP@k {row.map:.4g}"
+            for row in plot.frame.itertuples()
+        ]
+        assert sorted(said) == sorted(" ".join(line.split()) for line in expected)
+        compared += len(said)
+    assert compared > 50
+
+
+def test_nothing_is_loaded_and_nothing_but_its_own_script_runs(shown: str, read: Reader) -> None:
+    policy = next(attributes["content"] for attributes, _ in read.all("meta") if "http-equiv" in attributes)
+    assert policy.startswith("default-src 'none'; ")
+    for tag in ("style", "script"):
+        ((_, source),) = read.all(tag)
+        digest = base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+        assert not re.search(r"url\(|@import|eval\(|https?:", source)
+    for tag, attributes, _ in read.found:
+        assert not any(name.startswith("on") or name in ("style", "src") for name in attributes), tag
+        target = attributes.get("href", "#")
+        assert target.startswith(("#", "tables/", "figures/", "https://")), target
+        assert tag not in ("img", "link", "iframe", "object", "embed", "base")
+
+
+def test_links_within_the_page_lead_somewhere(read: Reader) -> None:
+    names = {attributes["id"] for _, attributes, _ in read.found if "id" in attributes}
+    targets = {attributes["href"][1:] for attributes, _ in read.all("a") if attributes["href"].startswith("#")}
+    assert targets
+    assert targets <= names
+
+
+def test_equal_documents_give_equal_bytes(composed: Document, shown: str) -> None:
+    with figures.settings():
+        assert page(composed, [chart(plot.figure) for plot in composed.plots]) == shown
+
+
+def one(text: str) -> Reader:
+    """A page whose only table and chart are called `text`."""
+    document = Document()
+    document.add_table(Table("t", text, ["method", text], [[Cell(text), Cell("1")]], pd.DataFrame(), notes=(text,)))
+    with document.folded(text):
+        document.add_plot(Plot("p", text, Figure, pd.DataFrame()))
+    with figures.settings():
+        figure = Figure()
+        axes = figure.subplots()
+        axes.plot([0, 1], [1, 2], marker="o", label=text or "-")
+        axes.set_title(text)
+        axes.set_xlabel(text)
+        return Reader(page(document, [chart(figure)]))
+
+
+HARMLESS = [(tag, sorted(attributes)) for tag, attributes, _ in one("name").found]
+
+
+@given(
+    st.text(min_size=1, max_size=30)
+    | st.sampled_from(["<script>alert(1)</script>", '" onload="x', "</style><b>", "{{ 7 * 7 }}", "]]>", "x" * 300])
+)
+@settings(max_examples=25, deadline=None)
+def test_names_are_text_wherever_they_stand(text: str) -> None:
+    found = one(text)
+    assert [(tag, sorted(attributes)) for tag, attributes, _ in found.found] == HARMLESS
+    assert found.all("td")[0][1].split() == text.split()
