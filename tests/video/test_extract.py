@@ -4,6 +4,8 @@ import filecmp
 import json
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -291,3 +293,15 @@ def test_wrong_calls(
     assert line.startswith("bench: ")
     assert message in line
     assert not Path("o").exists()
+
+
+def test_without_the_extra_the_command_says_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setattr("bench.cli.videos.find_spec", lambda name: None)
+    assert main(["extract", "videos", "--out", "features"]) == 2
+    assert 'pip install "vhbench[video]"' in capsys.readouterr().err
+
+
+def test_video_libraries_are_imported_by_this_verb_alone() -> None:
+    script = "import sys, bench, bench.cli.app; print({'av', 'torch', 'PIL'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
