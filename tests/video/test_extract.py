@@ -22,7 +22,7 @@ from bench.cli import main
 from bench.video import extract as module
 from bench.video.decoding import decoded
 from bench.video.extract import VideoFailedError, extract
-from bench.video.extractor import Extractor
+from bench.video.extractor import Extractor, same_extractor
 from bench.video.manifest import Row, read_manifest, read_settings
 from bench.video.sources import find_videos
 
@@ -187,6 +187,18 @@ def test_one_video_as_a_query(videos: Path, extracted: Path) -> None:
     np.testing.assert_array_equal(extractor().features_of(videos / row.path), stored)
     with pytest.raises(InputError, match=r"broken.mp4: is no video file"):
         extractor().features_of(videos / "low/broken.mp4")
+
+
+def test_the_extractor_of_a_folder_is_made_again(extracted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.video.extractor.version", lambda name: "0")
+    monkeypatch.setattr("bench.video.extractor.load_backbone", lambda *_: extractor().backbone)
+    settings = read_settings(extracted)
+    made = same_extractor(settings, torch.device("cpu"))
+    assert made.sampling == settings.sampling
+    assert made.settings.dimensions == QUARTERS
+    monkeypatch.setattr("bench.video.extractor.load_backbone", lambda *_: extractor("second").backbone)
+    with pytest.raises(InputError, match="not those that made the features"):
+        same_extractor(settings, torch.device("cpu"))
 
 
 def test_values_that_are_not_finite_are_a_failure(tmp_path: Path) -> None:
