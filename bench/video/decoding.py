@@ -209,9 +209,14 @@ def _decode(path: Path, facts: Facts, sampling: Sampling) -> tuple[Facts, NDArra
 
 def _limit(seconds: int) -> None:
     """Limit this process's processor time and memory from here on."""
-    limit = math.ceil(time.process_time()) + seconds
-    # At the first the process gets a signal of its own, by which its end is known.
-    resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 1))
+    _lower(resource.RLIMIT_CPU, math.ceil(time.process_time()) + seconds)
     if sys.platform == "linux":
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        resource.setrlimit(resource.RLIMIT_AS, 2 * (pages * resource.getpagesize() + MEMORY,))
+        _lower(resource.RLIMIT_AS, pages * resource.getpagesize() + MEMORY)
+
+
+def _lower(kind: int, limit: int) -> None:
+    """Set a limit, unless a stricter one holds already."""
+    soft, hard = resource.getrlimit(kind)
+    if soft == resource.RLIM_INFINITY or limit < soft:
+        resource.setrlimit(kind, (limit, hard))
