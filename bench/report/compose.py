@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.base.errors import InputError
 from bench.report import problems
-from bench.report.document import Document
+from bench.report.document import Block, Document
 from bench.report.escape import code_block, markdown
 from bench.report.figures import assign
 from bench.report.folder import REPORT, write_document
@@ -79,11 +79,13 @@ def compose(runs: Sequence[ReportRun]) -> Document:
     document = Document()
     datasets = datasets_of(runs)
     styles = assign(methods_of(runs), bounds_of(runs))
-    document.add(MARKER, _title(datasets), *_overview(runs, datasets))
+    document.add(MARKER, _title(datasets), _overview(runs, datasets))
+    opening, found = len(document.blocks), list[str]()
     for group in datasets.values():
         data = group[0].record.dataset
         document.banner = stand_in_phrase(data) if data.stand_in else ""  # pictures travel without their captions
-        add_dataset(document, group, styles)
+        found += add_dataset(document, group, styles)
+    document.blocks[opening:opening] = _found(runs, found, datasets)
     missing = problems.table(runs)
     if missing is not None:
         document.add_section("Runs without a result")
@@ -116,7 +118,7 @@ def _title(datasets: Mapping[str, Sequence[ReportRun]]) -> str:
     return f"# Video hashing benchmark{''.join(f' – {markdown(phrase)}' for phrase in phrases)}"
 
 
-def _overview(runs: Sequence[ReportRun], datasets: Mapping[str, Sequence[ReportRun]]) -> list[str]:
+def _overview(runs: Sequence[ReportRun], datasets: Mapping[str, Sequence[ReportRun]]) -> str:
     done = sum(run.done for run in runs)
     others = bounds_of(runs)
     references = {label for label in others if label.endswith(REFERENCE)}
@@ -134,9 +136,22 @@ def _overview(runs: Sequence[ReportRun], datasets: Mapping[str, Sequence[ReportR
         f"{'all finished' if done == len(runs) else missing}."
     )
     names = " ".join(f"{kind.capitalize()}s: {', '.join(map(markdown, labels))}." for kind, labels in kinds if labels)
+    return f"{sentence} {names} [How to read this](#how-to-read-this)."
+
+
+def _found(
+    runs: Sequence[ReportRun], findings: Sequence[str], datasets: Mapping[str, Sequence[ReportRun]]
+) -> list[Block]:
+    """The findings, and what to be careful with."""
+    once = "One seed: other seeds may order the methods otherwise."
+    findings = [*findings, once] if findings and len(seeds_of(runs)) == 1 else findings
     doubts = [doubt for group in datasets.values() for doubt in problems.cautions(group)]
-    warned = ["**Be careful with**", "\n".join(f"- {markdown(doubt)}" for doubt in doubts)] if doubts else []
-    return [f"{sentence} {names} [How to read this](#how-to-read-this).", *warned]
+    return [
+        part
+        for title, lines in (("Findings", findings), ("Be careful with", doubts))
+        if lines
+        for part in (f"**{title}**", "\n".join(f"- {markdown(line)}" for line in lines))
+    ]
 
 
 def _parameters(runs: Sequence[ReportRun]) -> list[str]:

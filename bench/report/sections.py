@@ -22,23 +22,26 @@ from bench.report import (
 from bench.report.document import Document
 from bench.report.escape import markdown
 from bench.report.figures import Style
+from bench.report.findings import findings
 from bench.report.quality import select
 from bench.report.runs import ReportRun, bits_of, headline_ks, protocols_of
 
 
-def add_dataset(document: Document, runs: Sequence[ReportRun], styles: dict[str, Style]) -> None:
-    """Everything about the runs of one dataset."""
+def add_dataset(document: Document, runs: Sequence[ReportRun], styles: dict[str, Style]) -> list[str]:
+    """Add everything about the runs of one dataset. Returns the findings, for the opening."""
     section = _Section(document, runs, styles)
     document.add_section(runs[0].dataset_title)
     document.add(_dataset_sentence(runs))
     scores = quality.aggregate(runs)
     groups = quality.equal_protocols(scores, protocols_of(runs))
+    shown = None
     if groups:
-        section.add_quality(scores, groups)
+        shown = section.add_quality(scores, groups)
         section.add_other_metrics(scores)
         section.add_binarising()
-    section.add_costs(scores, groups)
+    measured = section.add_costs(scores, groups)
     section.add_training()
+    return [] if shown is None else findings(runs[0].dataset_title, shown, measured)
 
 
 def _dataset_sentence(runs: Sequence[ReportRun]) -> str:
@@ -73,8 +76,8 @@ class _Section:
     def title_under(self, protocols: Sequence[str]) -> str:
         return f"{self.title} under protocol {' and '.join(protocols)}"
 
-    def add_quality(self, scores: pd.DataFrame, groups: Sequence[Sequence[str]]) -> None:
-        """mAP@k under one protocol of every group of equals."""
+    def add_quality(self, scores: pd.DataFrame, groups: Sequence[Sequence[str]]) -> pd.DataFrame:
+        """mAP@k under one protocol of every group of equals. Returns what is shown first, from `quality.marked`."""
         add, runs = self.document.add, self.runs
         shown = quality.marked(runs, scores[scores["protocol"].isin([group[0] for group in groups])])
         add("### Retrieval quality")
@@ -86,6 +89,7 @@ class _Section:
             if len(groups) > 1:
                 add(f"#### Protocol {' and '.join(f'“{markdown(protocol)}”' for protocol in group)}")
             self._add_protocol(select(shown, protocol=group[0]), group)
+        return select(shown, protocol=groups[0][0])
 
     def _add_protocol(self, scores: pd.DataFrame, group: Sequence[str]) -> None:
         name, title = f"{self.name}-{slug(group[0])}", self.title_under(group)
@@ -119,8 +123,8 @@ class _Section:
             with self.document.folded(table.caption.removesuffix(".")):
                 self.document.add_table(table)
 
-    def add_costs(self, scores: pd.DataFrame, groups: Sequence[Sequence[str]]) -> None:
-        """The costs of encoding, and mAP under the first protocols against them."""
+    def add_costs(self, scores: pd.DataFrame, groups: Sequence[Sequence[str]]) -> pd.DataFrame:
+        """The costs of encoding, and mAP under the first protocols against them. Returns them if of one machine."""
         self.document.add("### Cost")
         table = costs.encoding_table(self.runs)
         machines = costs.machines(table.frame)
@@ -131,7 +135,7 @@ class _Section:
             )
         self.document.add_table(table)
         if not machines:
-            return
+            return table.frame[:0]
         endings = {machine: f"-{number}" * (len(machines) > 1) for number, machine in enumerate(machines, start=1)}
         joined = _with_costs(scores, groups, table.frame)
         for machine, ending in endings.items():
@@ -152,6 +156,7 @@ class _Section:
             for machine, ending in endings.items():
                 self._add_times(select(timed, machine=machine), ending)
                 self._add_parts(machine, ending)
+        return table.frame if len(machines) == 1 else table.frame[:0]
 
     def _add_times(self, timed: pd.DataFrame, ending: str) -> None:
         longest = max(timed["bits"])

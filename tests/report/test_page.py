@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from bench.report import figures
+from bench.report import escape, figures
 from bench.report.chart import chart
 from bench.report.document import Document
 from bench.report.figures import Plot
@@ -120,7 +120,7 @@ def one(text: str) -> Reader:
     with figures.settings():
         figure = Figure()
         axes = figure.subplots()
-        axes.plot([0, 1], [1, 2], marker="o", label=text or "-")
+        axes.plot([0, 1], [1, 2], marker="o", label=f"method {escape.plot(text, 88)}")
         axes.set_title(text)
         axes.set_xlabel(text)
         return Reader(page(document, [chart(figure)]))
