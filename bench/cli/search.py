@@ -6,14 +6,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bench.base.errors import InputError
 from bench.base.paths import named_path
 from bench.cli.options import Plugins
 
 if TYPE_CHECKING:
     from bench.search.index import Index
-    from bench.search.lookup import Found
+    from bench.search.lookup import Found, Hit
     from bench.search.query import Queries
 
+PAGE = b"<title>Search results</title>"
+"""In every page of results, near the beginning."""
 Codes = Annotated[
     Path, typer.Argument(help="Codes that bench encode has written (.npy).", parser=named_path, metavar="CODES")
 ]
@@ -43,7 +46,7 @@ def index(
 
 def search(
     index: Annotated[Path, typer.Argument(help="Folder of an index.", parser=named_path, metavar="INDEX")],
-    query: Annotated[str, typer.Argument(help="A name in the index, a file of codes, or a feature file.")],
+    query: Annotated[str, typer.Argument(help="A name in the index, a file of codes, a feature file, or a video.")],
     k: Annotated[int | None, typer.Option("-k", min=1, help="The most results; default 10, with --radius all.")] = None,
     radius: Annotated[int | None, typer.Option(min=0, help="The largest Hamming distance.")] = None,
     encoder: Annotated[
@@ -51,6 +54,10 @@ def search(
         typer.Option(help="The encoder, if the index's has moved.", parser=named_path, metavar="PATH"),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    page: Annotated[
+        Path | None,
+        typer.Option(help="Also write a page with a frame of every video, .html.", parser=named_path, metavar="PATH"),
+    ] = None,
     plugin: Plugins = None,
 ) -> int:
     """Look up what is nearest to a query in an index."""
@@ -59,11 +66,25 @@ def search(
     from bench.search.lookup import look_up
     from bench.search.query import read_queries
 
+    if page is not None:
+        _require_page(page)
     opened = open_index(index)
     queries = read_queries(query, opened, load_registry(plugin or []), encoder)
     found = look_up(opened, queries.codes, k or (10 if radius is None else None), radius, queries.own)
+    if page is not None:
+        from bench.base.atomic import write_file
+        from bench.search.page import page as rendered
+
+        write_file(page, rendered(opened, queries, found, query).encode())
     print(_json(opened, queries, found) if as_json else "\n\n".join(_tables(opened, queries, found)))
     return 0
+
+
+def _require_page(page: Path) -> None:
+    """InputError unless a page can be written there, in place of nothing or of an earlier one."""
+    ours = page.is_file() and PAGE in page.read_bytes()[:1000]
+    if page.suffix != ".html" or not page.parent.is_dir() or (page.exists() and not ours):
+        raise InputError(f"--page {page}: is no new .html file in a folder, nor an earlier page; name another")
 
 
 def _json(index: "Index", queries: "Queries", found: "list[Found]") -> str:
@@ -71,7 +92,7 @@ def _json(index: "Index", queries: "Queries", found: "list[Found]") -> str:
         [
             {
                 "query": name,
-                "results": [{"id": index.name_of(hit.number), "distance": hit.distance} for hit in one.hits],
+                "results": [_result(index, hit) for hit in one.hits],
                 "tied_and_left_out": one.tied,
             }
             for name, one in zip(queries.names, found, strict=True)
@@ -81,13 +102,24 @@ def _json(index: "Index", queries: "Queries", found: "list[Found]") -> str:
     )
 
 
+def _result(index: "Index", hit: "Hit") -> dict[str, object]:
+    named = {"label": label} if (label := index.label_of(hit.number)) else {}
+    return {"id": index.name_of(hit.number), "distance": hit.distance, **named}
+
+
 def _tables(index: "Index", queries: "Queries", found: "list[Found]") -> list[str]:
     from bench.base.text import one_line, text_table
 
     parts = []
     for name, one in zip(queries.names, found, strict=True):
-        rows = [(rank, hit.distance, one_line(index.name_of(hit.number))) for rank, hit in enumerate(one.hits, 1)]
-        shown = text_table(rows, headers=("rank", "distance", "id")) if rows else "nothing within the radius"
+        rows = [
+            (rank, hit.distance, one_line(index.name_of(hit.number)), one_line(index.label_of(hit.number)))
+            for rank, hit in enumerate(one.hits, 1)
+        ]
+        width = 4 if index.description.labels else 3
+        shown = "nothing within the radius"
+        if rows:
+            shown = text_table([row[:width] for row in rows], headers=("rank", "distance", "id", "label")[:width])
         tied = f"\n{one.tied} more at distance {one.hits[-1].distance} are left out" if one.tied else ""
         title = f"{one_line(name)}\n" if len(queries.names) > 1 else ""
         parts.append(f"{title}{shown}{tied}")

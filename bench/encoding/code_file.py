@@ -39,10 +39,22 @@ class UsedEncoder(BaseModel):
     """The SHA-256 of its description and its weights."""
 
 
-class CodesDescription(BaseModel):
-    """What a file of codes holds."""
+class Origin(BaseModel):
+    """Where codes come from, and what is known of each."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    encoder: UsedEncoder | None = None
+    extraction: str | None = None
+    """The folder that `bench extract` has written the features into; its settings make features of further videos."""
+    ids: list[str] | None = None
+    """What each row is called, such as the path of its video; not given, by its number, from 0."""
+    labels: list[str] | None = None
+    """The class of each row, or several separated by `; `."""
+
+
+class CodesDescription(Origin):
+    """What a file of codes holds."""
 
     schema_version: Literal[1] = 1
     videos: int = Field(ge=0)
@@ -55,19 +67,17 @@ class CodesDescription(BaseModel):
     """Bits after the last one in every packed code; they are 0."""
     sha256: str
     """Of the file."""
-    encoder: UsedEncoder | None = None
     features: str | None = None
     """The fingerprint of the feature file."""
-    ids: list[str] | None = None
-    """What each row is called; not given, by its number, from 0."""
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
         expected = (-self.bits % 8, True) if self.format == "packed" else (0, False)
         if (self.padding, self.bitorder is not None) != expected:
             raise contradiction("padding and bitorder", f"{self.padding}, {self.bitorder}", f"those of {self.format}")
-        if self.ids is not None and len(self.ids) != self.videos:
-            raise contradiction("ids", f"{len(self.ids)}", f"{self.videos}, one a video")
+        for name, values in (("ids", self.ids), ("labels", self.labels)):
+            if values is not None and len(values) != self.videos:
+                raise contradiction(name, f"{len(values)}", f"{self.videos}, one a video")
         return self
 
 

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from glob import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, ValidationError
 
 from bench.base.atomic import new_file, replace
 from bench.base.errors import InputError
@@ -31,6 +33,8 @@ from bench.encoding.encoder import Encoder, encoder_digest, read_encoder
 from bench.registry import Registry
 
 COMPARED = 4 * CHUNK
+EXTRACTION = ("manifest.jsonl", "extract.json")
+"""Files beside features that `bench extract` has written: a line for every video, and the settings."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ def encode_file(
     except InputError as error:
         raise InputError(f"{features}: {error}") from error
     _require_replaceable(out, encoder, features, loaded.description.bits)
+    named = _of_videos(features, len(videos))
     identity = _identity(encoder, features, chosen, videos, backend, precision)
     unfinished = target.with_name(f".{target.name}.{identity}.part")
     # Fails before work starts where the backend cannot run.
@@ -91,7 +96,7 @@ def encode_file(
     try:
         resumed = _write(loaded, videos, unfinished, backend, precision, progress or SilentProgress())
         flipped = _flipped(loaded, videos, unfinished, precision)
-        describe = partial(_describe, encoder, features, loaded.description.bits, len(videos), packed)
+        describe = partial(_describe, encoder, features, loaded.description.bits, named, len(videos), packed)
         # The description goes first: codes that nobody describes could not be read.
         if packed:
             with new_file(target) as written:
@@ -149,10 +154,41 @@ def _require_replaceable(out: Path, encoder: Path, features: Path, bits: int) ->
         raise InputError(f"--out {out}: holds no codes of {bits} bits, and would be overwritten; name another file")
 
 
+class _Extracted(BaseModel):
+    """What a line of the manifest of an extraction says of a row of features."""
+
+    path: str
+    split: str | None = None
+    row: int | None = None
+    labels: tuple[str, ...] = ()
+
+
+def _of_videos(features: Path, count: int) -> dict[str, Any]:
+    """Names, labels and extraction of features that `bench extract` has written; nothing for others."""
+    manifest, settings = (features.resolve().parent / name for name in EXTRACTION)
+    if not manifest.is_file() or not settings.is_file():
+        return {}
+    try:
+        lines = [_Extracted.model_validate_json(line) for line in manifest.read_bytes().splitlines()]
+    except (OSError, ValidationError) as error:
+        raise InputError(f"{manifest}: is not as bench extract wrote it; extract the videos again") from error
+    here = {line.row: line for line in lines if line.row is not None and f"{line.split}_feats.h5" == features.name}
+    if sorted(here) != list(range(count)):
+        raise InputError(f"{manifest}: does not list the {count:,} videos of {features.name}; extract them again")
+    rows = [here[number] for number in range(count)]
+    labels = ["; ".join(row.labels) for row in rows]
+    return {
+        "extraction": str(manifest.parent),
+        "ids": [row.path for row in rows],
+        "labels": labels if any(labels) else None,
+    }
+
+
 def _describe(
-    encoder: Path, features: Path, bits: int, videos: int, packed: BitOrder | None, written: Path
+    encoder: Path, features: Path, bits: int, named: dict[str, Any], videos: int, packed: BitOrder | None, written: Path
 ) -> CodesDescription:
     return CodesDescription(
+        **named,
         videos=videos,
         bits=bits,
         format="packed" if packed else "signs",

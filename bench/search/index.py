@@ -5,7 +5,6 @@ around centres, of which a query visits a few (faiss, `IndexBinaryIVF`); what th
 """
 
 import os
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,13 +13,13 @@ from typing import Any, Literal
 import faiss
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from bench.base.atomic import replace, write_file
 from bench.base.errors import InputError
 from bench.base.files import require_file
 from bench.base.text import one_line, validation_message
-from bench.encoding.code_file import CodeFile, UsedEncoder, sha256_of
+from bench.encoding.code_file import CodeFile, Origin, sha256_of
 from bench.metrics.codes import MAX_BITS, PackedCodes, code_bytes, packed_bytes
 
 DESCRIPTION = "index.json"
@@ -31,10 +30,8 @@ RECALL, SAMPLE, NEIGHBOURS = 0.99, 200, 10
 AGAIN = "make the index again with bench index"
 
 
-class IndexDescription(BaseModel):
+class IndexDescription(Origin):
     """What an index holds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     schema_version: Literal[1] = 1
     file: str = Field(pattern=r"^index-[0-9a-f]{12}\.faiss$")
@@ -46,10 +43,6 @@ class IndexDescription(BaseModel):
     """Of `lists`: the share of the nearest neighbours of sampled codes that a search finds."""
     visited: int | None = None
     """Of `lists`: the lists that a query visits."""
-    encoder: UsedEncoder | None = None
-    """What made the codes, and makes those of queries."""
-    ids: list[str] | None = None
-    """The name of every code; not given, its number, from 0."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +56,10 @@ class Index:
     def name_of(self, number: int) -> str:
         """What the code of this number is called."""
         return str(number) if self.description.ids is None else self.description.ids[number]
+
+    def label_of(self, number: int) -> str:
+        """The class of the code of this number; empty where none is known."""
+        return "" if self.description.labels is None else self.description.labels[number]
 
     def number_of(self, name: str) -> int | None:
         """The number of the code of this name; None if there is none."""
@@ -97,14 +94,7 @@ def create(codes: CodeFile, folder: Path) -> Index:
         raise InputError(f"{folder}: holds an index; add the codes to it with --add, or name another folder")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: is no empty folder; name a new one")
-    described = codes.description
-    return _write(
-        folder,
-        code_bytes(codes.codes),
-        codes.codes.bits,
-        described.encoder if described else None,
-        described.ids if described else None,
-    )
+    return _write(folder, code_bytes(codes.codes), codes.codes.bits, codes.description or Origin())
 
 
 def add(codes: CodeFile, folder: Path) -> Index:
@@ -113,27 +103,34 @@ def add(codes: CodeFile, folder: Path) -> Index:
     Raises InputError if they are of other bits or of another encoder, or have a name that is there already.
     """
     index = open_index(folder)
-    known, described, packed = index.description, codes.description, codes.codes
-    encoder, ids = (described.encoder, described.ids) if described else (None, None)
+    known, packed = index.description, codes.codes
     if packed.bits != known.bits:
         raise InputError(f"{folder}: holds codes of {known.bits} bits, not {packed.bits}; make another index of these")
-    if (encoder and encoder.digest) != (known.encoder and known.encoder.digest):
-        raise InputError(f"{folder}: its codes come from another encoder; make another index of these")
-    if (ids is None) != (known.ids is None):
-        raise InputError(f"{folder}: either all codes have names or none; {AGAIN} of all of them")
-    if known.ids is not None and ids is not None:
-        there = set(known.ids)
-        twice = next((name for name in ids if name in there), None)
-        if twice is not None:
-            raise InputError(f"{folder}: '{one_line(twice)}' is there already; add codes of other videos alone")
-        ids = [*known.ids, *ids]
-    octets = code_bytes(packed)
+    octets, origin = code_bytes(packed), _joined(folder, known, codes)
     if known.kind == "exact" and known.videos + len(octets) > EXACT:
-        return _write(folder, np.concatenate([index.codes(), octets]), known.bits, known.encoder, ids)
+        return _write(folder, np.concatenate([index.codes(), octets]), known.bits, origin)
     index.faiss.add_with_ids(octets, np.arange(known.videos, known.videos + len(octets)))
     recall = _recall(index.faiss, np.concatenate([index.codes(), octets])) if known.kind == "lists" else None
-    changed = {"videos": known.videos + len(octets), "ids": ids, "recall": recall}
+    changed = {"videos": known.videos + len(octets), "recall": recall, **dict(origin)}
     return _store(folder, index.faiss, known.model_copy(update=changed))
+
+
+def _joined(folder: Path, known: IndexDescription, codes: CodeFile) -> Origin:
+    """The origin of an index's codes and those added to it. Raises InputError as `add` does."""
+    added = codes.description or Origin()
+    if (added.encoder and added.encoder.digest) != (known.encoder and known.encoder.digest):
+        raise InputError(f"{folder}: its codes come from another encoder; make another index of these")
+    if (added.ids is None) != (known.ids is None):
+        raise InputError(f"{folder}: either all codes have names or none; {AGAIN} of all of them")
+    there = set(known.ids or [])
+    twice = next((name for name in added.ids or [] if name in there), None)
+    if twice is not None:
+        raise InputError(f"{folder}: '{one_line(twice)}' is there already; add codes of other videos alone")
+    labels = None
+    if known.labels is not None or added.labels is not None:
+        labels = [*(known.labels or [""] * known.videos), *(added.labels or [""] * len(codes.codes))]
+    ids = None if known.ids is None or added.ids is None else [*known.ids, *added.ids]
+    return Origin(encoder=known.encoder, extraction=known.extraction, ids=ids, labels=labels)
 
 
 def open_index(folder: Path) -> Index:
@@ -153,19 +150,12 @@ def open_index(folder: Path) -> Index:
     return Index(folder, description, index)
 
 
-def _write(
-    folder: Path, octets: NDArray[np.uint8], bits: int, encoder: UsedEncoder | None, ids: Sequence[str] | None
-) -> Index:
+def _write(folder: Path, octets: NDArray[np.uint8], bits: int, origin: Origin) -> Index:
     if not len(octets):
         raise InputError("there are no codes to make an index of; encode at least one video")
-    description = IndexDescription(
-        file=f"index-{'0' * 12}.faiss",
-        kind="exact",
-        videos=len(octets),
-        bits=bits,
-        encoder=encoder,
-        ids=None if ids is None else list(ids),
-    )
+    known = {name: getattr(origin, name) for name in Origin.model_fields}
+    unnamed = f"index-{'0' * 12}.faiss"
+    description = IndexDescription(file=unnamed, kind="exact", videos=len(octets), bits=bits, **known)
     if len(octets) <= EXACT:
         index = faiss.IndexBinaryIDMap(faiss.IndexBinaryFlat(8 * octets.shape[1]))
         index.add_with_ids(octets, np.arange(len(octets)))

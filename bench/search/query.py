@@ -1,13 +1,17 @@
-"""What one searches with: the name of something in the index, a file of codes, or a feature file."""
+"""What one searches with: the name of something in the index, a file of codes, a feature file, or a video."""
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 
 from bench.base.errors import InputError
 from bench.base.text import closest, one_line
 from bench.data.folder import only_key, open_features
+from bench.data.layout import FEATURES
 from bench.encoding.code_file import read_code_file, read_description
 from bench.encoding.encoder import Encoder, encoder_digest, read_encoder
 from bench.metrics.codes import PackedCodes, pack_codes
@@ -28,7 +32,8 @@ class Queries:
 def read_queries(query: str, index: Index, registry: Registry, encoder: Path | None = None) -> Queries:
     """The codes that `query` means; features are encoded by `encoder` or, not given, by the one that the index names.
 
-    Raises InputError if it is neither in the index nor a file that can be used.
+    Of a video, features are extracted as those were that the index was made of. Raises InputError if it is neither in
+    the index nor a file that can be used.
     """
     own = index.number_of(query)
     if own is not None:
@@ -42,9 +47,28 @@ def read_queries(query: str, index: Index, registry: Registry, encoder: Path | N
         return Queries(
             _names(path, found.description.ids if found.description else None, len(found.codes)), found.codes
         )
-    features = open_features(path, only_key(path), fix="name a file with one array of features")
-    codes = pack_codes(_encoder(index, registry, encoder).encode(features))
-    return Queries(_names(path, None, len(codes)), codes)
+    used = _encoder(index, registry, encoder)
+    if path.suffix in FEATURES:
+        features = open_features(path, only_key(path), fix="name a file with one array of features")
+        codes = pack_codes(used.encode(features))
+        return Queries(_names(path, None, len(codes)), codes)
+    return Queries((path.name,), pack_codes(used.encode(_features_of(path, index)[None])))
+
+
+def _features_of(video: Path, index: Index) -> NDArray[np.float32]:
+    """The features (T, D) of a video file."""
+    folder = index.description.extraction
+    if folder is None:
+        raise InputError(
+            f"{index.folder}: does not say how features are made of a video; give a feature file, or index codes of "
+            "features that bench extract has written"
+        )
+    if find_spec("av") is None:
+        raise InputError('videos are decoded by PyAV, which is not installed; pip install "vhbench[video]"')
+    from bench.video.extractor import same_extractor  # noqa: PLC0415  needs PyAV
+    from bench.video.manifest import read_settings  # noqa: PLC0415
+
+    return same_extractor(read_settings(Path(folder)), torch.device("cpu")).features_of(video)
 
 
 def _holds_codes(path: Path) -> bool:

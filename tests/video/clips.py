@@ -28,6 +28,23 @@ def number_in(image: Image) -> int:
     return sum(int(image[10:-10, 10 * bit + 5 : 10 * bit + 9].mean() > 128) << bit for bit in range(BITS))
 
 
+def moving(shape: str, speed: int, direction: int, frames: int = 16) -> list[Image]:
+    """A bright shape that moves over a dark ground."""
+    across, down = np.meshgrid(np.arange(64), np.arange(64))
+    images = []
+    for time in range(frames):
+        left = (10 + direction * speed * time) % 40
+        inside = {
+            "square": (abs(across - left - 12) < 12) & (abs(down - 32) < 12),
+            "stripes": (across + left) % 12 < 5,
+            "disc": (across - left - 12) ** 2 + (down - 32) ** 2 < 200,
+        }[shape]
+        image = np.full((64, 64, 3), 30, np.uint8)
+        image[inside] = {"square": (220, 60, 40), "stripes": (230, 230, 230), "disc": (40, 90, 230)}[shape]
+        images.append(image)
+    return images
+
+
 def write_clip(
     path: Path,
     images: Sequence[Image],

@@ -27,7 +27,7 @@ from bench.video.manifest import Row, read_manifest, read_settings
 from bench.video.sources import find_videos
 
 from .brightness import QUARTERS, InterruptedAfter, brightness_of, extract_until_killed, extractor
-from .clips import Image, numbered, write_clip, write_numbered
+from .clips import moving, numbered, write_clip, write_numbered
 
 
 def make(root: Path) -> Path:
@@ -218,23 +218,6 @@ def test_values_that_are_not_finite_are_a_failure(tmp_path: Path) -> None:
 
 
 SHAPES = ("square", "stripes", "disc")
-
-
-def moving(shape: str, speed: int, direction: int, frames: int = 16) -> list[Image]:
-    """A bright shape that moves over a dark ground."""
-    across, down = np.meshgrid(np.arange(64), np.arange(64))
-    images = []
-    for time in range(frames):
-        left = (10 + direction * speed * time) % 40
-        inside = {
-            "square": (abs(across - left - 12) < 12) & (abs(down - 32) < 12),
-            "stripes": (across + left) % 12 < 5,
-            "disc": (across - left - 12) ** 2 + (down - 32) ** 2 < 200,
-        }[shape]
-        image = np.full((64, 64, 3), 30, np.uint8)
-        image[inside] = {"square": (220, 60, 40), "stripes": (230, 230, 230), "disc": (40, 90, 230)}[shape]
-        images.append(image)
-    return images
 
 
 def test_from_clips_to_a_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
