@@ -27,7 +27,7 @@ from bench.video.manifest import Row, read_manifest, read_settings
 from bench.video.sources import find_videos
 
 from .brightness import QUARTERS, InterruptedAfter, brightness_of, extract_until_killed, extractor
-from .clips import moving, numbered, write_clip, write_numbered
+from .clips import numbered, write_clip, write_numbered
 
 
 def make(root: Path) -> Path:
@@ -215,31 +215,6 @@ def test_values_that_are_not_finite_are_a_failure(tmp_path: Path) -> None:
         "extract.json",
         "manifest.jsonl",
     ]
-
-
-SHAPES = ("square", "stripes", "disc")
-
-
-def test_from_clips_to_a_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    """Three shapes at several speeds, in both directions, in two codecs; similar codes then have similar videos."""
-    monkeypatch.chdir(tmp_path)
-    for shape in SHAPES:
-        Path("clips", shape).mkdir(parents=True)
-        for number, (speed, direction) in enumerate((speed, way) for speed in (1, 2, 4, 6) for way in (-1, 1)):
-            codec, suffix = (("libx264", "mp4"), ("libvpx", "webm"))[number % 2]
-            write_clip(Path(f"clips/{shape}/{number}.{suffix}"), moving(shape, speed, direction), codec)
-    assert main(["extract", "clips", "--out", "features", "--frames", "2"]) == 0
-    output = capsys.readouterr()
-    assert output.out == "features\n"
-    assert "18 train and 6 test videos of 3 classes; test videos search train videos" in output.err
-    data = bench.load_dataset("features")
-    assert data.train.features.shape == (18, 2, 1280)
-    encoder = bench.fit("itq", data, bits=12, seed=0)
-    codes, gallery = (encoder.encode(part.features) for part in (data.query, data.gallery))
-    assert data.query.labels is not None
-    scores = bench.evaluate(codes, data.query.labels, gallery, data.gallery.labels, ks=(6,))
-    # By chance a third of what is found is right.
-    assert scores.map[6] > 0.8
 
 
 def test_the_command_line_says_what_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
