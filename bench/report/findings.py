@@ -61,7 +61,7 @@ def _cost(measure: str, ranked: pd.DataFrame, costs: pd.DataFrame) -> str:
     best, fastest = str(timed["method"].iloc[0]), str(min(timed["method"], key=lambda method: times[method]))
     sentence = f". {best} encodes a video in {significant(times[best])} ms"
     if fastest == best:
-        return f"{sentence}, the fastest"
+        return f"{sentence}; no other is faster"
     lost = timed["map"].iloc[0] - timed.loc[timed["method"] == fastest, "map"].iloc[0]
     lower = f"its {measure} is {number(lost, decimals=DECIMALS)} lower"
     return f"{sentence}, {fastest} in {significant(times[fastest])} ms: {lower}"

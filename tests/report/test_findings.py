@@ -40,8 +40,8 @@ def costs(**times: float) -> pd.DataFrame:
         (
             [("C", 0.4, False, False), ("A", 0.5, True, False), ("B", 0.49, False, True)],
             {"A": 1.0, "B": 3.0},
-            "A has the highest mAP@20, 0.500; B cannot be told apart from it. A encodes a video in 1.00 ms, "
-            "the fastest.",
+            "A has the highest mAP@20, 0.500; B cannot be told apart from it. A encodes a video in 1.00 ms; "
+            "no other is faster.",
         ),
         (
             [("A", 0.5, True, None), ("B", 0.4, False, None)],
