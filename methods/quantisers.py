@@ -1,4 +1,4 @@
-"""What takes the place of a hash at the same bytes: product quantisation, the same after a rotation, and RaBitQ.
+"""Quantisers at the bytes of a hash: product quantisation, the same after a rotation, and RaBitQ.
 
 All search by the distances of mean features of length 1, which rank as their cosines do; queries stay float32.
 """

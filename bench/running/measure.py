@@ -1,4 +1,4 @@
-"""What is measured of encoders after a sweep: costs, also of untrained ones, and scores of relaxed outputs."""
+"""Measurements of encoders after a sweep: costs, also of untrained ones, and scores of relaxed outputs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What one searches with: the name of something in the index, a file of codes, a feature file, or a video."""
+"""Queries of a search: the name of something in the index, a file of codes, a feature file, or a video."""
 
 from dataclasses import dataclass
 from importlib.util import find_spec

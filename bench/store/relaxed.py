@@ -1,4 +1,4 @@
-"""What taking signs costs: the scores of an encoder's relaxed outputs, the real numbers whose signs are its codes."""
+"""Scores of relaxed outputs, the real numbers whose signs are the codes: they show the cost of taking signs."""
 
 from collections.abc import Iterable
 

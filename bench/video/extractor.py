@@ -1,4 +1,4 @@
-"""What makes features of a video: which frames are taken, and the backbone."""
+"""The extractor of features from a video: the sampling of its frames, and the backbone."""
 
 from dataclasses import dataclass
 from importlib.metadata import version

@@ -1,4 +1,4 @@
-"""What an extraction says of itself: its settings in `extract.json`, and a row for every file in `manifest.jsonl`."""
+"""The records of an extraction: settings in `extract.json`, and a row for every file in `manifest.jsonl`."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

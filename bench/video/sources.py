@@ -1,4 +1,4 @@
-"""What to extract: the videos of a folder or a table, their labels, and which of them are queries."""
+"""The videos of a folder or a table, with their labels, and the split of each."""
 
 import csv
 import hashlib

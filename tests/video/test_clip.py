@@ -1,4 +1,4 @@
-"""Which frames of a video are taken: held against the numbers that its frames show."""
+"""The frames taken of a video are the right ones by the numbers that they show."""
 
 from collections.abc import Sequence
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Which videos a folder or a table has, with which labels, and which are queries."""
+"""The videos, labels and splits of a folder or a table."""
 
 import os
 from pathlib import Path

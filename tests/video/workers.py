@@ -1,4 +1,4 @@
-"""What a process that decodes may do instead; forked processes import it by name."""
+"""Misbehaviour of processes that decode; forked processes import it by name."""
 
 import os
 import time
