@@ -38,11 +38,9 @@ def verify(
     store.require_runs()
     if recompute or reencode:
         from bench.registry import load_registry
-        from bench.store.recompute import Recomputation
+        from bench.store.recompute import recomputation
 
-        registry = load_registry(plugin or [], data_root)
-        given = [registry.dataset(name) for name in names_of(datasets)]
-        proof = Recomputation(registry, {source.summary().fingerprint: source for source in given}, reencode)
+        proof = recomputation(load_registry(plugin or [], data_root), names_of(datasets), reencode)
     verified = look(store, proof)
     rows = [
         (one_line(finding.path.relative_to(store.root).as_posix()), finding.state, one_line(finding.what))

@@ -1,4 +1,4 @@
-"""`bench submit`: results for others."""
+"""`bench submit` and `bench site`: results for others, and of others."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,10 +6,12 @@ from typing import Annotated
 import typer
 
 from bench.base.paths import named_path
-from bench.cli.options import RESULTS, Results
+from bench.cli.options import RESULTS, DataRoot, Plugins, Results, names_of
 
 # Imports of the library are local, so that `bench --help` is fast: torch alone takes seconds.
 # ruff: noqa: PLC0415
+COMMUNITY = Path("results/community")
+"""A folder for each contributor."""
 
 
 def submit(
@@ -27,4 +29,35 @@ def submit(
     found = runs_at(runs, results)
     write_submission(found, out)
     print(f"{out}: {len(found)} run{'s' * (len(found) != 1)}, {gigabytes(out.stat().st_size)}, without weights")
+    return 0
+
+
+def site(
+    out: Annotated[Path, typer.Option("--out", help="The folder to write.", parser=named_path, metavar="DIR")],
+    results: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Results folders, each a set; default: results/runs and those in results/community.",
+            parser=named_path,
+            metavar="[RESULTS...]",
+        ),
+    ] = None,
+    reencode: Annotated[
+        int, typer.Option(min=0, help="Encode this many videos of every run again, where its encoder is here.")
+    ] = 0,
+    datasets: Annotated[
+        str | None, typer.Option(help="Folders of feature files that runs used; others are found by name.")
+    ] = None,
+    data_root: DataRoot = None,
+    plugin: Plugins = None,
+) -> int:
+    """Write a static leaderboard over sets of results, every number of them computed again."""
+    from bench.base.text import say
+    from bench.registry import load_registry
+    from bench.report.site import write_site
+    from bench.store.recompute import recomputation
+
+    known = [folder for folder in (RESULTS, *sorted(COMMUNITY.glob("*"))) if folder.is_dir()]
+    proof = recomputation(load_registry(plugin or [], data_root), names_of(datasets), reencode)
+    print(write_site(results or known or [RESULTS], out, proof, say))
     return 0

@@ -1,6 +1,6 @@
 """Recomputation of stored numbers: metrics from codes, codes from encoders, labels from datasets."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -116,6 +116,12 @@ class Recomputation:
             return source.load() if source.summary().fingerprint == fingerprint else None
         except InputError:  # its files are not here
             return None
+
+
+def recomputation(registry: Registry, datasets: Iterable[str], reencoded: int = 0) -> Recomputation:
+    """The proof with the datasets of these names or folders. Raises InputError if there is no such dataset."""
+    given = [registry.dataset(name) for name in datasets]
+    return Recomputation(registry, {source.summary().fingerprint: source for source in given}, reencoded)
 
 
 def _relevance(run: StoredRun, data: Dataset | None) -> str | None:
