@@ -178,6 +178,11 @@ def _evaluate_again(store: Store, run: StoredRun, protocols: Iterable[str]) -> N
     scores = recomputed(codes, [*stored, *protocols])
     for line in changes(run, codes, {name: score for name, score in scores.items() if name in stored}):
         store.say(f"{run.folder}: {line}")
+    for name in stored.keys() & scores.keys():
+        added = [title for title, value in scores[name].model_dump(mode="json").items()
+                 if title not in stored[name] and value is not None]  # fmt: skip
+        if added:
+            store.say(f"{run.folder}: {name}: added {', '.join(added)}, which this version computes")
     metrics = {name: score.without_queries() for name, score in scores.items()}
     record = run.record.model_copy(update={"metrics": metrics, "diagnostics": diagnose(codes, scores)})
     store.rewrite(run, record, lambda folder: write_per_query(folder / PER_QUERY, scores))
