@@ -12,6 +12,7 @@ from bench.report.document import Block, Document
 from bench.report.escape import code_block, markdown
 from bench.report.figures import assign
 from bench.report.folder import REPORT, write_document
+from bench.report.over_datasets import add_summary
 from bench.report.runs import (
     BOUND,
     REFERENCE,
@@ -85,6 +86,7 @@ def compose(runs: Sequence[ReportRun]) -> Document:
         data = group[0].record.dataset
         document.banner = stand_in_phrase(data) if data.stand_in else ""  # pictures travel without their captions
         found += add_dataset(document, group, styles)
+    add_summary(document, runs, styles)
     document.blocks[opening:opening] = _found(runs, found, datasets)
     missing = problems.table(runs)
     if missing is not None:

@@ -31,7 +31,7 @@ def add_dataset(document: Document, runs: Sequence[ReportRun], styles: dict[str,
     """Add everything about the runs of one dataset. Returns the findings, for the opening."""
     section = _Section(document, runs, styles)
     document.add_section(runs[0].dataset_title)
-    document.add(_dataset_sentence(runs))
+    document.add(dataset_sentence(runs))
     scores = quality.aggregate(runs)
     groups = quality.equal_protocols(scores, protocols_of(runs))
     shown = None
@@ -44,7 +44,8 @@ def add_dataset(document: Document, runs: Sequence[ReportRun], styles: dict[str,
     return [] if shown is None else findings(runs[0].dataset_title, shown, measured)
 
 
-def _dataset_sentence(runs: Sequence[ReportRun]) -> str:
+def dataset_sentence(runs: Sequence[ReportRun]) -> str:
+    """What a dataset holds. `runs`: on this one."""
     data = runs[0].record.dataset
     if data.self_search:
         search = f"{data.query_videos:,} queries, searched among themselves"
