@@ -10,7 +10,6 @@ from bench.base.errors import InputError
 from bench.report import problems
 from bench.report.document import Block, Document
 from bench.report.escape import code_block, markdown
-from bench.report.figures import assign
 from bench.report.folder import REPORT, write_document
 from bench.report.runs import (
     BOUND,
@@ -25,6 +24,7 @@ from bench.report.runs import (
     stand_in_phrase,
 )
 from bench.report.sections import add_dataset
+from bench.report.styles import assign
 from bench.report.tables import Column, Table
 from bench.report.unchanged import ingredients, stands
 from bench.store.stored_run import StoredRun
@@ -78,7 +78,7 @@ def compose(runs: Sequence[ReportRun]) -> Document:
     """The whole report. Its plots must be drawn within `figures.settings()`."""
     document = Document()
     datasets = datasets_of(runs)
-    styles = assign(methods_of(runs), bounds_of(runs))
+    styles = assign({run.method: run.record.spec.method for run in runs}, bounds_of(runs))
     document.add(MARKER, _title(datasets), _overview(runs, datasets))
     opening, found = len(document.blocks), list[str]()
     for group in datasets.values():

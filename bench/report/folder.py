@@ -87,6 +87,7 @@ def _rendered(document: Document, file: str) -> dict[str, bytes]:
         files[f"{FIGURES}/{plot.name}.csv"] = to_csv(plot.frame).encode()
         files[f"{FIGURES}/{plot.name}.svg"] = figure.svg.encode()
         files[f"{FIGURES}/{plot.name}.png"] = figure.png
+        files[f"{FIGURES}/{plot.name}.pdf"] = figure.pdf
     files[file] = document.text.encode()
     files[str(Path(file).with_suffix(".html"))] = page(document, [figure.chart for figure in figures]).encode()
     return files

@@ -21,10 +21,10 @@ from bench.report import (
 )
 from bench.report.document import Document
 from bench.report.escape import markdown
-from bench.report.figures import Style
 from bench.report.findings import findings
 from bench.report.quality import select
 from bench.report.runs import ReportRun, bits_of, headline_ks, protocols_of
+from bench.report.styles import Style
 
 
 def add_dataset(document: Document, runs: Sequence[ReportRun], styles: dict[str, Style]) -> list[str]:

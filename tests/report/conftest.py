@@ -34,7 +34,7 @@ def _undrawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
 
 def undrawn(plots: Sequence[Plot]) -> list[Drawn]:
     """In place of every picture a file of its kind."""
-    return [Drawn("<svg/>", b"\x89PNG", "<svg/>")] * len(plots)
+    return [Drawn("<svg/>", b"\x89PNG", b"%PDF-", "<svg/>")] * len(plots)
 
 
 def timing(batch: int, milliseconds: float) -> Timing:

@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from bench.base.text import slug
-from bench.report.document import Block, Document, Folded, ShownTable
+from bench.report.document import FORMATS, Block, Document, Folded, ShownTable
 from bench.report.figures import Plot
 from bench.report.tables import METHOD, Cell, Table
 
@@ -29,6 +29,7 @@ def page(document: Document, charts: Sequence[str]) -> str:
     return environment.from_string(template).render(
         title=_plain(title.group(1)) if title else "vhbench",
         blocks=blocks,
+        formats=FORMATS,
         methods=list(dict.fromkeys(row[0].text for table in document.tables for row in _methods(table))),
         style=Markup(style),
         style_hash=_digest(style),
