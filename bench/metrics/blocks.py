@@ -83,6 +83,7 @@ def score_block(task: Task, start: int, stop: int) -> BlockScores:
             "precision": (sums.hits[rule] / ks).sum(axis=1),
             "ndcg": (sums.gains[rule] / ideal).sum(axis=1),
             "map_full": (sums.whole[rule] / relevant_or_one).sum(),
+            "ceiling": (np.minimum(ks, relevant) / divisor).sum(axis=1),
             "r_precision": (sums.hits_r[rule] / relevant_or_one).sum(),
         },
         radius=None if task.bits is None else _within_radii(counts, relevant_or_one),

@@ -131,6 +131,7 @@ class Builder:
                 "precision": means,
                 "recall": {k: value / 2 for k, value in means.items()},
                 "ndcg": {k: value * 0.8 for k, value in means.items()},
+                "ceiling": dict.fromkeys(KS, 0.75 if name == "paper" else 1.0),
                 "map_full": level / 3,
                 "precision_recall": {
                     "recall": np.linspace(0, 1 - without / self.queries, bits + 1).tolist(),
