@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.choose import choose
 from bench.cli.data import check, convert, fake
 from bench.cli.encoders import check_method, encode, profile
 from bench.cli.reproduce import reproduce
@@ -24,6 +25,8 @@ app = typer.Typer(
 app.command()(run)
 
 app.command("report")(render)
+
+app.command()(choose)
 
 app.command()(compare)
 

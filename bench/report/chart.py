@@ -134,7 +134,8 @@ def _line(
         parts.append(f'<path class="line"{dashed} d="{_path(places)}"/>')
     if marker in SHAPES and len(points) <= MOST_POINTS:
         for (x, y), (left, top) in zip(points, _places(axes, points), strict=True):
-            said = f"{name}, {title}: {labels[0]} {x:g}, {labels[1]} {y:.4g}"
+            values = ((labels[0], f"{x:g}"), (labels[1], f"{y:.4g}"))
+            said = f"{name}, {title}: {', '.join(f'{label} {value}' for label, value in values if label)}"
             parts.append(
                 f'<path class="point {_filled(face, colour)}" d="{SHAPES[marker]}" '
                 f'transform="translate({left:.1f} {top:.1f}) scale(.8)" tabindex="0" role="img" '

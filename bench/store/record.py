@@ -142,6 +142,8 @@ class RunRecord(BaseModel):
         return self
 
     def _require_own_scores(self, protocol: str, scores: Scores) -> None:
+        if scores.map_full is None:
+            raise contradiction(f"metrics.{protocol}.map_full", None, "a number, as records hold every metric")
         for what, stored, expected in (
             ("protocol", scores.protocol.name, protocol),
             ("bits", scores.bits, None if self.reference else self.spec.bits),
