@@ -16,6 +16,7 @@ from bench.report import (
     plots_cost,
     published_tables,
     quality,
+    ties,
     times,
     training,
 )
@@ -108,6 +109,10 @@ class _Section:
                 self.document.add_table(quality.table(self.runs, scores, group, bits))
                 if published_tables.NEAREST_PROTOCOL in group:
                     self.document.add_table(published_tables.beside(self.runs, bits, ks))
+            ranges = ties.tie_ranges(f"{name}-ties", title, scores, self.styles)
+            if ranges is not None:
+                self.document.add("##### What the order of ties alone can do")
+                self.document.add_plot(ranges)
             if scores["bits"].nunique() > 1:
                 self.document.add("##### By code length")
                 self.document.add_plot(plots.map_by_bits(f"{name}-map-by-bits", title, scores, self.styles))
