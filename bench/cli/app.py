@@ -12,6 +12,7 @@ from bench.cli.reproduce import reproduce
 from bench.cli.results import compare, results_app, show
 from bench.cli.runs import evaluate, render, run
 from bench.cli.search import export, index, search
+from bench.cli.sharing import site, submit
 from bench.cli.videos import extract
 
 app = typer.Typer(
@@ -46,6 +47,10 @@ app.command()(index)
 app.command()(search)
 
 app.command()(export)
+
+app.command()(submit)
+
+app.command()(site)
 
 app.command("check-method")(check_method)
 
