@@ -10,6 +10,8 @@ from bench.report.tables import Table, to_markdown
 
 TABLES, FIGURES = "tables", "figures"
 """Folders of the files that a document links to."""
+FORMATS = ("pdf", "svg", "png", "csv")
+"""Endings of the files of a figure."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ def _markdown(block: Block) -> list[str]:
         return [to_markdown(replace(block.table, notes=block.notes)), f"[CSV]({name}.csv) · [LaTeX]({name}.tex)"]
     if isinstance(block, Plot):
         path = f"{FIGURES}/{block.name}"
-        links = " · ".join(f"[{ending.upper()}]({path}.{ending})" for ending in ("png", "svg", "csv"))
+        links = " · ".join(f"[{ending.upper()}]({path}.{ending})" for ending in FORMATS)
         return [f"![{markdown(block.name)}]({path}.svg)", f"*{markdown(block.caption)}* {links}"]
     within = [part for inner in block.blocks for part in _markdown(inner)]
     return [f"<details><summary>{html(block.summary)}</summary>", *within, "</details>"]

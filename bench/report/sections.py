@@ -20,16 +20,19 @@ from bench.report import (
     times,
     training,
 )
+from bench.report.combined import Scored
 from bench.report.document import Document
 from bench.report.escape import markdown
-from bench.report.figures import Style
 from bench.report.findings import findings
 from bench.report.quality import select
 from bench.report.runs import ReportRun, bits_of, headline_ks, protocols_of
+from bench.report.styles import Style
 
 
-def add_dataset(document: Document, runs: Sequence[ReportRun], styles: dict[str, Style]) -> list[str]:
-    """Add everything about the runs of one dataset. Returns the findings, for the opening."""
+def add_dataset(
+    document: Document, runs: Sequence[ReportRun], styles: dict[str, Style]
+) -> tuple[list[str], Scored | None]:
+    """Add everything about the runs of one dataset. Returns the findings and the scores, for the opening."""
     section = _Section(document, runs, styles)
     document.add_section(runs[0].dataset_title)
     document.add(dataset_sentence(runs))
@@ -42,7 +45,9 @@ def add_dataset(document: Document, runs: Sequence[ReportRun], styles: dict[str,
         section.add_binarising()
     measured = section.add_costs(scores, groups)
     section.add_training()
-    return [] if shown is None else findings(runs[0].dataset_title, shown, measured)
+    if shown is None:
+        return [], None
+    return findings(runs[0].dataset_title, select(shown, protocol=groups[0][0]), measured), Scored(runs, shown, groups)
 
 
 def dataset_sentence(runs: Sequence[ReportRun]) -> str:
@@ -79,19 +84,20 @@ class _Section:
         return f"{self.title} under protocol {' and '.join(protocols)}"
 
     def add_quality(self, scores: pd.DataFrame, groups: Sequence[Sequence[str]]) -> pd.DataFrame:
-        """mAP@k under one protocol of every group of equals. Returns what is shown first, from `quality.marked`."""
+        """mAP@k under one protocol of every group of equals. Returns what is shown, from `quality.marked`."""
         add, runs = self.document.add, self.runs
         shown = quality.marked(runs, scores[scores["protocol"].isin([group[0] for group in groups])])
         add("### Retrieval quality")
         for group in groups:
             if len(group) > 1:
                 add(f"Protocols {' and '.join(map(markdown, group))} give the same numbers here; they are shown once.")
-        self.document.add_table(quality.overview_table(runs, shown, groups))
+        with self.document.folded("All methods and code lengths in rows, with confidence intervals"):
+            self.document.add_table(quality.overview_table(runs, shown, groups))
         for group in groups:
             if len(groups) > 1:
                 add(f"#### Protocol {' and '.join(f'“{markdown(protocol)}”' for protocol in group)}")
             self._add_protocol(select(shown, protocol=group[0]), group)
-        return select(shown, protocol=groups[0][0])
+        return shown
 
     def _add_protocol(self, scores: pd.DataFrame, group: Sequence[str]) -> None:
         name, title = f"{self.name}-{slug(group[0])}", self.title_under(group)

@@ -94,6 +94,11 @@ def create(codes: CodeFile, folder: Path) -> Index:
         raise InputError(f"{folder}: holds an index; add the codes to it with --add, or name another folder")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: is no empty folder; name a new one")
+    return write(codes, folder)
+
+
+def write(codes: CodeFile, folder: Path) -> Index:
+    """Write an index of these codes into a folder, whatever else it holds. Raises InputError as `create` does."""
     return _write(folder, code_bytes(codes.codes), codes.codes.bits, codes.description or Origin())
 
 

@@ -98,7 +98,7 @@ def place(
     """The folder of the example's page, with a feature folder; few moving digits, short measurements and no figures."""
     monkeypatch.setattr("bench.profile.encoding.BATCHES", (1,))
     monkeypatch.setattr(encoding, "measure_rates", lambda *_: Rates(float32=1e9, bfloat16=1e9, copy_bytes=1e9))
-    monkeypatch.setattr("bench.report.folder.drawn", lambda plots: [Drawn("", b"", "")] * len(plots))
+    monkeypatch.setattr("bench.report.folder.drawn", lambda plots: [Drawn("", b"", b"", "")] * len(plots))
     monkeypatch.setattr("bench.profile.costs.time_encoders", partial(encoding.time_encoders, seconds=0.01))
     small = partial(Parameters, train_videos=80, query_videos=12, gallery_videos=30, filters=64, patch_samples=2000)
     monkeypatch.setattr("bench.datasets.moving_digits.source.Parameters", small)

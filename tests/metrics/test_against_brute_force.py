@@ -131,6 +131,10 @@ def check(case: Case, arguments: list[Any], ties: str, normalise: Any, exclude_s
         assert scores.recall[k] == pytest.approx(means["recall"], abs=1e-12)
         assert scores.ndcg[k] == pytest.approx(means["ndcg"], abs=1e-12)
         assert scores.r_precision == pytest.approx(means["r_precision"], abs=1e-12)
+        found = [sum(relevant for _, relevant in case.rankings(q, exclude_self)) for q in queries]
+        ideal = [values([True] * relevant, k, relevant, normalise)["average_precision"] for relevant in found]
+        assert scores.ceiling is not None
+        assert scores.ceiling[k] == pytest.approx(math.fsum(ideal) / len(ideal), abs=1e-12)
         for bound, value in (("best", scores.map_best[k]), ("worst", scores.map_worst[k])):
             rows = [
                 over_orders(case, q, k, normalise=normalise, exclude_self=exclude_self, ties=bound) for q in queries

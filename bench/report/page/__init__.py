@@ -14,7 +14,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from bench.base.text import slug
-from bench.report.document import Block, Document, Folded, ShownTable
+from bench.report.document import FORMATS, Block, Document, Folded, ShownTable
 from bench.report.figures import Plot
 from bench.report.tables import METHOD, Cell, Table
 
@@ -29,6 +29,7 @@ def page(document: Document, charts: Sequence[str]) -> str:
     return environment.from_string(template).render(
         title=_plain(title.group(1)) if title else "vhbench",
         blocks=blocks,
+        formats=FORMATS,
         methods=list(dict.fromkeys(row[0].text for table in document.tables for row in _methods(table))),
         style=Markup(style),
         style_hash=_digest(style),
@@ -46,17 +47,18 @@ def _shown(block: Block, charts: Any) -> dict[str, Any] | None:
         chart = Markup(next(charts))
         return {"kind": "plot", "name": block.name, "caption": block.caption, "banner": block.banner, "chart": chart}
     if isinstance(block, ShownTable):
-        table = block.table
+        table, methods = block.table, _methods(block.table)
         return {
-            "kind": "table", "name": table.name, "caption": table.caption, "header": table.header, "rows": table.rows,
-            "sides": table.alignment, "notes": block.notes,
+            "kind": "table", "name": table.name, "caption": table.caption, "header": table.header,
+            "rows": methods or table.rows, "feet": [row for row in table.rows if methods and row not in methods],
+            "sides": table.alignment, "spans": table.spans, "notes": block.notes,
         }  # fmt: skip
     return None if block.startswith("<!--") else {"kind": "text", "html": Markup(_html(block))}
 
 
 def _methods(table: Table) -> Sequence[Sequence[Cell]]:
-    """The rows of a table of methods; none of another."""
-    return table.rows if table.header and table.header[0] == METHOD.title else []
+    """The rows of a table that are of methods."""
+    return [row for row in table.rows if table.header[0] == METHOD.title and not row[0].italic]
 
 
 def _html(text: str) -> str:

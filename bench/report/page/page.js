@@ -1,15 +1,13 @@
 "use strict";
 // Tables sort at a click on a heading; points of charts tell their values; methods can be left out.
-const number = (cell) => {
-  const value = parseFloat(cell.textContent.replace(/,/g, "").replace(/^≥\s*/, ""));
-  return Number.isNaN(value) ? null : value;
+const keyed = (column) => (row) => {
+  const text = row.cells[column].textContent;
+  return { row, text, value: parseFloat(text.replace(/,/g, "").replace(/^≥\s*/, "")) };
 };
-const order = (column, sign) => (one, other) => {
-  const [a, b] = [one.cells[column], other.cells[column]];
-  const [x, y] = [number(a), number(b)];
-  if (x !== null && y !== null) return sign * (x - y);
-  if (x !== null || y !== null) return x === null ? 1 : -1;
-  return sign * a.textContent.localeCompare(b.textContent);
+const order = (sign) => (one, other) => {
+  const unknown = Number.isNaN(one.value) - Number.isNaN(other.value);
+  if (unknown) return unknown;
+  return sign * (Number.isNaN(one.value) ? one.text.localeCompare(other.text) : one.value - other.value);
 };
 for (const button of document.querySelectorAll("th button")) {
   button.addEventListener("click", () => {
@@ -17,7 +15,8 @@ for (const button of document.querySelectorAll("th button")) {
     const descending = heading.getAttribute("aria-sort") !== "descending";
     for (const other of row.cells) other.removeAttribute("aria-sort");
     heading.setAttribute("aria-sort", descending ? "descending" : "ascending");
-    body.append(...[...body.rows].sort(order(heading.cellIndex, descending ? -1 : 1)));
+    const sorted = [...body.rows].map(keyed(heading.cellIndex)).sort(order(descending ? -1 : 1));
+    body.append(...sorted.map(({ row }) => row));
   });
 }
 const tip = document.getElementById("tip");
