@@ -87,8 +87,8 @@ def _best(runs: Sequence[ReportRun], bits: int) -> str:
         return NOTHING
     k, protocol = headline_ks([int(k) for k in scores["k"].unique()])[0], protocols_of(runs)[0]
     here = quality.select(scores, k=k, protocol=protocol)
-    best = here.loc[here["map"].idxmax()]
-    return f"{best['method']} {number(best['map'])}"
+    value, method = max(zip(here["map"], here["method"], strict=True))
+    return f"{method} {number(value)}"
 
 
 def _methods_table(methods: Groups, collection: Collection, links: Mapping[str, str]) -> Table:

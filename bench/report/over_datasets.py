@@ -110,7 +110,7 @@ def _ranked(scores: pd.DataFrame, protocol: str) -> pd.DataFrame:
         if len(table) < LEAST_DATASETS or len(table.columns) < 2:
             continue
         ranked = ranking(table.to_numpy())
-        ranks = pd.DataFrame(ranked.ranks, table.index, table.columns).stack().rename("rank").reset_index()
+        ranks = pd.DataFrame(ranked.ranks, table.index, table.columns).reset_index().melt("dataset", value_name="rank")
         methods = pd.DataFrame(
             {"mean_rank": ranked.mean, "borda": ranked.borda, "not_worse": ranked.not_worse},
             index=table.columns,

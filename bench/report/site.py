@@ -5,7 +5,8 @@ from pathlib import Path
 
 from bench.report.figures import assign, settings
 from bench.report.folder import rendered, require_writable, write_files
-from bench.report.leaderboard import INDEX, pages
+from bench.report.leaderboard import pages
+from bench.report.leaderboard_pages import INDEX
 from bench.report.result_sets import collect
 from bench.report.runs import bounds_of, methods_of
 from bench.store.recompute import Recomputation
