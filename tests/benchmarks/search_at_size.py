@@ -55,7 +55,7 @@ def measure(count: int, folder: Path) -> str:
         distances, _ = exact.search(query[None], 10)
         plain.append(time.perf_counter() - begin)
         found += sum(hit.distance <= distances[0, -1] for hit in hits.hits)
-    kind = index.description.kind
+    kind: str = index.description.kind
     if kind == "lists":
         kind = f"{index.description.visited} of {index.faiss.nlist:,} lists"
     # Kilobytes on Linux.

@@ -68,7 +68,8 @@ def test_packets_go_on_after_those_of_a_stream_that_pyav_does_not_know() -> None
                 yield packet
 
     found: Any = Container()
-    assert list(_packets(found, found)) == [1, 2, 3, None]
+    packets: list[Any] = list(_packets(found, found))
+    assert packets == [1, 2, 3, None]
 
 
 @pytest.mark.parametrize("name", FORMS)
