@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from bench.base.text import slug
 from bench.report import quality
 from bench.report.document import Document
-from bench.report.figures import Style
 from bench.report.leaderboard_pages import COSTS, INDEX, TITLE, dataset_page, method_page
 from bench.report.over_datasets import add_summary
 from bench.report.result_sets import Collection
 from bench.report.runs import ReportRun, bits_of, datasets_of, headline_ks, protocols_of
+from bench.report.styles import Style
 from bench.report.tables import NOTHING, Cell, Column, Row, Table, number, text_column
 from bench.store.tiers import TIERS
 

@@ -11,10 +11,10 @@ from bench.metrics.protocols import measure_of
 from bench.report import costs, plots, problems, published_tables, quality
 from bench.report.document import Document
 from bench.report.escape import code_block, markdown
-from bench.report.figures import Style
 from bench.report.result_sets import Collection
 from bench.report.runs import ReportRun, bits_of, datasets_of, headline_ks, protocols_of, rows_by_bits
 from bench.report.sections import dataset_sentence
+from bench.report.styles import Style
 from bench.report.tables import BITS, METHOD, NOTHING, Cell, Column, Row, Table, number, text_column
 from bench.store.twins import twins
 
