@@ -106,6 +106,8 @@ def _collection(
     from bench.video.sources import find_videos
 
     if folder is None and splits is None and (videos not in KNOWN or Path(videos).exists()):
+        if split != 1:
+            raise InputError(f"--split {split}: is for {', '.join(KNOWN)}; leave it out, or list splits in a CSV")
         return find_videos(named_path(videos), test_share)
     if videos not in KNOWN:
         raise InputError(

@@ -100,19 +100,18 @@ def _with_standing(
     here = quality.select(scores, k=k, protocol=protocol)
     score = dict(zip(zip(here["method"], here["bits"], strict=True), here["map"], strict=True))
     rows = []
-    for key, row in zip(rows_by_bits(runs), table.rows, strict=True):
+    for key, row, about in zip(rows_by_bits(runs), table.rows, table.rows_about, strict=True):
         run, known = first[key], collection.of(first[key])
-        cells = [
-            replace(row[0], link=links.methods[run.record.spec.method]),
-            *row[1:],
-            Cell(known.shown),
-            Cell(known.source),
-        ]
-        rows.append(((run.bits, run.row_order[0], -score.get(key, -1.0)), cells))
+        name = replace(row[0], link=links.methods[run.record.spec.method])
+        cells = [name, *row[1:], Cell(known.shown), Cell(known.source)]
+        rows.append(((run.bits, run.row_order[0], -score.get(key, -1.0)), cells, about))
+    rows.sort(key=lambda row: row[0])
     return replace(
         table,
         header=[*table.header, "known", "set"],
-        rows=[cells for _, cells in sorted(rows, key=lambda row: row[0])],
+        rows=[cells for _, cells, _ in rows],
+        about=(*table.about, {}, {}),
+        rows_about=tuple(about for _, _, about in rows),
         words=table.words | {"known", "set"},
     )
 

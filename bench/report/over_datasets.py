@@ -20,10 +20,10 @@ from bench.base.text import slug
 from bench.metrics.protocols import measure_of
 from bench.report import quality
 from bench.report.document import Document
-from bench.report.figures import Plot, finished, look, panels, with_methods
+from bench.report.figures import Plot, finished, panels, with_methods
 from bench.report.runs import ReportRun, headline_ks, protocols_of, stand_in_phrase
 from bench.report.significance import ALPHA
-from bench.report.styles import Style
+from bench.report.styles import Style, look
 from bench.report.tables import BITS, METHOD, NOTHING, Cell, Column, Table, best_as_shown, number
 
 LEAST_DATASETS = 3

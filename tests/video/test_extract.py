@@ -243,6 +243,7 @@ def test_the_command_line_says_what_failed(tmp_path: Path, monkeypatch: pytest.M
         (["missing", "--out", "o"], "missing: no such folder"),
         (["set", "--out", "o", "--on-error", "x"], "--on-error x: expected continue or stop"),
         (["set", "--out", "o", "--backbone", "nope:x"], "--backbone nope:x"),
+        (["set", "--out", "o", "--split", "2"], "--split 2: is for ucf101, hmdb51"),
         (["ucf101", "--out", "o"], "ucf101: say where it lies, with --videos DIR and --splits DIR"),
         (["ucf101", "--out", "o", "--videos", "set"], "ucf101: say where it lies"),
         (
