@@ -15,13 +15,15 @@ from bench.data.dataset import DatasetSource, Summary
 from bench.registry import Registry
 from bench.report import escape, quality
 from bench.report.document import Document
-from bench.report.figures import NEUTRAL, Plot, assign, finished, look, panels, with_methods
+from bench.report.edges import fit, limits
+from bench.report.figures import NEUTRAL, Plot, finished, panels, with_methods
 from bench.report.plots import MAP_AT_K_X, draw_map_at_k
 from bench.report.published import PROTOCOL as PUBLISHED_PROTOCOL
 from bench.report.published import PublishedScore, dataset_title, published, published_methods
 from bench.report.quality import select
 from bench.report.recipe import Need, Recipe, Results, Row
-from bench.report.runs import ReportRun, bounds_of, methods_of
+from bench.report.runs import ReportRun, bounds_of
+from bench.report.styles import assign, look
 
 BITS = (16, 32, 64)
 PROTOCOL = "paper"
@@ -113,12 +115,15 @@ def panels_plot(runs: Sequence[ReportRun]) -> Plot:
         columns=["dataset", "method", "bits", "k", "map", "source"],
     )
     beside = beside[beside["k"].isin(measured["k"])]
-    styles = assign(methods_of(runs), bounds_of(runs))
+    styles = assign({run.method: run.record.spec.method for run in runs}, bounds_of(runs))
+    drawn = pd.concat([measured, beside.assign(bound=False)], ignore_index=True)
+    ends = {dataset: limits(select(drawn, dataset=dataset), "map") for dataset in first}
     keys = [(dataset, bits) for dataset in first for bits in BITS]
 
     def draw(axes: Axes, key: tuple[str, int]) -> None:
         dataset, bits = key
-        draw_map_at_k(axes, select(measured, dataset=dataset, bits=bits), measured, styles)
+        here = fit(axes, select(measured, dataset=dataset, bits=bits), "map", ends[dataset], falling=True)
+        draw_map_at_k(axes, here, measured, styles)
         for method, rows in select(beside, dataset=dataset, bits=bits).groupby("method", sort=False):
             hollow = look(styles[str(method)]) | {"linestyle": "none", "markerfacecolor": "none"}
             axes.plot(rows["k"], rows["map"], **hollow)
@@ -131,7 +136,7 @@ def panels_plot(runs: Sequence[ReportRun]) -> Plot:
         figure = panels(keys, draw, MAP_AT_K_X, "mAP@k", share_y="row", share_x=True, most_columns=len(BITS))
         figure.align_ylabels()
         hollow = {} if beside.empty else {"hollow: published": HOLLOW}
-        return with_methods(figure, measured, styles, others=hollow)
+        return with_methods(figure, measured, styles, ends=True, others=hollow)
 
     names = ", ".join(one_line(run.dataset_title) for run in first.values())
     caption = f"mAP@k under protocol {PROTOCOL} at {', '.join(map(str, BITS))} bits on {names}; lines are measured here"

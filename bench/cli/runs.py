@@ -179,6 +179,8 @@ def render(
     methods: Annotated[str | None, typer.Option(help="Only stored runs of these methods.")] = None,
     datasets: Annotated[str | None, typer.Option(help="Only stored runs on these datasets.")] = None,
     bits: Annotated[str | None, typer.Option(help="Only stored runs at these code lengths.")] = None,
+    ks: Annotated[str | None, typer.Option("--k", help="Only scores at these cut-offs, such as 20,100.")] = None,
+    metrics: Annotated[str | None, typer.Option(help="Beside mAP@k only these, such as ndcg,precision_recall.")] = None,
     results: Results = RESULTS,
     report: Report = REPORT,
     show: Annotated[bool, typer.Option("--open", help="Open the report's page in a browser.")] = False,
@@ -186,7 +188,7 @@ def render(
     """Write the report from stored results, without training."""
     import webbrowser
 
-    from bench.report.runs import select_runs
+    from bench.report.selection import narrow_runs, select_runs
     from bench.store.store import Store
 
     store = Store(results)
@@ -194,7 +196,8 @@ def render(
     runs = list(store.runs())
     if not runs:
         raise InputError(f"{results}: none of the runs can be read; `bench results verify` shows the reasons")
-    _show(select_runs(runs, names_of(methods), names_of(datasets), numbers_of("--bits", bits)), report)
+    selected = select_runs(runs, names_of(methods), names_of(datasets), numbers_of("--bits", bits))
+    _show(narrow_runs(selected, numbers_of("--k", ks), names_of(metrics)), report)
     if show:
         webbrowser.open((report / PAGE).resolve().as_uri())
     return 0

@@ -93,7 +93,7 @@ def encode_file(
     except InputError as error:
         raise InputError(f"{features}: {error}") from error
     _require_replaceable(out, encoder, features, loaded.description.bits)
-    named = _of_videos(features, len(videos))
+    named = of_videos(features, len(videos))
     backend = _resolved(backend, precision, loaded, encoder, videos)
     identity = _identity(encoder, features, chosen, videos, backend, precision)
     unfinished = target.with_name(f".{target.name}.{identity}.part")
@@ -176,7 +176,7 @@ class _Extracted(BaseModel):
     labels: tuple[str, ...] = ()
 
 
-def _of_videos(features: Path, count: int) -> dict[str, Any]:
+def of_videos(features: Path, count: int) -> dict[str, Any]:
     """Names, labels and extraction of features that `bench extract` has written; nothing for others."""
     manifest, settings = (features.resolve().parent / name for name in EXTRACTION)
     if not manifest.is_file() or not settings.is_file():

@@ -87,6 +87,7 @@ def score_block(task: Task, start: int, stop: int) -> BlockScores:
         sums={
             "precision": (sums.hits[rule] / ks).sum(axis=1),
             "ndcg": (sums.gains[rule] / ideal).sum(axis=1),
+            "ceiling": (np.minimum(ks, relevant) / divisor).sum(axis=1),
         }
         | (of_whole if task.whole else {}),
         radius=None if task.bits is None or not task.whole else _within_radii(counts, relevant_or_one),

@@ -106,6 +106,8 @@ class Scores(BaseModel):  # noqa: PLW1641 (a hash comes with every frozen model)
         map_best, map_worst: mAP@k if among equal distances relevant items came first, or last: no order of ties gives
             more, or less. The rest as in `map`.
         tie_spread: how far the order of ties alone can move mAP@k: best minus worst.
+        ceiling: the mean over the queries of the largest AP@k that any ranking has, min(k, R) / d; None in records that
+            do not have it.
         average_precision: AP@k of every query, float64 (Q,), in the order of the queries; `map` is its mean. Empty
             where the scores come from a record, as is `recall_per_query`.
         precision: precision@k = (1/k) * sum_{r<=k} rel(r).
@@ -140,6 +142,7 @@ class Scores(BaseModel):  # noqa: PLW1641 (a hash comes with every frozen model)
     map_best: Annotated[Shares, Quantity("mAP@k, best order of ties", "higher")]
     map_worst: Annotated[Shares, Quantity("mAP@k, worst order of ties", "higher")]
     tie_spread: Shares
+    ceiling: Shares | None = None
     average_precision: PerQuery = Field(default={}, exclude=True, repr=False)
     precision: Annotated[Shares, Quantity("precision@k", "higher")]
     recall: Annotated[Shares, Quantity("recall@k", "higher")]

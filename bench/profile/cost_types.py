@@ -13,6 +13,9 @@ Number = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
+REST = "rest"
+"""The time between the parts of a network."""
+
 
 class Timing(BaseModel):
     """Time per video (or query) in milliseconds, over repeats of one batch after a warm-up."""

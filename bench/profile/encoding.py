@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bench.profile.cost_types import EncodingTimes, Timing
+from bench.profile.cost_types import REST, EncodingTimes, Timing
 from bench.profile.machine import Others, measure_rates
 from bench.profile.timing import Stopwatch, Work, interleave, stopwatch, timing
 
@@ -20,8 +20,6 @@ SECONDS = 1.5
 """Time to measure each encoder, over all settings and batch sizes; large encoders take longer."""
 REPEATS = 7
 WARM_UP = 1
-REST = "rest"
-"""The time between the parts of a network."""
 
 
 class Job(NamedTuple):
@@ -154,8 +152,9 @@ def time_modules(
 ) -> dict[str, float]:
     """Milliseconds per video in each direct submodule and in `rest`, for a batch `videos` (n, T, D).
 
-    Medians over repeats; all calls of a submodule are added, and `rest` is the time between them. The device is
-    synchronised at each reading of the clock, so on a GPU the parts take longer than the whole.
+    Medians over repeats; all calls of a submodule, or of the entries of a `ModuleList`, are added, and `rest` is the
+    time between them. The device is synchronised at each reading of the clock, so on a GPU the parts take longer than
+    the whole.
     """
     rows: list[dict[str, float]] = []
     started: dict[str, float] = {}
@@ -173,8 +172,10 @@ def time_modules(
 
     hooks = []
     for name, part in module.named_children():
-        hooks.append(part.register_forward_pre_hook(partial(begin, name)))
-        hooks.append(part.register_forward_hook(partial(end, name)))
+        # A list is never called itself.
+        for called in part if isinstance(part, nn.ModuleList) else [part]:
+            hooks.append(called.register_forward_pre_hook(partial(begin, name)))
+            hooks.append(called.register_forward_hook(partial(end, name)))
     try:
         for _ in range(WARM_UP + REPEATS):
             spent.clear()

@@ -4,6 +4,7 @@ Everything is taken from the figure that is also drawn as PNG, so that the two c
 the page's style gives to light and dark screens.
 """
 
+import re
 from collections.abc import Iterator
 from html import escape
 
@@ -15,13 +16,15 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.text import Annotation
 from numpy.typing import ArrayLike, NDArray
 
-from bench.report.figures import BOUND_COLOUR, COLOURS
+from bench.report.styles import BOUND_COLOUR, COLOURS
 
 WIDTH, HEIGHT = 340, 240
 LEFT, RIGHT, TOP, BOTTOM = 50, 14, 26, 40
 CLASSES = {colour.lower(): f"c{number}" for number, colour in enumerate((*COLOURS, BOUND_COLOUR))}
+BITS = re.compile(r"([0-9]+) bits")
 MOST_POINTS = 24
 """Points of a line that can be asked; of longer ones only the line is drawn."""
 SHAPES = {
@@ -57,7 +60,7 @@ def _look(line: Line2D) -> tuple[str, str, str]:
 
 def _legend(names: dict[tuple[str, str, str], str]) -> str:
     items = [
-        f'<li data-name="{escape(name)}"><svg class="{_class(colour)}" viewBox="-6 -6 12 12" width="12" height="12" '
+        f'<li data-method="{escape(name)}"><svg class="{_class(colour)}" viewBox="-6 -6 12 12" width="12" height="12" '
         f'aria-hidden="true"><path class="{_filled(face, colour)}" d="{SHAPES.get(marker, "M-6-1h12v2h-12z")}"/></svg>'
         f"{escape(name)}</li>"
         for (colour, marker, face), name in names.items()
@@ -71,10 +74,13 @@ def _panel(axes: Axes, names: dict[tuple[str, str, str], str]) -> str:
     parts = [*_frame(axes, title, labels), *_areas(axes), *_bars(axes, labels)]
     for line in axes.lines:
         parts += _line(axes, line, names.get(_look(line), ""), title, labels)
-    return (
-        f'<svg class="panel" viewBox="0 0 {WIDTH} {HEIGHT}" role="group" aria-label="{escape(title or labels[1])}">'
-        f"{''.join(parts)}</svg>"
-    )
+    parts += _edges(axes)
+    bits = BITS.fullmatch(title)
+    about = f' data-bits="{bits.group(1)}"' if bits else ""
+    if axes.get_label():
+        about += f' data-method="{escape(str(axes.get_label()))}"'
+    box = f'viewBox="0 0 {WIDTH} {HEIGHT}" role="group" aria-label="{escape(title or labels[1])}"'
+    return f'<svg class="panel"{about} {box}>{"".join(parts)}</svg>'
 
 
 def _label(axes: Axes, which: str) -> str:
@@ -98,6 +104,17 @@ def _frame(axes: Axes, title: str, labels: tuple[str, str]) -> Iterator[str]:
     yield f'<path class="axis" d="M{LEFT} {TOP}V{HEIGHT - BOTTOM}H{WIDTH - RIGHT}"/>'
 
 
+def _edges(axes: Axes) -> Iterator[str]:
+    """What is written into a panel: the bounds that lie beyond it."""
+    for text in axes.texts:
+        lines = [] if isinstance(text, Annotation) else text.get_text().split("\n")
+        below = text.get_verticalalignment() == "bottom"
+        for number, line in enumerate(reversed(lines) if below else lines):
+            x = WIDTH - RIGHT - 4 if text.get_horizontalalignment() == "right" else LEFT + 4
+            y = HEIGHT - BOTTOM - 5 - 12 * number if below else TOP + 10 + 12 * number
+            yield f'<text class="tick{" end" if x > LEFT + 4 else " begin"}" x="{x}" y="{y}">{escape(line)}</text>'
+
+
 def _ticks(axis: Axis, low: float, high: float) -> list[tuple[float, str]]:
     values = [float(value) for value in axis.get_majorticklocs()]
     texts = axis.get_major_formatter().format_ticks(values)
@@ -110,6 +127,21 @@ def _places(axes: Axes, points: ArrayLike) -> NDArray[np.float64]:
     x = LEFT + shares[:, 0] * (WIDTH - LEFT - RIGHT)
     y = HEIGHT - BOTTOM - shares[:, 1] * (HEIGHT - TOP - BOTTOM)
     return np.stack([x, y], axis=1)
+
+
+def _inside(places: ArrayLike) -> bool:
+    """Whether all places lie in the panel's frame, or at most a marker's width beyond."""
+    low, high = np.array([LEFT, TOP]) - 4, np.array([WIDTH - RIGHT, HEIGHT - BOTTOM]) + 4
+    return bool(((low <= places) & (places <= high)).all())
+
+
+def _clipped(drawn: str, places: NDArray[np.float64]) -> str:
+    """What is drawn, within the panel's frame."""
+    if _inside(places):
+        return drawn
+    box = f"{LEFT} {TOP} {WIDTH - LEFT - RIGHT} {HEIGHT - TOP - BOTTOM}"
+    x, y, width, height = box.split()
+    return f'<svg x="{x}" y="{y}" width="{width}" height="{height}" viewBox="{box}">{drawn}</svg>'
 
 
 def _path(places: NDArray[np.float64]) -> str:
@@ -131,16 +163,19 @@ def _line(
             places = np.repeat(places, 2, axis=0)
             places = np.stack([places[1:, 0], places[:-1, 1]], axis=1)
         dashed = "" if line.get_linestyle() == "-" else ' stroke-dasharray="5 3"'
-        parts.append(f'<path class="line"{dashed} d="{_path(places)}"/>')
+        parts.append(_clipped(f'<path class="line"{dashed} d="{_path(places)}"/>', places))
     if marker in SHAPES and len(points) <= MOST_POINTS:
         for (x, y), (left, top) in zip(points, _places(axes, points), strict=True):
-            said = f"{name}, {title}: {labels[0]} {x:g}, {labels[1]} {y:.4g}"
+            if not _inside((left, top)):
+                continue
+            values = ((labels[0], f"{x:g}"), (labels[1], f"{y:.4g}"))
+            said = f"{name}, {title}: {', '.join(f'{label} {value}' for label, value in values if label)}"
             parts.append(
                 f'<path class="point {_filled(face, colour)}" d="{SHAPES[marker]}" '
-                f'transform="translate({left:.1f} {top:.1f}) scale(.8)" tabindex="0" role="img" '
+                f'transform="translate({left:.1f} {top:.1f}) scale(.8)" tabindex="0" role="button" '
                 f'aria-label="{escape(" ".join(said.split()))}"/>'
             )
-    yield f'<g class="{_class(colour)}" data-name="{escape(name)}">{"".join(parts)}</g>'
+    yield f'<g class="{_class(colour)}" data-method="{escape(name)}">{"".join(parts)}</g>'
 
 
 def _areas(axes: Axes) -> Iterator[str]:
@@ -148,7 +183,8 @@ def _areas(axes: Axes) -> Iterator[str]:
         if isinstance(collection, PolyCollection):
             colour = _class(to_hex(tuple(np.ravel(collection.get_facecolor())[:3])))
             for path in collection.get_paths():
-                yield f'<path class="area {colour}" d="{_path(_places(axes, path.vertices))}z"/>'
+                places = _places(axes, path.vertices)
+                yield _clipped(f'<path class="area {colour}" d="{_path(places)}z"/>', places)
         elif isinstance(collection, LineCollection):
             colour = _class(to_hex(tuple(np.ravel(collection.get_color())[:3])))
             for segment in collection.get_segments():

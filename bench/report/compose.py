@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.base.errors import InputError
-from bench.report import problems
+from bench.report import combined, problems, run_table
+from bench.report.combined import Scored
 from bench.report.document import Block, Document
 from bench.report.escape import code_block, markdown
-from bench.report.figures import assign
 from bench.report.folder import REPORT, write_document
 from bench.report.over_datasets import add_summary
 from bench.report.runs import (
@@ -26,6 +26,7 @@ from bench.report.runs import (
     stand_in_phrase,
 )
 from bench.report.sections import add_dataset
+from bench.report.styles import assign
 from bench.report.tables import Column, Table
 from bench.report.unchanged import ingredients, stands
 from bench.store.stored_run import StoredRun
@@ -79,15 +80,17 @@ def compose(runs: Sequence[ReportRun]) -> Document:
     """The whole report. Its plots must be drawn within `figures.settings()`."""
     document = Document()
     datasets = datasets_of(runs)
-    styles = assign(methods_of(runs), bounds_of(runs))
+    styles = assign({run.method: run.record.spec.method for run in runs}, bounds_of(runs))
     document.add(MARKER, _title(datasets), _overview(runs, datasets))
-    opening, found = len(document.blocks), list[str]()
+    opening, found, scored = len(document.blocks), list[str](), list[Scored]()
     for group in datasets.values():
         data = group[0].record.dataset
         document.banner = stand_in_phrase(data) if data.stand_in else ""  # pictures travel without their captions
-        found += add_dataset(document, group, styles)
+        sentences, scores = add_dataset(document, group, styles)
+        found += sentences
+        scored += [scores] if scores else []
     add_summary(document, runs, styles)
-    document.blocks[opening:opening] = _found(runs, found, datasets)
+    document.blocks[opening:opening] = [*_found(runs, found, datasets), *_combined(scored)]
     missing = problems.table(runs)
     if missing is not None:
         document.add_section("Runs without a result")
@@ -102,6 +105,9 @@ def compose(runs: Sequence[ReportRun]) -> Document:
     for group in datasets.values():
         with document.folded(f"Parameters on {group[0].dataset_title}"):
             document.add(*_parameters(group))
+    document.add("## Runs")
+    with document.folded("Every run, with its seed and its folder in the results"):
+        document.add_table(run_table.table(runs))
     document.add("## Environment")
     with document.folded("Software and hardware of the runs"):
         document.add_table(_environment_table(runs))
@@ -154,6 +160,16 @@ def _found(
         if lines
         for part in (f"**{title}**", "\n".join(f"- {markdown(line)}" for line in lines))
     ]
+
+
+def _combined(scored: Sequence[Scored]) -> list[Block]:
+    """The tables of all datasets."""
+    part = Document()
+    for protocols, table in combined.tables(scored):
+        with part.about(protocol="\n".join(protocols)):
+            part.add(markdown(table.caption))
+            part.add_table(table)
+    return ["## All methods", *part.blocks] if part.blocks else []
 
 
 def _parameters(runs: Sequence[ReportRun]) -> list[str]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import pandas as pd
 
 from bench.base.quantity import quantities
-from bench.profile.cost_types import Costs, EncodingTimes, Timing
+from bench.profile.cost_types import REST, Costs, EncodingTimes, Timing
 from bench.profile.operators import may_hold_products, moved_bytes, needed_seconds
 from bench.report.frames import identify
 from bench.report.runs import ReportRun
@@ -93,7 +93,7 @@ def parts(runs: Iterable[ReportRun]) -> pd.DataFrame:
         for run, measured in measurements(runs)
         for place in measured.encoding
         # The order in which they ran is lost in the record; the largest first then, and the rest last.
-        for part, milliseconds in sorted(place.modules.items(), key=lambda item: (item[0] == "rest", -item[1]))
+        for part, milliseconds in sorted(place.modules.items(), key=lambda item: (item[0] == REST, -item[1]))
     ]
     return pd.DataFrame(rows, columns=PARTS)
 

@@ -1,4 +1,4 @@
-"""Drawing of figures, in several processes: as SVG, as PNG, and as the chart of a page."""
+"""Drawing of figures, in several processes: as SVG, PNG and PDF, and as the chart of a page."""
 
 import gc
 import io
@@ -24,6 +24,7 @@ class Drawn(NamedTuple):
 
     svg: str
     png: bytes
+    pdf: bytes
     chart: str
 
 
@@ -58,13 +59,14 @@ def _draw_number(number: int) -> Drawn:
 
 
 def _draw(plot: Plot) -> Drawn:
-    text, image = io.StringIO(), io.BytesIO()
+    text, image, printed = io.StringIO(), io.BytesIO(), io.BytesIO()
     layout = plot.figure.get_layout_engine()
     if layout is not None:
-        # Settled once for both formats: with a layout to settle, each would be drawn twice.
+        # Settled once for all formats: with a layout to settle, each would be drawn twice.
         layout.execute(plot.figure)
         plot.figure.set_layout_engine(None)
     # Without a date and the library's version, equal results give equal bytes.
     plot.figure.savefig(text, format="svg", metadata={"Date": None, "Creator": None})
     plot.figure.savefig(image, format="png", dpi=DPI, metadata={"Software": None})
-    return Drawn(text.getvalue(), image.getvalue(), chart(plot.figure))
+    plot.figure.savefig(printed, format="pdf", metadata={"CreationDate": None, "Creator": None, "Producer": None})
+    return Drawn(text.getvalue(), image.getvalue(), printed.getvalue(), chart(plot.figure))

@@ -1,6 +1,6 @@
 """Figures: their look, their panels and legends."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,20 +16,9 @@ from matplotlib.ticker import FuncFormatter
 
 from bench.report import escape
 from bench.report.line_ends import name_ends
+from bench.report.styles import Style, look
 
 Key = TypeVar("Key")
-# Okabe and Ito (2008) without yellow, which vanishes on white paper, then three dark hues of Tol's "muted" scheme.
-COLOURS = (
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933", "#332288",
-)  # fmt: skip
-# One more than the colours: a colour that comes again has another marker.
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", ">", "h")
-LINES: tuple[Any, ...] = (
-    "-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (9, 2)), (0, (4, 1, 1, 1, 1, 1)),
-)  # fmt: skip
-BOUND_COLOUR = "#7F7F7F"
-BOUND_LINES: tuple[Any, ...] = ((0, (5, 2)), (0, (2, 2)), (0, (5, 2, 1, 2)))
-BOUND_MARKERS = ("o", "s", "^", "D", "v", "P")
 FULL_WIDTH = 7.0
 """Inches: the text width of a two-column paper. Figures are drawn at the size they are printed."""
 SETTINGS: dict[Any, Any] = {
@@ -59,7 +48,8 @@ SETTINGS: dict[Any, Any] = {
     "savefig.facecolor": "white",
     "text.parse_math": False,  # names from files may hold dollar signs
     "svg.hashsalt": "vhbench",  # equal results give equal bytes
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",  # text stays text, to be searched and edited
+    "pdf.fonttype": 42,  # publishers refuse Type 3 fonts
 }
 MOST_COLUMNS = 4
 PANEL_HEIGHT = 2.1
@@ -68,35 +58,6 @@ MOST_IN_LEGEND = 10
 """Methods that a reader can tell apart by a legend; of more, each line has its name at its end."""
 NEUTRAL = "#404040"
 PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
-
-
-@dataclass(frozen=True)
-class Style:
-    """The look of one method in all plots of a report."""
-
-    colour: str
-    marker: str
-    line: Any
-    bound: bool
-
-
-def assign(methods: Iterable[str], bounds: Iterable[str]) -> dict[str, Style]:
-    """A style for every row label, by sorted order; bounds are grey and dashed."""
-    bounded = sorted(set(bounds))
-    competing = sorted(set(methods) - set(bounded), key=lambda label: (label.casefold(), label))
-    styles = {
-        label: Style(
-            COLOURS[index % len(COLOURS)],
-            MARKERS[index % len(MARKERS)],
-            LINES[index // len(COLOURS) % len(LINES)],
-            False,
-        )
-        for index, label in enumerate(competing)
-    }
-    for index, label in enumerate(bounded):
-        line, marker = BOUND_LINES[index % len(BOUND_LINES)], BOUND_MARKERS[index % len(BOUND_MARKERS)]
-        styles[label] = Style(BOUND_COLOUR, marker, line, True)
-    return styles
 
 
 @dataclass(frozen=True)
@@ -170,16 +131,19 @@ def with_methods(
     figure: Figure,
     frame: pd.DataFrame,
     styles: dict[str, Style],
+    *,
     lines: bool = True,
+    ends: bool = False,
     others: Mapping[str, Line2D] = MappingProxyType({}),
 ) -> Figure:
     """The figure with a legend of the methods in `frame`, and of `others`, below all panels.
 
-    Where lines of many methods have labels, these stand at the ends of the lines, and the legend holds the others.
+    Methods without a line of their name are left out, unless no line has one. With `ends` the lines of many methods
+    have their names at their ends instead.
     """
-    methods = methods_in(frame)
     labelled = {line.get_label() for axes in figure.axes for line in axes.lines}
-    if len(methods) > MOST_IN_LEGEND and labelled >= {*methods}:
+    methods = [method for method in methods_in(frame) if method in labelled] or methods_in(frame)
+    if ends and len(methods) > MOST_IN_LEGEND:
         name_ends(figure, methods)
         return with_legend(figure, [*others.values()], [*others], seeds_phrase(frame)) if others else figure
     handles = [
@@ -212,14 +176,6 @@ def with_legend(figure: Figure, handles: Sequence[Line2D], labels: Sequence[str]
         columnspacing=1.4,
     )
     return figure
-
-
-def look(style: Style, size: float | None = None) -> dict[str, Any]:
-    """Colour and marker; those of bounds are open."""
-    chosen: dict[str, Any] = {"color": style.colour, "marker": style.marker}
-    if style.bound:
-        chosen["markerfacecolor"] = "white"
-    return chosen if size is None else chosen | {"markersize": size}
 
 
 def methods_in(frame: pd.DataFrame) -> list[str]:

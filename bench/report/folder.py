@@ -100,6 +100,7 @@ def rendered(document: Document, name: str) -> dict[str, bytes]:
         files[f"{FIGURES}/{plot.name}.csv"] = to_csv(plot.frame).encode()
         files[f"{FIGURES}/{plot.name}.svg"] = figure.svg.encode()
         files[f"{FIGURES}/{plot.name}.png"] = figure.png
+        files[f"{FIGURES}/{plot.name}.pdf"] = figure.pdf
     files[name] = page(document, [figure.chart for figure in figures]).encode()
     return files
 

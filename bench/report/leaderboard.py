@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from bench.base.text import slug
 from bench.report import quality
 from bench.report.document import Document
-from bench.report.figures import Style
 from bench.report.leaderboard_pages import COSTS, INDEX, TITLE, dataset_page, method_page
 from bench.report.over_datasets import add_summary
 from bench.report.result_sets import Collection
 from bench.report.runs import ReportRun, bits_of, datasets_of, headline_ks, protocols_of
+from bench.report.styles import Style
 from bench.report.tables import NOTHING, Cell, Column, Row, Table, number, text_column
 from bench.store.tiers import TIERS
 
@@ -87,8 +87,8 @@ def _best(runs: Sequence[ReportRun], bits: int) -> str:
         return NOTHING
     k, protocol = headline_ks([int(k) for k in scores["k"].unique()])[0], protocols_of(runs)[0]
     here = quality.select(scores, k=k, protocol=protocol)
-    best = here.loc[here["map"].idxmax()]
-    return f"{best['method']} {number(best['map'])}"
+    value, method = max(zip(here["map"], here["method"], strict=True))
+    return f"{method} {number(value)}"
 
 
 def _methods_table(methods: Groups, collection: Collection, links: Mapping[str, str]) -> Table:

@@ -11,10 +11,10 @@ from bench.metrics.protocols import measure_of
 from bench.report import costs, plots, problems, published_tables, quality
 from bench.report.document import Document
 from bench.report.escape import code_block, markdown
-from bench.report.figures import Style
 from bench.report.result_sets import Collection
 from bench.report.runs import ReportRun, bits_of, datasets_of, headline_ks, protocols_of, rows_by_bits
 from bench.report.sections import dataset_sentence
+from bench.report.styles import Style
 from bench.report.tables import BITS, METHOD, NOTHING, Cell, Column, Row, Table, number, text_column
 from bench.store.twins import twins
 
@@ -94,14 +94,17 @@ def _with_standing(
     here = quality.select(scores, k=k, protocol=protocol)
     score = dict(zip(zip(here["method"], here["bits"], strict=True), here["map"], strict=True))
     rows = []
-    for key, row in zip(rows_by_bits(runs), table.rows, strict=True):
+    for key, row, about in zip(rows_by_bits(runs), table.rows, table.rows_about, strict=True):
         run, known = first[key], collection.of(first[key])
         cells = [replace(row[0], link=links[run.record.spec.method]), *row[1:], Cell(known.shown), Cell(known.source)]
-        rows.append(((run.bits, run.row_order[0], -score.get(key, -1.0)), cells))
+        rows.append(((run.bits, run.row_order[0], -score.get(key, -1.0)), cells, about))
+    rows.sort(key=lambda row: row[0])
     return replace(
         table,
         header=[*table.header, "known", "set"],
-        rows=[cells for _, cells in sorted(rows, key=lambda row: row[0])],
+        rows=[cells for _, cells, _ in rows],
+        about=(*table.about, {}, {}),
+        rows_about=tuple(about for _, _, about in rows),
         words=table.words | {"known", "set"},
     )
 

@@ -9,18 +9,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
 
 from bench.metrics.protocols import measure_of
 from bench.report import escape
+from bench.report.edges import fit, limits
 from bench.report.figures import (
-    LINES,
     NEUTRAL,
     PLAIN,
     Plot,
-    Style,
     finished,
-    look,
     methods_in,
     panels,
     seeds_phrase,
@@ -29,20 +27,25 @@ from bench.report.figures import (
 )
 from bench.report.quality import select
 from bench.report.runs import headline_ks
+from bench.report.styles import LINES, Style, look
 
 MAP_AT_K_X = "retrieved videos k"
+LEAST_RECALL = 0.01
+"""Below, few queries have found anything."""
 
 
 def map_at_k(name: str, title: str, scores: pd.DataFrame, styles: dict[str, Style]) -> Plot:
     """mAP@k over k, a panel for each code length. `scores`: one dataset and protocol, from `quality.aggregate`."""
 
+    ends = limits(scores, "map")
+
     def draw(axes: Axes, bits: int) -> None:
-        draw_map_at_k(axes, select(scores, bits=bits), scores, styles)
+        draw_map_at_k(axes, fit(axes, select(scores, bits=bits), "map", ends, falling=True), scores, styles)
         axes.set_title(f"{bits} bits")
 
     def make() -> Figure:
         figure = panels(sorted(scores["bits"].unique()), draw, MAP_AT_K_X, f"{measure_in(scores)}@k", share_y=True)
-        return with_methods(figure, scores, styles)
+        return with_methods(figure, scores, styles, ends=True)
 
     return finished(name, f"{measure_in(scores)}@k on {title}, by code length", make, scores)
 
@@ -63,8 +66,11 @@ def map_by_bits(name: str, title: str, scores: pd.DataFrame, styles: dict[str, S
     shown = scores[scores["k"].isin(ks)]
     lengths = sorted(int(bits) for bits in shown["bits"].unique())
 
+    ends = limits(shown, "map")
+
     def draw(axes: Axes, k: int) -> None:
-        for method, rows in select(shown, k=k).groupby("method", sort=False):
+        here = fit(axes, select(shown, k=k), "map", ends, falling=False)
+        for method, rows in here.groupby("method", sort=False):
             by_bits = rows.sort_values("bits")
             named = str(method)
             _line(axes, by_bits["bits"], by_bits["map"], by_bits["map_std"], styles[named], markers=True, name=named)
@@ -73,7 +79,7 @@ def map_by_bits(name: str, title: str, scores: pd.DataFrame, styles: dict[str, S
 
     def make() -> Figure:
         figure = panels(ks, draw, "code length (bits)", f"{measure_in(scores)}@k", share_y=True)
-        return with_methods(figure, shown, styles)
+        return with_methods(figure, shown, styles, ends=True)
 
     return finished(name, f"{measure_in(scores)}@k on {title}, against code length", make, shown)
 
@@ -81,24 +87,35 @@ def map_by_bits(name: str, title: str, scores: pd.DataFrame, styles: dict[str, S
 def precision_recall(name: str, title: str, curves: pd.DataFrame, styles: dict[str, Style]) -> Plot:
     """Precision over recall, a point for each Hamming radius, a panel for each code length.
 
+    Recall is on a logarithmic axis: what methods retrieve first tells them apart, and takes little of a linear one.
     `curves`: one dataset and protocol, from `other_metrics.curves`.
     """
+    shown = curves[curves["recall"] >= LEAST_RECALL]
+    ends = limits(curves if shown.empty else shown, "precision")
 
     def draw(axes: Axes, bits: int) -> None:
-        for method, rows in select(curves, bits=bits).groupby("method", sort=False):
+        fitting = fit(axes, select(shown, bits=bits), "precision", ends, falling=True)["method"]
+        here = select(curves, bits=bits)
+        for method, rows in here[here["method"].isin(fitting)].groupby("method", sort=False):
             by_radius = rows.sort_values("radius")
             x, y, std = by_radius["recall"], by_radius["precision"], by_radius["precision_std"]
-            # Small radii crowd at recall 0: markers stand evenly along the line instead.
-            _line(axes, x, y, std, styles[str(method)], markers=True, every=0.15)
+            # Large radii crowd at recall 1: markers stand evenly along the line instead.
+            _line(axes, x, y, std, styles[str(method)], markers=True, every=0.15, name=str(method))
         axes.set_title(f"{bits} bits")
-        axes.set_xlim(-0.02, 1.02)
-        axes.set_ylim(-0.02, 1.02)
+        axes.set_xscale("log")
+        axes.set_xlim(LEAST_RECALL, 1.05)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3)))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(PLAIN)
 
     def make() -> Figure:
         figure = panels(sorted(curves["bits"].unique()), draw, "recall", "precision", share_y=True)
         return with_methods(figure, curves, styles)
 
-    caption = f"Precision and recall on {title}, within Hamming distance 0, 1, 2 … of the query"
+    caption = (
+        f"Precision and recall on {title}, within Hamming distance 0, 1, 2 … of the query, from recall "
+        f"{LEAST_RECALL:g} on"
+    )
     return finished(name, caption, make, curves)
 
 
@@ -115,6 +132,7 @@ def training_loss(name: str, title: str, losses: pd.DataFrame, styles: dict[str,
             by_epoch = rows.sort_values("epoch")
             style = replace(styles[method], line=patterns[int(str(bits))])
             _line(axes, by_epoch["epoch"], by_epoch["loss"], by_epoch["loss_std"], style, markers=len(rows) == 1)
+        axes.set_label(method)
         heading = textwrap.fill(escape.plot(method, 88), 26)
         axes.set_title(heading, fontsize=6.5 if "\n" in heading else None)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))

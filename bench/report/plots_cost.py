@@ -10,13 +10,18 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
+from bench.profile.cost_types import REST
 from bench.profile.operators import attainable_rate
 from bench.report import escape
 from bench.report.costs import AT_LEAST
-from bench.report.figures import NEUTRAL, PLAIN, Plot, Style, finished, look, methods_in, panels, with_methods
+from bench.report.edges import fit, limits
+from bench.report.figures import NEUTRAL, PLAIN, Plot, finished, methods_in, panels, with_methods
 from bench.report.plots import measure_in
 from bench.report.quality import select
+from bench.report.styles import Style, look
+from bench.report.tables import significant
 
+BETWEEN = "between parts"
 FRONT = "ringed: the Pareto front; no method is both cheaper and better than one on it"
 
 
@@ -50,7 +55,9 @@ def throughput(name: str, title: str, times: pd.DataFrame, styles: dict[str, Sty
         for method, rows in select(shown, setting=setting).groupby("method", sort=False):
             by_batch = rows.sort_values("batch")
             style = styles[str(method)]
-            axes.plot(by_batch["batch"], by_batch["videos_per_second"], linestyle=style.line, **look(style))
+            axes.plot(
+                by_batch["batch"], by_batch["videos_per_second"], linestyle=style.line, label=method, **look(style)
+            )  # fmt: skip
         axes.set_title(setting)
         axes.set_xscale("log", base=4)
         axes.set_yscale("log")
@@ -80,7 +87,8 @@ def roofline(name: str, title: str, times: pd.DataFrame, styles: dict[str, Style
         roof = [attainable_rate(intensity, product, copy) / 1e9 for intensity in reach]
         axes.plot(reach, roof, color=NEUTRAL, linewidth=1)
         for _, row in rows.iterrows():
-            axes.plot(row["intensity"], row["rate"] / 1e9, linestyle="none", **look(styles[row["method"]], size=5.5))
+            drawn = look(styles[row["method"]], size=5.5)
+            axes.plot(row["intensity"], row["rate"] / 1e9, linestyle="none", label=row["method"], **drawn)
         axes.set_title(setting)
         axes.set_xscale("log")
         axes.set_yscale("log")
@@ -98,28 +106,33 @@ def roofline(name: str, title: str, times: pd.DataFrame, styles: dict[str, Style
 
 
 def time_by_part(name: str, title: str, parts: pd.DataFrame, styles: dict[str, Style]) -> Plot:
-    """Time in every part of the encoding network, a panel for each measurement.
+    """The share of every part of the encoding network in its time, a panel for each measurement.
 
     `parts`: one machine, one code length. Methods that differ in their training alone are measured once.
     """
-    shown = parts.assign(us=parts["ms"] * 1000)
+    whole = parts.groupby("method")["ms"].transform("sum")
+    shown = parts.assign(percent=100 * parts["ms"] / whole, whole_ms=whole)
     alike = _measured_together(shown)
 
     def draw(axes: Axes, method: str) -> None:
         rows = select(shown, method=method)
-        axes.barh([escape.plot(part, 18) for part in rows["part"]], rows["us"], color=styles[method].colour, height=0.7)
+        names = [escape.plot(BETWEEN if part == REST else part, 18) for part in rows["part"]]
+        axes.barh(names, rows["percent"], color=styles[method].colour, height=0.7)
         axes.invert_yaxis()
-        others = f"\nand {alike[method]} alike" if alike[method] else ""
-        axes.set_title(textwrap.fill(escape.plot(method, 88), 30) + others)
+        axes.set_label(method)
+        others = f", as {alike[method]} more" if alike[method] else ""
+        heading = f"{escape.plot(method, 88)}: {significant(1000 * rows['whole_ms'].iloc[0])} µs{others}"
+        axes.set_title(textwrap.fill(heading, 30))
         axes.tick_params(axis="y", labelsize=6)
         axes.grid(visible=False, axis="y")
 
     def make() -> Figure:
-        return panels(list(alike), draw, "µs/video", "part", share_y=False, share_x=True, most_columns=3)
+        return panels(list(alike), draw, "% of the time", "part", share_y=False, share_x=True, most_columns=3)
 
     caption = (
-        f"Encoding time by part of the network on {title}, at the best batch size, {parts['setting'].iloc[0]}, on "
-        f"{parts['machine'].iloc[0]} (rest: between the parts)"
+        f"Encoding time of a video by part of the network on {title}, at the best batch size, "
+        f"{parts['setting'].iloc[0]}, on {parts['machine'].iloc[0]}. Parts are named as in the table of multiply-adds; "
+        f"“{BETWEEN}” is what is in none of them, such as activations and sums"
     )
     return finished(name, caption, make, shown)
 
@@ -156,8 +169,10 @@ def _quality_by(
         front = pareto_front(rows[column].tolist(), rows["map"].tolist())
         shown.loc[rows.index[front], "pareto"] = True
 
+    shares = limits(shown, "map")
+
     def draw(axes: Axes, bits: int) -> None:
-        here = select(shown, bits=bits)
+        here = fit(axes, select(shown, bits=bits), "map", shares, falling=False)
         front = here[here["pareto"]].sort_values(column)
         axes.step(front[column], front["map"], where="post", color=NEUTRAL, alpha=0.5, linewidth=0.9, zorder=1)
         axes.scatter(front[column], front["map"], s=90, facecolors="none", edgecolors=NEUTRAL, linewidths=0.8, zorder=1)
@@ -165,7 +180,7 @@ def _quality_by(
             value = row[column]
             # Over several measurements the mean of medians may lie outside the mean quartiles.
             quartiles = np.clip([[value - row[lower]], [row[upper] - value]], 0, None)
-            axes.errorbar(
+            point, *_ = axes.errorbar(
                 value,
                 row["map"],
                 xerr=quartiles if ends else None,
@@ -174,6 +189,7 @@ def _quality_by(
                 elinewidth=0.8,
                 **look(styles[row["method"]], size=5.5),
             )
+            point.set_label(row["method"])
         for _, row in here[uncertain[here.index]].iterrows():
             axes.annotate(AT_LEAST, (row[column], row["map"]), (4, -2), textcoords="offset points", fontsize=8)
         axes.set_title(f"{bits} bits")

@@ -27,7 +27,6 @@ from bench.report.tables import (
     best_as_shown,
     note_column,
     number,
-    several_seeds,
 )
 from bench.store.registered import known_methods
 
@@ -107,8 +106,11 @@ def overview_table(runs: Sequence[ReportRun], scores: pd.DataFrame, groups: Sequ
     columns = [METHOD, BITS]
     for protocol in protocols:
         prefix = f"{protocol} " if len(protocols) > 1 else ""
-        columns.append(Column(f"{prefix}{measure}@{k}", _of(protocol, _score)))
-        columns.append(Column(f"{prefix}{LEVEL:.0%} CI", _of(protocol, _interval), when=lambda _: bool(intervals)))
+        about = {"protocol": "\n".join(next(group for group in groups if protocol in group))}
+        columns += [
+            Column(f"{prefix}{measure}@{k}", _of(protocol, score_cell), about=about),
+            Column(f"{prefix}{LEVEL:.0%} CI", _of(protocol, _interval), when=lambda _: bool(intervals), about=about),
+        ]
     rows = _rows(runs, frame, "protocol")
     return Table.of(
         [*columns, SEEDS, note_column(problems.notes(runs))],
@@ -118,7 +120,7 @@ def overview_table(runs: Sequence[ReportRun], scores: pd.DataFrame, groups: Sequ
         frame=frame,
         notes=[
             *(protocol_sentence(runs, protocol) for protocol in chain(*groups)),
-            *_notes(runs, scores, rows),
+            *notes(runs, scores),
             INTERVALS if intervals else "",
         ],
     )
@@ -143,8 +145,8 @@ def table(runs: Sequence[ReportRun], scores: pd.DataFrame, group: Sequence[str],
         if method not in evaluated:
             why.setdefault((method, bits), "not evaluated under this protocol")
     rows = _rows(here, chosen, "k", ks)
-    columns = [METHOD]
-    columns += [Column(f"{measure_of(protocol)}@{k}", _of(k, _score)) for k in ks]
+    titles = {k: f"{measure_of(protocol)}@{k}" for k in ks}
+    columns = [METHOD, *(Column(title, _of(k, score_cell), about={"metric": title}) for k, title in titles.items())]
     columns += [Column(f"ties @{k}", _of(k, _ties)) for k in tie_ks]
     return Table.of(
         [*columns, SEEDS, note_column(why)],
@@ -154,7 +156,7 @@ def table(runs: Sequence[ReportRun], scores: pd.DataFrame, group: Sequence[str],
         frame=chosen,
         notes=[
             *(protocol_sentence(here, name) for name in group),
-            *_notes(here, chosen, rows),
+            *notes(here, chosen),
             "Ties: mAP@k with items at equal distance in the worst and in the best order." if tie_ks else "",
         ],
     )
@@ -190,7 +192,7 @@ def _of(key: object, value: Callable[[Row], Cell | str]) -> Callable[[Row], Cell
     return lambda row: value(row[key])
 
 
-def _score(row: Row) -> Cell:
+def score_cell(row: Row) -> Cell:
     mark = "†" if row["not_significantly_worse"] else ""
     return Cell(number(row["map"], row["map_std"], DECIMALS), bold=row["best"], mark=mark)
 
@@ -209,16 +211,16 @@ def _ties_show(scores: pd.DataFrame) -> bool:
     return bool((scores["map_best"] - scores["map_worst"] > 0.5 * 10**-DECIMALS).any())
 
 
-def _notes(runs: Sequence[ReportRun], scores: pd.DataFrame, rows: Sequence[Row]) -> list[str]:
-    """The meaning of what every table of mAP@k shows."""
-    tested = scores.dropna(subset="not_significantly_worse")[["protocol", "bits"]].drop_duplicates()
+def notes(runs: Sequence[ReportRun], scores: pd.DataFrame) -> list[str]:
+    """The meaning of what every table of mAP@k shows; `scores` from `marked`."""
+    tested = scores.dropna(subset="not_significantly_worse")[["dataset", "protocol", "bits"]].drop_duplicates()
     marks = [
         sentence
-        for protocol, bits in tested.itertuples(index=False)
-        for sentence in explanation([run for run in runs if run.bits == bits], protocol)
+        for dataset, protocol, bits in tested.itertuples(index=False)
+        for sentence in explanation([run for run in runs if (run.dataset, run.bits) == (dataset, bits)], protocol)
     ]
     return [
-        seeds_sentence(runs) if several_seeds(rows) else "",
+        seeds_sentence(runs) if (scores["seeds"] > 1).any() else "",
         f"Bold: best{f' ({others} do not compete)' if (others := _not_competing(runs)) else ''}.",
         *dict.fromkeys(marks),
         *dict.fromkeys(_without_relevant(runs, protocol) for protocol in scores["protocol"].unique()),

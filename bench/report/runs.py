@@ -5,14 +5,13 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
-from pathlib import Path, PurePath
+from pathlib import PurePath
 
-from bench.base.errors import InputError
-from bench.base.text import closest, one_line, slug
+from bench.base.text import one_line, slug
 from bench.data.dataset import Summary
 from bench.metrics import PROTOCOLS
 from bench.store.record import RunRecord
-from bench.store.registered import is_seeded
+from bench.store.registered import is_seeded, known_methods
 from bench.store.stored_run import StoredRun
 
 _Data = tuple[str, str]
@@ -55,9 +54,10 @@ class ReportRun:
         return {} if scores is None else scores.compared
 
     @property
-    def row_order(self) -> tuple[int, str, str]:
-        """Methods by name, bounds after them, references without codes last."""
-        return self.record.bound + self.record.reference, self.method.casefold(), self.method
+    def row_order(self) -> tuple[int, bool, str, str]:
+        """Methods by name, those that are not built in after the others; then bounds, references without codes last."""
+        foreign = self.record.spec.method not in known_methods()
+        return self.record.bound + self.record.reference, foreign, self.method.casefold(), self.method
 
     @property
     def machine(self) -> str:
@@ -67,31 +67,6 @@ class ReportRun:
         return (
             f"{processor}, {environment.get('threads', '?')} threads" if device == "cpu" else f"{device} ({processor})"
         )
-
-
-def select_runs(
-    runs: Iterable[StoredRun], methods: Sequence[str] = (), datasets: Sequence[str] = (), bits: Sequence[int] = ()
-) -> list[StoredRun]:
-    """The runs of these methods, datasets (names, or folders that were given to `bench run`) and code lengths.
-
-    Where nothing is named, all are taken.
-
-    Raises:
-        InputError: there is no run of a method, dataset or code length; the message names the nearest that have runs.
-    """
-    selected = list(runs)
-    names = [str(Path(name).resolve().name) if Path(name).is_dir() else name for name in datasets]
-    criteria: list[tuple[str, Iterable[str], Callable[[StoredRun], str]]] = [
-        ("method", methods, lambda run: run.record.spec.method),
-        ("dataset", names, lambda run: run.record.spec.dataset),
-        ("code length", map(str, bits), lambda run: str(run.record.spec.bits)),
-    ]
-    for what, wanted, of in criteria:
-        chosen, known = set(wanted), {of(run) for run in selected}
-        for name in sorted(chosen - known):
-            raise InputError(f"no selected run has the {what} '{name}': {closest(name, known)}")
-        selected = [run for run in selected if not chosen or of(run) in chosen]
-    return selected
 
 
 def name_runs(stored: Iterable[StoredRun]) -> list[ReportRun]:
@@ -249,7 +224,9 @@ def _method_labels(runs: Sequence[StoredRun]) -> dict[str, str]:
             title = run.record.method_title
             if len(keys_of_title[title]) > 1:
                 title = f"{title} [{run.record.spec.method}]"
-            parts = [f"{name}={settings[name]}" for name in differing if name in settings]
+            parts = [
+                f"{name}={settings[name]}" for name, usual in differing.items() if settings.get(name, usual) != usual
+            ]
             parts += filter(None, [sources[run.record.spec.method_revision]])
             if parts:
                 title += f" ({', '.join(parts)})"
@@ -282,7 +259,18 @@ def _sources(runs: Sequence[StoredRun]) -> dict[int | str, str]:
     return said | {newest: ""}
 
 
-def _differing(settings: Sequence[dict[str, str]]) -> list[str]:
-    """Names whose value is not the same everywhere."""
+def _differing(settings: Sequence[dict[str, str]]) -> dict[str, str | None]:
+    """The names whose value is not the same everywhere, each with the value that needs no mention.
+
+    That is the one which more than half of the variants have: whoever changes one parameter at a time reads what was
+    changed. None where there is no such value, or where a single name differs.
+    """
+    variants = [dict(variant) for variant in dict.fromkeys(tuple(sorted(setting.items())) for setting in settings)]
     names = {name: None for setting in settings for name in setting}
-    return [name for name in names if len({setting.get(name) for setting in settings}) > 1]
+    values = {name: Counter(variant.get(name) for variant in variants) for name in names}
+    differing = [name for name, counts in values.items() if len(counts) > 1]
+    usual: dict[str, str | None] = {}
+    for name in differing:
+        ((value, count),) = values[name].most_common(1)
+        usual[name] = value if len(differing) > 1 and count > len(variants) / 2 else None
+    return usual

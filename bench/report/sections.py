@@ -16,19 +16,31 @@ from bench.report import (
     plots_cost,
     published_tables,
     quality,
+    retrieved,
+    ties,
     times,
     training,
 )
+from bench.report.combined import Scored
 from bench.report.document import Document
 from bench.report.escape import markdown
-from bench.report.figures import Style
 from bench.report.findings import findings
 from bench.report.quality import select
 from bench.report.runs import ReportRun, bits_of, headline_ks, protocols_of
+from bench.report.styles import Style
 
 
-def add_dataset(document: Document, runs: Sequence[ReportRun], styles: dict[str, Style]) -> list[str]:
-    """Add everything about the runs of one dataset. Returns the findings, for the opening."""
+def add_dataset(
+    document: Document, runs: Sequence[ReportRun], styles: dict[str, Style]
+) -> tuple[list[str], Scored | None]:
+    """Add everything about the runs of one dataset. Returns the findings and the scores, for the opening."""
+    with document.about(dataset=runs[0].dataset):
+        return _add_dataset(document, runs, styles)
+
+
+def _add_dataset(
+    document: Document, runs: Sequence[ReportRun], styles: dict[str, Style]
+) -> tuple[list[str], Scored | None]:
     section = _Section(document, runs, styles)
     document.add_section(runs[0].dataset_title)
     document.add(dataset_sentence(runs))
@@ -39,9 +51,12 @@ def add_dataset(document: Document, runs: Sequence[ReportRun], styles: dict[str,
         shown = section.add_quality(scores, groups)
         section.add_other_metrics(scores)
         section.add_binarising()
+        section.add_retrieved()
     measured = section.add_costs(scores, groups)
     section.add_training()
-    return [] if shown is None else findings(runs[0].dataset_title, shown, measured)
+    if shown is None:
+        return [], None
+    return findings(runs[0].dataset_title, select(shown, protocol=groups[0][0]), measured), Scored(runs, shown, groups)
 
 
 def dataset_sentence(runs: Sequence[ReportRun]) -> str:
@@ -78,19 +93,21 @@ class _Section:
         return f"{self.title} under protocol {' and '.join(protocols)}"
 
     def add_quality(self, scores: pd.DataFrame, groups: Sequence[Sequence[str]]) -> pd.DataFrame:
-        """mAP@k under one protocol of every group of equals. Returns what is shown first, from `quality.marked`."""
+        """mAP@k under one protocol of every group of equals. Returns what is shown, from `quality.marked`."""
         add, runs = self.document.add, self.runs
         shown = quality.marked(runs, scores[scores["protocol"].isin([group[0] for group in groups])])
         add("### Retrieval quality")
         for group in groups:
             if len(group) > 1:
                 add(f"Protocols {' and '.join(map(markdown, group))} give the same numbers here; they are shown once.")
-        self.document.add_table(quality.overview_table(runs, shown, groups))
+        with self.document.folded("All methods and code lengths in rows, with confidence intervals"):
+            self.document.add_table(quality.overview_table(runs, shown, groups))
         for group in groups:
-            if len(groups) > 1:
-                add(f"#### Protocol {' and '.join(f'“{markdown(protocol)}”' for protocol in group)}")
-            self._add_protocol(select(shown, protocol=group[0]), group)
-        return select(shown, protocol=groups[0][0])
+            with self.document.about(protocol="\n".join(group)):
+                if len(groups) > 1:
+                    add(f"#### Protocol {' and '.join(f'“{markdown(protocol)}”' for protocol in group)}")
+                self._add_protocol(select(shown, protocol=group[0]), group)
+        return shown
 
     def _add_protocol(self, scores: pd.DataFrame, group: Sequence[str]) -> None:
         name, title = f"{self.name}-{slug(group[0])}", self.title_under(group)
@@ -98,10 +115,15 @@ class _Section:
         self.document.add_plot(plots.map_at_k(f"{name}-map-at-k", title, scores, self.styles))
         with self.document.folded(f"{plots.measure_in(scores)}@k at every k, protocol {' and '.join(group)}"):
             for bits in bits_of(self.runs):
-                self.document.add(f"##### {bits} bits")
-                self.document.add_table(quality.table(self.runs, scores, group, bits))
-                if published_tables.NEAREST_PROTOCOL in group:
-                    self.document.add_table(published_tables.beside(self.runs, bits, ks))
+                with self.document.about(bits=str(bits)):
+                    self.document.add(f"##### {bits} bits")
+                    self.document.add_table(quality.table(self.runs, scores, group, bits))
+                    if published_tables.NEAREST_PROTOCOL in group:
+                        self.document.add_table(published_tables.beside(self.runs, bits, ks))
+            ranges = ties.tie_ranges(f"{name}-ties", title, scores, self.styles)
+            if ranges is not None:
+                self.document.add("##### What the order of ties alone can do")
+                self.document.add_plot(ranges)
             if scores["bits"].nunique() > 1:
                 self.document.add("##### By code length")
                 self.document.add_plot(plots.map_by_bits(f"{name}-map-by-bits", title, scores, self.styles))
@@ -110,7 +132,8 @@ class _Section:
         """Tables and curves of the metrics beside mAP@k."""
         k = headline_ks([int(k) for k in scores["k"].unique()])[0]
         for group in quality.equal_protocols(frames.other_metrics(self.runs, k), protocols_of(self.runs)):
-            with self.document.folded(f"Other metrics and precision–recall curves, protocol {' and '.join(group)}"):
+            summary = f"Other metrics and precision–recall curves, protocol {' and '.join(group)}"
+            with self.document.about(protocol="\n".join(group)), self.document.folded(summary):
                 self.document.add_table(other_metrics.table(self.runs, group, k))
                 name = f"{self.name}-{slug(group[0])}-precision-recall"
                 curves = other_metrics.curves(self.runs, group[0])
@@ -120,6 +143,13 @@ class _Section:
     def add_binarising(self) -> None:
         """What taking signs costs, where relaxed outputs were scored."""
         table = binarising.table(self.runs)
+        if table is not None:
+            with self.document.folded(table.caption.removesuffix(".")):
+                self.document.add_table(table)
+
+    def add_retrieved(self) -> None:
+        """The first results of a few queries."""
+        table = retrieved.table(self.runs)
         if table is not None:
             with self.document.folded(table.caption.removesuffix(".")):
                 self.document.add_table(table)

@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, Self
 
 import pandas as pd
@@ -14,6 +15,9 @@ from bench.report import escape
 Row = Mapping[Any, Any]
 """The values that the cells of a table row are made from, by name."""
 NOTHING = "–"
+Facets = Mapping[str, str]
+"""What something is about, by kind: `method`, `dataset`, `bits`, `protocol` or `metric`. Readers of a page may leave it
+out by that."""
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,16 @@ class Column:
         value: makes its cell from a row.
         when: whether it is shown, given all rows. A column without text in any cell never is.
         words: it holds words and is set flush left, as the first column always is.
+        group: a heading above its own, which it shares with its neighbours of the same group.
+        about: what its values are about.
     """
 
     title: str
     value: Callable[[Row], Cell | str]
     when: Callable[[Sequence[Row]], bool] = lambda rows: True
     words: bool = False
+    group: str = ""
+    about: Facets = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,6 +67,9 @@ class Table:
         frame: the content of the CSV file.
         words: titles of the columns that are set flush left; the first column always is.
         notes: sentences for the foot of the table.
+        groups: the headings above the column titles, one for each column; empty where there are none.
+        about: what each column is about; empty where nothing is said.
+        rows_about: what each row is about; likewise.
     """
 
     name: str
@@ -68,6 +79,9 @@ class Table:
     frame: pd.DataFrame
     words: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    about: tuple[Facets, ...] = ()
+    rows_about: tuple[Facets, ...] = ()
 
     @classmethod
     def of(
@@ -96,7 +110,15 @@ class Table:
             frame=pd.DataFrame(rows) if frame is None else frame,
             words=frozenset(column.title for column, _ in shown if column.words),
             notes=tuple(filter(None, notes)),
+            about=tuple(column.about for column, _ in shown),
+            rows_about=tuple(map(_about, rows)),
+            groups=tuple(column.group for column, _ in shown) if any(column.group for column, _ in shown) else (),
         )
+
+    @property
+    def spans(self) -> list[tuple[str, int]]:
+        """The headings above the column titles, each with the number of its columns."""
+        return [(group, len(list(same))) for group, same in groupby(self.groups)]
 
     @property
     def alignment(self) -> list[str]:
@@ -165,7 +187,10 @@ def to_markdown(table: Table) -> str:
 
     body = tabulate(
         [[show(cell) for cell in row] for row in table.rows],
-        headers=[escape.markdown(title) for title in table.header],
+        headers=[
+            escape.markdown(" ".join(filter(None, parts)))
+            for parts in zip(table.groups or [""] * len(table.header), table.header, strict=True)
+        ],
         tablefmt="pipe",
         disable_numparse=True,
         colalign=table.alignment,
@@ -192,6 +217,7 @@ def to_latex(table: Table) -> str:
         rf"\label{{tab:{table.name}}}",
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
+        *_spans(table),
         " & ".join(map(escape.latex, table.header)) + r" \\",
         r"\midrule",
         *(" & ".join(map(show, row)) + r" \\" for row in table.rows),
@@ -201,6 +227,19 @@ def to_latex(table: Table) -> str:
         r"\end{table}",
     ]
     return "\n".join(lines) + "\n"
+
+
+def _spans(table: Table) -> list[str]:
+    """The line of headings above the column titles, and the rules below these."""
+    if not table.groups:
+        return []
+    headings, rules, column = [], [], 1
+    for group, count in table.spans:
+        headings.append(rf"\multicolumn{{{count}}}{{c}}{{{escape.latex(group)}}}")
+        if group:
+            rules.append(rf"\cmidrule(lr){{{column}-{column + count - 1}}}")
+        column += count
+    return [" & ".join(headings) + r" \\", "".join(rules)]
 
 
 def to_csv(frame: pd.DataFrame) -> str:
@@ -242,6 +281,11 @@ def percent(share: float) -> str:
 def word(value: Any) -> str:
     """A word of a row; a dash where there is none."""
     return NOTHING if pd.isna(value) else str(value)
+
+
+def _about(row: Row) -> Facets:
+    known = {kind: row.get(kind) for kind in ("method", "dataset", "bits")}
+    return {kind: str(value) for kind, value in known.items() if isinstance(value, (str, int))}
 
 
 def _cell(shown: Cell | str) -> Cell:

@@ -29,6 +29,8 @@ class KnownMethod(BaseModel):
     bound: bool
     uses_labels: bool
     seeded: bool
+    look: int
+    """The number of its colour and marker in figures, among the methods or among the bounds."""
     reference: bool = False
     note: str = ""
     """A sentence for the foot of the tables that it is in."""

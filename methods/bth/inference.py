@@ -31,7 +31,7 @@ class InferenceFrames(nn.Module):
 
     def __init__(self, encoder: "FrameEncoder") -> None:
         super().__init__()
-        self.project = ChannelProduct(encoder.frame_map.weight)
+        self.frame_map = ChannelProduct(encoder.frame_map.weight)
         self.register_buffer("positions", (encoder.positions + encoder.frame_map.bias).detach())
         attention = encoder.attention
         query, query_bias = normalised(attention.query, encoder.attention_norm)
@@ -39,23 +39,24 @@ class InferenceFrames(nn.Module):
         value, value_bias = normalised(attention.value, encoder.attention_norm)
         output, output_bias = attention.output.weight.double(), attention.output.bias.double()
         root = math.sqrt(len(query))
-        self.attend = ChannelProduct(
+        self.attention = ChannelProduct(
             torch.cat([key.T @ query / root, output @ value]),
             torch.cat([key.T @ query_bias / root, output @ value_bias + output_bias]),
         )
         first, last = encoder.feed_forward[0], encoder.feed_forward[-1]
         assert isinstance(first, nn.Linear)
         assert isinstance(last, nn.Linear)
-        self.widen = ChannelProduct(*normalised(first, encoder.feed_forward_norm))
-        self.narrow = ChannelProduct(last.weight, last.bias)
+        widen, narrow = normalised(first, encoder.feed_forward_norm), (last.weight, last.bias)
+        self.feed_forward = nn.ModuleList([ChannelProduct(*widen), ChannelProduct(*narrow)])
 
     def hidden(self, videos: Tensor) -> Tensor:
         """Hidden states of the frames, (B, T, H)."""
-        x = self.project(videos) + self.positions
+        x = self.frame_map(videos) + self.positions
         frames = self._normalise(x)
-        query, value = self.attend(frames).chunk(2, dim=-1)
+        query, value = self.attention(frames).chunk(2, dim=-1)
         x = x + (query @ frames.transpose(1, 2)).softmax(dim=-1) @ value
-        hidden: Tensor = x + self.narrow(gelu(self.widen(self._normalise(x))))
+        widen, narrow = self.feed_forward
+        hidden: Tensor = x + narrow(gelu(widen(self._normalise(x))))
         return hidden
 
     def _normalise(self, x: Tensor) -> Tensor:

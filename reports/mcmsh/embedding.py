@@ -15,8 +15,9 @@ from bench.data.dataset import Dataset
 from bench.encoding.encoder import Encoder, read_encoder
 from bench.registry import Registry
 from bench.report import escape
-from bench.report.figures import COLOURS, FULL_WIDTH, MARKERS, Plot
+from bench.report.figures import FULL_WIDTH, Plot
 from bench.report.recipe import Results
+from bench.report.styles import COLOURS, MARKERS
 from bench.store.stored_run import ENCODER
 
 from .rows import EMBEDDING

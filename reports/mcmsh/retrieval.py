@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from bench.base.text import one_line
 from bench.data.dataset import Dataset, Split
 from bench.report import escape
-from bench.report.figures import COLOURS, FULL_WIDTH, Plot
+from bench.report.figures import FULL_WIDTH, Plot
 from bench.report.recipe import Results
+from bench.report.styles import COLOURS
 from bench.store.codes_file import Stored, read_codes
 from bench.store.stored_run import CODES
 

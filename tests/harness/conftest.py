@@ -18,7 +18,7 @@ def call(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest
     Reports have empty figures: drawing them takes seconds.
     """
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("bench.report.folder.drawn", lambda plots: [Drawn("", b"", "")] * len(plots))
+    monkeypatch.setattr("bench.report.folder.drawn", lambda plots: [Drawn("", b"", b"", "")] * len(plots))
 
     def run(*arguments: object) -> tuple[int, str, str]:
         status = main([str(argument) for argument in arguments])

@@ -10,7 +10,7 @@ import pytest
 from bench.base.errors import InputError
 from bench.base.processes import usable_cores
 from bench.base.text import text_table
-from bench.report.runs import select_runs
+from bench.report.selection import select_runs
 from bench.store.store import Store
 from tests.conftest import survived
 from tests.harness.conftest import Run

@@ -69,7 +69,7 @@ def test_document(made: Reproduction) -> None:
     assert "nine panels are of three datasets" in text
     figures = {path.name for path in (made.path.parent / "figures").iterdir()}
     assert figures == {
-        f"{name}.{end}" for name in ("panels", "embedding", "retrieval") for end in ("csv", "png", "svg")
+        f"{name}.{end}" for name in ("panels", "embedding", "retrieval") for end in ("csv", "pdf", "png", "svg")
     }
 
 

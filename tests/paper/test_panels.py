@@ -51,7 +51,7 @@ def make(
     made = one.make(runner)
     assert made.path == folder / "paper.md"
     found = sorted(path.name for path in (folder / "figures").glob("*"))
-    assert found == ["panels.csv", "panels.png", "panels.svg"]
+    assert found == ["panels.csv", "panels.pdf", "panels.png", "panels.svg"]
     with (folder / "figures" / "panels.csv").open() as file:
         rows = list(csv.DictReader(file))
     with settings():

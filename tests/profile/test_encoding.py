@@ -136,14 +136,17 @@ def test_parts_and_the_rest_make_the_whole() -> None:
         def __init__(self) -> None:
             super().__init__()
             self.first, self.second = Slow(0.010), nn.Sequential(Slow(0.002), Slow(0.004))
+            self.third = nn.ModuleList([Slow(0.001), Slow(0.001)])
 
         def forward(self, x: Tensor) -> Tensor:
             clock.now += 0.003
+            for part in self.third:
+                x = part(x)
             return self.first(self.second(self.first(x)))
 
     log: list[str] = []
     found = time_modules(Network(), torch.zeros(10, 2, 3), lambda: log.append("wait"), clock)
-    assert found == pytest.approx({"first": 2.0, "second": 0.6, "rest": 0.3}, rel=1e-4)
+    assert found == pytest.approx({"first": 2.0, "second": 0.6, "third": 0.2, "rest": 0.3}, rel=1e-4)
     assert len(log) > 0
 
 

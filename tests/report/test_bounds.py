@@ -10,9 +10,10 @@ from bench.registry import load_registry
 from bench.report import quality
 from bench.report.compose import compose
 from bench.report.document import Document
-from bench.report.figures import BOUND_COLOUR, assign, settings
+from bench.report.figures import settings
 from bench.report.runs import ReportRun, bounds_of, methods_of, name_runs
 from bench.report.significance import indistinguishable
+from bench.report.styles import BOUND_COLOUR, assign
 from bench.running.one_run import new_record
 from bench.running.plan import plan
 from bench.store.record import RunRecord
@@ -76,7 +77,7 @@ def test_tests_are_those_without_bounds(mixed: list[ReportRun]) -> None:
 
 
 def test_they_are_grey_and_on_no_front(mixed: list[ReportRun], document: Document) -> None:
-    styles = assign(methods_of(mixed), bounds_of(mixed))
+    styles = assign({run.method: run.record.spec.method for run in mixed}, bounds_of(mixed))
     assert {label for label, style in styles.items() if style.colour == BOUND_COLOUR} == {
         "oracle (labels), bound",
         "random codes, bound",

@@ -32,9 +32,12 @@ def test_several_processes_draw_what_one_draws(plots: list[Plot], monkeypatch: p
         alone = drawn(plots)
     assert shared == alone
     assert len({one.svg for one in alone}) == len(plots)
-    for svg, png, _ in alone:
+    for svg, png, pdf, _ in alone:
         assert svg.lstrip().startswith("<?xml")
+        assert "mAP@k</text>" in svg  # text as text
         assert png.startswith(b"\x89PNG")
+        assert pdf.startswith(b"%PDF-")
+        assert b"/Type3" not in pdf
 
 
 @pytest.mark.parametrize("number", [1, 2])

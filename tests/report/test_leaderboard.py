@@ -61,7 +61,7 @@ def test_all_links_lead_to_files_and_nothing_is_loaded(site: Path) -> None:
 
 def rows(page: Path) -> list[list[str]]:
     """The cells of all table rows."""
-    body = re.findall(r"<tr data-name.*?</tr>", page.read_text(encoding="utf-8"))
+    body = re.findall(r"<tr data-.*?</tr>", page.read_text(encoding="utf-8"))
     return [[text for _, text in Reader(row).all("td")] for row in body]
 
 
