@@ -68,7 +68,10 @@ def load_checkpoint(
         raise InputError(f"{file}: holds an encoder of {len(weights[authors.code_weight])} bits, not {length}")
     first = weights[authors.input_weight]
     hidden, dimensions = (first.T if authors.inputs_first else first).shape
-    shown = _shown(authors.shown, weights, {}) if authors.shown else {"hidden": hidden}
+    shown: Mapping[str, Any] = {"hidden": hidden}
+    if authors.shown:
+        nothing: Mapping[str, Any] = {}
+        shown = _shown(authors.shown, weights, nothing)
     try:
         instance = found(length, found.Parameters.model_validate({**shown, **chosen}))
         description = EncoderDescription(

@@ -166,7 +166,7 @@ def _count_nearest(
         found += total[bound]
     total[:] = 0
     # A list of the columns first, without a branch: which ones they are, no processor can predict.
-    listed = 0
+    listed = np.int64(0)
     for column in range(len(lows)):
         columns[listed] = column
         listed += np.int64(lows[column] <= bound)

@@ -4,6 +4,7 @@ Everything is taken from the figure that is also drawn as PNG, so that the two c
 the page's style gives to light and dark screens.
 """
 
+import re
 from collections.abc import Iterator
 from html import escape
 
@@ -23,6 +24,7 @@ from bench.report.styles import BOUND_COLOUR, COLOURS
 WIDTH, HEIGHT = 340, 240
 LEFT, RIGHT, TOP, BOTTOM = 50, 14, 26, 40
 CLASSES = {colour.lower(): f"c{number}" for number, colour in enumerate((*COLOURS, BOUND_COLOUR))}
+BITS = re.compile(r"([0-9]+) bits")
 MOST_POINTS = 24
 """Points of a line that can be asked; of longer ones only the line is drawn."""
 SHAPES = {
@@ -58,7 +60,7 @@ def _look(line: Line2D) -> tuple[str, str, str]:
 
 def _legend(names: dict[tuple[str, str, str], str]) -> str:
     items = [
-        f'<li data-name="{escape(name)}"><svg class="{_class(colour)}" viewBox="-6 -6 12 12" width="12" height="12" '
+        f'<li data-method="{escape(name)}"><svg class="{_class(colour)}" viewBox="-6 -6 12 12" width="12" height="12" '
         f'aria-hidden="true"><path class="{_filled(face, colour)}" d="{SHAPES.get(marker, "M-6-1h12v2h-12z")}"/></svg>'
         f"{escape(name)}</li>"
         for (colour, marker, face), name in names.items()
@@ -73,10 +75,12 @@ def _panel(axes: Axes, names: dict[tuple[str, str, str], str]) -> str:
     for line in axes.lines:
         parts += _line(axes, line, names.get(_look(line), ""), title, labels)
     parts += _edges(axes)
-    return (
-        f'<svg class="panel" viewBox="0 0 {WIDTH} {HEIGHT}" role="group" aria-label="{escape(title or labels[1])}">'
-        f"{''.join(parts)}</svg>"
-    )
+    bits = BITS.fullmatch(title)
+    about = f' data-bits="{bits.group(1)}"' if bits else ""
+    if axes.get_label():
+        about += f' data-method="{escape(str(axes.get_label()))}"'
+    box = f'viewBox="0 0 {WIDTH} {HEIGHT}" role="group" aria-label="{escape(title or labels[1])}"'
+    return f'<svg class="panel"{about} {box}>{"".join(parts)}</svg>'
 
 
 def _label(axes: Axes, which: str) -> str:
@@ -168,10 +172,10 @@ def _line(
             said = f"{name}, {title}: {', '.join(f'{label} {value}' for label, value in values if label)}"
             parts.append(
                 f'<path class="point {_filled(face, colour)}" d="{SHAPES[marker]}" '
-                f'transform="translate({left:.1f} {top:.1f}) scale(.8)" tabindex="0" role="img" '
+                f'transform="translate({left:.1f} {top:.1f}) scale(.8)" tabindex="0" role="button" '
                 f'aria-label="{escape(" ".join(said.split()))}"/>'
             )
-    yield f'<g class="{_class(colour)}" data-name="{escape(name)}">{"".join(parts)}</g>'
+    yield f'<g class="{_class(colour)}" data-method="{escape(name)}">{"".join(parts)}</g>'
 
 
 def _areas(axes: Axes) -> Iterator[str]:

@@ -33,12 +33,13 @@ class Scored:
         return next((group[0] for group in self.groups if protocol in group), None)
 
 
-def tables(datasets: Sequence[Scored]) -> list[Table]:
+def tables(datasets: Sequence[Scored]) -> list[tuple[list[str], Table]]:
     """A table for every protocol, at the first headline k; one for all those that give the same numbers."""
     shared: dict[tuple[str | None, ...], list[str]] = {}
     for protocol in dict.fromkeys(name for data in datasets for group in data.groups for name in group):
         shared.setdefault(tuple(data.shown_as(protocol) for data in datasets), []).append(protocol)
-    return [found for protocols in shared.values() if (found := _table(datasets, protocols)) is not None]
+    made = [(protocols, _table(datasets, protocols)) for protocols in shared.values()]
+    return [(protocols, table) for protocols, table in made if table is not None]
 
 
 def _table(datasets: Sequence[Scored], protocols: Sequence[str]) -> Table | None:
@@ -67,7 +68,7 @@ def _table(datasets: Sequence[Scored], protocols: Sequence[str]) -> Table | None
         [
             METHOD,
             *(
-                Column(f"{bits} bits", _value((data, bits)), group=title)
+                Column(f"{bits} bits", _value((data, bits)), group=title, about={"dataset": data, "bits": str(bits)})
                 for data, title, bits in columns.itertuples(index=False)
             ),
             Column("mean rank", _rank, when=lambda _: several),
@@ -87,7 +88,7 @@ def _table(datasets: Sequence[Scored], protocols: Sequence[str]) -> Table | None
 
 def _rows(scores: pd.DataFrame, methods: Sequence[str], columns: int) -> list[dict[Any, Any]]:
     """A row for every method: its scores by dataset and code length, and the mean rank of those that have all."""
-    rows = []
+    rows: list[dict[Any, Any]] = []
     for method in methods:
         found = {(row["dataset"], row["bits"]): row for row in select(scores, method=method).to_dict("records")}
         ranks = [row["rank"] for row in found.values()]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.base.errors import InputError
-from bench.report import combined, problems
+from bench.report import combined, problems, run_table
 from bench.report.combined import Scored
 from bench.report.document import Block, Document
 from bench.report.escape import code_block, markdown
@@ -105,6 +105,9 @@ def compose(runs: Sequence[ReportRun]) -> Document:
     for group in datasets.values():
         with document.folded(f"Parameters on {group[0].dataset_title}"):
             document.add(*_parameters(group))
+    document.add("## Runs")
+    with document.folded("Every run, with its seed and its folder in the results"):
+        document.add_table(run_table.table(runs))
     document.add("## Environment")
     with document.folded("Software and hardware of the runs"):
         document.add_table(_environment_table(runs))
@@ -162,8 +165,10 @@ def _found(
 def _combined(scored: Sequence[Scored]) -> list[Block]:
     """The tables of all datasets."""
     part = Document()
-    for table in combined.tables(scored):
-        part.add_table(table)
+    for protocols, table in combined.tables(scored):
+        with part.about(protocol="\n".join(protocols)):
+            part.add(markdown(table.caption))
+            part.add_table(table)
     return ["## All methods", *part.blocks] if part.blocks else []
 
 

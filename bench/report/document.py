@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from bench.report.escape import html, markdown
 from bench.report.figures import Plot
-from bench.report.tables import Table, to_markdown
+from bench.report.tables import Facets, Table, to_markdown
 
 TABLES, FIGURES = "tables", "figures"
 """Folders of the files that a document links to."""
@@ -30,8 +30,16 @@ class Folded:
     blocks: list["Block"]
 
 
-Block = str | ShownTable | Plot | Folded
-"""Markdown, a table, a plot, or some of them folded."""
+@dataclass(frozen=True)
+class Part:
+    """What is about one dataset, code length or protocol, or several: a reader of the page may leave it out."""
+
+    about: Facets
+    blocks: list["Block"]
+
+
+Block = str | ShownTable | Plot | Folded | Part
+"""Markdown, a table, a plot, or some of them folded or left out together."""
 
 
 @dataclass
@@ -50,11 +58,16 @@ class Document:
 
     @property
     def tables(self) -> list[Table]:
-        return [block.table for block in _flat(self.blocks) if isinstance(block, ShownTable)]
+        return [block.table for block in _all(self.blocks) if isinstance(block, ShownTable)]
 
     @property
     def plots(self) -> list[Plot]:
-        return [block for block in _flat(self.blocks) if isinstance(block, Plot)]
+        return [block for block in _all(self.blocks) if isinstance(block, Plot)]
+
+    @property
+    def parts(self) -> list[Facets]:
+        """What its parts are about."""
+        return [block.about for block in _all(self.blocks) if isinstance(block, Part)]
 
     def add(self, *parts: str) -> None:
         """Markdown."""
@@ -79,20 +92,33 @@ class Document:
     @contextmanager
     def folded(self, summary: str) -> Iterator[None]:
         """Hides what is added within until a reader unfolds the `summary`."""
+        with self._apart() as blocks:
+            yield
+        self.blocks.append(Folded(summary, blocks))
+
+    @contextmanager
+    def about(self, **facets: str) -> Iterator[None]:
+        """Says what is added within is about: `dataset`, `bits` or `protocol`, several protocols one on a line."""
+        with self._apart() as blocks:
+            yield
+        self.blocks.append(Part(facets, blocks))
+
+    @contextmanager
+    def _apart(self) -> Iterator[list[Block]]:
+        """A list that gets what is added within."""
         outer, self.blocks = self.blocks, []
         try:
-            yield
+            yield self.blocks
         finally:
-            outer.append(Folded(summary, self.blocks))
             self.blocks = outer
 
 
-def _flat(blocks: Iterable[Block]) -> Iterator[Block]:
+def _all(blocks: Iterable[Block]) -> Iterator[Block]:
+    """The blocks, each before those within it."""
     for block in blocks:
-        if isinstance(block, Folded):
-            yield from _flat(block.blocks)
-        else:
-            yield block
+        yield block
+        if isinstance(block, (Folded, Part)):
+            yield from _all(block.blocks)
 
 
 def _markdown(block: Block) -> list[str]:
@@ -105,5 +131,7 @@ def _markdown(block: Block) -> list[str]:
         path = f"{FIGURES}/{block.name}"
         links = " · ".join(f"[{ending.upper()}]({path}.{ending})" for ending in FORMATS)
         return [f"![{markdown(block.name)}]({path}.svg)", f"*{markdown(block.caption)}* {links}"]
+    if isinstance(block, Part):
+        return [part for inner in block.blocks for part in _markdown(inner)]
     within = [part for inner in block.blocks for part in _markdown(inner)]
     return [f"<details><summary>{html(block.summary)}</summary>", *within, "</details>"]

@@ -32,6 +32,8 @@ LATEX = {
     "…": r"\ldots{}",
     "†": r"$\dagger$",
     "≥": r"$\geq$",
+    "●": r"$\bullet$",
+    "○": r"$\circ$",
     "α": r"$\alpha$",
 }
 

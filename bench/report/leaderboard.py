@@ -1,16 +1,16 @@
 """The first page of a static leaderboard: datasets, methods, ranks over datasets, and the sets of results."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from bench.base.text import slug
 from bench.report import quality
 from bench.report.document import Document
-from bench.report.figures import Style
-from bench.report.leaderboard_pages import COSTS, INDEX, TITLE, dataset_page, method_page
+from bench.report.leaderboard_pages import COSTS, INDEX, TITLE, Links, dataset_page, method_page
 from bench.report.over_datasets import add_summary
 from bench.report.result_sets import Collection
 from bench.report.runs import ReportRun, bits_of, datasets_of, headline_ks, protocols_of
+from bench.report.styles import Style
 from bench.report.tables import NOTHING, Cell, Column, Row, Table, number, text_column
 from bench.store.tiers import TIERS
 
@@ -21,11 +21,10 @@ Groups = Mapping[str, Sequence[ReportRun]]
 def pages(collection: Collection, styles: dict[str, Style]) -> dict[str, Document]:
     """All pages by file name. Their plots must be drawn within `figures.settings()`."""
     datasets, methods = datasets_of(collection.runs), _methods(collection.runs)
-    links = {key: f"dataset-{slug(key)}.html" for key in datasets}
-    links |= {name: f"method-{slug(name)}.html" for name in methods}
+    links = Links({key: f"dataset-{key}.html" for key in datasets}, _method_links(methods))
     found = {INDEX: _index(collection, datasets, methods, links, styles)}
-    found |= {links[key]: dataset_page(runs, collection, links, styles) for key, runs in datasets.items()}
-    return found | {links[name]: method_page(name, runs, collection, links) for name, runs in methods.items()}
+    found |= {links.datasets[key]: dataset_page(runs, collection, links, styles) for key, runs in datasets.items()}
+    return found | {links.methods[name]: method_page(name, runs, collection, links) for name, runs in methods.items()}
 
 
 def _methods(runs: Sequence[ReportRun]) -> dict[str, list[ReportRun]]:
@@ -36,8 +35,19 @@ def _methods(runs: Sequence[ReportRun]) -> dict[str, list[ReportRun]]:
     return groups
 
 
+def _method_links(names: Iterable[str]) -> dict[str, str]:
+    """The file of every method's page; methods of plug-ins may have names that differ in capitals alone."""
+    seen: Counter[str] = Counter()
+    links = {}
+    for name in names:
+        stem = f"method-{slug(name)}"
+        seen[stem] += 1
+        links[name] = f"{stem}.html" if seen[stem] == 1 else f"{stem}-{seen[stem]}.html"
+    return links
+
+
 def _index(
-    collection: Collection, datasets: Groups, methods: Groups, links: Mapping[str, str], styles: dict[str, Style]
+    collection: Collection, datasets: Groups, methods: Groups, links: Links, styles: dict[str, Style]
 ) -> Document:
     document = Document()
     document.add(
@@ -57,14 +67,14 @@ def _index(
     return document
 
 
-def _datasets_table(datasets: Groups, links: Mapping[str, str]) -> Table:
+def _datasets_table(datasets: Groups, links: Links) -> Table:
     lengths = sorted({bits for runs in datasets.values() for bits in bits_of(runs)})
     rows: list[Row] = []
     for key, runs in datasets.items():
         data = runs[0].record.dataset
         row: dict[object, object] = {
             "title": runs[0].dataset_title,
-            "link": links[key],
+            "link": links.datasets[key],
             "queries": f"{data.query_videos:,}",
             "gallery": f"{data.gallery_videos:,}",
             "methods": len({run.record.spec.method for run in runs if not run.record.bound}),
@@ -87,17 +97,17 @@ def _best(runs: Sequence[ReportRun], bits: int) -> str:
         return NOTHING
     k, protocol = headline_ks([int(k) for k in scores["k"].unique()])[0], protocols_of(runs)[0]
     here = quality.select(scores, k=k, protocol=protocol)
-    best = here.loc[here["map"].idxmax()]
-    return f"{best['method']} {number(best['map'])}"
+    value, method = max(zip(here["map"], here["method"], strict=True))
+    return f"{method} {number(value)}"
 
 
-def _methods_table(methods: Groups, collection: Collection, links: Mapping[str, str]) -> Table:
+def _methods_table(methods: Groups, collection: Collection, links: Links) -> Table:
     rows: list[Row] = []
     for name, runs in methods.items():
         known = Counter(collection.of(run).shown for run in runs if run.done)
         rows.append({
             "method": runs[0].record.method_title,
-            "link": links[name],
+            "link": links.methods[name],
             "datasets": len({run.dataset for run in runs}),
             "runs": sum(run.done for run in runs),
             "known": "; ".join(f"{count} {tiers}" for tiers, count in known.items()) or NOTHING,

@@ -1,8 +1,9 @@
 """The pages of a static leaderboard: one for a dataset, one for a method."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -11,10 +12,10 @@ from bench.metrics.protocols import measure_of
 from bench.report import costs, plots, problems, published_tables, quality
 from bench.report.document import Document
 from bench.report.escape import code_block, markdown
-from bench.report.figures import Style
 from bench.report.result_sets import Collection
 from bench.report.runs import ReportRun, bits_of, datasets_of, headline_ks, protocols_of, rows_by_bits
 from bench.report.sections import dataset_sentence
+from bench.report.styles import Style
 from bench.report.tables import BITS, METHOD, NOTHING, Cell, Column, Row, Table, number, text_column
 from bench.store.twins import twins
 
@@ -25,9 +26,14 @@ COSTS = "Costs are as reported, on the machine that is named; nothing here can c
 PUBLISHED = "Published, not measured here"
 
 
-def dataset_page(
-    runs: Sequence[ReportRun], collection: Collection, links: Mapping[str, str], styles: dict[str, Style]
-) -> Document:
+class Links(NamedTuple):
+    """The pages of datasets, by key, and of methods, by name."""
+
+    datasets: dict[str, str]
+    methods: dict[str, str]
+
+
+def dataset_page(runs: Sequence[ReportRun], collection: Collection, links: Links, styles: dict[str, Style]) -> Document:
     """Quality of all rows with what is known of them, published numbers, costs, and what went wrong. `runs`: on it."""
     document, title = Document(), runs[0].dataset_title
     document.add(f"# {markdown(title)}", BACK, dataset_sentence(runs))
@@ -58,24 +64,24 @@ def dataset_page(
 
 
 def method_page(
-    name: str, runs: Sequence[ReportRun], collection: Collection, links: Mapping[str, str]
+    name: str, runs: Sequence[ReportRun], collection: Collection, links: Links
 ) -> Document:  # fmt: skip
     """The paper of a method, all its `runs` with what is known of them, published numbers, costs and parameters."""
-    document, record = Document(), runs[0].record
+    document, record, files = Document(), runs[0].record, links.methods[name].removesuffix(".html")
     document.add(f"# {markdown(record.method_title)}", BACK, markdown(record.paper) or "No paper is named.")
     if record.bound:
         document.add("It competes with no method: it is a bound, or no hash.")
     document.add_section("Results")
-    document.add_table(_runs_table(name, runs, collection, links))
+    document.add_table(_runs_table(f"{files}-runs", runs, collection, links))
     published = published_tables.of_method(name)
     if published is not None:
         document.add_section(PUBLISHED)
-        document.add_table(published)
+        document.add_table(replace(published, name=f"{files}-{published.name}"))
     document.add_section("Cost")
     document.add(COSTS)
     for here in datasets_of(runs).values():
         document.add(f"### {markdown(here[0].dataset_title)}")
-        _add_costs(document, here, f"method-{slug(name)}-")
+        _add_costs(document, here, f"{files}-")
     document.add_section("Parameters")
     for (dataset, label), run in {(run.dataset_title, run.method): run for run in runs}.items():
         values = sorted(run.record.spec.parameters.items())
@@ -86,7 +92,7 @@ def method_page(
 
 
 def _with_standing(
-    table: Table, runs: Sequence[ReportRun], scores: pd.DataFrame, collection: Collection, links: Mapping[str, str]
+    table: Table, runs: Sequence[ReportRun], scores: pd.DataFrame, collection: Collection, links: Links
 ) -> Table:
     """The table with links, what is known of every row, and the highest first at every code length, bounds last."""
     first = {(run.method, run.bits): run for run in runs}
@@ -94,14 +100,18 @@ def _with_standing(
     here = quality.select(scores, k=k, protocol=protocol)
     score = dict(zip(zip(here["method"], here["bits"], strict=True), here["map"], strict=True))
     rows = []
-    for key, row in zip(rows_by_bits(runs), table.rows, strict=True):
+    for key, row, about in zip(rows_by_bits(runs), table.rows, table.rows_about, strict=True):
         run, known = first[key], collection.of(first[key])
-        cells = [replace(row[0], link=links[run.record.spec.method]), *row[1:], Cell(known.shown), Cell(known.source)]
-        rows.append(((run.bits, run.row_order[0], -score.get(key, -1.0)), cells))
+        name = replace(row[0], link=links.methods[run.record.spec.method])
+        cells = [name, *row[1:], Cell(known.shown), Cell(known.source)]
+        rows.append(((run.bits, run.row_order[0], -score.get(key, -1.0)), cells, about))
+    rows.sort(key=lambda row: row[0])
     return replace(
         table,
         header=[*table.header, "known", "set"],
-        rows=[cells for _, cells in sorted(rows, key=lambda row: row[0])],
+        rows=[cells for _, cells, _ in rows],
+        about=(*table.about, {}, {}),
+        rows_about=tuple(about for _, _, about in rows),
         words=table.words | {"known", "set"},
     )
 
@@ -127,7 +137,7 @@ def _add_costs(document: Document, runs: Sequence[ReportRun], prefix: str) -> No
 
 
 def _runs_table(
-    name: str, runs: Sequence[ReportRun], collection: Collection, links: Mapping[str, str]
+    name: str, runs: Sequence[ReportRun], collection: Collection, links: Links
 ) -> Table:  # fmt: skip
     """A row for every run: mAP@k under every protocol, what is known of it, where and when it was done."""
     protocols = protocols_of(runs)
@@ -137,20 +147,20 @@ def _runs_table(
     for run in runs:
         known = collection.of(run)
         row: dict[object, object] = {
-            "dataset": run.dataset_title, "link": links[run.dataset], "method": run.method, "bits": run.bits,
+            "dataset": run.dataset_title, "link": links.datasets[run.dataset], "method": run.method, "bits": run.bits,
             "seed": run.record.spec.seed, "known": known.shown if run.done else problems.why(run, problems.SHORT),
             "set": known.source, "machine": run.machine, "done": run.record.started[:10],
         }  # fmt: skip
-        scores = {protocol: run.scores(protocol).get(k) for protocol in protocols}
-        rows.append(row | {name: NOTHING if value is None else number(value) for name, value in scores.items()})
+        scores = {f"score {protocol}": run.scores(protocol).get(k) for protocol in protocols}
+        rows.append(row | {key: NOTHING if value is None else number(value) for key, value in scores.items()})
     columns = [
         Column("dataset", lambda row: Cell(row["dataset"], link=row["link"])),
         replace(METHOD, when=lambda rows: len({row["method"] for row in rows}) > 1),
         BITS,
         text_column("seed", "seed"),
-        *(text_column(f"{protocol} {measure_of(protocol)}@{k}", protocol) for protocol in protocols),
+        *(text_column(f"{protocol} {measure_of(protocol)}@{k}", f"score {protocol}") for protocol in protocols),
         *(text_column(title, title, words=True) for title in ("known", "set", "machine")),
         text_column("done", "done"),
     ]
     caption = f"All runs of {runs[0].record.method_title}."
-    return Table.of(columns, rows, name=f"method-{slug(name)}-runs", caption=caption)
+    return Table.of(columns, rows, name=name, caption=caption)

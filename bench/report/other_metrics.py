@@ -41,8 +41,9 @@ def table(runs: Sequence[ReportRun], group: Sequence[str], k: int) -> Table:
             METHOD,
             BITS,
             *(
-                Column(quantity.title.replace("@k", f"@{k}"), _value(name, quantity))
+                Column(title, _value(name, quantity), about={"metric": title})
                 for name, quantity in known.items()
+                for title in [quantity.title.replace("@k", f"@{k}")]
             ),
             SEEDS,
             note_column(problems.notes(runs)),

@@ -20,9 +20,10 @@ from bench.base.text import slug
 from bench.metrics.protocols import measure_of
 from bench.report import quality
 from bench.report.document import Document
-from bench.report.figures import Plot, Style, finished, look, panels, with_methods
+from bench.report.figures import Plot, finished, panels, with_methods
 from bench.report.runs import ReportRun, headline_ks, protocols_of, stand_in_phrase
 from bench.report.significance import ALPHA
+from bench.report.styles import Style, look
 from bench.report.tables import BITS, METHOD, NOTHING, Cell, Column, Table, best_as_shown, number
 
 LEAST_DATASETS = 3
@@ -110,7 +111,7 @@ def _ranked(scores: pd.DataFrame, protocol: str) -> pd.DataFrame:
         if len(table) < LEAST_DATASETS or len(table.columns) < 2:
             continue
         ranked = ranking(table.to_numpy())
-        ranks = pd.DataFrame(ranked.ranks, table.index, table.columns).stack().rename("rank").reset_index()
+        ranks = pd.DataFrame(ranked.ranks, table.index, table.columns).reset_index().melt("dataset", value_name="rank")
         methods = pd.DataFrame(
             {"mean_rank": ranked.mean, "borda": ranked.borda, "not_worse": ranked.not_worse},
             index=table.columns,

@@ -132,6 +132,7 @@ def training_loss(name: str, title: str, losses: pd.DataFrame, styles: dict[str,
             by_epoch = rows.sort_values("epoch")
             style = replace(styles[method], line=patterns[int(str(bits))])
             _line(axes, by_epoch["epoch"], by_epoch["loss"], by_epoch["loss_std"], style, markers=len(rows) == 1)
+        axes.set_label(method)
         heading = textwrap.fill(escape.plot(method, 88), 26)
         axes.set_title(heading, fontsize=6.5 if "\n" in heading else None)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))

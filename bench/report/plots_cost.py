@@ -119,6 +119,7 @@ def time_by_part(name: str, title: str, parts: pd.DataFrame, styles: dict[str, S
         names = [escape.plot(BETWEEN if part == REST else part, 18) for part in rows["part"]]
         axes.barh(names, rows["percent"], color=styles[method].colour, height=0.7)
         axes.invert_yaxis()
+        axes.set_label(method)
         others = f", as {alike[method]} more" if alike[method] else ""
         heading = f"{escape.plot(method, 88)}: {significant(1000 * rows['whole_ms'].iloc[0])} µs{others}"
         axes.set_title(textwrap.fill(heading, 30))

@@ -69,7 +69,7 @@ def of_method(name: str) -> Table | None:
     return Table.of(
         columns,
         _rows(scores),
-        name=f"method-{slug(name)}-published",
+        name="published",
         caption=f"Published mAP@k of {scores[0].method}; not measured here.",
         frame=pd.DataFrame([vars(score) for score in scores]).assign(protocol=PROTOCOL_LABEL),
         notes=_notes(scores, numbers),

@@ -106,8 +106,11 @@ def overview_table(runs: Sequence[ReportRun], scores: pd.DataFrame, groups: Sequ
     columns = [METHOD, BITS]
     for protocol in protocols:
         prefix = f"{protocol} " if len(protocols) > 1 else ""
-        columns.append(Column(f"{prefix}{measure}@{k}", _of(protocol, score_cell)))
-        columns.append(Column(f"{prefix}{LEVEL:.0%} CI", _of(protocol, _interval), when=lambda _: bool(intervals)))
+        about = {"protocol": "\n".join(next(group for group in groups if protocol in group))}
+        columns += [
+            Column(f"{prefix}{measure}@{k}", _of(protocol, score_cell), about=about),
+            Column(f"{prefix}{LEVEL:.0%} CI", _of(protocol, _interval), when=lambda _: bool(intervals), about=about),
+        ]
     rows = _rows(runs, frame, "protocol")
     return Table.of(
         [*columns, SEEDS, note_column(problems.notes(runs))],
@@ -142,8 +145,8 @@ def table(runs: Sequence[ReportRun], scores: pd.DataFrame, group: Sequence[str],
         if method not in evaluated:
             why.setdefault((method, bits), "not evaluated under this protocol")
     rows = _rows(here, chosen, "k", ks)
-    columns = [METHOD]
-    columns += [Column(f"{measure_of(protocol)}@{k}", _of(k, score_cell)) for k in ks]
+    titles = {k: f"{measure_of(protocol)}@{k}" for k in ks}
+    columns = [METHOD, *(Column(title, _of(k, score_cell), about={"metric": title}) for k, title in titles.items())]
     columns += [Column(f"ties @{k}", _of(k, _ties)) for k in tie_ks]
     return Table.of(
         [*columns, SEEDS, note_column(why)],

@@ -16,6 +16,7 @@ from bench.report import (
     plots_cost,
     published_tables,
     quality,
+    retrieved,
     ties,
     times,
     training,
@@ -33,6 +34,13 @@ def add_dataset(
     document: Document, runs: Sequence[ReportRun], styles: dict[str, Style]
 ) -> tuple[list[str], Scored | None]:
     """Add everything about the runs of one dataset. Returns the findings and the scores, for the opening."""
+    with document.about(dataset=runs[0].dataset):
+        return _add_dataset(document, runs, styles)
+
+
+def _add_dataset(
+    document: Document, runs: Sequence[ReportRun], styles: dict[str, Style]
+) -> tuple[list[str], Scored | None]:
     section = _Section(document, runs, styles)
     document.add_section(runs[0].dataset_title)
     document.add(dataset_sentence(runs))
@@ -43,6 +51,7 @@ def add_dataset(
         shown = section.add_quality(scores, groups)
         section.add_other_metrics(scores)
         section.add_binarising()
+        section.add_retrieved()
     measured = section.add_costs(scores, groups)
     section.add_training()
     if shown is None:
@@ -94,9 +103,10 @@ class _Section:
         with self.document.folded("All methods and code lengths in rows, with confidence intervals"):
             self.document.add_table(quality.overview_table(runs, shown, groups))
         for group in groups:
-            if len(groups) > 1:
-                add(f"#### Protocol {' and '.join(f'“{markdown(protocol)}”' for protocol in group)}")
-            self._add_protocol(select(shown, protocol=group[0]), group)
+            with self.document.about(protocol="\n".join(group)):
+                if len(groups) > 1:
+                    add(f"#### Protocol {' and '.join(f'“{markdown(protocol)}”' for protocol in group)}")
+                self._add_protocol(select(shown, protocol=group[0]), group)
         return shown
 
     def _add_protocol(self, scores: pd.DataFrame, group: Sequence[str]) -> None:
@@ -105,10 +115,11 @@ class _Section:
         self.document.add_plot(plots.map_at_k(f"{name}-map-at-k", title, scores, self.styles))
         with self.document.folded(f"{plots.measure_in(scores)}@k at every k, protocol {' and '.join(group)}"):
             for bits in bits_of(self.runs):
-                self.document.add(f"##### {bits} bits")
-                self.document.add_table(quality.table(self.runs, scores, group, bits))
-                if published_tables.NEAREST_PROTOCOL in group:
-                    self.document.add_table(published_tables.beside(self.runs, bits, ks))
+                with self.document.about(bits=str(bits)):
+                    self.document.add(f"##### {bits} bits")
+                    self.document.add_table(quality.table(self.runs, scores, group, bits))
+                    if published_tables.NEAREST_PROTOCOL in group:
+                        self.document.add_table(published_tables.beside(self.runs, bits, ks))
             ranges = ties.tie_ranges(f"{name}-ties", title, scores, self.styles)
             if ranges is not None:
                 self.document.add("##### What the order of ties alone can do")
@@ -121,7 +132,8 @@ class _Section:
         """Tables and curves of the metrics beside mAP@k."""
         k = headline_ks([int(k) for k in scores["k"].unique()])[0]
         for group in quality.equal_protocols(frames.other_metrics(self.runs, k), protocols_of(self.runs)):
-            with self.document.folded(f"Other metrics and precision–recall curves, protocol {' and '.join(group)}"):
+            summary = f"Other metrics and precision–recall curves, protocol {' and '.join(group)}"
+            with self.document.about(protocol="\n".join(group)), self.document.folded(summary):
                 self.document.add_table(other_metrics.table(self.runs, group, k))
                 name = f"{self.name}-{slug(group[0])}-precision-recall"
                 curves = other_metrics.curves(self.runs, group[0])
@@ -131,6 +143,13 @@ class _Section:
     def add_binarising(self) -> None:
         """What taking signs costs, where relaxed outputs were scored."""
         table = binarising.table(self.runs)
+        if table is not None:
+            with self.document.folded(table.caption.removesuffix(".")):
+                self.document.add_table(table)
+
+    def add_retrieved(self) -> None:
+        """The first results of a few queries."""
+        table = retrieved.table(self.runs)
         if table is not None:
             with self.document.folded(table.caption.removesuffix(".")):
                 self.document.add_table(table)

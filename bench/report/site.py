@@ -3,11 +3,13 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from bench.report.figures import assign, settings
+from bench.report.figures import settings
 from bench.report.folder import rendered, require_writable, write_files
-from bench.report.leaderboard import INDEX, pages
+from bench.report.leaderboard import pages
+from bench.report.leaderboard_pages import INDEX
 from bench.report.result_sets import collect
-from bench.report.runs import bounds_of, methods_of
+from bench.report.runs import bounds_of
+from bench.report.styles import assign
 from bench.store.recompute import Recomputation
 
 OPTION = "--out"
@@ -22,7 +24,7 @@ def write_site(folders: Sequence[Path], out: Path, proof: Recomputation, say: Ca
     """
     require_writable(out, INDEX, OPTION)
     collection = collect(folders, proof, say)
-    styles = assign(methods_of(collection.runs), bounds_of(collection.runs))
+    styles = assign({run.method: run.record.spec.method for run in collection.runs}, bounds_of(collection.runs))
     files: dict[str, bytes] = {}
     with settings():
         for name, document in pages(collection, styles).items():

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Self
 
@@ -15,6 +15,9 @@ from bench.report import escape
 Row = Mapping[Any, Any]
 """The values that the cells of a table row are made from, by name."""
 NOTHING = "–"
+Facets = Mapping[str, str]
+"""What something is about, by kind: `method`, `dataset`, `bits`, `protocol` or `metric`. Readers of a page may leave it
+out by that."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Column:
         when: whether it is shown, given all rows. A column without text in any cell never is.
         words: it holds words and is set flush left, as the first column always is.
         group: a heading above its own, which it shares with its neighbours of the same group.
+        about: what its values are about.
     """
 
     title: str
@@ -48,6 +52,7 @@ class Column:
     when: Callable[[Sequence[Row]], bool] = lambda rows: True
     words: bool = False
     group: str = ""
+    about: Facets = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,8 @@ class Table:
         words: titles of the columns that are set flush left; the first column always is.
         notes: sentences for the foot of the table.
         groups: the headings above the column titles, one for each column; empty where there are none.
+        about: what each column is about; empty where nothing is said.
+        rows_about: what each row is about; likewise.
     """
 
     name: str
@@ -73,6 +80,8 @@ class Table:
     words: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    about: tuple[Facets, ...] = ()
+    rows_about: tuple[Facets, ...] = ()
 
     @classmethod
     def of(
@@ -101,6 +110,8 @@ class Table:
             frame=pd.DataFrame(rows) if frame is None else frame,
             words=frozenset(column.title for column, _ in shown if column.words),
             notes=tuple(filter(None, notes)),
+            about=tuple(column.about for column, _ in shown),
+            rows_about=tuple(map(_about, rows)),
             groups=tuple(column.group for column, _ in shown) if any(column.group for column, _ in shown) else (),
         )
 
@@ -270,6 +281,11 @@ def percent(share: float) -> str:
 def word(value: Any) -> str:
     """A word of a row; a dash where there is none."""
     return NOTHING if pd.isna(value) else str(value)
+
+
+def _about(row: Row) -> Facets:
+    known = {kind: row.get(kind) for kind in ("method", "dataset", "bits")}
+    return {kind: str(value) for kind, value in known.items() if isinstance(value, (str, int))}
 
 
 def _cell(shown: Cell | str) -> Cell:

@@ -6,9 +6,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from bench.report import escape
-from bench.report.figures import Plot, Style, finished, look, panels
+from bench.report.figures import Plot, finished, panels
 from bench.report.quality import select
 from bench.report.runs import headline_ks
+from bench.report.styles import Style, look
 
 NAME_SIZE, LONGEST = 6.0, 24
 ROW = 0.125

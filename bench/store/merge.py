@@ -15,7 +15,7 @@ from bench.store.store import CONFLICTS, Store
 from bench.store.stored_run import CODES, PER_QUERY, StoredRun, read_run
 from bench.store.swap import hidden_beside, look_through
 
-MEASURED = {
+MEASURED: dict[str, bool | set[str]] = {
     **dict.fromkeys(("started", "durations", "environment", "costs", "relaxed", "checksums", "left_out"), True),
     "dataset": {"place"},
 }

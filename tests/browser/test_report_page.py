@@ -55,6 +55,12 @@ def column(page: Any, number: int, table: str = OVERVIEW) -> list[str]:
     return texts
 
 
+def filtering(page: Any) -> Any:
+    """The page with the form that leaves things out unfolded."""
+    page.locator(".filters summary").click()
+    return page
+
+
 def test_headings_sort_by_pointer_and_keyboard(report: Path, opened: Open) -> None:
     page = opened(report)
     page.get_by_text("with confidence intervals").click()
@@ -74,9 +80,9 @@ def test_headings_sort_by_pointer_and_keyboard(report: Path, opened: Open) -> No
 
 
 def test_methods_can_be_left_out_of_tables_and_charts(report: Path, opened: Open) -> None:
-    page = opened(report)
+    page = filtering(opened(report))
     box = page.get_by_role("checkbox", name="Beta")
-    lines = page.locator('.chart g[data-name="Beta"]')
+    lines = page.locator('.chart g[data-method="Beta"]')
     assert "Beta" in column(page, 0)
     assert lines.first.is_visible()
     box.uncheck()
@@ -88,9 +94,43 @@ def test_methods_can_be_left_out_of_tables_and_charts(report: Path, opened: Open
     assert lines.first.is_visible()
 
 
+def test_code_lengths_and_metrics_can_be_left_out(report: Path, opened: Open) -> None:
+    page = filtering(opened(report))
+    combined = page.locator("table").first
+    headings = combined.locator("thead tr:last-child th")
+    page.get_by_role("checkbox", name="128", exact=True).uncheck()
+    assert set(column(page, 1)) == {"16"}
+    shown = [heading.inner_text() for heading in headings.all() if heading.is_visible()]
+    assert shown == ["method", "16 bits", "mean rank"]
+    assert combined.locator("th.group").get_attribute("colspan") == "1"
+    # Every row is as wide as the headings.
+    assert combined.evaluate("table => [...table.rows].every(row => [...row.cells].filter(c => !c.hidden)"
+                             ".reduce((sum, cell) => sum + cell.colSpan, 0) === 3)")  # fmt: skip
+    panels = page.locator(".panel")
+    assert {panel.get_attribute("data-bits") for panel in panels.all() if panel.is_visible()} <= {"16", None}
+    page.get_by_role("checkbox", name="128", exact=True).check()
+    page.get_by_role("checkbox", name="paper").uncheck()
+    assert combined.is_hidden()
+    assert page.locator("table").nth(1).is_visible()
+    ndcg = page.locator("th").filter(has_text="NDCG@20").first
+    page.get_by_role("checkbox", name="NDCG@20").uncheck()
+    assert ndcg.get_attribute("hidden") is not None
+
+
+def test_a_point_leads_to_its_runs(report: Path, opened: Open) -> None:
+    page = opened(report)
+    page.locator('.chart .panel[data-bits="128"] g[data-method="Beta"] .point').first.press("Enter")
+    (picked,) = page.locator("#table-runs tr.picked").all()
+    assert picked.locator("td").all_inner_texts()[:3] == ["Beta", "128", "0"]
+    assert "toy/beta/128-" in picked.inner_text()
+    assert picked.evaluate("row => row === document.activeElement")
+    page.locator('.chart .panel[data-bits="16"] g[data-method="Beta"] .point').first.click()
+    assert page.locator("#table-runs tr.picked td").all_inner_texts()[1] == "16"
+
+
 def test_points_tell_their_values_to_pointer_and_keyboard(report: Path, opened: Open) -> None:
     page = opened(report)
-    tip, points = page.locator("#tip"), page.locator('.chart g[data-name="Beta"] .point')
+    tip, points = page.locator("#tip"), page.locator('.chart g[data-method="Beta"] .point')
     assert tip.is_hidden()
     points.first.hover()
     assert tip.text_content() == points.first.get_attribute("aria-label")
@@ -123,7 +163,7 @@ def test_light_and_dark_screens_can_read_everything(report: Path, opened: Open) 
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         papers[scheme] = page.evaluate("getComputedStyle(document.body).backgroundColor")
-        for place in ("p", "td", "figcaption", "a", "summary", ".methods label"):
+        for place in ("p", "td", "figcaption", "a", "summary", ".filters legend"):
             ink = page.locator(place).first.evaluate("(element) => getComputedStyle(element).color")
             assert contrast(ink, papers[scheme]) >= 4.5, (scheme, place)
         # Lines and marks: 3 suffices.
@@ -144,12 +184,12 @@ def test_a_phone_scrolls_tables_and_not_the_page(report: Path, opened: Open) -> 
 def test_paper_shows_no_controls(report: Path, opened: Open) -> None:
     page = opened(report)
     page.emulate_media(media="print")
-    assert page.locator(".methods").is_hidden()
+    assert page.locator(".filters").is_hidden()
     assert page.pdf().startswith(b"%PDF-")
 
 
 def test_hostile_names_are_shown_and_do_nothing(report: Path, opened: Open) -> None:
-    page = opened(report)
+    page = filtering(opened(report))
     assert {HOSTILE, LONG} <= set(column(page, 0))
     assert QUOTES in page.locator("h2").all_text_contents()
     assert page.evaluate("window.hit") is None

@@ -61,7 +61,7 @@ def test_all_links_lead_to_files_and_nothing_is_loaded(site: Path) -> None:
 
 def rows(page: Path) -> list[list[str]]:
     """The cells of all table rows."""
-    body = re.findall(r"<tr data-name.*?</tr>", page.read_text(encoding="utf-8"))
+    body = re.findall(r"<tr data-.*?</tr>", page.read_text(encoding="utf-8"))
     return [[text for _, text in Reader(row).all("td")] for row in body]
 
 
@@ -96,12 +96,14 @@ def test_names_from_files_are_inert(site: Path) -> None:
         assert "<b>" not in path.read_text(encoding="utf-8")
 
 
-def stored(folder: Path, started: str, correct: float, method: str = "lsh") -> Path:
+def stored(folder: Path, started: str, correct: float, method: str = "lsh", dataset: str = "toy") -> Path:
     """A results folder with one run: so many of its codes have the class of their video in their bits, others none."""
-    store, record = (
-        Store(folder, lambda _: None),
-        record_of(spec_of(method=method)).model_copy(update={"started": started}),
-    )
+    made = record_of(spec_of(method=method))
+    named = {
+        "spec": made.spec.model_copy(update={"dataset": dataset}),
+        "dataset": made.dataset.model_copy(update={"name": dataset}),
+    }
+    store, record = Store(folder, lambda _: None), made.model_copy(update={"started": started, **named})
     random = np.random.default_rng(0)
     bits = random.choice(np.array([-1, 1], dtype=np.int8), (12, 8))
     right = np.arange(12) < correct * 12

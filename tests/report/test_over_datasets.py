@@ -1,5 +1,7 @@
 """Ranks over datasets: against values by hand and the published table of Nemenyi's quantiles; what a report shows."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.stats import chi2
@@ -48,7 +50,9 @@ def test_who_cannot_be_told_apart_from_the_best() -> None:
 
 def report_of(builder: Builder, datasets: int) -> Document:
     for number in range(datasets):
-        place = {"dataset": f"set-{number}", "dataset_title": f"Set {number}", "fingerprint": f"{number}" * 64}
+        place: dict[str, Any] = {
+            "dataset": f"set-{number}", "dataset_title": f"Set {number}", "fingerprint": f"{number}" * 64
+        }  # fmt: skip
         for bits in (16, 32):
             builder.add("alpha", bits, level=0.7, **place)
             builder.add("beta", bits, level=0.5 if number else 0.9, **place)

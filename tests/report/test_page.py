@@ -2,21 +2,24 @@
 
 import base64
 import hashlib
+import io
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from bench.report import escape, figures
 from bench.report.chart import chart
 from bench.report.document import Document
 from bench.report.figures import Plot
 from bench.report.page import page
-from bench.report.tables import Cell, Table
+from bench.report.tables import Cell, Column, Facets, Row, Table, to_csv
 
 VOID = {"meta", "input", "br", "path", "circle", "rect", "hr", "img", "link"}
 
@@ -66,6 +69,38 @@ def test_every_cell_is_that_of_its_table(composed: Document, read: Reader) -> No
     expected = [cell.text + cell.mark for table in composed.tables for row in table.rows for cell in row]
     assert [text for attributes, text in read.all("td") if "colspan" not in attributes] == expected
     assert [text for _, text in read.all("button")] == [title for table in composed.tables for title in table.header]
+
+
+def numbers(frame: pd.DataFrame, about: Facets) -> NDArray[np.float64]:
+    """The numbers of a CSV file on one method and code length, as they are and in the units that tables have."""
+    read = pd.read_csv(io.StringIO(to_csv(frame)))
+    for kind in about.keys() & {*read.columns}:
+        read = read[read[kind] == (int(about[kind]) if kind == "bits" else about[kind])]
+    found = read.select_dtypes("number").to_numpy(dtype=float).ravel()
+    words = read.select_dtypes(exclude="number").fillna("").astype(str).to_numpy().ravel()
+    found = np.concatenate([found[np.isfinite(found)], [float(text) for text in words if re.fullmatch(NUMBER, text)]])
+    return np.concatenate([found, found / 1e3, found / 1e6, found / 1e9, 100 * found, 1000 / found[found != 0]])
+
+
+NUMBER = r"[0-9]+(?:\.[0-9]+)?"
+
+
+def test_every_number_of_the_page_is_in_a_csv_file(composed: Document, read: Reader) -> None:
+    """Rounded as it is shown; of the texts of cells, since names and reasons hold numbers, too, only numbers."""
+    shown = iter(text for attributes, text in read.all("td") if "colspan" not in attributes)
+    compared = 0
+    for table in composed.tables:
+        for row, about in zip(table.rows, table.rows_about, strict=True):
+            known = numbers(table.frame, about)
+            for cell, title in zip(row, table.header, strict=True):
+                text = next(shown).removesuffix(cell.mark).replace(",", "").replace(" too noisy", "")
+                if title in table.words or title in (table.header[0], "bits"):
+                    continue
+                for part in re.findall(NUMBER, text):
+                    step = 0.5 * 10 ** -len(part.partition(".")[2])
+                    assert np.abs(known - float(part)).min(initial=1) <= step * 1.0001, (table.name, about, title, text)
+                    compared += 1
+    assert compared > 1000
 
 
 def test_every_point_has_the_value_that_the_csv_has(composed: Document) -> None:
@@ -119,15 +154,22 @@ def test_equal_documents_give_equal_bytes(composed: Document, shown: str) -> Non
 def one(text: str) -> Reader:
     """A page whose only table and chart are called `text`."""
     document = Document()
-    document.add_table(Table("t", text, ["method", text], [[Cell(text), Cell("1")]], pd.DataFrame(), notes=(text,)))
-    with document.folded(text):
-        document.add_plot(Plot("p", text, Figure, pd.DataFrame()))
+    columns = [
+        Column("method", lambda row: row["method"]),
+        Column(text, lambda _: Cell("1", mark=text), group=text, about={"metric": text}),
+    ]
+    rows: list[Row] = [{"method": text}, {"method": "other"}, {"ceiling": 1, "method": Cell(text)}]
+    with document.about(dataset=text), document.folded(text):
+        document.add_table(Table.of(columns, rows, name="t", caption=text, notes=[text]))
+        document.add_plot(Plot("p", text, Figure, pd.DataFrame(), banner=text))
     with figures.settings():
         figure = Figure()
         axes = figure.subplots()
         axes.plot([0, 1], [1, 2], marker="o", label=f"method {escape.plot(text, 88)}")
         axes.set_title(text)
         axes.set_xlabel(text)
+        axes.set_label(text)
+        axes.text(0, 0, escape.plot(text, 40))
         return Reader(page(document, [chart(figure)]))
 
 
@@ -142,4 +184,5 @@ HARMLESS = [(tag, sorted(attributes)) for tag, attributes, _ in one("name").foun
 def test_names_are_text_wherever_they_stand(text: str) -> None:
     found = one(text)
     assert [(tag, sorted(attributes)) for tag, attributes, _ in found.found] == HARMLESS
-    assert found.all("td")[0][1].split() == text.split()
+    cells = [shown for attributes, shown in found.all("td") if "colspan" not in attributes]
+    assert cells[0].split() == text.split()

@@ -5,8 +5,8 @@ from matplotlib.collections import LineCollection
 
 from bench.report import figures, quality
 from bench.report.chart import chart
-from bench.report.figures import assign
-from bench.report.runs import ReportRun, bounds_of, methods_of, name_runs
+from bench.report.runs import ReportRun, bounds_of, name_runs
+from bench.report.styles import assign
 from bench.report.ties import tie_ranges
 from bench.store.stored_run import StoredRun
 from tests.report.test_page import Reader
@@ -19,7 +19,8 @@ def named(runs: list[StoredRun]) -> list[ReportRun]:
 
 def test_lines_go_from_the_worst_to_the_best_order(named: list[ReportRun]) -> None:
     scores = quality.select(quality.aggregate(named), protocol="paper")
-    plot = tie_ranges("ties", "Toy", scores, assign(methods_of(named), bounds_of(named)))
+    styles = assign({run.method: run.record.spec.method for run in named}, bounds_of(named))
+    plot = tie_ranges("ties", "Toy", scores, styles)
     assert plot is not None
     with figures.settings():
         panels = plot.figure.axes
@@ -37,7 +38,8 @@ def test_lines_go_from_the_worst_to_the_best_order(named: list[ReportRun]) -> No
 
 def test_points_of_the_page_say_the_mean_and_no_place(named: list[ReportRun]) -> None:
     scores = quality.select(quality.aggregate(named), protocol="paper")
-    plot = tie_ranges("ties", "Toy", scores, assign(methods_of(named), bounds_of(named)))
+    styles = assign({run.method: run.record.spec.method for run in named}, bounds_of(named))
+    plot = tie_ranges("ties", "Toy", scores, styles)
     assert plot is not None
     with figures.settings():
         said = [attributes["aria-label"] for attributes, _ in Reader(chart(plot.figure)).all("path")

@@ -14,9 +14,12 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from bench.base.text import slug
-from bench.report.document import FORMATS, Block, Document, Folded, ShownTable
+from bench.report.document import FORMATS, Block, Document, Folded, Part, ShownTable
 from bench.report.figures import Plot
-from bench.report.tables import METHOD, Cell, Table
+from bench.report.tables import METHOD, Facets, Table
+
+FILTERS = {"method": "Methods", "bits": "Bits", "dataset": "Datasets", "protocol": "Protocols", "metric": "Metrics"}
+"""What can be left out, with its heading."""
 
 
 def page(document: Document, charts: Sequence[str]) -> str:
@@ -30,7 +33,7 @@ def page(document: Document, charts: Sequence[str]) -> str:
         title=_plain(title.group(1)) if title else "vhbench",
         blocks=blocks,
         formats=FORMATS,
-        methods=list(dict.fromkeys(row[0].text for table in document.tables for row in _methods(table))),
+        filters=[(kind, name, values) for kind, name in FILTERS.items() if len(values := _values(document, kind)) > 1],
         style=Markup(style),
         style_hash=_digest(style),
         script=Markup(script),
@@ -40,25 +43,52 @@ def page(document: Document, charts: Sequence[str]) -> str:
 
 def _shown(block: Block, charts: Any) -> dict[str, Any] | None:
     """The values that the template shows of a block; None for a comment of Markdown."""
-    if isinstance(block, Folded):
+    if isinstance(block, (Folded, Part)):
         blocks = [shown for inner in block.blocks if (shown := _shown(inner, charts))]
-        return {"kind": "folded", "summary": block.summary, "blocks": blocks}
+        if isinstance(block, Folded):
+            return {"kind": "folded", "summary": block.summary, "blocks": blocks}
+        return {"kind": "part", "about": _attributes(block.about), "blocks": blocks}
     if isinstance(block, Plot):
         chart = Markup(next(charts))
         return {"kind": "plot", "name": block.name, "caption": block.caption, "banner": block.banner, "chart": chart}
     if isinstance(block, ShownTable):
-        table, methods = block.table, _methods(block.table)
-        return {
-            "kind": "table", "name": table.name, "caption": table.caption, "header": table.header,
-            "rows": methods or table.rows, "feet": [row for row in table.rows if methods and row not in methods],
-            "sides": table.alignment, "spans": table.spans, "notes": block.notes,
-        }  # fmt: skip
+        return {"kind": "table", "notes": block.notes, **_table(block.table)}
     return None if block.startswith("<!--") else {"kind": "text", "html": Markup(_html(block))}
 
 
-def _methods(table: Table) -> Sequence[Sequence[Cell]]:
-    """The rows of a table that are of methods."""
-    return [row for row in table.rows if table.header[0] == METHOD.title and not row[0].italic]
+def _table(table: Table) -> dict[str, Any]:
+    rows = list(zip(table.rows_about or [{}] * len(table.rows), table.rows, strict=True))
+    # Among methods other rows, such as a ceiling, stay below when they are sorted.
+    methods = [(about, row) for about, row in rows if "method" in about]
+    return {
+        "name": table.name,
+        "caption": table.caption,
+        "spans": table.spans,
+        "header": list(zip(map(_attributes, table.about or [{}] * len(table.header)), table.header, strict=True)),
+        "rows": [(_attributes(about), row) for about, row in methods or rows],
+        "feet": [row for about, row in rows if methods and "method" not in about],
+        "sides": table.alignment,
+    }
+
+
+def _attributes(about: Facets) -> dict[str, str]:
+    """Facets as attributes of an element."""
+    return {f"data-{kind}": value for kind, value in about.items()}
+
+
+def _values(document: Document, kind: str) -> list[str]:
+    """What a reader can leave out by one kind of facets, in order; code lengths ascending.
+
+    A part may be about several protocols, one on a line.
+    """
+    facets: list[Facets] = []
+    for table in document.tables:
+        facets += table.about
+        # Other tables have names that are no method's here.
+        facets += table.rows_about if table.header[0] == METHOD.title else ()
+    values = [about[kind] for about in (*facets, *document.parts) if kind in about]
+    found = dict.fromkeys(one for value in values for one in (value.split("\n") if kind == "protocol" else [value]))
+    return sorted(found, key=lambda value: (len(value), value)) if kind == "bits" else list(found)
 
 
 def _html(text: str) -> str:

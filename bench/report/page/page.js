@@ -1,5 +1,5 @@
 "use strict";
-// Tables sort at a click on a heading; points of charts tell their values; methods can be left out.
+// Tables sort at a click on a heading; points of charts tell their values, and lead to their runs; methods and more can be left out.
 const keyed = (column) => (row) => {
   const text = row.cells[column].textContent;
   return { row, text, value: parseFloat(text.replace(/,/g, "").replace(/^≥\s*/, "")) };
@@ -30,12 +30,49 @@ const tell = (event) => {
   tip.style.setProperty("top", `${Math.max(4, box.top - tip.offsetHeight - 6)}px`);
 };
 for (const kind of ["mouseover", "focusin", "focusout"]) document.addEventListener(kind, tell);
-document.addEventListener("keydown", (event) => { if (event.key === "Escape") tip.hidden = true; });
-const form = document.querySelector(".methods");
+const showRuns = (point) => {
+  // The runs that a point is the mean of.
+  const wanted = ["method", "bits", "dataset"].map((kind) => [kind, point.closest(`[data-${kind}]`)?.dataset[kind]]);
+  const rows = [...document.querySelectorAll("#table-runs tbody tr")];
+  const found = rows.filter((row) => wanted.every(([kind, value]) => !value || row.dataset[kind] === value));
+  rows.forEach((row) => row.classList.toggle("picked", found.includes(row)));
+  if (!found.length) return;
+  found[0].closest("details").open = true;
+  found[0].tabIndex = -1;
+  found[0].focus({ preventScroll: true });
+  found[0].scrollIntoView({ block: "center" });
+};
+document.addEventListener("click", (event) => {
+  const point = event.target.closest?.(".point");
+  if (point) showRuns(point);
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") tip.hidden = true;
+  if (event.key === "Enter" && event.target.classList.contains("point")) showRuns(event.target);
+});
+const form = document.querySelector(".filters");
+const kinds = ["method", "bits", "dataset", "protocol", "metric"];
 form?.addEventListener("change", () => {
-  const left = new Set([...form.querySelectorAll("input:not(:checked)")].map((input) => input.value));
-  for (const part of document.querySelectorAll("[data-name]")) {
-    if (part.tagName === "g") part.style.setProperty("display", left.has(part.dataset.name) ? "none" : "");
-    else part.hidden = left.has(part.dataset.name);
+  const left = new Set([...form.querySelectorAll("input:not(:checked)")].map((input) => `${input.name} ${input.value}`));
+  // A part may be about several protocols, one on a line.
+  const values = (kind, value) => kind === "protocol" ? value.split("\n") : [value];
+  const out = (part) => kinds.some((kind) =>
+    kind in part.dataset && values(kind, part.dataset[kind]).every((value) => left.has(`${kind} ${value}`)));
+  for (const part of document.querySelectorAll(kinds.map((kind) => `[data-${kind}]`).join())) {
+    part.toggleAttribute("hidden", out(part));
+  }
+  for (const table of document.querySelectorAll("table")) {
+    const headings = [...table.tHead.rows].at(-1).cells;
+    for (const row of [...table.tBodies[0].rows, ...(table.tFoot?.rows ?? [])]) {
+      [...row.cells].forEach((cell, column) => { cell.hidden = headings[column].hidden; });
+    }
+    if (table.tHead.rows.length === 1) continue;
+    let first = 0;
+    for (const group of table.tHead.rows[0].cells) {
+      const count = Number(group.dataset.columns);
+      const shown = [...headings].slice(first, first += count).filter((heading) => !heading.hidden).length;
+      group.hidden = !shown;
+      group.colSpan = shown || count;
+    }
   }
 });

@@ -1,0 +1,86 @@
+"""The first results of a few queries, method beside method."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bench.report.runs import ReportRun, bits_of, protocols_of
+from bench.report.significance import average_precision
+from bench.report.tables import METHOD, Column, Row, Table
+from bench.store.codes_file import Stored, read_codes
+from bench.store.stored_run import CODES
+
+SHOWN = 10
+"""Results of each query."""
+QUERIES = {"easy": 0.9, "middling": 0.5, "hard": 0.1}
+"""Which share of all queries is harder, by the mean AP over the methods."""
+FOUND, OTHER = "●", "○"
+
+
+def table(runs: Sequence[ReportRun]) -> Table | None:
+    """At the longest codes, which of the first results share a label with the query. `runs`: one dataset.
+
+    None where there are no labels, or no AP of every query. Of several seeds the first.
+    """
+    longest = [run for run in runs if run.bits == bits_of(runs)[-1] and run.done]
+    first = {run.method: run for run in reversed(longest)}
+    chosen = _queries([run for run in longest if not run.record.bound])
+    rows: list[dict[Any, Any]] = []
+    for method, run in sorted(first.items(), key=lambda item: item[1].row_order):
+        codes = read_codes(run.stored.verified(CODES)) if chosen and CODES in run.record.checksums else None
+        if codes is None or codes.query_labels is None:
+            continue
+        rows.append({"method": method, **{query: _results(codes, query) for query in chosen.values()}})
+    if not rows:
+        return None
+    columns = [Column(f"query {query}, {kind}", _cell(query), words=True) for kind, query in chosen.items()]
+    frame = pd.concat(
+        [row[query].assign(method=row["method"], query=query) for row in rows for query in chosen.values()],
+        ignore_index=True,
+    )
+    return Table.of(
+        [METHOD, *columns],
+        rows,
+        name=f"{runs[0].dataset}-retrieved",
+        caption=f"First results of {len(chosen)} queries on {runs[0].dataset_title}, {longest[0].bits} bits.",
+        frame=frame[["method", "query", "rank", "video", "distance", "relevant"]],
+        notes=[
+            f"{FOUND}: shares a label with the query; {OTHER}: does not. In the order of the gallery among equal "
+            "distances. The CSV names the videos by their number in the gallery, from 0.",
+            "Queries at the 10th, 50th and 90th percentile of AP, averaged over the methods.",
+        ],
+    )
+
+
+def _queries(runs: Sequence[ReportRun]) -> dict[str, int]:
+    """Numbers of the queries that are shown, by their kind."""
+    protocol = next(iter(protocols_of(runs)), None)
+    if protocol is None:
+        return {}
+    k = max(runs[0].scores(protocol), default=0)
+    found = [average_precision(run, [(protocol, k)]).get((protocol, k)) for run in runs]
+    known = [values for values in found if values is not None]
+    if not known or len({len(values) for values in known}) > 1:
+        return {}
+    order = np.argsort(np.mean(known, axis=0), kind="stable")
+    return {kind: int(order[int(share * (len(order) - 1))]) for kind, share in QUERIES.items()}
+
+
+def _results(codes: Stored, query: int) -> pd.DataFrame:
+    """The first results: rank, number in the gallery, distance, and whether it shares a label with the query."""
+    assert codes.query_labels is not None
+    labels: NDArray[np.uint8] = codes.query_labels if codes.gallery_labels is None else codes.gallery_labels
+    distances = codes.distances(query)
+    order = np.argsort(distances, kind="stable")
+    order = order[order != query][:SHOWN] if codes.self_search else order[:SHOWN]
+    relevant = (labels[order] & codes.query_labels[query]).any(axis=1)
+    return pd.DataFrame(
+        {"rank": np.arange(1, len(order) + 1), "video": order, "distance": distances[order], "relevant": relevant}
+    )
+
+
+def _cell(query: int) -> Callable[[Row], str]:
+    return lambda row: "".join(FOUND if relevant else OTHER for relevant in row[query]["relevant"])
