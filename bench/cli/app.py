@@ -5,12 +5,14 @@ from typing import Annotated
 
 import typer
 
+from bench.cli.choose import choose
 from bench.cli.data import check, convert, fake
 from bench.cli.encoders import check_method, encode, profile
 from bench.cli.reproduce import reproduce
 from bench.cli.results import compare, results_app, show
 from bench.cli.runs import evaluate, render, run
 from bench.cli.search import export, index, search
+from bench.cli.sharing import site, submit
 from bench.cli.videos import extract
 
 app = typer.Typer(
@@ -23,6 +25,8 @@ app = typer.Typer(
 app.command()(run)
 
 app.command("report")(render)
+
+app.command()(choose)
 
 app.command()(compare)
 
@@ -43,6 +47,10 @@ app.command()(index)
 app.command()(search)
 
 app.command()(export)
+
+app.command()(submit)
+
+app.command()(site)
 
 app.command("check-method")(check_method)
 

@@ -38,11 +38,9 @@ def verify(
     store.require_runs()
     if recompute or reencode:
         from bench.registry import load_registry
-        from bench.store.recompute import Recomputation
+        from bench.store.recompute import recomputation
 
-        registry = load_registry(plugin or [], data_root)
-        given = [registry.dataset(name) for name in names_of(datasets)]
-        proof = Recomputation(registry, {source.summary().fingerprint: source for source in given}, reencode)
+        proof = recomputation(load_registry(plugin or [], data_root), names_of(datasets), reencode)
     verified = look(store, proof)
     rows = [
         (one_line(finding.path.relative_to(store.root).as_posix()), finding.state, one_line(finding.what))
@@ -66,24 +64,31 @@ def merge(
     sources: Annotated[
         list[Path],
         typer.Argument(
-            help="Results folders to copy runs from; they are not changed.", parser=named_path, metavar="SOURCES..."
+            help="Results folders, or files of `bench submit`, to copy runs from; they are not changed.",
+            parser=named_path,
+            metavar="SOURCES...",
         ),
     ],
     results: Results = RESULTS,
 ) -> int:
     """Copy runs of other machines into one results folder; both runs of a conflict are kept."""
     from collections import Counter
+    from contextlib import ExitStack
 
     from bench.base.text import one_line, say
     from bench.store.merge import merge as merged
     from bench.store.store import Store
+    from bench.store.submission import results_folder
 
     counts: Counter[str] = Counter()
-    for entry in merged(sources, Store(results)):
-        kind = entry.outcome.partition(":")[0]
-        counts[kind] += 1
-        if kind != entry.outcome:
-            say(one_line(f"{entry.run}: {entry.outcome}"))
+    with ExitStack() as unpacked:
+        names = {unpacked.enter_context(results_folder(source)): source for source in sources}
+        for entry in merged(list(names), Store(results)):
+            kind = entry.outcome.partition(":")[0]
+            counts[kind] += 1
+            if kind != entry.outcome:
+                folder = next(folder for folder in names if entry.run.is_relative_to(folder))
+                say(one_line(f"{names[folder] / entry.run.relative_to(folder)}: {entry.outcome}"))
     print(f"{results}: {', '.join(f'{kind} {number}' for kind, number in sorted(counts.items()))}")
     return 1 if counts["not copied"] else 0
 

@@ -8,7 +8,7 @@ import typer
 
 from bench.base.errors import InputError
 from bench.base.paths import named_path
-from bench.cli.options import Plugins
+from bench.cli.options import Device, Plugins
 
 if TYPE_CHECKING:
     from bench.search.index import Index
@@ -25,17 +25,30 @@ Codes = Annotated[
 # Imports of the library are local, so that `bench --help` is fast: faiss and torch take seconds.
 # ruff: noqa: PLC0415
 def index(
-    codes: Codes,
+    codes: Annotated[
+        Path,
+        typer.Argument(
+            help="Codes that bench encode has written (.npy), or a folder of videos: they are encoded first.",
+            parser=named_path,
+            metavar="CODES",
+        ),
+    ],
     out: Annotated[Path, typer.Option(help="Folder for the index.", parser=named_path, metavar="PATH")],
     add: Annotated[bool, typer.Option("--add", help="Add the codes to the index that is there.")] = False,
+    device: Device = "auto",
 ) -> int:
     """Make an index over codes: exact up to a million, then in lists, whose recall is measured."""
     from bench.base.text import say
     from bench.encoding.code_file import read_code_file
     from bench.search import index as indexes
 
-    read = read_code_file(codes)
-    made = indexes.add(read, out) if add else indexes.create(read, out)
+    if codes.is_dir():
+        if add:
+            raise InputError(f"--add: {codes} is a folder of videos; add codes that bench encode has written")
+        made = _of_videos(codes, out, device)
+    else:
+        read = read_code_file(codes)
+        made = indexes.add(read, out) if add else indexes.create(read, out)
     described = made.description
     how = "exact"
     if described.kind == "lists":
@@ -45,7 +58,14 @@ def index(
 
 
 def search(
-    index: Annotated[Path, typer.Argument(help="Folder of an index.", parser=named_path, metavar="INDEX")],
+    index: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of an index, or of videos: their index is made first, in the working folder.",
+            parser=named_path,
+            metavar="INDEX",
+        ),
+    ],
     query: Annotated[str, typer.Argument(help="A name in the index, a file of codes, a feature file, or a video.")],
     k: Annotated[int | None, typer.Option("-k", min=1, help="The most results; default 10, with --radius all.")] = None,
     radius: Annotated[int | None, typer.Option(min=0, help="The largest Hamming distance.")] = None,
@@ -58,26 +78,53 @@ def search(
         Path | None,
         typer.Option(help="Also write a page with a frame of every video, .html.", parser=named_path, metavar="PATH"),
     ] = None,
+    device: Device = "auto",
     plugin: Plugins = None,
 ) -> int:
     """Look up what is nearest to a query in an index."""
+    from bench.base.text import say
     from bench.registry import load_registry
-    from bench.search.index import open_index
+    from bench.search.index import DESCRIPTION, open_index
     from bench.search.lookup import look_up
     from bench.search.query import read_queries
 
     if page is not None:
         _require_page(page)
-    opened = open_index(index)
+    if index.is_dir() and not (index / DESCRIPTION).exists():
+        opened = _of_videos(index, Path(f"{index.resolve().name}.index"), device, query)
+    else:
+        opened = open_index(index)
     queries = read_queries(query, opened, load_registry(plugin or []), encoder)
     found = look_up(opened, queries.codes, k or (10 if radius is None else None), radius, queries.own)
     if page is not None:
         from bench.base.atomic import write_file
         from bench.search.page import page as rendered
 
-        write_file(page, rendered(opened, queries, found, query).encode())
+        write_file(page, rendered(opened, queries, found).encode())
+        say(f"{page}: open it in a browser")
     print(_json(opened, queries, found) if as_json else "\n\n".join(_tables(opened, queries, found)))
     return 0
+
+
+def _of_videos(folder: Path, out: Path, device: str, query: str | None = None) -> "Index":
+    """The index of a folder of videos, made if it is not there. Raises InputError if nothing has the query's name."""
+    from bench.base.progress import progress
+    from bench.base.text import say
+    from bench.encoding.fitting import choose_device
+    from bench.video import require_decoder
+    from bench.video.sources import in_folder
+
+    try:
+        videos = in_folder(folder, mixed=True)
+    except InputError as error:
+        raise InputError(f"{error}; nor does it hold an index, which bench index makes") from error
+    require_decoder()
+    if query is not None and not Path(query).is_file() and query not in {video.name for video in videos.videos}:
+        raise InputError(f"{query}: neither a file nor a video in {folder}; name one")
+
+    from bench.search.videos import index_videos
+
+    return index_videos(videos, out, choose_device(device), progress(), say)
 
 
 def _require_page(page: Path) -> None:

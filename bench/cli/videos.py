@@ -1,6 +1,5 @@
 """`bench extract`."""
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -62,18 +61,17 @@ def extract(
     from bench.base.text import say
     from bench.data.convert import require_new_folder
     from bench.encoding.fitting import choose_device
+    from bench.video import require_decoder
 
     if on_error not in {"continue", "stop"}:
         raise InputError(f"--on-error {on_error}: expected continue or stop")
-    if find_spec("av") is None or find_spec("PIL") is None:
-        raise InputError(
-            'videos are decoded by PyAV, which is not installed; install it with pip install "vhbench[video]"'
-        )
+    require_decoder()
     require_new_folder(out)
     collection = _collection(videos, folder, splits, split, test_share)
     from bench.video.extract import VideoFailedError
     from bench.video.extract import extract as write_features
     from bench.video.extractor import extractor
+    from bench.video.manifest import problems
 
     using = extractor(backbone, weights, frames, choose_device(device))
     sizes = " and ".join(f"{count:,} {name}" for name, count in collection.sizes.items())
@@ -92,23 +90,13 @@ def extract(
     except VideoFailedError as error:
         say(f"bench: {error}; stopped as --on-error says, repeat the command to continue")
         return 1
-    failed = [row for row in rows if row.state == "failed"]
-    incomplete = [row for row in rows if row.incomplete]
-    if incomplete:
-        say(
-            f"{out}: {len(incomplete):,} videos are shorter than declared or damaged, the first: {incomplete[0].path}; "
-            "see duration, declared and damaged in manifest.jsonl"
-        )
-    if failed:
-        say(
-            f"{out}: {len(failed):,} of {len(collection.videos):,} videos failed, the first: {failed[0].path}: "
-            f"{failed[0].reason}; see manifest.jsonl"
-        )
+    for line in problems(rows):
+        say(f"{out}: {line}")
     lacking = {query, gallery, "train"} - {row.split for row in rows if row.state == "done"}
     if lacking:
         say(f"{out}: is no dataset yet: no video of the split {' and '.join(sorted(lacking))} could be used")
     print(out)
-    return 1 if failed else 0
+    return 1 if any(row.state == "failed" for row in rows) else 0
 
 
 def _collection(
@@ -118,6 +106,8 @@ def _collection(
     from bench.video.sources import find_videos
 
     if folder is None and splits is None and (videos not in KNOWN or Path(videos).exists()):
+        if split != 1:
+            raise InputError(f"--split {split}: is for {', '.join(KNOWN)}; leave it out, or list splits in a CSV")
         return find_videos(named_path(videos), test_share)
     if videos not in KNOWN:
         raise InputError(

@@ -1,10 +1,10 @@
 """Checkpoints released by a method's authors, as encoders."""
 
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, SupportsIndex
+from typing import Any, SupportsIndex, TypeVar
 
 import numpy as np
 import torch
@@ -26,8 +26,11 @@ from bench.registry import find_method
 WRAPPERS = {"module", "_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 """Parts of names that PyTorch's wrappers (DataParallel, DDP, compile, FSDP) put between the others."""
 COUNTER = ".num_batches_tracked"
+T = TypeVar("T")
 FRAMES = 25
 """Default for methods whose weights do not show it, as in the papers."""
+MOST_FRAMES = 2**16
+"""More would be a slip; BTH's positions grow with them."""
 
 
 def load_checkpoint(
@@ -65,8 +68,11 @@ def load_checkpoint(
         raise InputError(f"{file}: holds an encoder of {len(weights[authors.code_weight])} bits, not {length}")
     first = weights[authors.input_weight]
     hidden, dimensions = (first.T if authors.inputs_first else first).shape
+    shown: Mapping[str, Any] = {"hidden": hidden}
+    if authors.shown:
+        nothing: Mapping[str, Any] = {}
+        shown = _shown(authors.shown, weights, nothing)
     try:
-        shown = authors.shown(weights) if authors.shown else {"hidden": hidden}
         instance = found(length, found.Parameters.model_validate({**shown, **chosen}))
         description = EncoderDescription(
             method=found.name,
@@ -84,7 +90,7 @@ def load_checkpoint(
         renamed = _renamed(expected, weights, authors, given, file)
         network = instance.network(description.frames, dimensions)
     network.load_state_dict(renamed)
-    _say_what_was_assumed(file, authors, weights, description, frames, chosen)
+    _say_what_was_assumed(file, authors, weights, description, frames, {*shown, *chosen})
     return Encoder(description, instance.encoder(network).eval())
 
 
@@ -144,7 +150,7 @@ def _named(name: str, prefix: str) -> str:
 
 def _frames(path: Path, weights: Mapping[str, Tensor], authors: AuthorsWeights, asked: SupportsIndex | None) -> int:
     """The frames by the weights' shapes, else those asked for, else those of the paper."""
-    given = None if asked is None else whole_number(asked, "frames", 1, 2**31 - 1)
+    given = None if asked is None else whole_number(asked, "frames", 1, MOST_FRAMES)
     seen = _frames_shown(weights, authors)
     if not seen:
         return given or FRAMES
@@ -156,11 +162,15 @@ def _frames(path: Path, weights: Mapping[str, Tensor], authors: AuthorsWeights, 
 
 def _frames_shown(weights: Mapping[str, Tensor], authors: AuthorsWeights) -> Sequence[int]:
     """The numbers of frames that the weights fit, the usual one first; empty if no weight shows them."""
+    return _shown(authors.frames, weights, ()) if authors.frames else ()
+
+
+def _shown(look: Callable[[Mapping[str, Tensor]], T], weights: Mapping[str, Tensor], otherwise: T) -> T:
+    """What a method finds in its weights; `otherwise` if one is missing or misshapen, and will be refused by name."""
     try:
-        return authors.frames(weights) if authors.frames else ()
-    except (KeyError, IndexError):
-        # The weight is missing or misshapen, and will be refused.
-        return ()
+        return look(weights)
+    except (KeyError, IndexError, TypeError, ValueError):
+        return otherwise
 
 
 def _say_what_was_assumed(
@@ -169,11 +179,11 @@ def _say_what_was_assumed(
     weights: Mapping[str, Tensor],
     description: EncoderDescription,
     frames: SupportsIndex | None,
-    chosen: Mapping[str, Any],
+    known: Container[str],
 ) -> None:
     """Warn of the settings that neither the file nor the caller named."""
     assumed = [] if frames is not None or _frames_shown(weights, authors) else [f"frames={description.frames}"]
-    assumed += [f"{name}={description.parameters[name]}" for name in authors.hidden_settings if name not in chosen]
+    assumed += [f"{name}={description.parameters[name]}" for name in authors.hidden_settings if name not in known]
     if assumed:
         said = f"{path}: taken to be {', '.join(assumed)}, which no weight shows; name what is different"
         warnings.warn(said, stacklevel=3)
@@ -219,8 +229,10 @@ def _renamed(
         warnings.warn(f"{path}: left out, since encoding never uses them: {', '.join(unused)}", stacklevel=3)
     _refuse(path, "missing weights", sorted(set(stored.values()) - weights.keys()))
     _refuse(path, "unknown weights", sorted(weights.keys() - set(stored.values()) - set(unused)))
-    renamed = {ours: weights[theirs] for ours, theirs in stored.items()}
-    renamed = {ours: value.squeeze(2) if value.ndim > expected[ours].ndim else value for ours, value in renamed.items()}
+    renamed = {
+        ours: weights[theirs][..., 0] if weights[theirs].shape == (*expected[ours].shape, 1) else weights[theirs]
+        for ours, theirs in stored.items()
+    }
     _refuse(
         path,
         "weights of another shape",

@@ -34,7 +34,7 @@ class AuthorsWeights:
     shown: Callable[[Mapping[str, Tensor]], Mapping[str, Any]] | None = None
     """The method's parameters that the weights, by their names, show; None: `hidden`, the rows of `input_weight`."""
     hidden_settings: Mapping[str, str] = field(default_factory=dict)
-    """The method's parameters that change what is encoded and that no weight shows, with their meaning."""
+    """The method's parameters that a caller may name since not every file shows them, with their meaning."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Numbers above 0 that encoding needs and the file does not hold, with their meaning; buffers of these names."""
     unused: frozenset[str] = frozenset()

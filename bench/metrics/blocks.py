@@ -29,6 +29,7 @@ class Task:
     tables: RankTables
     count: Counter
     order: Order | None = None  # None: the protocol does not keep the gallery's order
+    whole: bool = True  # False: nothing behind the last cut-off is asked for, and counts need not reach farther
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +61,7 @@ def score_block(task: Task, start: int, stop: int) -> BlockScores:
     """Score queries `start` to `stop` - 1; `Scores` has the formulas."""
     counts = task.count(start, stop)
     sums = RankSums.zeros(len(task.ks), stop - start)
-    tie_sums(counts, task.tables, sums)
+    tie_sums(counts, task.tables, task.whole, sums)
     if task.order is not None:
         task.order(start, stop, counts, sums)
 
@@ -72,6 +73,10 @@ def score_block(task: Task, start: int, stop: int) -> BlockScores:
     divisor = ks if task.protocol.normalise == "k" else np.minimum(ks, relevant_or_one)
     worst = sums.precisions[RULES.index("worst")] / divisor
     best = sums.precisions[RULES.index("best")] / divisor
+    of_whole = {
+        "map_full": (sums.whole[rule] / relevant_or_one).sum(),
+        "r_precision": (sums.hits_r[rule] / relevant_or_one).sum(),
+    }
     ideal = task.tables.discount[np.minimum(ks, relevant_or_one).astype(np.int64)]
     return BlockScores(
         # Sums taken along different ways differ in their last bit; no value may leave its bounds by that.
@@ -82,11 +87,10 @@ def score_block(task: Task, start: int, stop: int) -> BlockScores:
         sums={
             "precision": (sums.hits[rule] / ks).sum(axis=1),
             "ndcg": (sums.gains[rule] / ideal).sum(axis=1),
-            "map_full": (sums.whole[rule] / relevant_or_one).sum(),
             "ceiling": (np.minimum(ks, relevant) / divisor).sum(axis=1),
-            "r_precision": (sums.hits_r[rule] / relevant_or_one).sum(),
-        },
-        radius=None if task.bits is None else _within_radii(counts, relevant_or_one),
+        }
+        | (of_whole if task.whole else {}),
+        radius=None if task.bits is None or not task.whole else _within_radii(counts, relevant_or_one),
         without_relevant=int(np.count_nonzero(relevant == 0)),
     )
 
@@ -102,7 +106,7 @@ def _within_radii(counts: Counts, relevant_or_one: NDArray[np.int64]) -> RadiusS
 
 
 def radius_scores(blocks: Sequence[BlockScores], queries: int) -> dict[str, Any]:
-    """The fields of `Scores` that only codes have, from the sums of all blocks; None for vectors."""
+    """The fields of `Scores` that only codes have, from the sums of all blocks; None where there are none."""
     sums = [block.radius for block in blocks if block.radius is not None]
     if not sums:
         return {"precision_recall": None, "precision_radius2": None}

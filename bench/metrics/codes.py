@@ -102,6 +102,29 @@ def read_codes(codes: ArrayLike | PackedCodes, name: str) -> PackedCodes:
     return _pack(positive)
 
 
+def read_pair(
+    query_codes: ArrayLike | PackedCodes, gallery_codes: ArrayLike | PackedCodes | None
+) -> tuple[PackedCodes, PackedCodes]:
+    """Queries and gallery from what the user gave; without a gallery the queries are the gallery.
+
+    Raises InputError if there are none of either, or they differ in length.
+    """
+    queries = _read_filled(query_codes, "query_codes")
+    gallery = queries if gallery_codes is None else _read_filled(gallery_codes, "gallery_codes")
+    if queries.bits != gallery.bits:
+        raise InputError(
+            f"query_codes have {queries.bits} bits but gallery_codes have {gallery.bits}; encode both alike"
+        )
+    return queries, gallery
+
+
+def _read_filled(codes: ArrayLike | PackedCodes, name: str) -> PackedCodes:
+    packed = read_codes(codes, name)
+    if len(packed) == 0:
+        raise InputError(f"{name} hold no codes; give at least one")
+    return packed
+
+
 def _pack(flags: NDArray[np.bool_]) -> PackedCodes:
     rows, bits = flags.shape
     octets = np.zeros((rows, 8 * -(-bits // 64)), dtype=np.uint8)

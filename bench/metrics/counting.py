@@ -5,29 +5,19 @@ ties in gallery order. Time is O(pairs), memory O(queries + gallery). Which item
 labels, or, where those are long, from byte planes of labels; both ways count the same.
 """
 
-from typing import Any
-
 import numpy as np
-from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from bench.metrics.compiled import compiled, popcount
 from bench.metrics.labels import LabelLists, LabelPlanes, Problem
-from bench.metrics.tie_sums import Counts, RankSums, RankTables, compiled
+from bench.metrics.tie_sums import Counts
 
 # Items whose distances are computed in one go: few enough for the level-1 cache.
 TILE = 4096
+# A column is the items of a tile that are so far from each other, sixteen of them: `_count_nearest` skips columns.
+COLUMNS = 256
 # Planes that can be added up in eight bits: 31 * 8 <= 255. Here, since numba notices changes in this file only.
 PLANES = 31
-
-
-def _popcount(_context: Any, value: Any) -> Any:
-    def generate(_target: Any, builder: Any, _signature: Any, arguments: Any) -> Any:
-        return builder.ctpop(arguments[0])
-
-    return value(value), generate
-
-
-popcount: Any = intrinsic(_popcount)
 
 
 def distance_array(problem: Problem) -> NDArray[np.uint8] | NDArray[np.uint16]:
@@ -44,11 +34,24 @@ def _add_planes(
     count = len(sums)
     for j in range(count):
         sums[j] = 0
-    for plane in range(len(query)):
+    single = len(query) % 4
+    for plane in range(single):
         byte = query[plane]
         codes = gallery[plane, start : start + count]
         for j in range(count):
             sums[j] += popcount(np.uint8(byte ^ codes[j]))
+    # Four at once: the sums are read and written a quarter as often.
+    for plane in range(single, len(query), 4):
+        q0, q1, q2, q3 = query[plane], query[plane + 1], query[plane + 2], query[plane + 3]
+        g0, g1 = gallery[plane, start : start + count], gallery[plane + 1, start : start + count]
+        g2, g3 = gallery[plane + 2, start : start + count], gallery[plane + 3, start : start + count]
+        for j in range(count):
+            sums[j] += (
+                popcount(np.uint8(q0 ^ g0[j]))
+                + popcount(np.uint8(q1 ^ g1[j]))
+                + popcount(np.uint8(q2 ^ g2[j]))
+                + popcount(np.uint8(q3 ^ g3[j]))
+            )
 
 
 @compiled
@@ -78,18 +81,27 @@ def hamming_tile(
 
 
 @compiled
-def count_block(problem: Problem, distances: NDArray[np.uint8] | NDArray[np.uint16], counts: Counts) -> None:
+def count_block(
+    problem: Problem, distances: NDArray[np.uint8] | NDArray[np.uint16], nearest: int, counts: Counts
+) -> None:
     """Write the items and the relevant items at every distance of every query into `counts`.
 
-    `distances` is a `distance_array`, for scratch.
+    Args:
+        problem: queries and gallery.
+        distances: a `distance_array`, for scratch.
+        nearest: totals are needed as far as so many of a query's nearest items lie, and are 0 from some farther
+            distance on; 0: all are needed.
+        counts: filled.
     """
     items = problem.gallery.shape[1]
     size = counts.totals.shape[1]
     octets = np.empty(TILE, np.uint8)
     stamps = np.full(items, -1, np.int32)
+    lows = np.empty(-(-items // TILE) * COLUMNS if nearest else 0, distances.dtype)
+    columns = np.empty(len(lows), np.int32)
     # A histogram is bound by its increments, one per item; where it pays, one increment counts two items at once, in a
     # table over the distances of both.
-    paired = distances.itemsize == 1 and 2 * size * size <= items
+    paired = not nearest and distances.itemsize == 1 and 2 * size * size <= items
     table = np.empty((size if paired else 4, 256 if paired else size), np.int32)
     for i in range(problem.queries.shape[0]):
         total, relevant = counts.totals[i], counts.relevants[i]
@@ -99,10 +111,14 @@ def count_block(problem: Problem, distances: NDArray[np.uint8] | NDArray[np.uint
         for start in range(0, items, TILE):
             tile = distances[start : start + TILE]
             hamming_tile(problem.queries[i], problem.gallery, start, tile, octets)
-            if paired:
+            if nearest:
+                _find_lows(tile, size - 1, lows[start // TILE * COLUMNS :][:COLUMNS])
+            elif paired:
                 _count_pairs(tile, table, total)
             else:
                 _count_singles(tile, table)
+        if nearest:
+            _count_singles(lows, table)
         for row in range(len(table)):
             count = 0
             for d in range(size):
@@ -110,10 +126,55 @@ def count_block(problem: Problem, distances: NDArray[np.uint8] | NDArray[np.uint
                 total[d] += table[row, d]
             if paired:
                 total[row] += count
+        if nearest:
+            _count_nearest(distances, lows, nearest, columns, total)
         if problem.label_planes.gallery.shape[0]:
             _count_shared(problem.label_planes, i, distances, octets, relevant)
         else:
             _count_listed(problem.labels, i, distances, stamps, relevant)
+
+
+@compiled
+def _find_lows(
+    tile: NDArray[np.uint8] | NDArray[np.uint16], farthest: int, lows: NDArray[np.uint8] | NDArray[np.uint16]
+) -> None:
+    """Write the smallest distance in each column of a tile into `lows` (COLUMNS,); `farthest` where it has no items."""
+    for j in range(COLUMNS):
+        lows[j] = farthest
+    for start in range(0, len(tile), COLUMNS):
+        row = tile[start : start + COLUMNS]
+        for j in range(len(row)):
+            lows[j] = min(lows[j], row[j])
+
+
+@compiled
+def _count_nearest(
+    distances: NDArray[np.uint8] | NDArray[np.uint16],
+    lows: NDArray[np.uint8] | NDArray[np.uint16],
+    nearest: int,
+    columns: NDArray[np.int32],
+    total: NDArray[np.int32],
+) -> None:
+    """Turn the histogram of `lows`, given in `total`, into that of the items, with zeros where it is not needed.
+
+    `columns`, as long as `lows`, is scratch.
+    """
+    # As many columns as there are nearest items hold an item within `bound`, so all the nearest lie within it.
+    bound, found = 0, total[0]
+    while found < nearest and bound < len(total) - 1:
+        bound += 1
+        found += total[bound]
+    total[:] = 0
+    # A list of the columns first, without a branch: which ones they are, no processor can predict.
+    listed = np.int64(0)
+    for column in range(len(lows)):
+        columns[listed] = column
+        listed += np.int64(lows[column] <= bound)
+    for column in columns[:listed]:
+        start = column // COLUMNS * TILE
+        for j in range(start + column % COLUMNS, min(start + TILE, len(distances)), COLUMNS):
+            if distances[j] <= bound:
+                total[distances[j]] += 1
 
 
 @compiled
@@ -208,90 +269,3 @@ def _share_tile(planes: LabelPlanes, query: int, start: int, shared: NDArray[np.
                 shared[j] |= byte & labels[j]
     for j in range(count):
         shared[j] = shared[j] != 0
-
-
-@compiled
-def order_block(
-    problem: Problem,
-    distances: NDArray[np.uint8] | NDArray[np.uint16],
-    counts: Counts,
-    excluded: int,
-    tables: RankTables,
-    sums: RankSums,
-) -> None:
-    """Fill the rule "index" of `sums`: items at the same distance keep the order of the gallery, as in a stable sort.
-
-    Args:
-        problem: queries and gallery.
-        distances: a `distance_array`, for scratch.
-        counts: the counts per distance, without the excluded items.
-        excluded: the item that query 0 leaves out (query i: `excluded` + i), or -1 to leave out none.
-        tables: as for `tie_sums`.
-        sums: as for `tie_sums`.
-    """
-    items = problem.gallery.shape[1]
-    size = counts.totals.shape[1]
-    octets = np.empty(TILE, np.uint8)
-    stamps = np.full(items, -1, np.int32)
-    next_rank = np.empty(size, np.int64)
-    next_slot = np.empty(size, np.int64)
-    ranks = np.empty(items, np.int64)  # of the relevant items, ascending
-    for i in range(problem.queries.shape[0]):
-        for start in range(0, items, TILE):
-            hamming_tile(problem.queries[i], problem.gallery, start, distances[start : start + TILE], octets)
-        _mark_relevant(problem, i, octets, stamps)
-        ranked = found = np.int64(0)
-        for d in range(size):
-            next_rank[d] = ranked
-            next_slot[d] = found
-            ranked += counts.totals[i, d]
-            found += counts.relevants[i, d]
-        left_out = excluded + i if excluded >= 0 else -1
-        for item in range(items):
-            if item != left_out:
-                d = distances[item]
-                next_rank[d] += 1
-                if stamps[item] == i:
-                    ranks[next_slot[d]] = next_rank[d]
-                    next_slot[d] += 1
-        _sum_ranks(ranks[:found], i, tables, sums)
-
-
-@compiled
-def _mark_relevant(problem: Problem, query: int, octets: NDArray[np.uint8], stamps: NDArray[np.int32]) -> None:
-    """Set `stamps` (n,) to the query's number at its relevant items; `octets` (TILE,) is scratch."""
-    if problem.label_planes.gallery.shape[0]:
-        for start in range(0, len(stamps), TILE):
-            tile = stamps[start : start + TILE]
-            shared = octets[: len(tile)]
-            _share_tile(problem.label_planes, query, start, shared)
-            for j in range(len(tile)):
-                if shared[j]:
-                    tile[j] = query
-        return
-    labels = problem.labels
-    for position in range(labels.query_starts[query], labels.query_starts[query + 1]):
-        label = labels.query_classes[position]
-        for j in range(labels.class_starts[label], labels.class_starts[label + 1]):
-            stamps[labels.class_items[j]] = query
-
-
-@compiled
-def _sum_ranks(ranks: NDArray[np.int64], query: int, tables: RankTables, sums: RankSums) -> None:
-    """Sums for one query from the ranks (from 1, ascending) of its relevant items."""
-    found = 0
-    precisions = gains = 0.0
-    for position in range(len(tables.reach)):
-        while found < len(ranks) and ranks[found] <= tables.reach[position]:
-            rank = ranks[found]
-            found += 1
-            precisions += found / rank
-            gains += tables.discount[rank] - tables.discount[rank - 1]
-        sums.precisions[3, position, query] = precisions
-        sums.hits[3, position, query] = found
-        sums.gains[3, position, query] = gains
-    while found < len(ranks):
-        found += 1
-        precisions += found / ranks[found - 1]
-    sums.whole[3, query] = precisions
-    sums.hits_r[3, query] = np.searchsorted(ranks, len(ranks), side="right")

@@ -13,8 +13,8 @@ from bench.base.errors import InputError
 from bench.base.processes import threads
 from bench.base.text import one_line
 from bench.metrics.blocks import BlockScores, Counter, Task, radius_scores, score_block
-from bench.metrics.codes import PackedCodes, read_codes
-from bench.metrics.counting import count_block, distance_array, order_block
+from bench.metrics.codes import PackedCodes, read_pair
+from bench.metrics.counting import COLUMNS, TILE, count_block, distance_array
 from bench.metrics.cuda import DeviceCounter, find_device
 from bench.metrics.labels import (
     LabelLists,
@@ -25,6 +25,7 @@ from bench.metrics.labels import (
     neighbour_lists,
     read_labels,
 )
+from bench.metrics.ordering import order_block
 from bench.metrics.protocols import NEIGHBOURS, Normalise, Protocol, Ties, choose_protocol
 from bench.metrics.scores import Scores
 from bench.metrics.tie_sums import Counts, RankSums, rank_tables
@@ -42,6 +43,7 @@ def evaluate(
     normalise: Normalise | None = None,
     exclude_self: bool | None = None,
     ties: Ties | None = None,
+    whole_ranking: bool = True,
 ) -> Scores:
     """Rank the gallery by Hamming distance for every query, and score the rankings. Formulas: see `Scores`.
 
@@ -64,6 +66,8 @@ def evaluate(
         exclude_self: leave out, or keep, the query itself, in place of what the protocol does; without effect where the
             gallery is separate from the queries, which the result's `protocol` then says.
         ties: `expected`, `index`, `best` or `worst`, in place of the protocol's.
+        whole_ranking: False: only what the first k items decide (mAP@k, precision@k, recall@k, NDCG@k), sooner where
+            codes are long and the gallery is large; the same numbers, and None for the others.
 
     Raises:
         InputError: the input cannot be used; the message names what is wrong and what to do.
@@ -74,13 +78,13 @@ def evaluate(
         given, missing = ("labels", "codes") if gallery_codes is None else ("codes", "labels")
         raise InputError(f"gallery_{given} without gallery_{missing}; give both, or neither to search the queries")
 
-    queries, gallery = _read_pair(query_codes, gallery_codes)
+    queries, gallery = read_pair(query_codes, gallery_codes)
     labels_of_queries, labels_of_gallery = read_labels(query_labels, gallery_labels, len(queries), len(gallery))
     # Not by identity: whoever encodes one set twice holds two equal arrays.
     is_self = _equal(queries.words, gallery.words) and _equal(labels_of_queries, labels_of_gallery)
 
     labels = label_lists(labels_of_queries, labels_of_queries if is_self else labels_of_gallery)
-    return _score(queries, gallery, labels, is_self, chosen, cutoffs)
+    return _score(queries, gallery, labels, is_self, chosen, cutoffs, whole_ranking)
 
 
 def evaluate_neighbours(
@@ -89,6 +93,7 @@ def evaluate_neighbours(
     gallery_codes: ArrayLike | PackedCodes | None = None,
     *,
     ks: Iterable[int] = (5, 20, 40, 60, 80, 100),
+    whole_ranking: bool = True,
 ) -> Scores:
     """Score rankings without labels: relevant to a query are its exact neighbours. `recall` is what to look at.
 
@@ -97,16 +102,16 @@ def evaluate_neighbours(
             left out of its own ranking.
         neighbours: (Q, m) integers: the gallery items that are relevant to each query, such as those that
             `bench.data.dataset.exact_neighbours` finds; each once, and no query its own.
-        ks: cut-offs, as in `evaluate`.
+        ks, whole_ranking: as in `evaluate`.
 
     Raises:
         InputError: the input cannot be used; the message names what is wrong and what to do.
     """
     cutoffs = _read_ks(ks)
-    queries, gallery = _read_pair(query_codes, gallery_codes)
+    queries, gallery = read_pair(query_codes, gallery_codes)
     is_self = gallery_codes is None
     labels = neighbour_lists(neighbours, len(queries), len(gallery), is_self)
-    return _score(queries, gallery, labels, is_self, NEIGHBOURS, cutoffs)
+    return _score(queries, gallery, labels, is_self, NEIGHBOURS, cutoffs, whole_ranking)
 
 
 def evaluate_vectors(
@@ -166,7 +171,7 @@ def evaluate_vectors(
 
 def _score(
     queries: PackedCodes, gallery: PackedCodes, labels: LabelLists, is_self: bool, protocol: Protocol,
-    ks: tuple[int, ...],
+    ks: tuple[int, ...], whole_ranking: bool,
 ) -> Scores:  # fmt: skip
     planes = byte_planes(gallery)
     rows = np.ascontiguousarray((planes if is_self else byte_planes(queries)).T)
@@ -174,8 +179,10 @@ def _score(
     excludes_self = is_self and protocol.exclude_self
     ranked = len(gallery) - excludes_self
     tables = rank_tables(len(gallery), [min(k, ranked) for k in ks])
-    processor = _processor_counter(problem, queries.bits)
-    device = find_device(len(queries) * len(gallery))
+    # A query that is left out is one of the nearest.
+    nearest = 0 if whole_ranking else tables.reach[-1] + 1
+    processor = _processor_counter(problem, queries.bits, nearest)
+    device = find_device(len(queries) * len(gallery)) if whole_ranking else None
     count_all = DeviceCounter(problem, queries.bits, device, processor) if device else processor
 
     def count(start: int, stop: int) -> Counts:
@@ -198,16 +205,21 @@ def _score(
         tables=tables,
         count=count,
         order=order if protocol.ties == "index" else None,
+        whole=whole_ranking,
     )
     # The size of a block decides how sums are rounded, so it must depend on nothing but the number of queries.
     return _gather(task, _score_blocks(task, min(256, max(16, -(-len(queries) // 32)))))
 
 
-def _processor_counter(problem: Problem, bits: int) -> Counter:
+def _processor_counter(problem: Problem, bits: int, nearest: int) -> Counter:
+    # With fewer columns than these, most of them would be looked through.
+    columns = problem.gallery.shape[1] * COLUMNS // TILE
+    needed = nearest if 2 * nearest <= columns else 0
+
     def count(start: int, stop: int) -> Counts:
         shape = (stop - start, bits + 1)
         counts = Counts(np.empty(shape, dtype=np.int32), np.empty(shape, dtype=np.int32))
-        count_block(problem.block(start, stop), distance_array(problem), counts)
+        count_block(problem.block(start, stop), distance_array(problem), needed, counts)
         return counts
 
     return count
@@ -250,21 +262,9 @@ def _gather(task: Task, blocks: list[BlockScores]) -> Scores:
         recall=by_k(mean(block.recall.sum(axis=1) for block in blocks)),
         recall_per_query=dict(zip(task.ks, np.concatenate([block.recall for block in blocks], axis=1), strict=True)),
         queries_without_relevant=sum(block.without_relevant for block in blocks),
-        **{name: as_declared(values) for name, values in sums.items()},
+        **{"map_full": None, **{name: as_declared(values) for name, values in sums.items()}},
         **radius_scores(blocks, queries),
     )
-
-
-def _read_pair(
-    query_codes: ArrayLike | PackedCodes, gallery_codes: ArrayLike | PackedCodes | None
-) -> tuple[PackedCodes, PackedCodes]:
-    queries = _read_filled(query_codes, "query_codes")
-    gallery = queries if gallery_codes is None else _read_filled(gallery_codes, "gallery_codes")
-    if queries.bits != gallery.bits:
-        raise InputError(
-            f"query_codes have {queries.bits} bits but gallery_codes have {gallery.bits}; encode both alike"
-        )
-    return queries, gallery
 
 
 def _equal(first: NDArray[np.generic], second: NDArray[np.generic]) -> bool:
@@ -283,10 +283,3 @@ def _read_ks(ks: Iterable[int]) -> tuple[int, ...]:
         if isinstance(k, (bool, np.bool_)) or not isinstance(k, (int, np.integer)) or k <= 0:
             raise InputError(f"ks holds {one_line(repr(k))}; {example}")
     return tuple(sorted({operator.index(k) for k in values}))
-
-
-def _read_filled(codes: ArrayLike | PackedCodes, name: str) -> PackedCodes:
-    packed = read_codes(codes, name)
-    if len(packed) == 0:
-        raise InputError(f"{name} hold no codes; give at least one")
-    return packed

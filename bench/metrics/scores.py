@@ -117,6 +117,8 @@ class Scores(BaseModel):  # noqa: PLW1641 (a hash comes with every frozen model)
             Kekäläinen, "Cumulated gain-based evaluation of IR techniques", TOIS 2002; discount of Burges et al., ICML
             2005), IDCG@k = sum_{r<=min(k,R)} 1 / log2(r + 1).
         map_full: mAP over the whole ranking, AP = (1/R) * sum_r rel(r) * prec(r), whatever the protocol normalises by.
+            Where the whole ranking was not asked for, this, `r_precision`, `precision_recall`, `precision_radius2` and
+            `queries_empty_radius2` are None.
         r_precision: precision at rank R, (1/R) * sum_{r<=R} rel(r) (Manning, Raghavan and Schütze, "Introduction to
             Information Retrieval", 2008, section 8.4); None in records that do not have it.
         precision_recall: (recall, precision), each float64 (K + 1,): entry h is the mean over queries of recall and of
@@ -146,7 +148,7 @@ class Scores(BaseModel):  # noqa: PLW1641 (a hash comes with every frozen model)
     recall: Annotated[Shares, Quantity("recall@k", "higher")]
     recall_per_query: PerQuery = Field(default={}, exclude=True, repr=False)
     ndcg: Annotated[Shares, Quantity("NDCG@k", "higher")]
-    map_full: Annotated[Share, Quantity("mAP, whole ranking", "higher")]
+    map_full: Annotated[Share | None, Quantity("mAP, whole ranking", "higher")]
     r_precision: Annotated[
         Share | None,
         Quantity("R-precision", "higher", note="R-precision: precision@k with k the number of relevant videos."),
@@ -210,7 +212,9 @@ class Scores(BaseModel):  # noqa: PLW1641 (a hash comes with every frozen model)
     @field_validator("precision_recall", "precision_radius2")
     @classmethod
     def _of_codes(cls, value: Any, fields: ValidationInfo) -> Any:
-        if (value is None) != (fields.data.get("bits") is None):
+        missing, of_codes = value is None, fields.data.get("bits") is not None
+        not_asked_for = missing and fields.data.get("map_full") is None
+        if missing == of_codes and not not_asked_for:
             raise PydanticCustomError("codes", "there is one of codes only, whose bits are known")
         return value
 

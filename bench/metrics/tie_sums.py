@@ -1,29 +1,14 @@
 """Sums over the ranks that a group of ties takes, in closed form, compiled with numba."""
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, Self, TypeVar, cast
+from typing import Any, NamedTuple, Self
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
-Kernel = TypeVar("Kernel", bound=Callable[..., Any])
+from bench.metrics.compiled import compiled
+
 # Rows of `RankSums`; the kernels know them by their number. The last is for `order_block` to fill.
 RULES = ("expected", "best", "worst", "index")
-
-
-def compiled(function: Kernel) -> Kernel:
-    """Compile `function` with numba at its first call, without the GIL, keeping the result on disk.
-
-    The compiled code is stored where numba stores it: in `NUMBA_CACHE_DIR` if that is set, else beside the source, else
-    in the user's cache folder. Numba notices changes in the file of the kernel only, so a kernel must not call kernels
-    of another file, nor read constants of one: their values are compiled in.
-    """
-    # error_model: no kernel divides by zero, so none needs to check for it.
-    try:
-        return cast(Kernel, numba.njit(nogil=True, error_model="numpy", cache=True)(function))
-    except RuntimeError:  # numba found no folder it may write to; compiling anew in every process still works
-        return cast(Kernel, numba.njit(nogil=True, error_model="numpy")(function))
 
 
 class Counts(NamedTuple):
@@ -90,8 +75,11 @@ def harmonic_numbers(count: int) -> NDArray[np.float64]:
 
 
 @compiled
-def tie_sums(counts: Counts, tables: RankTables, sums: RankSums) -> None:
-    """Fill the rules "expected", "best" and "worst" of `sums`, whose content must be zeros."""
+def tie_sums(counts: Counts, tables: RankTables, whole: bool, sums: RankSums) -> None:
+    """Fill the rules "expected", "best" and "worst" of `sums`, whose content must be zeros.
+
+    If not `whole`, groups behind the last cut-off are not looked at: `whole` and `hits_r` of `sums` are meaningless.
+    """
     for rule in range(3):
         for i in range(counts.totals.shape[0]):
             precisions = hits = gains = 0.0
@@ -101,6 +89,8 @@ def tie_sums(counts: Counts, tables: RankTables, sums: RankSums) -> None:
             before = relevant_before = np.int64(0)
             position = 0
             for d in range(counts.totals.shape[1]):
+                if position == len(tables.reach) and not whole:
+                    break
                 total, relevant = np.int64(counts.totals[i, d]), np.int64(counts.relevants[i, d])
                 group = (before, relevant_before, total, relevant)
                 while position < len(tables.reach) and tables.reach[position] <= before + total:

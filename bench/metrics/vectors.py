@@ -9,8 +9,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from bench.base.errors import InputError
 from bench.base.values import read_array
+from bench.metrics.compiled import compiled
 from bench.metrics.labels import LabelLists
-from bench.metrics.tie_sums import Counts, compiled
+from bench.metrics.tie_sums import Counts
 
 TILE, DEPTH = 128, 128
 """Items and dimensions that are multiplied in one go: few enough for the level-2 cache."""

@@ -168,7 +168,8 @@ def _line(
         for (x, y), (left, top) in zip(points, _places(axes, points), strict=True):
             if not _inside((left, top)):
                 continue
-            said = f"{name}, {title}: {labels[0]} {x:g}, {labels[1]} {y:.4g}"
+            values = ((labels[0], f"{x:g}"), (labels[1], f"{y:.4g}"))
+            said = f"{name}, {title}: {', '.join(f'{label} {value}' for label, value in values if label)}"
             parts.append(
                 f'<path class="point {_filled(face, colour)}" d="{SHAPES[marker]}" '
                 f'transform="translate({left:.1f} {top:.1f}) scale(.8)" tabindex="0" role="button" '

@@ -88,7 +88,7 @@ def _table(datasets: Sequence[Scored], protocols: Sequence[str]) -> Table | None
 
 def _rows(scores: pd.DataFrame, methods: Sequence[str], columns: int) -> list[dict[Any, Any]]:
     """A row for every method: its scores by dataset and code length, and the mean rank of those that have all."""
-    rows = []
+    rows: list[dict[Any, Any]] = []
     for method in methods:
         found = {(row["dataset"], row["bits"]): row for row in select(scores, method=method).to_dict("records")}
         ranks = [row["rank"] for row in found.values()]

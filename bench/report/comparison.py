@@ -124,7 +124,7 @@ def _variants(runs: Sequence[ReportRun], method: str) -> dict[str, list[ReportRu
     return found
 
 
-def _row_order(run: ReportRun) -> tuple[int, str, str]:
+def _row_order(run: ReportRun) -> tuple[int, bool, str, str]:
     return run.row_order
 
 

@@ -15,7 +15,7 @@ from bench.report.costs import BUSY, NOISY, figure, multiply_adds
 from bench.report.escape import shorten
 from bench.report.runs import ReportRun, headline_ks, protocols_of, seeds_of
 from bench.report.significance import ALPHA, OVER_BOTH, OVER_QUERIES, of_seeds
-from bench.report.tables import BITS, NOTHING, Column, Row, Table, number, significant
+from bench.report.tables import BITS, NOTHING, Row, Table, number, significant, text_column
 from bench.report.terminal import LABEL_WIDTH
 
 # Enough to decide at ALPHA after Holm's adjustment over so many rows, and quick with tens of thousands of queries.
@@ -99,7 +99,7 @@ def quality_table(pairs: Sequence[Pair], protocol: str, k: int) -> Table:
             "difference": f"{second.mean() - first.mean():+.3f}",
             "noise": "unknown" if values is None else "identical" if np.array_equal(*values) else next(verdicts),
         })  # fmt: skip
-    seeds, difference = _text("seeds\nA / B", "seeds"), _text("B − A", "difference")
+    seeds, difference = text_column("seeds\nA / B", "seeds"), text_column("B − A", "difference")
     return Table.of([LABEL, BITS, seeds, FIRST, SECOND, difference, NOISE], rows)
 
 
@@ -115,16 +115,12 @@ def cost_table(pairs: Sequence[Pair]) -> Table:
         busy = any((cost_frames.rates(side)["others"] > BUSY).any() for side in pair.done)
         figures += [_time(one, other, *time, alike=alike, busy=busy) for time in TIMES]
         rows += [{"label": pair.shown_label, "bits": pair.bits, **line} for line in figures]
-    titles, ratio = _text("figure", "figure", words=True), _text("B / A", "ratio")
+    titles, ratio = text_column("figure", "figure", words=True), text_column("B / A", "ratio")
     return Table.of([LABEL, BITS, titles, FIRST, SECOND, ratio, NOISE], rows)
 
 
-def _text(title: str, name: str, words: bool = False) -> Column:
-    return Column(title, lambda row: row[name], words=words)
-
-
-LABEL, FIRST, SECOND = _text("method", "label"), _text("A", "first"), _text("B", "second")
-NOISE = _text("more than noise?", "noise", words=True)
+LABEL, FIRST, SECOND = text_column("method", "label"), text_column("A", "first"), text_column("B", "second")
+NOISE = text_column("more than noise?", "noise", words=True)
 
 
 def _verdict(p: float, for_seeds: bool) -> str:

@@ -12,6 +12,7 @@ from bench.report.combined import Scored
 from bench.report.document import Block, Document
 from bench.report.escape import code_block, markdown
 from bench.report.folder import REPORT, write_document
+from bench.report.over_datasets import add_summary
 from bench.report.runs import (
     BOUND,
     REFERENCE,
@@ -88,6 +89,7 @@ def compose(runs: Sequence[ReportRun]) -> Document:
         sentences, scores = add_dataset(document, group, styles)
         found += sentences
         scored += [scores] if scores else []
+    add_summary(document, runs, styles)
     document.blocks[opening:opening] = [*_found(runs, found, datasets), *_combined(scored)]
     missing = problems.table(runs)
     if missing is not None:

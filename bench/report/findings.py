@@ -36,14 +36,14 @@ def findings(title: str, scores: pd.DataFrame, costs: pd.DataFrame) -> list[str]
 def _quality(measure: str, ranked: pd.DataFrame) -> str:
     """Who is best, and who cannot be told apart from it."""
     best, others = ranked[ranked["best"]], ranked[~ranked["best"]]
-    names = _listed(best["method"])
+    names = listed(best["method"])
     have = "share" if len(best) > 1 else "has"
     sentence = f"{names} {have} the highest {measure}, {number(best['map'].iloc[0], decimals=DECIMALS)}"
     if others.empty:
         return sentence
     near = others[others["not_significantly_worse"].eq(other=True)]
     if not near.empty:
-        return f"{sentence}; {_listed(near['method'])} cannot be told apart from it"
+        return f"{sentence}; {listed(near['method'])} cannot be told apart from it"
     gap = best["map"].iloc[0] - others["map"].iloc[0]
     tested = others["not_significantly_worse"].notna().all()
     return (
@@ -67,6 +67,7 @@ def _cost(measure: str, ranked: pd.DataFrame, costs: pd.DataFrame) -> str:
     return f"{sentence}, {fastest} in {significant(times[fastest])} ms: {lower}"
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
+    """`A, B and C`."""
     *first, last = map(str, names)
     return f"{', '.join(first)} and {last}" if first else last

@@ -5,6 +5,7 @@ A document's files replace those of the document before, and nobody's own.
 
 import json
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
@@ -21,11 +22,10 @@ from bench.report.unchanged import digest, note_of, written
 from bench.store.leases import Leases, exclusive
 
 REPORT = "report.md"
-GENERATED = b"<!-- rendered by vhbench"
+GENERATED = re.compile(rb"(<!doctype html>\s+)?<!-- rendered by vhbench")
 """The beginning of every document that this package writes."""
 LEASE = ".writing"
 STAGED = ".new"
-ELSEWHERE = "name another folder with --report"
 
 
 def write_document(composed: Callable[[], Document], folder: Path, file: str = REPORT, made_of: str = "") -> Path:
@@ -39,7 +39,16 @@ def write_document(composed: Callable[[], Document], folder: Path, file: str = R
     """
     require_writable(folder, file)
     with settings():
-        files = _rendered(composed(), file)
+        document = composed()
+        files = rendered(document, Path(file).with_suffix(".html").name)
+    write_files(files | {file: document.text.encode()}, folder, file, made_of)
+    return folder / file
+
+
+def write_files(
+    files: Mapping[str, bytes], folder: Path, file: str, made_of: str = "", option: str = "--report"
+) -> None:
+    """Write the files of a document, or of several of which `file` is the first, as `write_document` does."""
     try:
         final = folder.resolve()
         final.mkdir(parents=True, exist_ok=True)
@@ -47,37 +56,41 @@ def write_document(composed: Callable[[], Document], folder: Path, file: str = R
         with exclusive(Leases(final), LEASE, say=lambda _: say(f"{folder}: waiting for a process that writes there")):
             _put(files, final, file, made_of)
     except OSError as error:
-        raise _unwritable(folder, error) from error
-    return folder / file
+        raise _unwritable(folder, error, option) from error
 
 
-def require_writable(folder: Path, file: str = REPORT) -> None:
-    """InputError unless a document can be written into the folder as `file`, with its tables and figures."""
+def require_writable(folder: Path, file: str = REPORT, option: str = "--report") -> None:
+    """InputError unless a document can be written into the folder as `file`, with its tables and figures.
+
+    `option` is the one that names the folder on the command line.
+    """
     final = folder.resolve()
     places = (final, final / TABLES, final / FIGURES)
     for place in places:
         if place.exists() and not place.is_dir():
-            raise InputError(f"{place}: is a file, not a folder; move it, or {ELSEWHERE}")
+            raise InputError(f"{place}: is a file, not a folder; move it, or name another with {option}")
     found = [place for place in places if place.exists()]
     for place in found or [next(parent for parent in final.parents if parent.exists())]:
         try:
             # Trying is the only sure way to know.
             Path(tempfile.mkdtemp(prefix=".vhbench-", dir=place)).rmdir()
         except OSError as error:
-            raise _unwritable(folder, error) from error
+            raise _unwritable(folder, error, option) from error
     document = final / file
     if not document.exists() or file in written(final, file):
         return
-    if document.is_dir() or not document.read_bytes().startswith(GENERATED):
-        raise InputError(f"{folder / file}: was not written by vhbench, and would be replaced; move it, or {ELSEWHERE}")
+    if document.is_dir() or not GENERATED.match(document.read_bytes()):
+        what = "was not written by vhbench, and would be replaced"
+        raise InputError(f"{folder / file}: {what}; move it, or name another folder with {option}")
 
 
-def _unwritable(folder: Path, error: OSError) -> InputError:
-    return InputError(f"{folder}: the report cannot be written there ({error.strerror or error}); {ELSEWHERE}")
+def _unwritable(folder: Path, error: OSError, option: str) -> InputError:
+    why = error.strerror or error
+    return InputError(f"{folder}: the report cannot be written there ({why}); name another folder with {option}")
 
 
-def _rendered(document: Document, file: str) -> dict[str, bytes]:
-    """The contents of all files, by name below the folder."""
+def rendered(document: Document, name: str) -> dict[str, bytes]:
+    """The page of a document, under this name, and the files that it links to, by name below the folder."""
     files: dict[str, bytes] = {}
     for table in document.tables:
         files[f"{TABLES}/{table.name}.csv"] = to_csv(table.frame).encode()
@@ -88,8 +101,7 @@ def _rendered(document: Document, file: str) -> dict[str, bytes]:
         files[f"{FIGURES}/{plot.name}.svg"] = figure.svg.encode()
         files[f"{FIGURES}/{plot.name}.png"] = figure.png
         files[f"{FIGURES}/{plot.name}.pdf"] = figure.pdf
-    files[file] = document.text.encode()
-    files[str(Path(file).with_suffix(".html"))] = page(document, [figure.chart for figure in figures]).encode()
+    files[name] = page(document, [figure.chart for figure in figures]).encode()
     return files
 
 

@@ -50,13 +50,40 @@ def beside(runs: Sequence[ReportRun], bits: int, ks: Sequence[int]) -> Table | N
         name=f"{runs[0].dataset}-published-{bits}-bits",
         caption=f"Published mAP@k on {title} at {bits} bits; not measured here.",
         frame=pd.DataFrame([vars(score) for score in scores]).assign(protocol=PROTOCOL_LABEL),
-        notes=[
-            f"Published, not measured here: a row for every source, as it stands there. Protocol {PROTOCOL_LABEL}: "
-            f"{PROTOCOL}",
-            "; ".join(f"[{index}] {source}" for source, index in numbers.items()) + ".",
-            test_set_sentence(scores),
-        ],
+        notes=_notes(scores, numbers),
     )
+
+
+def of_method(name: str) -> Table | None:
+    """Published mAP@k of a method on all datasets; None where there is none."""
+    if slug(name) not in published_methods():
+        return None
+    scores = published(method=name)
+    numbers = _numbered(scores)
+    columns = [
+        Column("published on", lambda row: Cell(row["dataset"], italic=True)),
+        Column("bits", lambda row: Cell(str(row["bits"]), italic=True)),
+        *(_score_column(k, italic=True) for k in sorted({score.k for score in scores})),
+        Column("source", lambda row: Cell(f"{row['kind']} [{numbers[row['source']]}]", italic=True), words=True),
+    ]
+    return Table.of(
+        columns,
+        _rows(scores),
+        name="published",
+        caption=f"Published mAP@k of {scores[0].method}; not measured here.",
+        frame=pd.DataFrame([vars(score) for score in scores]).assign(protocol=PROTOCOL_LABEL),
+        notes=_notes(scores, numbers),
+    )
+
+
+def _notes(scores: Sequence[PublishedScore], numbers: dict[str, int]) -> list[str]:
+    """What published numbers are, their sources, and which of them saw the test set."""
+    return [
+        f"Published, not measured here: a row for every source, as it stands there. Protocol {PROTOCOL_LABEL}: "
+        f"{PROTOCOL}",
+        "; ".join(f"[{index}] {source}" for source, index in numbers.items()) + ".",
+        test_set_sentence(scores),
+    ]
 
 
 def published_table(methods: Sequence[str], datasets: Sequence[str], bits: Sequence[int]) -> str:

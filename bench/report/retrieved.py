@@ -1,6 +1,7 @@
 """The first results of a few queries, method beside method."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,7 +28,7 @@ def table(runs: Sequence[ReportRun]) -> Table | None:
     longest = [run for run in runs if run.bits == bits_of(runs)[-1] and run.done]
     first = {run.method: run for run in reversed(longest)}
     chosen = _queries([run for run in longest if not run.record.bound])
-    rows = []
+    rows: list[dict[Any, Any]] = []
     for method, run in sorted(first.items(), key=lambda item: item[1].row_order):
         codes = read_codes(run.stored.verified(CODES)) if chosen and CODES in run.record.checksums else None
         if codes is None or codes.query_labels is None:

@@ -17,6 +17,7 @@ from bench.report import (
     published_tables,
     quality,
     retrieved,
+    ties,
     times,
     training,
 )
@@ -42,7 +43,7 @@ def _add_dataset(
 ) -> tuple[list[str], Scored | None]:
     section = _Section(document, runs, styles)
     document.add_section(runs[0].dataset_title)
-    document.add(_dataset_sentence(runs))
+    document.add(dataset_sentence(runs))
     scores = quality.aggregate(runs)
     groups = quality.equal_protocols(scores, protocols_of(runs))
     shown = None
@@ -58,7 +59,8 @@ def _add_dataset(
     return findings(runs[0].dataset_title, select(shown, protocol=groups[0][0]), measured), Scored(runs, shown, groups)
 
 
-def _dataset_sentence(runs: Sequence[ReportRun]) -> str:
+def dataset_sentence(runs: Sequence[ReportRun]) -> str:
+    """What a dataset holds. `runs`: on this one."""
     data = runs[0].record.dataset
     if data.self_search:
         search = f"{data.query_videos:,} queries, searched among themselves"
@@ -118,6 +120,10 @@ class _Section:
                     self.document.add_table(quality.table(self.runs, scores, group, bits))
                     if published_tables.NEAREST_PROTOCOL in group:
                         self.document.add_table(published_tables.beside(self.runs, bits, ks))
+            ranges = ties.tie_ranges(f"{name}-ties", title, scores, self.styles)
+            if ranges is not None:
+                self.document.add("##### What the order of ties alone can do")
+                self.document.add_plot(ranges)
             if scores["bits"].nunique() > 1:
                 self.document.add("##### By code length")
                 self.document.add_plot(plots.map_by_bits(f"{name}-map-by-bits", title, scores, self.styles))

@@ -22,7 +22,7 @@ out by that."""
 
 @dataclass(frozen=True)
 class Cell:
-    """A table cell; `mark` is raised behind the text and explained in a note.
+    """A table cell; `mark` is raised behind the text and explained in a note, `link` is where a page's text leads.
 
     Bold is the best of the measured ones, italic is not measured here.
     """
@@ -31,6 +31,7 @@ class Cell:
     bold: bool = False
     italic: bool = False
     mark: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,11 @@ METHOD = Column("method", lambda row: row["method"], words=True)
 BITS = Column("bits", lambda row: str(row["bits"]))
 MACHINE = Column("machine", lambda row: word(row["machine"]), when=several_machines, words=True)
 SEEDS = Column("seeds", lambda row: number(row["seeds"], decimals=0), when=several_seeds)
+
+
+def text_column(title: str, name: str, words: bool = False) -> Column:
+    """A column of what rows hold under `name`, as text."""
+    return Column(title, lambda row: str(row[name]), words=words)
 
 
 def note_column(notes: Mapping[tuple[str, int], str]) -> Column:

@@ -98,10 +98,12 @@ def plan(
     bits: Sequence[int],
     seeds: Sequence[int],
     parameters: Mapping[str, Mapping[str, Any]],
+    left_out: dict[tuple[str, int], str] | None = None,
 ) -> list[PlannedRun]:
     """All runs in order of dataset, method, bits and seed; unseeded methods run once.
 
-    Raises InputError for anything that cannot work.
+    Raises InputError for anything that cannot work. With `left_out`, a method that cannot learn from a dataset at some
+    length is no error: the reason is written there.
     """
     for what, given in (("methods", methods), ("datasets", datasets), ("bits", bits), ("seeds", seeds)):
         if not given:
@@ -119,7 +121,13 @@ def plan(
                 raise InputError(f"{method.name} needs labels, and {name} has none; remove it from --methods")
             resolved = resolve_parameters(method, summary, source.recommended, parameters.get(method.name, {}))
             for length in lengths:
-                method(length, resolved).check(summary.train_shape)
+                try:
+                    method(length, resolved).check(summary.train_shape)
+                except InputError as error:
+                    if left_out is None:
+                        raise
+                    left_out[method.name, length] = str(error)
+                    continue
                 planned += [
                     PlannedRun(
                         spec=_spec(method, summary, length, seed, resolved.model_dump(mode="json")),

@@ -27,6 +27,8 @@ EXACT = 1_000_000
 """The most codes that are searched one by one."""
 RECALL, SAMPLE, NEIGHBOURS = 0.99, 200, 10
 """The recall of the nearest neighbours that lists must reach, the queries that measure it, and neighbours of each."""
+TURNED = 0.05
+"""The share of a query's bits that differ from those of a code in the index."""
 AGAIN = "make the index again with bench index"
 
 
@@ -94,6 +96,11 @@ def create(codes: CodeFile, folder: Path) -> Index:
         raise InputError(f"{folder}: holds an index; add the codes to it with --add, or name another folder")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise InputError(f"{folder}: is no empty folder; name a new one")
+    return write(codes, folder)
+
+
+def write(codes: CodeFile, folder: Path) -> Index:
+    """Write an index of these codes into a folder, whatever else it holds. Raises InputError as `create` does."""
     return _write(folder, code_bytes(codes.codes), codes.codes.bits, codes.description or Origin())
 
 
@@ -110,8 +117,10 @@ def add(codes: CodeFile, folder: Path) -> Index:
     if known.kind == "exact" and known.videos + len(octets) > EXACT:
         return _write(folder, np.concatenate([index.codes(), octets]), known.bits, origin)
     index.faiss.add_with_ids(octets, np.arange(known.videos, known.videos + len(octets)))
-    recall = _recall(index.faiss, np.concatenate([index.codes(), octets])) if known.kind == "lists" else None
-    changed = {"videos": known.videos + len(octets), "recall": recall, **dict(origin)}
+    changed = {"videos": known.videos + len(octets), **dict(origin)}
+    if known.kind == "lists":
+        changed |= {"recall": _tuned(index.faiss, np.concatenate([index.codes(), octets]))}
+        changed |= {"visited": index.faiss.nprobe}
     return _store(folder, index.faiss, known.model_copy(update=changed))
 
 
@@ -161,17 +170,14 @@ def _write(folder: Path, octets: NDArray[np.uint8], bits: int, origin: Origin) -
         index.add_with_ids(octets, np.arange(len(octets)))
         return _store(folder, index, description)
     index = _lists(octets)
-    recall = _recall(index, octets)
-    while recall < RECALL and index.nprobe < index.nlist:
-        index.nprobe = min(index.nlist, 2 * index.nprobe)
-        recall = _recall(index, octets)
+    recall = _tuned(index, octets)
     lists = {"kind": "lists", "recall": recall, "visited": index.nprobe}
     return _store(folder, index, description.model_copy(update=lists))
 
 
 def _lists(octets: NDArray[np.uint8]) -> Any:
-    """Codes in about √n lists; centres are learned from some of them."""
-    lists = int(4 * np.sqrt(len(octets)))
+    """Codes in √n lists; centres are learned from some of them. Shorter lists take longer to make, and save little."""
+    lists = int(np.sqrt(len(octets)))
     index = faiss.IndexBinaryIVF(faiss.IndexBinaryFlat(8 * octets.shape[1]), 8 * octets.shape[1], lists)
     drawn = np.random.default_rng(0).choice(len(octets), min(len(octets), 40 * lists), replace=False)
     index.cp.niter, index.cp.seed, index.cp.min_points_per_centroid = 5, 1, 1
@@ -180,14 +186,25 @@ def _lists(octets: NDArray[np.uint8]) -> Any:
     return index
 
 
-def _recall(index: Any, octets: NDArray[np.uint8]) -> float:
-    """The share of the nearest neighbours of some codes that the lists find; equally near ones count alike."""
-    drawn = np.random.default_rng(1).choice(len(octets), min(SAMPLE, len(octets)), replace=False)
+def _tuned(index: Any, octets: NDArray[np.uint8]) -> float:
+    """The recall of the nearest neighbours, after as many lists are visited as it needs, or more.
+
+    Queries are some of the codes with a few bits turned, since what is looked up need not be in the index; neighbours
+    that are equally near count alike.
+    """
+    random = np.random.default_rng(1)
+    drawn = octets[random.choice(len(octets), min(SAMPLE, len(octets)), replace=False)]
+    bits = random.random((*drawn.shape, 8)) < TURNED
+    queries = drawn ^ np.packbits(bits, axis=2)[:, :, 0]
     exact = faiss.IndexBinaryFlat(8 * octets.shape[1])
     exact.add(octets)
-    farthest = exact.search(octets[drawn], NEIGHBOURS)[0][:, -1:]
-    found = index.search(octets[drawn], NEIGHBOURS)[0]
-    return float(np.mean((found >= 0) & (found <= farthest)))
+    farthest = exact.search(queries, NEIGHBOURS)[0][:, -1:]
+    while True:
+        found = index.search(queries, NEIGHBOURS)[0]
+        recall = float(np.mean((found >= 0) & (found <= farthest)))
+        if recall >= RECALL or index.nprobe >= index.nlist:
+            return recall
+        index.nprobe = min(index.nlist, index.nprobe * 5 // 4 + 1)
 
 
 def _store(folder: Path, index: Any, description: IndexDescription) -> Index:

@@ -5,7 +5,6 @@ import hashlib
 import io
 from collections.abc import Sequence
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,24 +16,34 @@ from numpy.typing import NDArray
 from bench.base.processes import usable_cores
 from bench.search.index import Index
 from bench.search.lookup import Found
-from bench.search.query import Queries
+from bench.search.query import Queries, root_of
+from bench.video import can_decode
 
 SIDE = 192
 """Pixels of a picture's sides."""
 
 
-def page(index: Index, queries: Queries, found: Sequence[Found], query: str) -> str:
+def page(index: Index, queries: Queries, found: Sequence[Found]) -> str:
     """The whole page. Pictures are the middle frames of the videos that can still be found and decoded."""
-    names = {hit.number: index.name_of(hit.number) for one in found for hit in one.hits}
-    places = {name: _place(index, name) for name in names.values()}
-    shown = queries.names[0] if len(queries.names) == 1 else None
-    if shown is not None:
-        places[shown] = Path(query) if queries.own is None else _place(index, shown)
-    pictures = _pictures({name: path for name, path in places.items() if path is not None and path.is_file()})
-    label = "" if queries.own is None else index.label_of(queries.own)
+    root = root_of(index.description.extraction)
+    numbers = {hit.number for one in found for hit in one.hits}
+    places = {number: root / index.name_of(number) for number in numbers} if root is not None else {}
+    pictures = _pictures({path for path in (*places.values(), *queries.videos) if path is not None and path.is_file()})
     style = (files(__package__) / "page.css").read_text(encoding="utf-8")
     template = (files(__package__) / "page.html").read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+
+    def shown(number: int, distance: int, wanted: str) -> dict[str, Any]:
+        label = index.label_of(number)
+        relevant = bool(set(wanted.split("; ")) & set(label.split("; ")))
+        return {
+            "name": index.name_of(number),
+            "distance": distance,
+            "label": label,
+            "mark": ("hit" if relevant else "miss") if wanted and label else "",
+            "picture": pictures.get(places.get(number)),
+        }
+
     return (
         Environment(autoescape=True, undefined=StrictUndefined)
         .from_string(template)
@@ -45,45 +54,28 @@ def page(index: Index, queries: Queries, found: Sequence[Found], query: str) -> 
             queries=[
                 {
                     "name": name,
-                    "picture": pictures.get(name),
+                    "picture": pictures.get(video),
                     "label": label,
-                    "hits": [_shown(index, hit.number, hit.distance, label, pictures) for hit in one.hits],
+                    "hits": [shown(hit.number, hit.distance, label) for hit in one.hits],
                     "tied": one.tied,
                 }
-                for name, one in zip(queries.names, found, strict=True)
+                for name, label, video, one in zip(queries.names, queries.labels, queries.videos, found, strict=True)
             ],
         )
     )
 
 
-def _shown(index: Index, number: int, distance: int, wanted: str, pictures: dict[str, str]) -> dict[str, Any]:
-    name, label = index.name_of(number), index.label_of(number)
-    relevant = bool(set(wanted.split("; ")) & set(label.split("; ")))
-    mark = ("hit" if relevant else "miss") if wanted and label else ""
-    return {"name": name, "distance": distance, "label": label, "mark": mark, "picture": pictures.get(name)}
-
-
-def _place(index: Index, name: str) -> Path | None:
-    """The file of a video of the index, if the extraction says where it was."""
-    if index.description.extraction is None or find_spec("av") is None:
-        return None
-    from bench.video.manifest import read_settings  # noqa: PLC0415  needs PyAV
-
-    root = read_settings(Path(index.description.extraction)).root
-    return None if root is None else Path(root) / name
-
-
-def _pictures(videos: dict[str, Path]) -> dict[str, str]:
-    """The middle frame of every video as a data address, by name; those that cannot be decoded have none."""
-    if not videos or find_spec("av") is None:
+def _pictures(videos: set[Path]) -> dict[Path | None, str]:
+    """The middle frame of every video as a data address, by its path; those that cannot be decoded have none."""
+    if not videos or not can_decode():
         return {}
     from bench.video.decoding import Sampling, decoded  # noqa: PLC0415  needs PyAV
     from bench.video.preprocessing import Preprocessing  # noqa: PLC0415
 
     sampling = Sampling(frames=1, preprocessing=Preprocessing(resize=SIDE, crop=SIDE))
-    names = list(videos)
-    outcomes = decoded([videos[name] for name in names], sampling, usable_cores())
-    return {names[one.number]: _address(one.pixels[0]) for one in outcomes if one.pixels is not None}
+    paths = sorted(videos)
+    outcomes = decoded(paths, sampling, usable_cores())
+    return {paths[one.number]: _address(one.pixels[0]) for one in outcomes if one.pixels is not None}
 
 
 def _address(pixels: NDArray[np.uint8]) -> str:

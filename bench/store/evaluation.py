@@ -40,19 +40,23 @@ def relevance_of(data: Dataset) -> Relevance:
     return data.query.labels, None if data.gallery is data.query else data.gallery.labels, None
 
 
-def evaluate_codes(codes: Stored, protocols: Iterable[str] = tuple(PROTOCOLS)) -> dict[str, Scores]:
-    """All metrics of stored codes or vectors by protocol; those without labels have only `neighbours`."""
+def evaluate_codes(
+    codes: Stored, protocols: Iterable[str] = tuple(PROTOCOLS), whole_ranking: bool = True
+) -> dict[str, Scores]:
+    """Metrics of stored codes or vectors by protocol; those without labels have only `neighbours`.
+
+    `whole_ranking` is for codes, as in `bench.evaluate`.
+    """
     if isinstance(codes, StoredVectors):
         return _evaluate_vectors(codes, protocols)
     if codes.query_labels is None:
         assert codes.neighbours is not None
-        return {NEIGHBOURS.name: evaluate_neighbours(codes.query_codes, codes.neighbours, codes.gallery_codes)}
-    return {
-        name: evaluate(
-            codes.query_codes, codes.query_labels, codes.gallery_codes, codes.gallery_labels, protocol=name
+        found = evaluate_neighbours(
+            codes.query_codes, codes.neighbours, codes.gallery_codes, whole_ranking=whole_ranking
         )
-        for name in protocols
-    }  # fmt: skip
+        return {NEIGHBOURS.name: found}
+    given = codes.query_codes, codes.query_labels, codes.gallery_codes, codes.gallery_labels
+    return {name: evaluate(*given, protocol=name, whole_ranking=whole_ranking) for name in protocols}
 
 
 def _evaluate_vectors(stored: StoredVectors, protocols: Iterable[str]) -> dict[str, Scores]:
@@ -79,7 +83,7 @@ def diagnose(codes: Stored, scores: Mapping[str, Scores]) -> Diagnostics | None:
         codes, query_codes=drawn[: len(queries)], gallery_codes=None if gallery is None else drawn[len(queries) :]
     )
     chance: dict[str, dict[int, Chance]] = {}
-    for name, random in evaluate_codes(at_random, scores).items():
+    for name, random in evaluate_codes(at_random, scores, whole_ranking=False).items():
         ahead = {k: values - random.per_query[k] for k, values in scores[name].per_query.items()}
         chance[name] = {
             k: Chance(value=float(random.per_query[k].mean()), error=float(np.std(values) / np.sqrt(len(values))))
@@ -178,6 +182,11 @@ def _evaluate_again(store: Store, run: StoredRun, protocols: Iterable[str]) -> N
     scores = recomputed(codes, [*stored, *protocols])
     for line in changes(run, codes, {name: score for name, score in scores.items() if name in stored}):
         store.say(f"{run.folder}: {line}")
+    for name in stored.keys() & scores.keys():
+        added = [title for title, value in scores[name].model_dump(mode="json").items()
+                 if title not in stored[name] and value is not None]  # fmt: skip
+        if added:
+            store.say(f"{run.folder}: {name}: added {', '.join(added)}, which this version computes")
     metrics = {name: score.without_queries() for name, score in scores.items()}
     record = run.record.model_copy(update={"metrics": metrics, "diagnostics": diagnose(codes, scores)})
     store.rewrite(run, record, lambda folder: write_per_query(folder / PER_QUERY, scores))

@@ -15,7 +15,10 @@ from bench.store.store import CONFLICTS, Store
 from bench.store.stored_run import CODES, PER_QUERY, StoredRun, read_run
 from bench.store.swap import hidden_beside, look_through
 
-MEASURED = {"started", "durations", "environment", "costs", "relaxed", "checksums"}
+MEASURED: dict[str, bool | set[str]] = {
+    **dict.fromkeys(("started", "durations", "environment", "costs", "relaxed", "checksums", "left_out"), True),
+    "dataset": {"place"},
+}
 """Fields that may differ between two repetitions of a run."""
 COMPARED_BY_CONTENT = {CODES, PER_QUERY}
 """Files that hold the time at which they were written. Equal codes give equal values per query."""
@@ -81,7 +84,8 @@ def _differ_in_measurements_only(here: StoredRun, incoming: StoredRun) -> bool:
 
 
 def _other_checksums(run: StoredRun) -> dict[str, str]:
-    return {name: digest for name, digest in run.record.checksums.items() if name not in COMPARED_BY_CONTENT}
+    files = run.record.checksums | run.record.left_out
+    return {name: digest for name, digest in files.items() if name not in COMPARED_BY_CONTENT}
 
 
 def _copy(run: StoredRun, store: Store) -> None:

@@ -1,6 +1,6 @@
 """Recomputation of stored numbers: metrics from codes, codes from encoders, labels from datasets."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from bench.learning.method import Method
 from bench.registry import Registry
 from bench.store.codes_file import Stored, StoredVectors, read_codes, relevance_digest
 from bench.store.evaluation import ABSENT, changes, recomputed, stored_metrics
-from bench.store.registered import describe, known_dataset
+from bench.store.registered import describe, known_dataset, registered_datasets
 from bench.store.relaxed import relaxed_scores
 from bench.store.stored_run import CODES, ENCODER, StoredRun
 from bench.store.verify import State
@@ -42,11 +42,14 @@ class Recomputation:
     _loaded: dict[str, Dataset | None] = field(default_factory=dict)
 
     def __call__(self, run: StoredRun) -> Iterator[tuple[State, str]]:
-        codes, data = read_codes(run.verified(CODES)), self._dataset(run)
+        encode = bool(self.reencoded or run.record.relaxed)
+        # What ships with the package is known without loading it.
+        known = run.record.spec.dataset_fingerprint in registered_datasets()
+        codes, data = read_codes(run.verified(CODES)), None if known and not encode else self._dataset(run)
         yield from self._labels(run, data)
         for line in changes(run, codes, recomputed(codes, stored_metrics(run))):
             yield "not as computed", line
-        if self.reencoded or run.record.relaxed:
+        if encode:
             yield from self._encoded(run, codes, data)
 
     def _labels(self, run: StoredRun, data: Dataset | None) -> Iterator[tuple[State, str]]:
@@ -113,6 +116,12 @@ class Recomputation:
             return source.load() if source.summary().fingerprint == fingerprint else None
         except InputError:  # its files are not here
             return None
+
+
+def recomputation(registry: Registry, datasets: Iterable[str], reencoded: int = 0) -> Recomputation:
+    """The proof with the datasets of these names or folders. Raises InputError if there is no such dataset."""
+    given = [registry.dataset(name) for name in datasets]
+    return Recomputation(registry, {source.summary().fingerprint: source for source in given}, reencoded)
 
 
 def _relevance(run: StoredRun, data: Dataset | None) -> str | None:

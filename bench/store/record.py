@@ -105,6 +105,8 @@ class RunRecord(BaseModel):
     environment: dict[str, Any]
     checksums: Annotated[dict[str, str], AfterValidator(_check_names)] = {}
     """SHA-256 of the files beside the record."""
+    left_out: Annotated[dict[str, str], AfterValidator(_check_names)] = {}
+    """SHA-256 of the run's other files, which a submission lacks (`bench.store.submission`)."""
 
     @field_validator("bound")
     @classmethod
@@ -115,7 +117,8 @@ class RunRecord(BaseModel):
     @model_serializer(mode="wrap")
     def _without_missing(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         # Records of earlier versions, which did not know them, stay as they are.
-        return {name: value for name, value in handler(self).items() if name not in {"reference", "relaxed"} or value}
+        recent = {"reference", "relaxed", "left_out"}
+        return {name: value for name, value in handler(self).items() if name not in recent or value}
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> Self:
@@ -139,6 +142,8 @@ class RunRecord(BaseModel):
         return self
 
     def _require_own_scores(self, protocol: str, scores: Scores) -> None:
+        if scores.map_full is None:
+            raise contradiction(f"metrics.{protocol}.map_full", None, "a number, as records hold every metric")
         for what, stored, expected in (
             ("protocol", scores.protocol.name, protocol),
             ("bits", scores.bits, None if self.reference else self.spec.bits),

@@ -204,7 +204,8 @@ def _onnx(path: Path) -> Backbone:
         ) from error
     inputs = session.get_inputs()
     shape = inputs[0].shape if inputs else []
-    if len(inputs) != 1 or len(shape) != 4 or (shape[1] not in {3, "3"} and isinstance(shape[1], int)):
+    # Sizes that may vary are texts.
+    if len(inputs) != 1 or len(shape) != 4 or (isinstance(shape[1], int) and shape[1] != 3):
         raise InputError(
             f"--backbone {path}: has inputs {[entry.shape for entry in inputs]}; expected one, (n, 3, S, S)"
         )

@@ -94,15 +94,18 @@ class Timeline:
         return self.keys[number] if left_out > WORTH_SEEKING else None
 
 
-def read_clip(file: BinaryIO, frames: int, shape: Callable[[Pixels], Pixels]) -> Clip:
+def read_clip(
+    file: BinaryIO, frames: int, shape: Callable[[Pixels], Pixels], alive: Callable[[], None] = lambda: None
+) -> Clip:
     """`frames` frames of the first video stream in a file: upright, RGB (H, W, 3) without alpha, then as shaped.
 
-    Raises VideoError if there is no video, or none of its frames can be decoded.
-    """  # fmt: skip
+    `alive` is called for every packet that is listed, and every frame that is decoded. Raises VideoError if there is no
+    video, or none of its frames can be decoded.
+    """
     with _opened(file) as (container, stream):
-        timeline = _timeline(container, stream)
-    clip = _decoded(file, timeline, frames, shape, seeking=True) if timeline.keys else None
-    clip = clip or _decoded(file, timeline, frames, shape, seeking=False)
+        timeline = _timeline(container, stream, alive)
+    clip = _decoded(file, timeline, frames, shape, alive, seeking=True) if timeline.keys else None
+    clip = clip or _decoded(file, timeline, frames, shape, alive, seeking=False)
     if clip is None:
         raise VideoError("none of its frames can be decoded; encode it again")
     return clip
@@ -143,21 +146,25 @@ def _refuse(url: str, *_: object) -> BinaryIO:
 
 def _packets(container: InputContainer, stream: VideoStream) -> Iterator["Packet[VideoStream] | None"]:
     """The packets of a stream, as far as the file goes; then None, upon which a decoder gives what it still has."""
-    try:
-        yield from container.demux(stream)
-    except av.error.MemoryError:
-        raise
-    except av.FFmpegError:
-        yield None
+    while True:
+        try:
+            yield from container.demux(stream)
+        except IndexError:  # PyAV knows no stream that begins in the middle of a file; that packet is lost
+            continue
+        except av.error.MemoryError:
+            raise
+        except av.FFmpegError:
+            yield None
+        return
 
 
-def _timeline(container: InputContainer, stream: VideoStream) -> Timeline:
+def _timeline(container: InputContainer, stream: VideoStream, alive: Callable[[], None]) -> Timeline:
     """The timeline of a stream, from its packets: exact, and nothing is decoded."""
-    packets = [
-        (packet.pts, packet.duration, packet.is_keyframe)
-        for packet in _packets(container, stream)
-        if packet is not None and packet.size and not packet.is_discard
-    ]
+    packets = []
+    for packet in _packets(container, stream):
+        alive()
+        if packet is not None and packet.size and not packet.is_discard:
+            packets.append((packet.pts, packet.duration, packet.is_keyframe))
     if not packets:
         raise VideoError("holds no frame of video; download or encode it again")
     rate = stream.average_rate or stream.guessed_rate or UNKNOWN_RATE
@@ -175,7 +182,13 @@ def _timeline(container: InputContainer, stream: VideoStream) -> Timeline:
 
 
 def _decoded(
-    file: BinaryIO, timeline: Timeline, count: int, shape: Callable[[Pixels], Pixels], *, seeking: bool
+    file: BinaryIO,
+    timeline: Timeline,
+    count: int,
+    shape: Callable[[Pixels], Pixels],
+    alive: Callable[[], None],
+    *,
+    seeking: bool,
 ) -> Clip | None:
     """The clip; None if no frame decodes or, `seeking`, if a frame is not found where the timeline has it.
 
@@ -186,7 +199,7 @@ def _decoded(
     times: list[int] = []
     damaged, convert = 0, _Converter(shape)
     with _opened(file) as (container, stream):
-        decoder = _Decoder(container, stream, timeline.timed)
+        decoder = _Decoder(container, stream, timeline.timed, alive)
         for target in timeline.centres(count):
             expected = timeline.shown(target)
             key = timeline.key_ahead(target, decoder.position) if seeking else None
@@ -206,8 +219,10 @@ def _decoded(
 class _Decoder:
     """Frames of a stream, in the order of their times, from wherever it was sought."""
 
-    def __init__(self, container: InputContainer, stream: VideoStream, timed: bool) -> None:
-        self._container, self._stream, self._timed = container, stream, timed
+    def __init__(
+        self, container: InputContainer, stream: VideoStream, timed: bool, alive: Callable[[], None]
+    ) -> None:  # fmt: skip
+        self._container, self._stream, self._timed, self._alive = container, stream, timed, alive
         self._source = self._frames()
         self._current: tuple[int, VideoFrame] | None = None
         self._next: tuple[int, VideoFrame] | None = None
@@ -238,9 +253,12 @@ class _Decoder:
         for packet in _packets(self._container, self._stream):
             try:
                 decoded = self._stream.decode(packet)
-            except av.error.InvalidDataError:
+            except av.error.MemoryError:
+                raise
+            except av.FFmpegError:  # damage, or what damage looks like to the decoder
                 continue
             for frame in decoded:
+                self._alive()
                 self.position = frame.pts if self._timed and frame.pts is not None else count
                 count += 1
                 yield self.position, frame

@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection as connections
@@ -32,6 +32,8 @@ from bench.video.preprocessing import Preprocessing
 
 SECONDS, BYTES_A_SECOND = 3, 20_000
 """Processor time for every file, and how much of it has a second more: far more than any codec needs."""
+STALLED = 5
+"""Seconds of it in which another frame must come, however large the file is."""
 MEMORY = 10**9
 """Bytes that decoding may take, above what its process has at its start."""
 SLOWEST = 20
@@ -155,7 +157,8 @@ class _Process:
     def _cause_of_death(self) -> str:
         status = self._process.exitcode
         if status == -signal.SIGXCPU:
-            return f"is not decoded after {self._seconds} s of processor time; encode it again"
+            each = f"{min(STALLED, self._seconds)} s of processor time for a frame"
+            return f"takes more than {each}, or {self._seconds} s in all; encode it again"
         how = f"by signal {-status}" if status is not None and status < 0 else "without a result"
         return f"ended the process that decoded it, {how}; encode it again"
 
@@ -200,19 +203,29 @@ def _file_facts(path: Path) -> Facts:
 
 
 def _decode(path: Path, facts: Facts, sampling: Sampling) -> tuple[Facts, NDArray[np.uint8]]:
-    _limit(_seconds(facts.size or 0))
+    alive = _limit(_seconds(facts.size or 0))
     with path.open("rb") as file:
-        clip = read_clip(file, sampling.frames, sampling.preprocessing.pixels)
+        clip = read_clip(file, sampling.frames, sampling.preprocessing.pixels, alive)
     known = {name: getattr(clip, name) for name in ("duration", "declared", "times", "damaged")}
     return facts.model_copy(update=known), clip.frames
 
 
-def _limit(seconds: int) -> None:
-    """Limit this process's processor time and memory from here on."""
+def _limit(seconds: int) -> Callable[[], None]:
+    """Limit this process's processor time and memory from here on.
+
+    What is returned must be called within each `STALLED` seconds.
+    """
     _lower(resource.RLIMIT_CPU, math.ceil(time.process_time()) + seconds)
     if sys.platform == "linux":
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
         _lower(resource.RLIMIT_AS, pages * resource.getpagesize() + MEMORY)
+    most, hard = resource.getrlimit(resource.RLIMIT_CPU)
+
+    def alive() -> None:
+        resource.setrlimit(resource.RLIMIT_CPU, (min(most, math.ceil(time.process_time()) + STALLED), hard))
+
+    alive()
+    return alive
 
 
 def _lower(kind: int, limit: int) -> None:

@@ -126,14 +126,14 @@ def _extract_each(
 ) -> list[Facts]:
     """The facts of every video, whose features are then kept."""
     found = {number: facts for number, video in enumerate(videos.videos) if (facts := kept.facts(video))}
-    missing = [number for number in range(len(videos.videos)) if number not in found]
+    missing, failed = [number for number in range(len(videos.videos)) if number not in found], 0
     with progress.task("extract", len(missing)) as task:
         for outcome in decoded([videos.videos[number].path for number in missing], using.sampling, jobs):
             number = missing[outcome.number]
             facts = found[number] = _computed(videos.videos[number], outcome, using.backbone, kept)
             if stop_at_failures and facts.reason is not None:
                 raise VideoFailedError(f"{videos.videos[number].path}: {facts.reason}")
-            failed = sum(facts.reason is not None for facts in found.values())
+            failed += facts.reason is not None
             task.advance(f"{failed} failed" if failed else "")
     return [found[number] for number in range(len(videos.videos))]
 

@@ -53,6 +53,24 @@ class Row(Facts):
         return bool(self.damaged) or (self.duration or 0) < (1 - MISSING) * (self.declared or 0)
 
 
+def problems(rows: Iterable[Row]) -> list[str]:
+    """What to say of videos that failed, and of those that are incomplete; nothing if all is well."""
+    videos = [row for row in rows if row.state != "left out"]
+    failed, incomplete = [row for row in videos if row.state == "failed"], [row for row in videos if row.incomplete]
+    lines = []
+    if incomplete:
+        lines.append(
+            f"{len(incomplete):,} videos are shorter than declared or damaged, the first: {incomplete[0].path}; see "
+            f"duration, declared and damaged in {MANIFEST}"
+        )
+    if failed:
+        lines.append(
+            f"{len(failed):,} of {len(videos):,} videos failed, the first: {failed[0].path}: {failed[0].reason}; see "
+            f"{MANIFEST}"
+        )
+    return lines
+
+
 def write_manifest(path: Path, rows: Iterable[Row]) -> None:
     """Write the rows as JSON, one a line."""
     with path.open("w", encoding="utf-8") as file:

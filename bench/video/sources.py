@@ -87,10 +87,10 @@ def find_videos(place: Path, test_share: float | None = None) -> Collection:
     return replace(found, videos=_divide(found.videos, share))
 
 
-def in_folder(root: Path) -> Collection:
+def in_folder(root: Path, *, mixed: bool = False) -> Collection:
     """The videos of a folder and all below it, links followed; two or more sub-folders with videos are classes.
 
-    Raises InputError if there are none, or some lie in sub-folders and others do not.
+    Raises InputError if there are none or, unless `mixed`, some lie in sub-folders and others do not.
     """
     names = [path.relative_to(root) for path in _files(root)]
     videos = [name for name in names if name.suffix.lower() in SUFFIXES]
@@ -99,12 +99,12 @@ def in_folder(root: Path) -> Collection:
         raise InputError(f"{root}: holds no videos{others}; name the folder that does, or list them in a CSV")
     above = sorted({name.parts[0] for name in videos if len(name.parts) > 1})
     outside = [name for name in videos if len(name.parts) == 1]
-    if above and outside:
+    if above and outside and not mixed:
         raise InputError(
             f"{root}: some videos lie in sub-folders ({one_line(above[0])}), others do not "
             f"({one_line(outside[0].name)}); move each into the folder of its class, or list them in a CSV"
         )
-    classes = above if len(above) > 1 else []
+    classes = above if len(above) > 1 and not outside else []
     return Collection(
         root,
         [Video(root / name, as_text(name), (as_text(name.parts[0]),) if classes else ()) for name in videos],

@@ -47,18 +47,28 @@ NAMES = (
 """The authors' name of every weight, by ours."""
 
 INPUT = "encoder.patch_embed.weight"
-HEADS = "heads of the encoder's attention; the authors' networks have 6, except those that they never use"
+DECODER_QUERIES = "decoder.blocks.0.attn.q_bias"
+HEADS = {
+    "heads": "heads of the encoder's attention; the authors' networks have 6, except those that they never use",
+    "decoder_heads": "heads of the decoder's attention, which encoding never uses; the authors' networks have 3",
+}
 
 
 def shown(weights: Mapping[str, Tensor]) -> dict[str, Any]:
     """The sizes of the network; those whose weights are missing are left out, and their defaults hold."""
     widths = {"hidden": INPUT, "decoder_hidden": "encoder_to_decoder.weight"}
-    return {name: len(weights[theirs]) for name, theirs in widths.items() if theirs in weights} | {
+    sizes = {name: len(weights[theirs]) for name, theirs in widths.items() if theirs in weights} | {
         "depth": count_blocks(weights, "encoder.blocks."),
         "decoder_depth": count_blocks(weights, "decoder.blocks."),
     }
+    if DECODER_QUERIES in weights and "decoder_hidden" in sizes:
+        width, inner = sizes["decoder_hidden"], weights[DECODER_QUERIES].numel()
+        # Several counts may give the inner width; encoding does not use the decoder, so any of them will do.
+        fitting = [heads for heads in (3, *range(1, width + 1)) if width // heads * heads == inner]
+        sizes |= {"decoder_heads": fitting[0]} if fitting else {}
+    return sizes
 
 
 AUTHORS = AuthorsWeights(
-    names=NAMES, input_weight=INPUT, code_weight="binary.weight", shown=shown, hidden_settings={"heads": HEADS}
+    names=NAMES, input_weight=INPUT, code_weight="binary.weight", shown=shown, hidden_settings=HEADS
 )

@@ -54,6 +54,18 @@ def test_the_size_of_fcvid(benchmark: Any, ties: str) -> None:
     assert megabytes < 500
 
 
+@pytest.mark.parametrize("bits", [16, 64])
+def test_the_first_items_alone(benchmark: Any, bits: int) -> None:
+    """The size of FCVID: what the first 100 items decide, against every metric."""
+    codes, labels = clustered(45_600, bits)
+    arguments = pack_codes(codes), labels
+
+    def first() -> object:
+        return evaluate(*arguments, ks=KS, whole_ranking=False)
+
+    assert compare(benchmark, first, lambda: evaluate(*arguments, ks=KS), rounds=7) > 1
+
+
 def test_a_million_codes(benchmark: Any) -> None:
     """1,000 queries among 1,000,000 codes of 64 bits."""
     codes, _ = clustered(1_001_000)

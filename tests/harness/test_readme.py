@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -10,9 +11,29 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_example_method_is_short() -> None:
-    found = re.search(r"<!-- file: mine.py -->\n```python\n(.*?)```", README, flags=re.DOTALL)
+    page = (ROOT / "docs/contributing/method.md").read_text(encoding="utf-8")
+    found = re.search(r"<!-- file: mine.py -->\n```python\n(.*?)```", page, flags=re.DOTALL)
     assert found
     assert len(found.group(1).splitlines()) <= 60
+
+
+def test_what_ties_alone_do_is_what_the_example_report_says() -> None:
+    table = pd.read_csv(ROOT / "reports/example/tables/moving-digits-paper-16-bits.csv")
+    here = table[(table["k"] == 20) & ~table["bound"]].assign(moved=table["map_best"] - table["map_worst"])
+    widest = here.nlargest(1, "moved").iloc[0]
+    assert (
+        f"moves mAP@20 by {here['moved'].min():.2f} to {here['moved'].max():.2f} at 16 bits**, for each of {len(here)} "
+        f"methods: the same codes of {widest['method']} score anything from {widest['map_worst']:.2f} to "
+        f"{widest['map_best']:.2f}"
+    ) in " ".join(README.split())
+
+
+def test_who_cannot_be_told_apart_is_what_the_example_report_says() -> None:
+    for bits, others in ((16, {"AutoSSVH", "WSCH"}), (32, set())):
+        table = pd.read_csv(ROOT / f"reports/example/tables/moving-digits-paper-{bits}-bits.csv")
+        here = table[table["k"] == 20]
+        assert set(here[here["best"]]["method"]) == {"ConMH"}
+        assert set(here[here["not_significantly_worse"].eq(other=True)]["method"]) == others
 
 
 def test_the_commands_are_the_ones_of_ci() -> None:

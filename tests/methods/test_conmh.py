@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from bench.methods.conmh import Conmh, ConmhParameters
-from bench.methods.conmh.checkpoint import NAMES
+from bench.methods.conmh.checkpoint import NAMES, shown
 from fvcore.nn import FlopCountAnalysis
 from torch import Tensor, nn
 
@@ -129,13 +129,19 @@ def test_the_authors_file_encodes_as_theirs(prefix: str, wrapper: str | None, tm
     np.testing.assert_array_equal(encoder.encode(truth["x"].numpy()), truth["codes"])
     parameters = encoder.description.parameters
     assert {name: parameters[name] for name in SMALL} == SMALL
-    assert parameters["decoder_depth"] == 2
+    assert (parameters["decoder_depth"], parameters["decoder_heads"]) == (2, 3)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        other = bench.load_checkpoint("conmh", tmp_path / "a.pth", bits=16, frames=25, heads=12)
+        other = bench.load_checkpoint("conmh", tmp_path / "a.pth", bits=16, frames=25, heads=12, decoder_heads=3)
     assert other.description.parameters["heads"] == 12
     # As many weights, and another network.
     assert (other.module(truth["x"]) != encoder.module(truth["x"])).any()
+
+
+@pytest.mark.parametrize(("inner", "heads"), [(48, 3), (49, 1), (45, 5)])
+def test_heads_of_a_decoder_follow_from_its_inner_width(inner: int, heads: int) -> None:
+    weights = {"encoder_to_decoder.weight": torch.zeros(49, 8), "decoder.blocks.0.attn.q_bias": torch.zeros(inner)}
+    assert shown(weights)["decoder_heads"] == heads
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.metrics import evaluate
+from bench.metrics import Scores, evaluate
 
 BITS = (1, 7, 8, 63, 64, 65, 130, 300)
 KS = (1, 2, 3, 5, 100)
@@ -228,6 +228,51 @@ def test_larger_galleries_in_stable_order(bits: int, size: int) -> None:
         inside = distance <= radius
         expected = (inside & relevant).sum(axis=1) / np.maximum(inside.sum(axis=1), 1)
         assert scores.precision_recall[1][radius] == pytest.approx(expected.mean(), rel=1e-12)
+
+
+def without_whole_ranking(scores: Scores) -> dict[str, Any]:
+    """What the first k items decide, as JSON, with the values per query."""
+    whole = {"map_full", "r_precision", "precision_recall", "precision_radius2", "queries_empty_radius2"}
+    found = {name: value for name, value in scores.to_json().items() if name not in whole}
+    per_query = (scores.average_precision, scores.recall_per_query)
+    return found | {"per query": [{k: row.tolist() for k, row in table.items()} for table in per_query]}
+
+
+@pytest.mark.parametrize("ties", ["expected", "index", "best", "worst"])
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    bits=st.sampled_from([1, 4, 16, 64, 70, 300]),
+    size=st.sampled_from([1, 30, 700, 4_095, 4_097, 9_001]),
+    spread=st.sampled_from([0.0, 0.05, 0.5]),
+    ks=st.sets(st.sampled_from([1, 2, 5, 40, 100, 5_000]), min_size=1),
+    dense=st.booleans(),
+    is_self=st.booleans(),
+)
+@settings(deadline=None, max_examples=12)
+def test_the_first_items_alone_give_the_same_numbers(
+    *, ties: Any, seed: int, bits: int, size: int, spread: float, ks: set[int], dense: bool, is_self: bool
+) -> None:
+    """To the last bit, whether or not some of the gallery can be skipped, with many equal codes and with none."""
+    rng = np.random.default_rng(seed)
+    queries = min(size, 40)
+    # Four centres: whole neighbourhoods lie at one distance. Sorted by them: the near ones are neighbours in the file.
+    centres = rng.integers(0, 2, (4, bits))[np.sort(rng.integers(0, 4, size + queries))]
+    codes = centres ^ (rng.random((size + queries, bits)) < spread)
+    labels = rng.random((size + queries, 20)) < (0.5 if dense else 0.03)
+    given_codes = (
+        [codes[:queries], labels[:queries]]
+        if is_self
+        else [codes[:queries], labels[:queries], codes[queries:], labels[queries:]]
+    )
+    for protocol in ("paper", "strict"):
+        full = evaluate(*given_codes, ks=ks, protocol=protocol, ties=ties)
+        part = evaluate(*given_codes, ks=ks, protocol=protocol, ties=ties, whole_ranking=False)
+        assert without_whole_ranking(part) == without_whole_ranking(full)
+        assert part.map_full is None
+        assert part.r_precision is None
+        assert part.precision_recall is None
+        assert part.queries_empty_radius2 is None
+        assert full.map_full is not None
 
 
 @pytest.mark.parametrize("queries", [17, 600, 8300])

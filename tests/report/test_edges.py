@@ -39,7 +39,7 @@ def test_bounds_beyond_are_named_and_not_drawn() -> None:
     assert axes.get_ylim() == (0.3, 0.7)
     assert [text.get_text() for text in axes.texts] == ["↑ bound 0.99–1.00", "↓ bound_low 0.01"]
     # Curves that fall leave room above on the right, and below on the left.
-    assert [text.get_ha() for text in axes.texts] == ["right", "left"]
+    assert [text.get_horizontalalignment() for text in axes.texts] == ["right", "left"]
 
 
 def test_methods_are_drawn_wherever_they_lie() -> None:

@@ -36,11 +36,11 @@ def test_table_shows_the_stored_metrics(composed: Document, runs: list[StoredRun
     ]  # fmt: skip
     row = next(row for row in table.rows if (row[0].text, row[1].text) == ("BETA", "64"))
     stored = values_of(runs, "beta", 64)
-    columns = [
+    columns: list[list[float]] = [
         [scores.precision[20] for scores in stored],
         [scores.recall[20] for scores in stored],
         [scores.ndcg[20] for scores in stored],
-        [scores.map_full for scores in stored],
+        [scores.map_full for scores in stored if scores.map_full is not None],
         [scores.precision_radius2 for scores in stored if scores.precision_radius2 is not None],
     ]
     for cell, column in zip(row[2:7], columns, strict=True):

@@ -19,7 +19,7 @@ from bench.report.chart import chart
 from bench.report.document import Document
 from bench.report.figures import Plot
 from bench.report.page import page
-from bench.report.tables import Cell, Column, Facets, Table, to_csv
+from bench.report.tables import Cell, Column, Facets, Row, Table, to_csv
 
 VOID = {"meta", "input", "br", "path", "circle", "rect", "hr", "img", "link"}
 
@@ -158,7 +158,7 @@ def one(text: str) -> Reader:
         Column("method", lambda row: row["method"]),
         Column(text, lambda _: Cell("1", mark=text), group=text, about={"metric": text}),
     ]
-    rows = [{"method": text}, {"method": "other"}, {"ceiling": 1, "method": Cell(text)}]
+    rows: list[Row] = [{"method": text}, {"method": "other"}, {"ceiling": 1, "method": Cell(text)}]
     with document.about(dataset=text), document.folded(text):
         document.add_table(Table.of(columns, rows, name="t", caption=text, notes=[text]))
         document.add_plot(Plot("p", text, Figure, pd.DataFrame(), banner=text))

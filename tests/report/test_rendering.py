@@ -121,8 +121,10 @@ def test_plot_of_time_holds_its_csv(composed: Document) -> None:
 def test_plots_of_a_report(composed: Document) -> None:
     assert [plot.name for plot in composed.plots] == [
         "toy-paper-map-at-k",
+        "toy-paper-ties",
         "toy-paper-map-by-bits",
         "toy-strict-map-at-k",
+        "toy-strict-ties",
         "toy-strict-map-by-bits",
         "toy-paper-precision-recall",
         "toy-strict-precision-recall",

@@ -99,3 +99,81 @@ def test_files_that_are_no_videos_and_pages_that_are_somebody_s(
         assert bench(place, "search", "index", *call) == 2
         assert reason in capsys.readouterr().err
     assert (place / "mine.html").read_text() == "my page"
+
+
+def test_several_queries_are_shown_with_their_labels(place: Path) -> None:
+    assert bench(place, "search", "index", "test.npy", "-k", "2", "--page", "several.html") == 0
+    page = (place / "several.html").read_text()
+    queries = [
+        line for line in (place / "features/manifest.jsonl").read_text().splitlines() if '"split":"test"' in line
+    ]
+    sections = page.split("<section>")[1:]
+    assert len(sections) == len(queries) > 1
+    for section, query in zip(sections, map(json.loads, queries), strict=True):
+        assert query["path"] in section
+        # The nearest is the query itself, or one with the same code.
+        assert section.count("<img ") == 3
+        assert f"<p>{query['labels'][0]}</p>" in section
+        for item in section.split("<li ")[1:]:
+            assert item.startswith('class="hit"') == (f" · {query['labels'][0]} · hit" in item)
+            assert item.startswith('class="miss"') == (" · miss" in item)
+    by_features = [*("search", "index", "features/test_feats.h5", "-k", "2", "--page", "by features.html")]
+    assert bench(place, *by_features) == 0
+    assert (place / "by features.html").read_text() == page
+
+
+@pytest.fixture
+def mine(place: Path, tmp_path: Path) -> Path:
+    """A folder with three clips, one file that is none, and a further clip beside."""
+    videos = tmp_path / "my videos"
+    (videos / "more").mkdir(parents=True)
+    for clip, name in (
+        ("disc/1.webm", "a disc.webm"),
+        ("disc/3.webm", "more/a disc.webm"),
+        ("square/1.webm", "b.webm"),
+    ):
+        shutil.copy(place / "videos" / clip, videos / name)
+    (videos / "broken.mp4").write_text("no video")
+    shutil.copy(place / "videos/disc/5.webm", tmp_path / "new clip.webm")
+    return tmp_path
+
+
+def test_one_line_from_a_folder_of_videos_to_a_page(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    line = ("search", "my videos", "new clip.webm", "--json", "--page", "found.html")
+    assert bench(mine, *line) == 0
+    out, err = capsys.readouterr()
+    (found,) = json.loads(out)
+    assert [hit["id"] for hit in found["results"]][2] == "b.webm"
+    assert "my videos.index: indexing 4 videos without labels" in err
+    assert "1 of 4 videos failed, the first: broken.mp4: is no video file" in err
+    assert "codes by lsh: these videos are too few" in err
+    assert (mine / "found.html").read_text().count("data:image/jpeg") == 4
+    (mine / "my videos.index/index.json").unlink()  # as if it had been killed at the end
+    assert bench(mine, *line) == 0
+    again = capsys.readouterr()
+    assert (again.out, "indexing" in again.err) == (out, False)
+    shutil.copy(mine / "new clip.webm", mine / "my videos/c.webm")
+    assert bench(mine, "index", "my videos", "--out", "my videos.index") == 0
+    assert "1 videos are new and 0 gone since then" in capsys.readouterr().err
+
+
+def test_itq_learns_from_enough_videos(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.search.videos.BITS", 2)
+    assert bench(mine, "index", "my videos", "--out", "small") == 0
+    assert json.loads((mine / "small/encoder/encoder.json").read_text())["method"] == "itq"
+
+
+def test_folders_that_give_no_index_of_videos(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (mine / "empty").mkdir()
+    (mine / "other").mkdir()
+    (mine / "other/broken.mp4").write_text("no video")
+    for call, reason in (
+        (["search", "my videos", "none.webm"], "none.webm: neither a file nor a video in my videos"),
+        (["search", "empty", "b.webm"], "empty: holds no videos; name the folder that does"),
+        (["index", "my videos", "--out", "other"], "other: holds no index of videos, but something else"),
+        (["index", "my videos", "--out", "other", "--add"], "--add: my videos is a folder of videos"),
+        (["index", "other", "--out", "new"], "new: none of the videos can be used; new/features/manifest.jsonl has"),
+        (["index", "my videos", "--out", "new"], "new: is made of the videos in"),
+    ):
+        assert bench(mine, *call) == 2
+        assert reason in capsys.readouterr().err

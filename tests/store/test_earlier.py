@@ -50,6 +50,7 @@ def test_an_earlier_run_is_reused_reported_verified_and_evaluated(
     assert run.record.costs is not None
     assert run.record.costs.parameters_encode == 136
     assert main(["evaluate", "--results", "runs"]) == 0
+    assert ": paper: added r_precision" in capsys.readouterr().err
     again, earlier = stored(folder), json.loads(before)
     for name, scores in earlier["metrics"].items():
         assert again["metrics"][name].keys() >= scores.keys()

@@ -18,9 +18,10 @@ from bench.cli import main
 from bench.registry import load_registry
 from bench.running.plan import plan
 from bench.running.runner import Runner
-from bench.store.recompute import Recomputation
+from bench.store.recompute import Recomputation, recomputation
 from bench.store.registered import LABELS
 from bench.store.store import Store
+from bench.store.tiers import RECOMPUTED, REENCODED, judged
 from bench.store.verify import verify
 from tests.report.conftest import costs_of
 from tests.store import forger
@@ -131,6 +132,23 @@ def test_what_is_true_can_be_proven(root: Path, data: Path, capsys: pytest.Captu
         proven = "every metric follows from the codes" if options else "--recompute also computes every metric again"
         assert capsys.readouterr().out.endswith(f"{proven})\n")
     assert everything(root) == before
+
+
+def test_tiers_are_what_can_be_shown_of_a_run(root: Path, data: Path) -> None:
+    encoder_of(OTHER)(root)
+    (folder_of(root, ("pcah", 0)) / forger.ENCODER / "encoder.safetensors").unlink()
+    proof = recomputation(load_registry(), [str(data)], reencoded=30)
+    found = {
+        (run.run.record.spec.method, run.run.record.spec.seed): (run.run.record.status, run.tiers)
+        for run in judged(Store(root).runs(), proof)
+    }
+    assert found["pcah", 0] == ("done", (RECOMPUTED,))
+    (wrong,) = (run for run, (status, _) in found.items() if status == "unsound")
+    assert found[wrong][1] == ()
+    others = found.keys() - {("pcah", 0), wrong}
+    assert {found[run] for run in others} == {("done", (RECOMPUTED, REENCODED))}
+    shutil.rmtree(root / LABELS)
+    assert {run.tiers for run in judged(Store(root).runs(), Recomputation(load_registry()))} == {()}
 
 
 def test_labels_that_nothing_knows_prove_nothing(root: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,6 +55,12 @@ def test_what_earlier_versions_did_not_know_may_be_missing(scores: dict[str, Any
     assert record(earlier).model_dump(mode="json")["metrics"] == {"paper": earlier}
 
 
+def test_scores_of_the_first_items_alone_are_no_record(scores: dict[str, Any]) -> None:
+    part = evaluate([[0, 1, 1], [0, 0, 1]], [0, 0], ks=(2,), whole_ranking=False).to_json()
+    with pytest.raises(ValidationError, match=r"metrics\.paper\.map_full is stored as None"):
+        record(scores | part | {name: scores[name] for name in ("bits", "queries", "gallery")})
+
+
 def test_sums_may_round(scores: dict[str, Any]) -> None:
     assert record(scores | {"ndcg": dict.fromkeys(scores["ndcg"], 1 + 2e-16)}).metrics
 

@@ -1,6 +1,6 @@
 """The frames taken of a video are the right ones by the numbers that they show."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.video.clip import Clip, Pixels, Timeline, VideoError, read_clip
+from bench.video.clip import Clip, Pixels, Timeline, VideoError, _packets, read_clip
 
 from .clips import RATE, number_in, numbered, write_clip, write_numbered, write_sound
 
@@ -53,6 +53,23 @@ FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "no-times.h264": ("libx264", {"bf": "2"}),
     "no-duration.mkv": ("libx264", {"muxer": {"live": "1"}}),
 }
+
+
+def test_packets_go_on_after_those_of_a_stream_that_pyav_does_not_know() -> None:
+    class Container:
+        """Raises once what PyAV raises at a stream that begins in the middle of a damaged file, and goes on there."""
+
+        packets: Iterator[int | None] = iter([1, 2, -1, 3, None])
+
+        def demux(self, _: object) -> Iterator[int | None]:
+            for packet in self.packets:
+                if packet == -1:
+                    raise IndexError
+                yield packet
+
+    found: Any = Container()
+    packets: list[Any] = list(_packets(found, found))
+    assert packets == [1, 2, 3, None]
 
 
 @pytest.mark.parametrize("name", FORMS)

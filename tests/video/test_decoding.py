@@ -101,6 +101,7 @@ def test_a_file_is_known_by_its_content_whatever_becomes_of_it(corpus: dict[str,
     ("worker", "reason"),
     [
         ("spin", "processor time"),
+        ("stall", "processor time for a frame"),
         ("crash", "signal 6"),
         ("lie", "without a result"),
         ("sleep", "long time"),

@@ -243,6 +243,7 @@ def test_the_command_line_says_what_failed(tmp_path: Path, monkeypatch: pytest.M
         (["missing", "--out", "o"], "missing: no such folder"),
         (["set", "--out", "o", "--on-error", "x"], "--on-error x: expected continue or stop"),
         (["set", "--out", "o", "--backbone", "nope:x"], "--backbone nope:x"),
+        (["set", "--out", "o", "--split", "2"], "--split 2: is for ucf101, hmdb51"),
         (["ucf101", "--out", "o"], "ucf101: say where it lies, with --videos DIR and --splits DIR"),
         (["ucf101", "--out", "o", "--videos", "set"], "ucf101: say where it lies"),
         (
@@ -265,10 +266,16 @@ def test_wrong_calls(
     assert not Path("o").exists()
 
 
-def test_without_the_extra_the_command_says_what_to_install(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    monkeypatch.setattr("bench.cli.videos.find_spec", lambda name: None)
-    assert main(["extract", "videos", "--out", "features"]) == 2
-    assert 'pip install "vhbench[video]"' in capsys.readouterr().err
+def test_without_the_extra_the_command_says_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr("bench.video.find_spec", lambda name: None)
+    monkeypatch.chdir(tmp_path)
+    Path("videos").mkdir()
+    Path("videos/clip.mp4").touch()
+    for call in (["extract", "videos", "--out", "new"], ["index", "videos", "--out", "new"], ["search", "videos", "a"]):
+        assert main(call) == 2
+        assert 'pip install "vhbench[video]"' in capsys.readouterr().err
 
 
 def test_video_libraries_are_imported_by_this_verb_alone() -> None:

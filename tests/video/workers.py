@@ -16,6 +16,14 @@ def spin(pipe: Connection, name: str, sampling: str) -> None:
         pass
 
 
+def stall(pipe: Connection, name: str, sampling: str) -> None:
+    """Compute without end or sign of life, under the limits of a large file."""
+    vars(decoding)["STALLED"] = 1
+    decoding._limit(3600)()
+    while True:
+        pass
+
+
 def sleep(pipe: Connection, name: str, sampling: str) -> None:
     """Wait without end."""
     time.sleep(1000)
