@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 import torch
+from threadpoolctl import threadpool_limits
 
 from bench.base.errors import InputError
 
@@ -72,6 +73,21 @@ def deterministic() -> Iterator[None]:
         yield
     finally:
         torch.set_deterministic_debug_mode(before)
+
+
+@contextmanager
+def limited_threads(number: int | None) -> Iterator[None]:
+    """While open, PyTorch and loaded libraries for linear algebra use so many threads; None: as many as before."""
+    if number is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    with threadpool_limits(number):
+        torch.set_num_threads(number)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
 
 def _follow_forks() -> None:

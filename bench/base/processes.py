@@ -142,15 +142,8 @@ def threads(number: int, name: str = "") -> Executor:
     return pool
 
 
-def choose_threads(asked: int | None, jobs: int, isolated: bool) -> int | None:
-    """Threads per run: `asked`, else the usable cores divided by `jobs`; None leaves the choice to the libraries.
-
-    `isolated` runs set this in their own processes. Otherwise it is set here: call before numpy and torch are loaded.
-    """
-    if asked is None:
-        return max(1, usable_cores() // jobs) if jobs > 1 else None
-    if not isolated:
-        os.environ.update({name: str(asked) for name in VARIABLES})
-        if "torch" in sys.modules:
-            sys.modules["torch"].set_num_threads(asked)
-    return asked
+def use_threads(number: int) -> None:
+    """Have all libraries use so many threads in this process; call it before numpy and torch are loaded."""
+    os.environ.update({name: str(number) for name in VARIABLES})
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(number)

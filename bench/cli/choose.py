@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bench.cli.options import RESULTS, DataRoot, Device, Plugins, Results, Settings, names_of, numbers_of
+from bench.cli.options import RESULTS, THREADS, DataRoot, Device, Plugins, Results, Settings, names_of, numbers_of
 
 SHORTEST = 16
 """The shortest usual code length; the others are twice as long each."""
@@ -41,10 +41,6 @@ def choose(
     plugin: Plugins = None,
 ) -> int:
     """Recommend a method and a code length for your features, beside float search and quantisers."""
-    from bench.base.processes import choose_threads
-
-    choose_threads(None, 1, False)  # before libraries that start threads are loaded
-
     from bench.base.text import say
     from bench.report.choice import Budget, choice
     from bench.store.store import Store
@@ -58,6 +54,8 @@ def choose(
     from bench.encoding.fitting import choose_device
     from bench.registry import load_registry
     from bench.running.display import sweep_display
+    from bench.running.isolation import Isolation
+    from bench.running.jobs import AsManyAsFit
     from bench.running.plan import parse_settings, plan
     from bench.running.runner import Runner
 
@@ -83,7 +81,8 @@ def choose(
     for name in dict.fromkeys(method for method, _ in left_out):
         reasons = {bits: reason for (method, bits), reason in left_out.items() if method == name}
         say(f"{name} is left out at {', '.join(map(str, reasons))} bits ({next(iter(reasons.values()))})")
-    runs = Runner(store, target, "reuse", sweep_display(say), say).run(planned)
+    isolation = AsManyAsFit(Isolation(tuple(plugin or ()), data_root, threads=THREADS))
+    runs = Runner(store, target, "reuse", sweep_display(say), say, isolation, THREADS).run(planned)
     print(choice(runs, budget))
     failed = [run for run in runs if run.record.status != "done"]
     if failed:

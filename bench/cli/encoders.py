@@ -59,7 +59,9 @@ def encode(
     bitorder: Annotated[
         str | None, typer.Option(help="Order of packed bits: little, as faiss packs (default), or big.")
     ] = None,
-    backend: Annotated[str, typer.Option(help="eager, compiled or onnx.")] = "eager",
+    backend: Annotated[
+        str, typer.Option(help="auto (the faster of eager and onnx), eager, compiled or onnx.")
+    ] = "auto",
     precision: Annotated[str, typer.Option(help="float32, or bfloat16, which flips a few bits.")] = "float32",
     key: Annotated[
         str | None, typer.Option(help="The array in the file; default: feats, or the only suitable one.")

@@ -30,8 +30,10 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Existing = Annotated[str, typer.Option(help="Policy for stored runs: reuse, rerun, retry-failed or only-cached.")]
 Threads = Annotated[
     int | None,
-    typer.Option("--threads", min=1, help="Threads per run; default: all cores divided by --jobs."),
+    typer.Option("--threads", min=1, help="Threads per run; default: 1, whatever the machine."),
 ]
+THREADS = 1
+"""Of a run, unless asked otherwise. Sums are split among threads, so that codes would depend on the number of cores."""
 Settings = Annotated[list[str] | None, typer.Option("--set", help="A parameter, such as mcmsh.epochs=5; repeatable.")]
 RESULTS, REPORT, PAPER = Path("results/runs"), Path("reports/latest"), Path("reports/paper")
 

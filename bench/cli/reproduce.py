@@ -8,6 +8,7 @@ from bench.cli.options import (
     DEFAULT_DATASET,
     PAPER,
     RESULTS,
+    THREADS,
     DataRoot,
     Device,
     Existing,
@@ -40,10 +41,10 @@ def reproduce(
     threads: Threads = None,
 ) -> int:
     """Regenerate a paper's tables and figures, with measured beside published numbers."""
-    from bench.base.processes import choose_threads
+    from bench.base.processes import use_threads
 
-    # Before libraries that start threads are loaded.
-    choose_threads(threads, 1, isolated=False)
+    if threads:
+        use_threads(threads)  # before libraries that start threads are loaded
 
     from bench.base.text import say
     from bench.cli.reproduction import prepare
@@ -51,12 +52,16 @@ def reproduce(
     from bench.registry import DATASETS, METHODS, load_registry
     from bench.report.recipe import RECIPES
     from bench.running.display import sweep_display
+    from bench.running.isolation import Isolation
+    from bench.running.jobs import AsManyAsFit
     from bench.running.plan import check_existing, parse_settings
     from bench.running.runner import Runner
     from bench.store.store import Store
 
     store = Store(results)
-    runner = Runner(store, choose_device(device), check_existing(existing), sweep_display(say), say)
+    isolation = AsManyAsFit(Isolation(tuple(plugin or ()), data_root, threads=threads or THREADS))
+    display, policy = sweep_display(say), check_existing(existing)
+    runner = Runner(store, choose_device(device), policy, display, say, isolation, threads or THREADS)
     # Check all datasets before any work: an error in the last must not appear after the runs of the first.
     prepared = prepare(
         names_of(artefacts),

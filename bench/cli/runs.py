@@ -12,6 +12,7 @@ from bench.cli.options import (
     DEFAULT_DATASET,
     REPORT,
     RESULTS,
+    THREADS,
     DataRoot,
     Device,
     Existing,
@@ -53,7 +54,13 @@ def run(
     device: Device = "auto",
     plugin: Plugins = None,
     isolate: Annotated[bool, typer.Option("--isolate", help="Isolate each run in its own process.")] = False,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Runs at a time; more than one implies --isolate.")] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Runs at a time, isolated if more than one; default: as many trainings as cores and memory allow.",
+        ),
+    ] = None,
     threads: Threads = None,
     time_limit: Annotated[
         str | None, typer.Option(help="Limit of a run's time: 45s, 90m, 2h; implies --isolate.")
@@ -75,14 +82,14 @@ def run(
     ] = False,
 ) -> int:
     """Train, encode, evaluate and measure methods, and write a report."""
-    from bench.base.processes import choose_threads
+    from bench.base.processes import use_threads
 
     if reference not in {None, "relaxed"}:
         raise InputError(f"unknown --reference '{reference}': known: relaxed (float, pq and others go to --methods)")
     limits, on_ray = _limits(time_limit, memory_limit), _on_ray(executor, address)
     isolate = isolate or (jobs or 1) > 1 or any(limit is not None for limit in limits)
-    # Before libraries that start threads are loaded.
-    chosen_threads = threads if on_ray else choose_threads(threads, jobs or 1, isolate)
+    if threads and not (isolate or on_ray):
+        use_threads(threads)  # before libraries that start threads are loaded
 
     from bench.base.text import say
     from bench.encoding.fitting import choose_device
@@ -91,6 +98,7 @@ def run(
     from bench.running.display import sweep_display
     from bench.running.estimate import dry_run
     from bench.running.isolation import Isolation
+    from bench.running.jobs import AsManyAsFit
     from bench.running.limits import shard_of
     from bench.running.plan import SweepFile, check_existing, plan, read_sweep_file
     from bench.running.ray.on_ray import OnRay
@@ -115,12 +123,13 @@ def run(
     if shard:
         planned = shard_of(planned, shard)
     if dry:
-        print(dry_run(planned, store, policy, jobs or 1))
+        print(dry_run(planned, store, policy, target, jobs))
         return 0
-    rules = Isolation(tuple(plugin or ()), data_root, jobs or 1, chosen_threads, *limits)
-    isolation = OnRay(rules, address, jobs, device) if on_ray else rules if isolate else None
-    relaxed = reference == "relaxed"
-    runs = Runner(store, target, policy, sweep_display(say), say, isolation, relaxed=relaxed).run(planned)
+    rules = Isolation(tuple(plugin or ()), data_root, jobs or 1, threads if on_ray else threads or THREADS, *limits)
+    by_default = AsManyAsFit(rules, always=isolate) if jobs is None else rules if isolate else None
+    isolation = OnRay(rules, address, jobs, device) if on_ray else by_default
+    display, relaxed = sweep_display(say), reference == "relaxed"
+    runs = Runner(store, target, policy, display, say, isolation, threads or THREADS, relaxed=relaxed).run(planned)
     if not runs and planned:
         raise InputError(f"{results}: none of these runs is stored; run without --existing only-cached")
     if shard:

@@ -75,6 +75,8 @@ class _Compiled(_Eager):
 
     def __init__(self, network: nn.Module, method: str, shape: tuple[int, int], dtype: torch.dtype) -> None:
         super().__init__(network, dtype)
+        if not all(getattr(part, "compilable", True) for part in network.modules()):
+            raise InputError(f"backend compiled: {method} runs its steps in a compiled loop already; use backend eager")
         self._method, self._shape = method, shape
         # Freezing lets the compiler lay out the weights for its own products.
         options: dict[str, Any] = {"freezing": True}

@@ -19,6 +19,7 @@ from bench.data.features import Features
 from bench.data.files import content_hash, likeness
 from bench.data.folder import only_key, open_features
 from bench.encoding.backends import BACKENDS, CHUNK, PRECISIONS, OutputError, block_size, check_choice
+from bench.encoding.choice import faster_backend
 from bench.encoding.code_file import (
     BitOrder,
     CodesDescription,
@@ -33,6 +34,9 @@ from bench.encoding.encoder import Encoder, encoder_digest, read_encoder
 from bench.registry import Registry
 
 COMPARED = 4 * CHUNK
+AUTO = "auto"
+MANY = 2048
+"""Videos from which on it pays to find the faster backend, which takes as long as to encode hundreds."""
 EXTRACTION = ("manifest.jsonl", "extract.json")
 """Files beside features that `bench extract` has written: a line for every video, and the settings."""
 
@@ -56,7 +60,7 @@ def encode_file(
     features: Path,
     out: Path,
     registry: Registry,
-    backend: str = "eager",
+    backend: str = AUTO,
     precision: str = "float32",
     progress: Progress | None = None,
     key: str | None = None,
@@ -65,8 +69,9 @@ def encode_file(
     """Encode the features in a file and write the codes to `out` (.npy), and their description beside (`<out>.json`).
 
     Codes are signs, or bits packed in the order `packed`. `key` names the array in the file; not given, it is `feats`,
-    or the only array that can be features. Memory does not grow with the file. Codes are collected in a file beside
-    `out`, named by all that they depend on; the same call goes on from there. Raises InputError for wrong names and
+    or the only array that can be features. The backend `auto` is the faster one for a large file. Memory does not grow
+    with the file. Codes are collected in a file beside `out`, named by all that they depend on; the same call goes on
+    from there. Raises InputError for wrong names and
     files before work starts, also where `out` is anything else than earlier codes of as many bits; and for the first
     video with NaN or infinite features.
     """
@@ -76,7 +81,7 @@ def encode_file(
         raise InputError(f"--out {out}: codes are written as .npy; name such a file")
     if target.is_dir() or not target.parent.is_dir():
         raise InputError(f"--out {out}: is a folder, or its folder does not exist; name a file in an existing folder")
-    check_choice("backend", backend, BACKENDS)
+    check_choice("backend", backend, (AUTO, *BACKENDS))
     check_choice("precision", precision, PRECISIONS)
     loaded = read_encoder(encoder, registry)
     loaded.require_codes()
@@ -89,6 +94,7 @@ def encode_file(
         raise InputError(f"{features}: {error}") from error
     _require_replaceable(out, encoder, features, loaded.description.bits)
     named = of_videos(features, len(videos))
+    backend = _resolved(backend, precision, loaded, encoder, videos)
     identity = _identity(encoder, features, chosen, videos, backend, precision)
     unfinished = target.with_name(f".{target.name}.{identity}.part")
     # Fails before work starts where the backend cannot run.
@@ -123,6 +129,13 @@ def encode_file(
     except OSError as error:
         raise InputError(f"--out {out}: cannot be written ({error.strerror}); name another file") from error
     return Encoded(len(videos), loaded.description.bits, chosen, resumed, flipped)
+
+
+def _resolved(backend: str, precision: str, loaded: Encoder, encoder: Path, videos: Features) -> str:
+    if backend != AUTO:
+        return backend
+    worth = len(videos) >= MANY and precision == "float32"
+    return faster_backend(loaded, encoder_digest(encoder), videos[:CHUNK]) if worth else "eager"
 
 
 def _require_replaceable(out: Path, encoder: Path, features: Path, bits: int) -> None:

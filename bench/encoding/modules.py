@@ -35,7 +35,8 @@ class HasInferenceModule(Protocol):
         """The same function (n, T, D) → (n, K) in evaluation mode, equal up to rounding, with copied weights.
 
         It holds plain layers and buffers only, has no branches that depend on values, takes any n, works in bfloat16
-        after `.to(torch.bfloat16)` and gives float32, so that it can be compiled and exported.
+        after `.to(torch.bfloat16)` and gives float32, so that it can be compiled and exported. A module in it that has
+        an attribute `compilable = False` is not compiled: its backend `compiled` is refused.
         """
 
 

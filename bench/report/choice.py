@@ -126,6 +126,8 @@ def _candidates(runs: Sequence[ReportRun], protocol: str, k: int, most: int) -> 
         if not row or (row[0].record.bound and not row[0].record.reference):
             continue
         measured = row[0].record.costs
+        if row[0].record.reference and not measured:  # only its costs say how many bytes it keeps
+            continue
         size = measured.code_bytes if measured else -(-bits // 8)
         if size > most and size == -(-bits // 8):  # exact search takes other bytes than the length says
             continue

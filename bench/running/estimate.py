@@ -4,7 +4,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from statistics import fmean, median
 
+import torch
+
 from bench.base.text import text_table
+from bench.running.jobs import jobs_at_once, trainings
 from bench.running.limits import duration
 from bench.running.plan import Existing, PlannedRun, action_for
 from bench.store.leases import LEASES, Leases
@@ -48,8 +51,13 @@ def kind_of(spec: RunSpec) -> Kind:
     return spec.method, spec.dataset_fingerprint, str(sorted(spec.parameters.items()))
 
 
-def dry_run(planned: Sequence[PlannedRun], store: Store, existing: Existing, jobs: int) -> str:
-    """A table of the runs: reused, to do, or being done by another process, with estimated times."""
+def dry_run(
+    planned: Sequence[PlannedRun], store: Store, existing: Existing, device: torch.device, jobs: int | None
+) -> str:
+    """A table of the runs: reused, to do, or being done by another process, with estimated times.
+
+    `jobs`: runs at a time; None: as many as a sweep does by default.
+    """
     leases = Leases(store.root / LEASES)
     estimates = Estimates(run.record for run in store.runs())
     rows, to_do = [], []
@@ -57,11 +65,12 @@ def dry_run(planned: Sequence[PlannedRun], store: Store, existing: Existing, job
         state = _state(run, store.find_sound(run.spec), leases, existing)
         seconds = estimates.seconds(run.spec) if state.startswith(TO_DO) else None
         if state.startswith(TO_DO):
-            to_do.append(kind_of(run.spec))
+            to_do.append(run)
         expected = duration(seconds) if seconds is not None else "unknown" if state.startswith(TO_DO) else ""
         rows.append((state, run.spec.dataset, run.spec.method, run.spec.bits, run.spec.seed, expected))
-    total = estimates.total(Counter(to_do))
-    whole = "unknown" if total is None else f"about {duration(total / jobs)}"
+    total = estimates.total(Counter(kind_of(run.spec) for run in to_do))
+    at_once = jobs or jobs_at_once(trainings(to_do), device)
+    whole = "unknown" if total is None else f"about {duration(total / at_once)}"
     table = text_table(rows, headers=("state", "dataset", "method", "bits", "seed", "time"))
     return f"{table}\n\n{len(to_do)} of {len(rows)} runs to do, time: {whole} (costs are measured afterwards)"
 

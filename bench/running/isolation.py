@@ -61,8 +61,11 @@ class ExecutorFactory(Protocol):
 
     def executor(
         self, store: Store, device: torch.device, stop: StopRequest, runs: Sequence[PlannedRun]
-    ) -> AbstractContextManager[Executor]:
-        """An executor for these runs, usable while the context is open. Raises InputError if it cannot do them."""
+    ) -> AbstractContextManager[Executor | None]:
+        """An executor for these runs, usable while the context is open; None: they are to be done in this process.
+
+        Raises InputError if it cannot do them.
+        """
 
 
 @dataclass(frozen=True)
@@ -117,6 +120,13 @@ class IsolatedRuns:
         built_in = {plugin.__module__ for plugin in load_registry().origins if plugin.__module__.startswith("bench.")}
         modules = ["bench.running.worker", *sorted(built_in), *TRAINING_LIBRARIES]
         return fork_server_context(modules, self.rules.threads)
+
+    def can_start(self) -> bool:
+        """Whether processes can be started here."""
+        try:
+            return self.context is not None
+        except (OSError, EOFError):
+            return False
 
     def do(self, job: Job, progress: Progress, say: Callable[[str], None]) -> StoredRun | None:
         """Do a run, see `Executor`; if its process dies, the run is stored as failed, with how it died."""
@@ -180,7 +190,8 @@ class IsolatedRuns:
         except (OSError, EOFError) as error:
             raise InputError(
                 f"cannot start processes for runs ({error or 'the first one ended at once'}); raise the limits on "
-                "processes and open files (ulimit -u, -n), or omit --isolate, --jobs and limits"
+                "processes and open files (ulimit -u, -n), or do runs in this process: --jobs 1, without --isolate and "
+                "limits of runs"
             ) from error
         theirs.close()
         try:

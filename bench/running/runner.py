@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import torch
 
 from bench.base.errors import InputError
+from bench.base.process_state import limited_threads
 from bench.base.progress import Progress, Stopped
 from bench.data.dataset import Dataset
 from bench.learning.residency import Residents
@@ -44,6 +45,8 @@ class Runner:
     say: Callable[[str], None] = lambda line: None
     isolation: ExecutorFactory | None = None
     """Isolated processes here or on a cluster; None: in this process, one run at a time."""
+    threads: int | None = None
+    """Threads of runs in this process; None: as many as it has. Costs are measured with as many as it has."""
     wait: Callable[[], None] = pause
     """Called while waiting for other processes."""
     relaxed: bool = False
@@ -67,6 +70,8 @@ class Runner:
             elif queue.left:
                 self.store.require_writable()
                 with self._executor(stop, queue.left) as executor:
+                    if executor and executor.jobs > 1:
+                        self.say(f"{executor.jobs} runs at a time")
                     # Load, and thereby check, all datasets before the first run.
                     for run in queue.left:
                         self._describe(datasets.get(run))
@@ -231,7 +236,8 @@ class _Sweep:
         context.residents = self._residents
         folder = os.open(".", os.O_RDONLY)  # the method may change the working folder, or remove it
         try:
-            return do_run(job.run, self._datasets.get(job.run), runner.store, context, lambda: job.lease.held)
+            with limited_threads(runner.threads):
+                return do_run(job.run, self._datasets.get(job.run), runner.store, context, lambda: job.lease.held)
         finally:
             os.fchdir(folder)
             os.close(folder)

@@ -182,6 +182,8 @@ class InferenceRecurrence(nn.Module):
     peephole: Tensor
     scale: Tensor
     shift: Tensor
+    compilable = False
+    """PyTorch's compiler would write out every step, and take hours over it."""
 
     def __init__(self, plain: Recurrence) -> None:
         super().__init__()

@@ -97,6 +97,8 @@ def place(
 ) -> Place:  # fmt: skip
     """The folder of the example's page, with a feature folder; few moving digits, short measurements and no figures."""
     monkeypatch.setattr("bench.profile.encoding.BATCHES", (1,))
+    # Processes of their own would not know what is changed here.
+    monkeypatch.setattr("bench.running.jobs.usable_cores", lambda: 1)
     monkeypatch.setattr(encoding, "measure_rates", lambda *_: Rates(float32=1e9, bfloat16=1e9, copy_bytes=1e9))
     monkeypatch.setattr("bench.report.folder.drawn", lambda plots: [Drawn("", b"", b"", "")] * len(plots))
     monkeypatch.setattr("bench.profile.costs.time_encoders", partial(encoding.time_encoders, seconds=0.01))

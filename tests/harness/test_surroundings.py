@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.base.errors import InputError
-from bench.base.processes import choose_threads, usable_cores
+from bench.base.processes import usable_cores
 from bench.base.text import text_table
 from bench.report.selection import select_runs
 from bench.store.store import Store
@@ -118,7 +118,6 @@ def test_systems_that_do_not_say_which_cores_are_free(monkeypatch: pytest.Monkey
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: 6)
     assert usable_cores() == 6
-    assert choose_threads(None, 2, isolated=True) == 3
 
 
 FORKS = """

@@ -10,9 +10,10 @@ from torch import nn
 
 from bench.base.errors import InputError
 from bench.data.dataset import Dataset
-from bench.encoding.backends import CHUNK
+from bench.encoding.backends import CHUNK, prepare
 from bench.encoding.encoder import Encoder
 from bench.encoding.fitting import fit
+from bench.registry import load_registry
 
 from .conftest import deep_encoder, plain, random_videos
 
@@ -75,6 +76,13 @@ def test_what_cannot_be_compiled_is_one_line(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(torch, "compile", no_compiler)
     with pytest.raises(InputError, match=r"backend compiled: bth cannot be compiled here \(.*install a C\+\+ compiler"):
         deep_encoder("bth").encode(random_videos(1), backend="compiled")
+
+
+@pytest.mark.parametrize("method", ["ssth", "ssvh"])
+def test_steps_that_are_compiled_already_are_not_compiled_again(method: str) -> None:
+    network = load_registry().method(method)(8, load_registry().method(method).Parameters()).build(25, 40).eval()
+    with pytest.raises(InputError, match=f"backend compiled: {method} runs its steps in a compiled loop already"):
+        prepare(network, method, (25, 40), "compiled", "float32")
 
 
 def test_bfloat16_flips_few_bits(merged: Encoder) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import torch
 
 from bench.base.errors import InputError
 from bench.running.estimate import dry_run
@@ -59,7 +60,7 @@ def test_a_dry_run_says_what_a_run_does(
     wanted = planned(features, "plain,raises", 3)
     for name in ("dry", "real"):
         shutil.copytree(stored, tmp_path / name)
-    table = dry_run(wanted, Store(tmp_path / "dry", lambda line: None), policy, 1)
+    table = dry_run(wanted, Store(tmp_path / "dry", lambda line: None), policy, torch.device("cpu"), 1)
     states = [line.split("  ")[0] for line in table.splitlines()[2:8]]
     done: list[str] = []
 

@@ -7,11 +7,11 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.base.errors import InputError
-from bench.base.processes import choose_threads
 from bench.base.text import say
 from bench.cli import main
 from bench.running.display import LogDisplay, TerminalDisplay, overall_line
@@ -104,7 +104,7 @@ def test_a_dry_run_says_what_would_happen(features: Path, tmp_path: Path) -> Non
     seconds = duration(sum(done.record.durations.values()))
 
     def rows(existing: Existing) -> list[str]:
-        text = dry_run(wanted, Store(tmp_path), existing, 1)
+        text = dry_run(wanted, Store(tmp_path), existing, torch.device("cpu"), 1)
         assert text.endswith("(costs are measured afterwards)")
         return [" ".join(line.split()) for line in text.splitlines()[2:6]] + [text.splitlines()[-1]]
 
@@ -187,19 +187,18 @@ def test_a_terminal_shows_a_line_a_run() -> None:
     assert [task.description for task in display.bars.tasks] == ["all runs"]
 
 
-def test_threads_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(10)))
-    assert choose_threads(None, 1, isolated=True) is None
-    assert choose_threads(None, 3, isolated=True) == 3
-    assert choose_threads(None, 99, isolated=True) == 1
-    assert choose_threads(7, 3, isolated=True) == 7
-
-
 def test_threads_asked_for_are_used_and_recorded(start: Start, tmp_path: Path) -> None:
     status, said = start("--methods", "plain", "--bits", "8", "--threads", "2", "--shard", "1/1").end()
     assert status == 0, said
     (run,) = Store(tmp_path / "results").runs()
     assert run.record.environment["threads"] == 2
+
+
+def test_one_thread_unless_asked(start: Start, tmp_path: Path) -> None:
+    status, said = start("--methods", "plain", "--bits", "8", "--shard", "1/1").end()
+    assert status == 0, said
+    (run,) = Store(tmp_path / "results").runs()
+    assert run.record.environment["threads"] == 1
 
 
 def test_the_command_that_retries_names_the_same_run(features: Path) -> None:
