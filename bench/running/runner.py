@@ -46,7 +46,8 @@ class Runner:
     isolation: ExecutorFactory | None = None
     """Isolated processes here or on a cluster; None: in this process, one run at a time."""
     threads: int | None = None
-    """Threads of runs in this process; None: as many as it has. Costs are measured with as many as it has."""
+    """Threads of runs in this process that train on the processor; None: as many as it has. On a GPU, and to measure
+    costs, it uses as many as it has."""
     wait: Callable[[], None] = pause
     """Called while waiting for other processes."""
     relaxed: bool = False
@@ -236,7 +237,7 @@ class _Sweep:
         context.residents = self._residents
         folder = os.open(".", os.O_RDONLY)  # the method may change the working folder, or remove it
         try:
-            with limited_threads(runner.threads):
+            with limited_threads(runner.threads if runner.device.type == "cpu" else None):
                 return do_run(job.run, self._datasets.get(job.run), runner.store, context, lambda: job.lease.held)
         finally:
             os.fchdir(folder)

@@ -81,6 +81,17 @@ def plain_mcmsh_loss(network: McMlp, videos: list[Tensor], values: dict[str, Ten
     return total_loss(parts, McmshParameters())
 
 
+def plain_bth_loss(network: nn.Module, batch: Batch) -> Tensor:
+    """The loss of BTH (Li et al., CVPR 2021), one video of the items after the other."""
+    parameters, names = BthParameters(), ("first", "second")
+    passed = [network(batch.corrupted[name]) for name in names]
+    restored = [nn.functional.mse_loss(each[2], batch.videos[name]) for each, name in zip(passed, names, strict=True)]
+    similarity = similarity_loss(passed[0][1].mean(dim=1), passed[1][1].mean(dim=1), batch.values["sign"])
+    anchor = cluster_loss(passed[0][0], passed[1][0], batch.values["anchor_first"], batch.values["anchor_second"])
+    return (parameters.reconstruction_weight * torch.stack(restored).mean()
+            + parameters.similarity_weight * similarity + parameters.anchor_weight * anchor)  # fmt: skip
+
+
 def step(optimiser: torch.optim.Optimizer, loss: Callable[[], Tensor]) -> Callable[[], None]:
     def once() -> None:
         optimiser.zero_grad()
@@ -136,19 +147,8 @@ def test_a_training_step_of_bth(compare: Compare) -> None:
     assert isinstance(network, BthNetwork)
     batch = batch_of(objective, features)
     plain = with_torch_dropout(network)
-    parameters = BthParameters()
-
-    def loss() -> Tensor:
-        passed = [plain(batch.corrupted[name]) for name in ("first", "second")]
-        restored = [nn.functional.mse_loss(each[2], batch.videos[name])
-                    for each, name in zip(passed, ("first", "second"), strict=True)]  # fmt: skip
-        similarity = similarity_loss(passed[0][1].mean(dim=1), passed[1][1].mean(dim=1), batch.values["sign"])
-        anchor = cluster_loss(passed[0][0], passed[1][0], batch.values["anchor_first"], batch.values["anchor_second"])
-        return (parameters.reconstruction_weight * torch.stack(restored).mean()
-                + parameters.similarity_weight * similarity + parameters.anchor_weight * anchor)  # fmt: skip
-
     ours = step(torch.optim.Adam(network.parameters(), 3e-4, fused=True), lambda: objective.loss(batch, 0)["loss"])
-    compare(ours, step(torch.optim.Adam(plain.parameters(), 3e-4), loss), 5)
+    compare(ours, step(torch.optim.Adam(plain.parameters(), 3e-4), lambda: plain_bth_loss(plain, batch)), 5)
 
 
 class OneByOne(Dataset[tuple[Tensor, ...]]):

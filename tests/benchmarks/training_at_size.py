@@ -8,7 +8,7 @@ videos. Anchors, graphs and neighbours, found once, are left out: `fcvid_prepara
 import argparse
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 from unittest import mock
@@ -82,11 +82,11 @@ class Clock:
 TRAIN, WHOLE_EPOCH, EPOCH = loop.train, loop.Training.whole_epoch, loop.Training.epoch
 
 
-def main() -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Hours of training at FCVID's size, extrapolated from a few steps.")
     parser.add_argument("--videos", type=int, default=640, help="random videos to train on")
     parser.add_argument("--methods", help="such as bth,mcmsh; default: all published ones that train networks")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
     registry = load_registry()
     deep = sorted(name for name, found in registry.methods.items() if issubclass(found, DeepMethod) and found.authors)
     device = choose_device("auto")

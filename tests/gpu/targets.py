@@ -1,0 +1,218 @@
+"""What a GPU should do and does, in one run of minutes: `python -m tests.gpu.targets`.
+
+Every target stands beside plain PyTorch on the same device, or beside the matrix products alone. Whole trainings are
+extrapolated from a few steps at FCVID's size, by `tests.benchmarks.training_at_size`. `--tiny` runs the same code at a
+small size, on the processor where there is no device: its figures mean nothing.
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from bench.methods.bth import Bth, BthParameters
+from bench.methods.mcmsh import Mcmsh, McmshParameters
+from bench.methods.mcmsh.mixer import McMlp
+
+from bench.base.process_state import deterministic
+from bench.data.features import ArrayFeatures
+from bench.encoding.fitting import choose_device
+from bench.encoding.modules import inference_module
+from bench.learning.context import FitContext
+from bench.learning.deep_method import DeepMethod
+from bench.learning.items import Batch
+from bench.learning.loader import VideoLoader
+from bench.learning.objective import Objective
+from bench.learning.schedule import Schedule
+from bench.metrics import evaluate, evaluator, pack_codes
+from bench.registry import load_registry
+from tests.benchmarks import training_at_size
+from tests.benchmarks.test_training_speed import plain_bth_loss, plain_mcmsh_loss, step, with_torch_dropout
+from tests.metrics.test_golden import clustered
+
+BITS = 64
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured."""
+
+    frames: int = 25
+    dimensions: int = 4096
+    batch: int = 256
+    codes: int = 45_600
+    steps: int = 20
+    rounds: int = 5
+
+
+TINY = Sizes(frames=25, dimensions=32, batch=4, codes=500, steps=1, rounds=1)
+
+
+@dataclass(frozen=True)
+class Target:
+    """One figure: what was measured, at most what it should be, and beside what."""
+
+    what: str
+    measured: float
+    unit: str
+    most: float | None = None
+    beside: str = ""
+
+    def __str__(self) -> str:
+        aim = "–" if self.most is None else f"≤ {self.most:g}"
+        met = "" if self.most is None else "met" if self.measured <= self.most else "missed"
+        return f"| {self.what} | {self.measured:.3g} {self.unit} | {aim} | {met} | {self.beside} |"
+
+
+class Clock:
+    """Times calls on a device, in turn."""
+
+    def __init__(self, device: torch.device, sizes: Sizes) -> None:
+        self.device, self.sizes = device, sizes
+
+    def seconds(self, *calls: Callable[[], object], repeats: int) -> list[float]:
+        """The median seconds of each call, measured in turn after a warm-up."""
+        taken: list[list[float]] = [[] for _ in calls]
+        for turn in range(1 + self.sizes.rounds):
+            for call, times in zip(calls, taken, strict=True):
+                self._finish()
+                begin = time.perf_counter()
+                for _ in range(repeats):
+                    call()
+                self._finish()
+                if turn:
+                    times.append((time.perf_counter() - begin) / repeats)
+        return [statistics.median(times) for times in taken]
+
+    def _finish(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def training_step(method: DeepMethod, most: float, clock: Clock) -> Target:
+    """A step without its data, by deterministic algorithms as in every run, beside plain PyTorch; in at most `most`."""
+    network, objective, batch = prepared(method, clock)
+    plain = with_torch_dropout(network)
+    ours = step(torch.optim.Adam(network.parameters(), 3e-4, fused=True), lambda: objective.loss(batch, 0)["loss"])
+    theirs = step(torch.optim.Adam(plain.parameters(), 3e-4), lambda: plain_loss(plain, batch))
+    with deterministic():
+        (taken,) = clock.seconds(ours, repeats=clock.sizes.steps)
+    (plainly,) = clock.seconds(theirs, repeats=clock.sizes.steps)
+    return Target(
+        f"a step of {method.title}", 1e3 * taken, "ms", most, f"{plainly / taken:.1f} times faster than plain"
+    )
+
+
+def prepared(method: DeepMethod, clock: Clock) -> tuple[torch.nn.Module, Objective, Batch]:
+    """A network on the device, its objective, and one batch."""
+    sizes, context = clock.sizes, FitContext(0, clock.device)
+    shape = (max(64, sizes.batch), sizes.frames, sizes.dimensions)
+    features = ArrayFeatures(np.maximum(np.random.default_rng(0).standard_normal(shape, dtype=np.float32), 0))
+    context.seed_torch("weights")
+    network = method.network(sizes.frames, sizes.dimensions).to(clock.device).train()
+    objective = method.objective(network, features, context)
+    loader = VideoLoader(features, Schedule.model_validate({"batch_size": sizes.batch}), context)
+    everything = np.arange(len(features))
+    return network, objective, loader.load(objective.draw(everything[: sizes.batch], everything, context.random("it")))
+
+
+def plain_loss(plain: torch.nn.Module, batch: Batch) -> torch.Tensor:
+    """The loss as the papers describe it, one video of the items after the other."""
+    if not isinstance(plain, McMlp):
+        return plain_bth_loss(plain, batch)
+    names = ("similar", "dissimilar1", "dissimilar2")
+    videos = [batch.corrupted["first"], batch.corrupted["second"], *(batch.videos[name] for name in names)]
+    return plain_mcmsh_loss(plain, videos, dict(batch.values))
+
+
+def encoding(clock: Clock) -> Iterator[Target]:
+    """The merged network on what is on the device, beside its plain definition and its matrix products alone."""
+    sizes = clock.sizes
+    method = load_registry().method("mcmsh")
+    made = method(BITS, method.Parameters())
+    plain = made.build(sizes.frames, sizes.dimensions).eval().to(clock.device)
+    for name in ("float32", "bfloat16"):
+        dtype = getattr(torch, name)
+        merged = inference_module(plain).to(clock.device, dtype)
+        for count in (1, sizes.batch):
+            videos = torch.randn(count, sizes.frames, sizes.dimensions, device=clock.device)
+            rounded = videos.to(dtype)
+            products = matrix_products(count, sizes, rounded)
+            with torch.inference_mode():
+                calls = (
+                    lambda merged=merged, given=rounded: merged(given),
+                    lambda given=videos: plain(given),
+                    products,
+                )
+                ours, plainly, alone = clock.seconds(*calls, repeats=2 * sizes.steps)
+            beside = f"{plainly / ours:.2f} times faster than plain float32"
+            if count == 1:
+                yield Target(f"encoding one video, {name}", 1e3 * ours, "ms", 0.3, beside)
+            else:
+                yield Target(f"encoding {count}, {name}, against its products", ours / alone, "times", 1.5, beside)
+
+
+def matrix_products(count: int, sizes: Sizes, videos: torch.Tensor) -> Callable[[], None]:
+    """The multiply-adds of MC-MLP with 256 channels: the projection, and the rest as square products."""
+    hidden, rows = 256, count * sizes.frames
+    weight = torch.randn(sizes.dimensions, hidden, device=videos.device, dtype=videos.dtype)
+    square = torch.randn(hidden, hidden, device=videos.device, dtype=videos.dtype)
+    # 46.05 million multiply-adds a video at the papers' size, of which 26.2 in the projection.
+    left = round((46_051_156 - 25 * 4096 * hidden) / (25 * hidden * hidden))
+    given, out = videos.reshape(rows, sizes.dimensions), torch.randn(rows, hidden, device=videos.device).to(videos)
+
+    def products() -> None:
+        torch.mm(given, weight)
+        for _ in range(left):
+            torch.mm(out, square)
+
+    return products
+
+
+def evaluation(clock: Clock) -> Iterator[Target]:
+    """FCVID's size on the device, beside all cores of the processor; the scores are the same."""
+    codes, labels = clustered(clock.sizes.codes)
+    packed, found = pack_codes(codes), evaluator.find_device
+
+    def on(device: str | None) -> object:
+        evaluator.find_device = lambda pairs: device
+        return evaluate(packed, labels)
+
+    try:
+        assert on(str(clock.device)) == on(None)
+        ours, processor = clock.seconds(lambda: on(str(clock.device)), lambda: on(None), repeats=1)
+    finally:
+        evaluator.find_device = found
+    yield Target(
+        f"evaluation of {clock.sizes.codes:,} codes", 1e3 * ours, "ms", 50, f"all cores: {1e3 * processor:.0f} ms"
+    )
+
+
+def measure(device: torch.device, sizes: Sizes) -> Iterator[Target]:
+    """All figures, one after the other."""
+    clock = Clock(device, sizes)
+    yield training_step(Mcmsh(BITS, McmshParameters(anchors=4)), 20, clock)
+    yield training_step(Bth(BITS, BthParameters(anchors=4, epochs=1)), 7, clock)
+    yield from encoding(clock)
+    yield from evaluation(clock)
+
+
+def main() -> None:
+    """Print the targets as a table."""
+    parser = argparse.ArgumentParser(description="Measure what a GPU should do and does.")
+    parser.add_argument("--tiny", action="store_true", help="try the script at a small size")
+    tiny, device = parser.parse_args().tiny, choose_device("auto")
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else "processor"
+    print(f"{name}, PyTorch {torch.__version__}\n\n| what | measured | aim | | beside |\n|---|---|---|---|---|")
+    for target in measure(device, TINY if tiny else Sizes()):
+        print(target, flush=True)
+    if not tiny:
+        print("\nTrainings at FCVID's size, extrapolated; aims: MCMSH 0.05 h with everything around it, ConMH 1.5 h\n")
+        training_at_size.main(["--methods", "mcmsh,conmh"])
+
+
+if __name__ == "__main__":
+    main()
