@@ -176,8 +176,8 @@ def _write(folder: Path, octets: NDArray[np.uint8], bits: int, origin: Origin) -
 
 
 def _lists(octets: NDArray[np.uint8]) -> Any:
-    """Codes in √n lists; centres are learned from some of them. Shorter lists take longer to make, and save little."""
-    lists = int(np.sqrt(len(octets)))
+    """Codes in 2√n lists; centres are learned from some of them. More lists: faster queries, and a slower start."""
+    lists = int(2 * np.sqrt(len(octets)))
     index = faiss.IndexBinaryIVF(faiss.IndexBinaryFlat(8 * octets.shape[1]), 8 * octets.shape[1], lists)
     drawn = np.random.default_rng(0).choice(len(octets), min(len(octets), 40 * lists), replace=False)
     index.cp.niter, index.cp.seed, index.cp.min_points_per_centroid = 5, 1, 1
