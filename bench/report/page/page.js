@@ -19,6 +19,10 @@ for (const button of document.querySelectorAll("th button")) {
     body.append(...sorted.map(({ row }) => row));
   });
 }
+for (const point of document.querySelectorAll(".point")) {
+  point.setAttribute("tabindex", 0);
+  point.setAttribute("role", "button");
+}
 const tip = document.getElementById("tip");
 const tell = (event) => {
   const point = event.target.closest?.(".point");
