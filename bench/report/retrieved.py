@@ -25,9 +25,9 @@ def table(runs: Sequence[ReportRun]) -> Table | None:
 
     None where there are no labels, or no AP of every query. Of several seeds the first.
     """
-    longest = [run for run in runs if run.bits == bits_of(runs)[-1] and run.done]
-    first = {run.method: run for run in reversed(longest)}
-    chosen = _queries([run for run in longest if not run.record.bound])
+    most = bits_of(runs)[-1]
+    first = {run.method: run for run in reversed(runs) if run.bits == most and run.done}
+    chosen = _queries([run for run in first.values() if not run.record.bound])
     rows: list[dict[Any, Any]] = []
     for method, run in sorted(first.items(), key=lambda item: item[1].row_order):
         codes = read_codes(run.stored.verified(CODES)) if chosen and CODES in run.record.checksums else None
@@ -45,7 +45,7 @@ def table(runs: Sequence[ReportRun]) -> Table | None:
         [METHOD, *columns],
         rows,
         name=f"{runs[0].dataset}-retrieved",
-        caption=f"First results of {len(chosen)} queries on {runs[0].dataset_title}, {longest[0].bits} bits.",
+        caption=f"First results of {len(chosen)} queries on {runs[0].dataset_title}, {most} bits.",
         frame=frame[["method", "query", "rank", "video", "distance", "relevant"]],
         notes=[
             f"{FOUND}: shares a label with the query; {OTHER}: does not. In the order of the gallery among equal "
@@ -66,7 +66,8 @@ def _queries(runs: Sequence[ReportRun]) -> dict[str, int]:
     if not known or len({len(values) for values in known}) > 1:
         return {}
     order = np.argsort(np.mean(known, axis=0), kind="stable")
-    return {kind: int(order[int(share * (len(order) - 1))]) for kind, share in QUERIES.items()}
+    chosen = {int(order[int(share * (len(order) - 1))]): kind for kind, share in QUERIES.items()}
+    return {kind: query for query, kind in chosen.items()}
 
 
 def _results(codes: Stored, query: int) -> pd.DataFrame:

@@ -225,7 +225,9 @@ def _method_labels(runs: Sequence[StoredRun]) -> dict[str, str]:
             if len(keys_of_title[title]) > 1:
                 title = f"{title} [{run.record.spec.method}]"
             parts = [
-                f"{name}={settings[name]}" for name, usual in differing.items() if settings.get(name, usual) != usual
+                f"{name}={settings[name]}" if name in settings else f"no {name}"
+                for name, usual in differing.items()
+                if settings.get(name) != usual
             ]
             parts += filter(None, [sources[run.record.spec.method_revision]])
             if parts:

@@ -14,12 +14,15 @@ Rates e, s, q and l are measured at a small size. Ten times as many are predicte
 import argparse
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import faiss
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from bench.encoding.backends import prepare
 from bench.learning.deep_method import DeepMethod
@@ -107,7 +110,12 @@ def searching_time(videos: int) -> tuple[float, float]:
     lists.own_fields, lists.nprobe, lists.cp.niter = False, VISITED, 4
     lists.train(codes[random.choice(videos, min(videos, 40 * int(videos**0.5)), replace=False)])
     lists.add(codes)
-    return tuple(seconds(lambda index=index: index.search(next(queries)[None], 100), 100) for index in (exact, lists))  # type: ignore[return-value]
+    times = [seconds(partial(_search, index, queries), 100) for index in (exact, lists)]
+    return times[0], times[1]
+
+
+def _search(index: Any, queries: Iterator[NDArray[np.uint8]]) -> None:
+    index.search(next(queries)[None], 100)
 
 
 def compare(what: str, predicted: float, measured: float, unit: str, scale: float) -> None:

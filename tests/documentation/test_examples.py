@@ -35,7 +35,7 @@ QUICK = {"epochs": 1, "hidden": 16, "anchors": 8, "batch_size": 40, "learning_ra
 TRAINED = ("mcmsh", "bth", "mlp-mixer", "mixer-lrd", "mixer-mrd", "mixer-srd")
 STAND_INS = {"datasets.md": ("fcvid", "ucf101")}
 """By page, the papers' datasets of which examples suppose that the files are there."""
-VIDEOS = ("videos-to-search.md",)
+VIDEOS = ("README.md", "videos-to-search.md")
 """Pages of which examples suppose that there are videos."""
 RUN, NOT_RUN = {"python", "sh"}, {"", "toml", "text", "{toctree}"}
 

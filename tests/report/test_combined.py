@@ -130,3 +130,9 @@ def test_rows_are_told_apart_by_what_differs(
     for weight, rate in variants:
         builder.add("alpha", 16, parameters={"weight": weight, "rate": rate, "size": 7})
     assert sorted(methods_of(name_runs(builder.store.runs()))) == labels
+
+
+def test_a_parameter_that_only_some_have_tells_rows_apart(builder: Builder) -> None:
+    for parameters in ({"a": 1, "b": 1}, {"a": 2, "b": 1}, {"a": 1}):
+        builder.add("alpha", 16, parameters=parameters)
+    assert methods_of(name_runs(builder.store.runs())) == ["ALPHA", "ALPHA (a=2)", "ALPHA (no b)"]

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from bench.registry import load_registry
-from bench.running.isolation import Isolation
+from bench.running.isolation import ExecutorFactory
 from bench.running.one_run import TRAINING_LIBRARIES
 from bench.running.plan import PlannedRun, plan
 from bench.running.runner import Runner
@@ -135,7 +135,9 @@ def planned(features: Path, methods: str, seeds: int = 1, bits: int = 8, **param
     )
 
 
-def runner(results: Path, said: list[str] | None = None, isolation: Isolation | None = None, **more: Any) -> Runner:
+def runner(
+    results: Path, said: list[str] | None = None, isolation: ExecutorFactory | None = None, **more: Any
+) -> Runner:
     """A runner of this process."""
     say = (lambda line: None) if said is None else said.append
     return Runner(Store(results, say), torch.device("cpu"), say=say, isolation=isolation, **more)
