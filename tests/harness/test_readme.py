@@ -28,12 +28,18 @@ def test_what_ties_alone_do_is_what_the_example_report_says() -> None:
     ) in " ".join(README.split())
 
 
-def test_who_cannot_be_told_apart_is_what_the_example_report_says() -> None:
-    for bits, others in ((16, {"AutoSSVH", "WSCH"}), (32, set())):
-        table = pd.read_csv(ROOT / f"reports/example/tables/moving-digits-paper-{bits}-bits.csv")
-        here = table[table["k"] == 20]
-        assert set(here[here["best"]]["method"]) == {"ConMH"}
-        assert set(here[here["not_significantly_worse"].eq(other=True)]["method"]) == others
+def test_what_one_seed_says_is_what_the_example_report_says() -> None:
+    runs = pd.read_csv(ROOT / "reports/example/tables/runs.csv")
+    table = pd.read_csv(ROOT / "reports/example/tables/moving-digits-paper-32-bits.csv")
+    here = table[table["k"] == 20].set_index("method")
+    first = runs[(runs["bits"] == 32) & (runs["seed"] == 0)].set_index("method")["value"]
+    assert here.loc["AutoSSVH", "best"]
+    assert here.loc["ConMH", "not_significantly_worse"]
+    assert (
+        f"seed 0 alone puts ConMH ahead of AutoSSVH, {first['ConMH']:.3f} to {first['AutoSSVH']:.3f}, and a test over "
+        f"queries agrees; over three seeds AutoSSVH is ahead, {here.loc['AutoSSVH', 'map']:.3f} to "
+        f"{here.loc['ConMH', 'map']:.3f}"
+    ) in " ".join(README.split())
 
 
 def test_the_commands_are_the_ones_of_ci() -> None:
