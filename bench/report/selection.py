@@ -1,4 +1,4 @@
-"""What a report shows of stored runs: those that are asked for, and of these the cut-offs and metrics."""
+"""Selection of what a report shows: of stored runs those that are asked for, and of these cut-offs and metrics."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence

@@ -1,4 +1,4 @@
-"""What the order of ties alone can do to mAP@k, as a figure."""
+"""A figure of the range of mAP@k that the order of ties alone allows."""
 
 import pandas as pd
 from matplotlib.axes import Axes

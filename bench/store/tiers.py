@@ -1,4 +1,4 @@
-"""What can be shown of a result that somebody else made. It is found out each time; nothing of it is stored."""
+"""Tiers of trust in a result that somebody else made: found anew each time, never stored."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
