@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.harness.conftest import Run
+from tests.cli.conftest import Run
 
 
 def mistakes(folder: Path) -> list[tuple[list[object], str]]:
