@@ -30,7 +30,7 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
 Existing = Annotated[str, typer.Option(help="Policy for stored runs: reuse, rerun, retry-failed or only-cached.")]
 Threads = Annotated[
     int | None,
-    typer.Option("--threads", min=1, help="Threads per run; default: 1, whatever the machine."),
+    typer.Option("--threads", min=1, help="Threads per run; default: 1 on every machine."),
 ]
 THREADS = 1
 """Of a run, unless asked otherwise. Sums are split among threads, so that codes would depend on the number of cores."""
