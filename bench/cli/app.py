@@ -1,6 +1,5 @@
 """The command line's verbs, assembled."""
 
-from importlib.metadata import version as installed
 from typing import Annotated
 
 import typer
@@ -52,7 +51,9 @@ GROUPS: tuple[list[str], ...] = ([], ["data"], ["results"])
 
 def _version(asked: bool) -> None:
     if asked:
-        print(f"vhbench {installed('vhbench')}")
+        from importlib.metadata import version  # noqa: PLC0415  slower to import than `bench --help` should be
+
+        print(f"vhbench {version('vhbench')}")
         raise typer.Exit
 
 
