@@ -44,6 +44,16 @@ def shown(value: object) -> str:
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
+def duration(seconds: float) -> str:
+    """A readable time: `45 s`, `3 min 20 s`, `2 h 05 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
+
+
 def slug(name: str) -> str:
     """`name` as a file name and a table key: lower-case letters of any script, digits, dots and dashes."""
     # Composed, so that one name is one file name on every system; marks are parts of letters in many scripts.
