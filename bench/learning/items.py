@@ -12,6 +12,14 @@ from torch import Tensor
 ZEROED, REPLACED = 0.8, 0.1
 
 
+def on_device(values: NDArray[Any] | Tensor, device: torch.device) -> Tensor:
+    """`values` on `device`. Copying them to a GPU waits for none of the steps that are queued there."""
+    tensor = torch.from_numpy(values) if isinstance(values, np.ndarray) else values
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
+
+
 @dataclass(frozen=True)
 class FrameCorruption:
     """The frames of a batch (B, T) that are zeroed, or replaced by frames of training videos."""
@@ -28,7 +36,7 @@ class FrameCorruption:
 
     def apply(self, videos: Tensor, replacements: Tensor) -> Tensor:
         """A corrupted copy of `videos` (B, T, D), given the replacement frames (R, D)."""
-        kept = torch.from_numpy(self.kept).to(videos)
+        kept = on_device(self.kept, videos.device).to(videos.dtype)
         corrupted = videos * kept[:, :, None]
         frames = corrupted.flatten(0, 1)
         places = self.item * videos.shape[1] + self.frame
