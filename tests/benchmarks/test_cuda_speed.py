@@ -50,7 +50,7 @@ def test_the_evaluator(compare: Compare, monkeypatch: pytest.MonkeyPatch, size: 
     codes, labels = clustered(size)
 
     def on(device: str | None) -> str:
-        monkeypatch.setattr(evaluator, "find_device", lambda pairs: device)
+        monkeypatch.setattr(evaluator, "find_device", lambda *_: device)
         return str(evaluate(codes, labels, ks=KS).map)
 
     assert on("cuda") == on(None)

@@ -179,7 +179,7 @@ def evaluation(clock: Clock) -> Iterator[Target]:
     packed = pack_codes(codes)
 
     def on(device: str | None) -> object:
-        with mock.patch.object(evaluator, "find_device", lambda pairs: device):
+        with mock.patch.object(evaluator, "find_device", lambda *_: device):
             return evaluate(packed, labels)
 
     assert on(str(clock.device)) == on(None)
