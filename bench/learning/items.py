@@ -1,7 +1,7 @@
 """Training items: the draw of a batch, and frame corruption."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -85,3 +85,26 @@ class Batch:
 
     def __len__(self) -> int:
         return len(next(iter(self.videos.values())))
+
+    def tensors(self) -> dict[tuple[str, str], Tensor]:
+        """All tensors, by field and name."""
+        return {(kind.name, name): value for kind in fields(self) for name, value in getattr(self, kind.name).items()}
+
+    def clone(self) -> "Batch":
+        """A copy of all tensors."""
+        return Batch(
+            *({name: value.clone() for name, value in getattr(self, kind.name).items()} for kind in fields(self))
+        )
+
+    def copy_(self, other: "Batch") -> None:
+        """Take over the values of another batch with tensors like these."""
+        given = other.tensors()
+        for name, value in self.tensors().items():
+            value.copy_(given[name])
+
+    def is_like(self, other: "Batch") -> bool:
+        """Whether both have the same tensors but for their values."""
+        return self._kinds() == other._kinds()
+
+    def _kinds(self) -> dict[tuple[str, str], tuple[torch.Size, torch.dtype]]:
+        return {name: (value.shape, value.dtype) for name, value in self.tensors().items()}
