@@ -22,6 +22,7 @@ from bench.base.process_state import deterministic
 from bench.data.features import ArrayFeatures
 from bench.encoding.fitting import choose_device
 from bench.encoding.modules import inference_module
+from bench.encoding.replayed import replayed
 from bench.learning.context import FitContext
 from bench.learning.deep_method import DeepMethod
 from bench.learning.items import Batch
@@ -130,14 +131,14 @@ def plain_loss(plain: torch.nn.Module, batch: Batch) -> torch.Tensor:
 
 
 def encoding(clock: Clock) -> Iterator[Target]:
-    """The merged network on what is on the device, beside its plain definition and its matrix products alone."""
+    """The merged network, replayed on what is on the device, beside its plain definition and its matrix products."""
     sizes = clock.sizes
     method = load_registry().method("mcmsh")
     made = method(BITS, method.Parameters())
     plain = made.build(sizes.frames, sizes.dimensions).eval().to(clock.device)
     for name in ("float32", "bfloat16"):
         dtype = getattr(torch, name)
-        merged = inference_module(plain).to(clock.device, dtype)
+        merged = replayed(inference_module(plain).to(clock.device, dtype), clock.device)
         for count in (1, sizes.batch):
             videos = torch.randn(count, sizes.frames, sizes.dimensions, device=clock.device)
             rounded = videos.to(dtype)
