@@ -26,7 +26,7 @@ FRAMES, DIMENSIONS, CLASSES = 25, 32, 3
 GOLDEN = Path(__file__).parent / "golden"
 FAULTS: Counter[str] = Counter()
 """Injected and survived, by kind."""
-LONGEST = ("cluster", "running", "harness", "paper", "training", "methods", "hostile", "report")
+LONGEST = ("ray", "running", "cli", "reports", "store", "learning", "methods", "hostile", "report")
 """Folders whose files take longest: begun first, they do not keep one process busy while the others have no more."""
 
 

@@ -125,7 +125,7 @@ def plan(
                     method(length, resolved).check(summary.train_shape)
                 except InputError as error:
                     if left_out is None:
-                        raise
+                        raise InputError(f"{name}: {error}") from error
                     left_out[method.name, length] = str(error)
                     continue
                 planned += [

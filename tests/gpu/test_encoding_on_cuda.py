@@ -14,8 +14,8 @@ from bench.encoding.encoder import Encoder
 from bench.profile import encoding
 from bench.profile.cost_types import Costs
 from bench.profile.costs import Subject, measure_costs
+from tests.encoding.conftest import DEEP, MERGED, deep_encoder, golden_encoder, plain, random_videos
 from tests.gpu.conftest import CUDA
-from tests.inference.conftest import DEEP, MERGED, deep_encoder, golden_encoder, plain, random_videos
 
 
 @pytest.fixture(params=DEEP)

@@ -21,7 +21,7 @@ from bench.running.plan import plan
 from bench.running.runner import Runner
 from bench.store.store import Store
 from tests.gpu.conftest import CUDA
-from tests.training.test_states import CutAfter, CutError
+from tests.learning.test_states import CutAfter, CutError
 
 _QUICK: dict[str, Any] = {"epochs": 3, "batch_size": 16, "hidden": 32}
 QUICK = {**_QUICK, "anchors": 6}

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from tests.harness.conftest import Run
+from tests.cli.conftest import Run
 
 
 def mistakes(folder: Path) -> list[tuple[list[object], str]]:
@@ -39,7 +39,7 @@ def mistakes(folder: Path) -> list[tuple[list[object], str]]:
             ["run", "--datasets", folder, "--methods", "lsh", "--seeds", "-1"],
             "seed: input should be greater than or equal",
         ),
-        (["run", "--datasets", folder, "--methods", "pcah", "--bits", "64"], "pcah gives at most 32 bits"),
+        (["run", "--datasets", folder, "--methods", "pcah", "--bits", "64"], f"{folder}: bits: pcah gives at most 32"),
         ([*shallow, "mcmsh", "--set", "mcmsh.anchors=41"], "anchors: 41 are asked for, but there are only 40"),
         ([*shallow, "bth", "--set", "bth.anchors=41"], "anchors: 41 are asked for, but there are only 40"),
         ([*shallow, "lsh", "--existing", "maybe"], "unknown policy 'maybe' for --existing"),

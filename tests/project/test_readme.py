@@ -1,4 +1,4 @@
-"""What README and CONTRIBUTING promise beside their examples, which tests/documentation runs."""
+"""What README and CONTRIBUTING promise beside their examples, which tests/project runs."""
 
 import re
 from pathlib import Path

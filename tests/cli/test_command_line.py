@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.harness.conftest import Run
+from tests.cli.conftest import Run
 
 
 def test_run_report_evaluate_encode(call: Run, feature_folder: Path) -> None:

@@ -19,7 +19,7 @@ from bench.learning.context import FitContext
 from bench.learning.items import Batch
 from bench.learning.loop import Training
 from tests.conftest import GOLDEN
-from tests.training.stages import Stage, stages_of, without_dropout
+from tests.learning.stages import Stage, stages_of, without_dropout
 
 Truth = dict[str, NDArray[Any]]
 LOSS_TOLERANCE, WEIGHT_TOLERANCE, STATISTIC_TOLERANCE = 1e-5, 2e-5, 1e-5

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from bench.cli import main
+from tests.cli.conftest import Run
 from tests.conftest import QUICKLY, survived
-from tests.harness.conftest import Run
 
 CODE = "import sys; from bench.cli import main; sys.exit(main())"
 RUN = QUICKLY + CODE

@@ -13,7 +13,7 @@ from bench.data.dataset import Dataset
 from bench.learning.states import TrainingStates
 from bench.running.one_run import shared_stages
 from tests.conftest import survived
-from tests.training.test_states import CutAfter, fit
+from tests.learning.test_states import CutAfter, fit
 
 STEPS = 9
 """Of a stage: three epochs of three batches."""

@@ -17,7 +17,7 @@ from bench.learning import residency
 from bench.learning.context import FitContext
 from bench.learning.residency import Residents, choose_residency
 from bench.registry import load_registry
-from tests.training.stages import quick
+from tests.learning.stages import quick
 
 METHODS = ("mcmsh", "bth", "conmh", "autossvh")
 

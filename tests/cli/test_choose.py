@@ -9,7 +9,7 @@ import pytest
 from bench.cli.choose import usual_lengths
 from bench.profile import encoding
 from bench.profile.cost_types import Rates
-from tests.harness.conftest import Run
+from tests.cli.conftest import Run
 
 CALL = ("choose", "clips", "--bytes", "3", "--methods", "itq,lsh", "--seeds", "0,1")
 

@@ -19,7 +19,7 @@ from bench.learning.layers import Dropout
 from bench.learning.loop import Training
 from bench.learning.objective import Objective
 from bench.learning.schedule import Schedule
-from tests.training.stages import stages_of
+from tests.learning.stages import stages_of
 
 QUICK: dict[str, Any] = {"epochs": 1, "batch_size": 16, "anchors": 6, "hidden": 32}
 

@@ -25,7 +25,7 @@ from bench.learning.schedule import Schedule
 from bench.learning.structure.anchor_graph import anchor_graph, draw_pairs, principal_components
 from bench.learning.structure.kmeans import kmeans
 from tests.conftest import GOLDEN
-from tests.training.stages import stages_of
+from tests.learning.stages import stages_of
 
 QUICK: dict[str, Any] = {"epochs": 2, "batch_size": 16, "anchors": 6, "hidden": 32}
 METHODS = ("mcmsh", "bth")

@@ -21,10 +21,10 @@ from bench.learning.structure.anchor_graph import (
 )
 from bench.learning.structure.kernels import tag
 from bench.learning.structure.kmeans import kmeans
-from tests.structure.conftest import dense_links
+from tests.learning.structure.conftest import dense_links
 
 DenseTags = Callable[[NDArray[np.float32], NDArray[np.float32]], NDArray[np.int64]]
-GOLDEN = Path(__file__).parents[1] / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from bench.base.progress import Stopped
 from bench.store.leases import Claim
 from bench.store.store import Store
 from bench.store.stored_run import StoredRun
-from tests.cluster.conftest import here, on_cluster, planned
 from tests.conftest import survived
+from tests.ray.conftest import here, on_cluster, planned
 from tests.running.conftest import records
 
 EPOCHS = 5

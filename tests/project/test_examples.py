@@ -23,7 +23,7 @@ from bench.profile import encoding
 from bench.profile.cost_types import Rates
 from bench.report.drawing import Drawn
 from tests.conftest import make_features
-from tests.paper.conftest import BTH_ENCODER, MASKED
+from tests.reports.conftest import BTH_ENCODER, MASKED
 from tests.video.clips import write_numbered
 
 ROOT = Path(__file__).parents[2]

@@ -20,7 +20,7 @@ from bench.encoding.encoder import Encoder
 from bench.encoding.fitting import fit
 from bench.encoding.modules import inference_module
 from bench.learning.layers import ChannelProduct, FrameProduct
-from tests.training.stages import quick
+from tests.learning.stages import quick
 
 from .conftest import DEEP, golden_encoder, plain, random_videos, stirred
 

@@ -12,8 +12,8 @@ from bench.base.processes import usable_cores
 from bench.base.text import text_table
 from bench.report.selection import select_runs
 from bench.store.store import Store
+from tests.cli.conftest import Run
 from tests.conftest import survived
-from tests.harness.conftest import Run
 
 LITTER = [
     ".DS_Store", "._record.json", "Thumbs.db", "desktop.ini", ".directory", ".nfs000000000012",

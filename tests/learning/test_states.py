@@ -21,7 +21,7 @@ from bench.learning.states import Lowest, Trained, TrainingStates
 from bench.registry import load_registry
 from bench.registry.plugin_files import code_digest
 from tests.conftest import survived
-from tests.training.stages import quick
+from tests.learning.stages import quick
 
 
 class CutError(Exception):

@@ -21,7 +21,7 @@ from bench.report.published import (
 )
 from bench.report.published_tables import published_table
 
-PAGE = Path(__file__).parents[1] / "docs/methods.md"
+PAGE = Path(__file__).parents[2] / "docs/methods.md"
 
 
 def shipped(name: str) -> list[dict[str, str]]:

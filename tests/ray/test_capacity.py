@@ -13,7 +13,7 @@ from bench.learning.method import Resources
 from bench.registry import load_registry
 from bench.running.isolation import Isolation
 from bench.running.ray.on_ray import connected
-from tests.cluster.conftest import planned
+from tests.ray.conftest import planned
 
 GIGABYTE = 10**9
 LARGE = {"CPU": 16.0, "GPU": 2.0, "memory": 64.0 * GIGABYTE}

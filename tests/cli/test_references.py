@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import bench
 from bench.store.codes_file import StoredCodes, StoredVectors, read_codes, write_codes
-from tests.harness.conftest import Run
+from tests.cli.conftest import Run
 from tests.store import forger
 
 FIT = ("--methods", "lsh,float,pq", "--bits", "8,16", "--datasets", "my-features", "--results", "runs")
