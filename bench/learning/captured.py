@@ -195,4 +195,4 @@ _failed: list[torch.cuda.CUDAGraph] = []
 @cache
 def _stream(device: torch.device) -> torch.cuda.Stream:
     """One stream for all captures, since cuBLAS keeps memory for every stream."""
-    return torch.cuda.Stream(device)
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]

@@ -225,7 +225,8 @@ def main() -> None:
         print(target, flush=True)
     if not tiny:
         print("\nTrainings at FCVID's size, extrapolated; aims: MCMSH 0.05 h with everything around it, ConMH 1.5 h\n")
-        training_at_size.main(["--methods", "mcmsh,conmh"])
+        # Enough for epochs of which most steps are replayed.
+        training_at_size.main(["--methods", "mcmsh,conmh", "--videos", "10240"])
 
 
 if __name__ == "__main__":

@@ -25,11 +25,11 @@ FRAMES, DIMENSIONS = 5, 16
 CALL = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], Any]
 
 
-class Tape(TorchDispatchMode):
+class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes operators, and runs them again into the tensors that they gave the first time, as a CUDA graph does."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.calls: list[CALL] = []
         self.replays = 0
 
