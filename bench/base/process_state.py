@@ -1,7 +1,7 @@
-"""PyTorch's process-wide state (random stream, deterministic mode, default type), used by one call at a time.
+"""PyTorch's process-wide state, used by one call at a time.
 
-Its random stream, its switch for deterministic algorithms and its default type are shared by all threads. Code that
-draws from that stream, or relies on those settings, waits here for its turn.
+All threads share its random stream, its switch for deterministic algorithms and its default type. Code that draws from
+that stream, or relies on those settings, waits here for its turn.
 """
 
 import os
@@ -46,7 +46,7 @@ def own_process_state() -> Iterator[None]:
         for kind in ("cpu", "cuda"):
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
-        # As within somebody's `torch.no_grad()`: a web server's requests, for instance.
+        # The caller may be within `torch.no_grad()`, as requests of a web server are.
         stack.enter_context(torch.inference_mode(mode=False))
         stack.enter_context(torch.enable_grad())
         yield

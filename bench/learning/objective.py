@@ -60,7 +60,7 @@ class Objective(ABC):
         return
 
     def state(self) -> Mapping[str, Tensor]:
-        """Tensors besides the network that training changes in place, of shapes that stay.
+        """Tensors, besides the network's, that training changes in place; their shapes stay.
 
         They are saved and restored with the state of an interrupted training, and never stored with the encoder.
         """

@@ -14,7 +14,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import NDArray
-from scipy.stats import friedmanchisquare, rankdata, studentized_range
 
 from bench.base.text import slug
 from bench.metrics.protocols import measure_of
@@ -68,6 +67,8 @@ class Ranking:
 
 def ranking(scores: NDArray[np.float64]) -> Ranking:
     """The ranking of `scores` (datasets, methods), of which higher ones are better; two methods or more."""
+    from scipy.stats import friedmanchisquare, rankdata, studentized_range  # noqa: PLC0415  slow, and few reports need it
+
     datasets, methods = scores.shape
     ranks = rankdata(-scores, axis=1)
     p = float(friedmanchisquare(*scores.T).pvalue) if methods > 2 else math.nan

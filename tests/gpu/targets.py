@@ -24,6 +24,7 @@ from bench.base.progress import SilentProgress
 from bench.data.features import ArrayFeatures
 from bench.encoding.fitting import choose_device
 from bench.encoding.modules import inference_module
+from bench.encoding.replayed import replayed
 from bench.learning import captured
 from bench.learning.context import FitContext
 from bench.learning.deep_method import DeepMethod
@@ -146,14 +147,14 @@ def plain_loss(plain: torch.nn.Module, batch: Batch) -> torch.Tensor:
 
 
 def encoding(clock: Clock) -> Iterator[Target]:
-    """The merged network on what is on the device, beside its plain definition and its matrix products alone."""
+    """The merged network, replayed on what is on the device, beside its plain definition and its matrix products."""
     sizes = clock.sizes
     method = load_registry().method("mcmsh")
     made = method(BITS, method.Parameters())
     plain = made.build(sizes.frames, sizes.dimensions).eval().to(clock.device)
     for name in ("float32", "bfloat16"):
         dtype = getattr(torch, name)
-        merged = inference_module(plain).to(clock.device, dtype)
+        merged = replayed(inference_module(plain).to(clock.device, dtype), clock.device)
         for count in (1, sizes.batch):
             videos = torch.randn(count, sizes.frames, sizes.dimensions, device=clock.device)
             rounded = videos.to(dtype)
@@ -195,7 +196,7 @@ def evaluation(clock: Clock) -> Iterator[Target]:
     packed = pack_codes(codes)
 
     def on(device: str | None) -> object:
-        with mock.patch.object(evaluator, "find_device", lambda pairs: device):
+        with mock.patch.object(evaluator, "find_device", lambda *_: device):
             return evaluate(packed, labels)
 
     assert on(str(clock.device)) == on(None)

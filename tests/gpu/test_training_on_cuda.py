@@ -25,8 +25,8 @@ from bench.running.plan import plan
 from bench.running.runner import Runner
 from bench.store.store import Store
 from tests.gpu.conftest import CUDA
-from tests.training.test_captured import ByValue
-from tests.training.test_states import CutAfter, CutError
+from tests.learning.test_captured import ByValue
+from tests.learning.test_states import CutAfter, CutError
 
 # Five batches an epoch: the last three run the captured step.
 _QUICK: dict[str, Any] = {"epochs": 3, "batch_size": 8, "hidden": 32}

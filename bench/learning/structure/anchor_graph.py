@@ -136,7 +136,7 @@ def graph_of_nearest(indices: NDArray[np.int32], distances: NDArray[np.float64],
 
 @dataclass(frozen=True)
 class Pairs:
-    """What was drawn for B training videos; indices (B,) int64 of training videos."""
+    """Videos drawn for B training videos; indices (B,) int64 of training videos."""
 
     partner: NDArray[np.int64]
     sign: NDArray[np.float32]

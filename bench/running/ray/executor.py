@@ -86,6 +86,11 @@ class RayExecutor:
         record = new_record(job.run, self._device)
         try:
             ended = self._followed(job, progress, say)
+        except RayTaskError as error:  # from the code around the run; the run itself fails in its own process
+            if isinstance(error.cause, InputError):
+                raise error.cause from None
+            raise InputError(f"a node cannot do runs ({_line(error.cause)}); install vhbench[ray] in the same version "
+                             "on all nodes") from error  # fmt: skip
         except RayError as error:
             if self._stop.asked:
                 raise Stopped(_line(error)) from error
@@ -95,16 +100,17 @@ class RayExecutor:
         if not job.lease.held:
             return None
         write_files(self._store.training_folder(job.run.spec), ended.training)
-        if ended.outcome == "stopped":
-            raise Stopped(ended.reason)
+        if ended.stopped is not None:
+            raise Stopped(ended.stopped)
         return self._write(ended.run) if ended.run else ended.stored
 
     def _followed(self, job: Job, progress: Progress, say: Callable[[str], None]) -> Ended:
         """Submit a run to Ray and show its progress until it has ended."""
         task, hosts, identity = self._submit(job), list[str](), job.run.spec.identity
+        done: list[ObjectRef[Ended]] = []
         try:
             with Relay(progress, say) as relay:
-                while True:
+                while not done:
                     if self._stop.at_once or (self._stop.asked and not hosts):
                         raise Stopped("ended on request")
                     done, _ = ray.wait([task], timeout=POLL_SECONDS)
@@ -113,14 +119,8 @@ class RayExecutor:
                             say(f"lost, and started again on {message['host']}" if hosts else f"on {message['host']}")
                             hosts.append(message["host"])
                         relay.receive(message)
-                    if done:
-                        ended: Ended = ray.get(task)
-                        if ended.outcome == "refused":
-                            raise InputError(ended.reason)
-                        return ended
-        except RayTaskError as error:  # from the code around the run; the run itself fails in its own process
-            raise InputError(f"a node cannot do runs ({_line(error.cause)}); install vhbench[ray] in the same version "
-                             "on all nodes") from error  # fmt: skip
+            ended: Ended = ray.get(task)
+            return ended
         finally:
             ray.cancel(task, force=True)
 
