@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn's
+from torch.utils import deterministic as determinism
 
 from bench.base.errors import InputError
 
@@ -66,13 +67,16 @@ def deterministic() -> Iterator[None]:
     """While open, torch uses deterministic algorithms only: the same seed gives the same codes, to the bit."""
     # cuBLAS is deterministic only with a fixed workspace; it reads this when the device is first used.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.get_deterministic_debug_mode()
+    before, filled = torch.get_deterministic_debug_mode(), determinism.fill_uninitialized_memory
     # `use_deterministic_algorithms` does the same, and brings PyTorch's compiler, which takes seconds.
     torch.set_deterministic_debug_mode("error")
+    # Else every new tensor is written once more before its values are; nothing reads what is not written.
+    determinism.fill_uninitialized_memory = False
     try:
         yield
     finally:
         torch.set_deterministic_debug_mode(before)
+        determinism.fill_uninitialized_memory = filled
 
 
 @contextmanager
