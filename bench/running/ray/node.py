@@ -14,13 +14,13 @@ from queue import SimpleQueue
 from tempfile import TemporaryDirectory
 
 import ray
-import torch
 from ray import ObjectRef
 from ray.actor import ActorHandle
 
 from bench.base.errors import InputError
 from bench.base.processes import usable_cores
 from bench.base.progress import Stopped
+from bench.encoding.fitting import choose_device
 from bench.running.isolation import IsolatedRuns, Isolation
 from bench.running.plan import PlannedRun, found_again
 from bench.running.stopping import StopRequest
@@ -78,7 +78,8 @@ def do_on_node(order: Order, board: ActorHandle) -> Ended:
         store, stored, stopped = Store(root, messenger.say), None, None
         try:
             run = _planned(order)
-            stored = IsolatedRuns(store, _device(), stop, rules).do_claimed(run, claim, messenger, messenger.say)
+            device = choose_device("cuda" if ray.get_runtime_context().get_accelerator_ids().get("GPU") else "cpu")
+            stored = IsolatedRuns(store, device, stop, rules).do_claimed(run, claim, messenger, messenger.say)
         except Stopped as reason:
             stopped = str(reason)
         except InputError as error:
@@ -162,11 +163,3 @@ def _results(order: Order) -> Iterator[tuple[Path, Claim]]:
         assert lease is not None, "no other process knows the folder"
         with lease:
             yield root, lease.claim
-
-
-def _device() -> torch.device:
-    if not ray.get_runtime_context().get_accelerator_ids().get("GPU"):
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
-        raise InputError("Ray assigned a GPU, but PyTorch finds none; install PyTorch with CUDA, or use --device cpu")
-    return torch.device("cuda")
