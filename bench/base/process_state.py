@@ -9,13 +9,15 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn's
-from torch.utils import deterministic as determinism
 
 from bench.base.errors import InputError
 
+DETERMINISM: Any = torch.utils.deterministic
+"""A module that type checkers see no attributes of."""
 _turn = threading.RLock()
 _followed = False
 """Whether forked processes are prepared for PyTorch."""
@@ -67,16 +69,16 @@ def deterministic() -> Iterator[None]:
     """While open, torch uses deterministic algorithms only: the same seed gives the same codes, to the bit."""
     # cuBLAS is deterministic only with a fixed workspace; it reads this when the device is first used.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before, filled = torch.get_deterministic_debug_mode(), determinism.fill_uninitialized_memory
+    before, filled = torch.get_deterministic_debug_mode(), DETERMINISM.fill_uninitialized_memory
     # `use_deterministic_algorithms` does the same, and brings PyTorch's compiler, which takes seconds.
     torch.set_deterministic_debug_mode("error")
-    # Else every new tensor is written once more before its values are; nothing reads what is not written.
-    determinism.fill_uninitialized_memory = False
+    # Else every new tensor is filled before its values are written.
+    DETERMINISM.fill_uninitialized_memory = False
     try:
         yield
     finally:
         torch.set_deterministic_debug_mode(before)
-        determinism.fill_uninitialized_memory = filled
+        DETERMINISM.fill_uninitialized_memory = filled
 
 
 @contextmanager

@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
+from bench.base.cuda_graph import CAPTURES
 from bench.base.text import say
-from bench.learning.captured import CAPTURES
 
 COMPUTED = 3
 """Batches of one size that are computed before one is captured, which takes as long as some of them."""

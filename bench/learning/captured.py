@@ -14,13 +14,12 @@ training are computed, from a state as if nothing had been captured.
 """
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
 
 import torch
 from torch import Tensor
 
+from bench.base.cuda_graph import CAPTURES
 from bench.learning.context import FitContext
 from bench.learning.items import Batch
 from bench.learning.objective import Objective
@@ -157,42 +156,3 @@ class CapturedSteps:
         # A step that was computed in between has left others.
         self._capture.set_gradients(graph.gradients)
         return graph.losses
-
-
-def capture_graph(work: Callable[[], Losses], device: torch.device) -> tuple[Losses, Callable[[], None]]:
-    """What `work` returns, and a call that computes its values. Raises RuntimeError where CUDA refuses."""
-    graph = torch.cuda.CUDAGraph()
-    generator = torch.cuda.default_generators[torch.cuda.current_device() if device.index is None else device.index]
-    usual = generator.graphsafe_get_state()
-    # A failure leaves the generator's state unusable: this is a copy of it.
-    generator.graphsafe_set_state(generator.clone_state())
-    torch.cuda.empty_cache()
-    try:
-        with torch.cuda.stream(_stream(device)):
-            # Other threads load batches meanwhile.
-            graph.capture_begin(capture_error_mode="thread_local")
-            try:
-                losses = work()
-            except BaseException:
-                with suppress(RuntimeError):
-                    graph.capture_end()
-                raise
-            graph.capture_end()
-    except BaseException:
-        generator.graphsafe_set_state(usual)
-        graph.reset()
-        _failed.append(graph)
-        raise
-    return losses, graph.replay
-
-
-CAPTURES = {"cuda": capture_graph}
-"""What captures a step, by the type of the device."""
-_failed: list[torch.cuda.CUDAGraph] = []
-"""Graphs whose capture failed. PyTorch's allocator goes on asking them which memory is theirs."""
-
-
-@cache
-def _stream(device: torch.device) -> torch.cuda.Stream:
-    """One stream for all captures, since cuBLAS keeps memory for every stream."""
-    return torch.cuda.Stream(device)

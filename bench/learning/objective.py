@@ -44,6 +44,8 @@ class Objective(ABC):
         """The parts of the loss by name, `loss` the total; means over the items of the batch. `epoch` counts from 0.
 
         `loss` is what is minimised. A method that minimises another quantity, such as a sum, adds it as `minimised`.
+        It must follow from the network, the batch, the epoch and `state` alone: on a GPU it is not called for every
+        batch, but captured (`bench.learning.captured`).
         """
 
     def begin_epoch(self, epoch: int, encode: Encode, random: np.random.Generator) -> None:

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from bench.base import cuda_graph
 from bench.encoding import replayed as module
 from bench.encoding.backends import CHUNK
 from bench.encoding.replayed import COMPUTED, Replayed
-from bench.learning import captured
 from tests.encoding.conftest import deep_encoder, plain, random_videos
 from tests.learning.test_captured import Tape
 
@@ -29,7 +29,7 @@ def tapes(monkeypatch: pytest.MonkeyPatch) -> list[Tape]:
         with found[-1]:
             return work(), found[-1].replay
 
-    monkeypatch.setitem(captured.CAPTURES, "cpu", capture)
+    monkeypatch.setitem(cuda_graph.CAPTURES, "cpu", capture)
     return found
 
 
@@ -91,7 +91,7 @@ def test_a_capture_that_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pyte
     def refuse(_work: object, _device: torch.device) -> None:
         raise RuntimeError("CUDA error: operation not permitted\nCUDA kernel errors might be")
 
-    monkeypatch.setitem(captured.CAPTURES, "cpu", refuse)
+    monkeypatch.setitem(cuda_graph.CAPTURES, "cpu", refuse)
     network = Replayed(nn.Identity(), CPU)
     with torch.inference_mode():
         assert [float(network(torch.full((size,), 2.0)).sum()) for size in [1] * 5 + [2] * 5] == [2.0] * 5 + [4.0] * 5

@@ -19,13 +19,13 @@ from bench.methods.bth import Bth, BthParameters
 from bench.methods.mcmsh import Mcmsh, McmshParameters
 from bench.methods.mcmsh.mixer import McMlp
 
+from bench.base import cuda_graph
 from bench.base.process_state import deterministic
 from bench.base.progress import SilentProgress
 from bench.data.features import ArrayFeatures
 from bench.encoding.fitting import choose_device
 from bench.encoding.modules import inference_module
 from bench.encoding.replayed import replayed
-from bench.learning import captured
 from bench.learning.context import FitContext
 from bench.learning.deep_method import DeepMethod
 from bench.learning.items import Batch
@@ -113,7 +113,7 @@ def training_step(method: DeepMethod, most: float, clock: Clock) -> Target:
             of.epoch(0, repeat(batch, clock.sizes.epoch), task)
 
     ours = training()
-    with mock.patch.dict(captured.CAPTURES, clear=True):
+    with mock.patch.dict(cuda_graph.CAPTURES, clear=True):
         computed = training()
     theirs = step(torch.optim.Adam(plain.parameters(), 3e-4), lambda: plain_loss(plain, batch))
     with deterministic():
@@ -226,7 +226,8 @@ def main() -> None:
         print(target, flush=True)
     if not tiny:
         print("\nTrainings at FCVID's size, extrapolated; aims: MCMSH 0.05 h with everything around it, ConMH 1.5 h\n")
-        training_at_size.main(["--methods", "mcmsh,conmh"])
+        # Enough for epochs of which most steps are replayed.
+        training_at_size.main(["--methods", "mcmsh,conmh", "--videos", "10240"])
 
 
 if __name__ == "__main__":

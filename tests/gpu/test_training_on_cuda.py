@@ -8,12 +8,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from bench.base import cuda_graph
 from bench.base.progress import SilentProgress
 from bench.data.dataset import Dataset, Split
 from bench.data.features import ConcatenatedFeatures
 from bench.encoding.encoder import Encoder
 from bench.encoding.fitting import fit_method, resolve_parameters
-from bench.learning import captured, residency
+from bench.learning import residency
 from bench.learning.context import FitContext
 from bench.learning.items import Batch
 from bench.learning.loop import Training
@@ -100,7 +101,7 @@ def test_captured_steps_give_the_same_weights(
     assert refused == (
         ["s5vh: steps are not captured as a CUDA graph: its objective has an `after_step`"] if method == "s5vh" else []
     )
-    monkeypatch.delitem(captured.CAPTURES, "cuda")
+    monkeypatch.delitem(cuda_graph.CAPTURES, "cuda")
     require_equal(captured_, fitted(method, tiny, precision=precision))
 
 

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from bench.base import cuda_graph
 from bench.base.progress import SilentProgress
 from bench.data.features import ArrayFeatures
-from bench.learning import captured
 from bench.learning.context import FitContext
 from bench.learning.items import Batch
 from bench.learning.loop import Training, train
@@ -25,11 +25,11 @@ FRAMES, DIMENSIONS = 5, 16
 CALL = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any], Any]
 
 
-class Tape(TorchDispatchMode):
+class Tape(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes operators, and runs them again into the tensors that they gave the first time, as a CUDA graph does."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.calls: list[CALL] = []
         self.replays = 0
 
@@ -55,7 +55,7 @@ class Tapes:
     def __init__(self, patch: pytest.MonkeyPatch, network: nn.Module) -> None:
         self._network = network
         self.all: list[Tape] = []
-        patch.setitem(captured.CAPTURES, "cpu", self.capture)
+        patch.setitem(cuda_graph.CAPTURES, "cpu", self.capture)
 
     def capture(
         self, work: Callable[[], dict[str, Tensor]], device: torch.device
