@@ -34,9 +34,8 @@ def replayed(network: nn.Module, device: torch.device) -> Callable[[Tensor], Ten
 class Replayed:
     """A network whose batches (n, T, D) are replayed where their size comes again and again.
 
-    A graph is used only if it gives the outputs that the network computes for one more batch, to the bit. Where it does
-    not, or CUDA refuses to capture, all batches are computed, which one line says. Call it in inference mode; threads
-    take turns.
+    A graph is used only if it gives what the network computes for the batch at hand, to the bit. Where it does not, or
+    CUDA refuses to capture, batches are computed, which one line says. Call it in inference mode; threads take turns.
     """
 
     def __init__(self, network: nn.Module, device: torch.device) -> None:

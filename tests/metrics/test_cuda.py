@@ -14,6 +14,7 @@ import torch
 
 from bench.metrics import cuda, evaluate, evaluate_neighbours, evaluator, pack_codes
 from bench.metrics.labels import LabelLists, Problem, bit_planes, byte_planes, label_lists
+from bench.metrics.tie_sums import Counts
 
 KERNEL = "bench.metrics.cuda_kernel"
 
@@ -67,9 +68,13 @@ def test_counts_by_hand(device: str) -> None:
     labels = np.zeros((3, 34), dtype=np.uint8)
     labels[[0, 2], 33] = labels[1, 0] = 1
     lists = label_lists(labels[[0, 0]] * np.array([[1], [0]], dtype=np.uint8), labels)
-    counts = cuda.DeviceCounter(problem(codes.words[[0, 0]], codes, lists), 2, device, None)(0, 2)
+    counts = cuda.DeviceCounter(problem(codes.words[[0, 0]], codes, lists), 2, device, unwanted)(0, 2)
     np.testing.assert_array_equal(counts.totals, [[1, 1, 1], [1, 1, 1]])
     np.testing.assert_array_equal(counts.relevants, [[1, 0, 1], [0, 0, 0]])
+
+
+def unwanted(_start: int, _stop: int) -> Counts:
+    raise AssertionError("the processor counts")
 
 
 def problem(query_words: Any, gallery: Any, lists: LabelLists) -> Problem:
