@@ -41,7 +41,7 @@ SHAPES = {
 """Outlines of markers, 8 to 10 units wide."""
 MARKS = {marker: f"mark-{number}" for number, marker in enumerate(SHAPES)}
 DEFINITIONS = "".join(f'<path id="{MARKS[marker]}" d="{outline}"/>' for marker, outline in SHAPES.items())
-"""What a page with charts holds once, within an SVG element."""
+"""What a page with charts holds once, in its `defs`."""
 
 
 def chart(figure: Figure) -> str:
@@ -67,7 +67,7 @@ def _look(line: Line2D) -> tuple[str, str, str]:
 
 def _legend(names: dict[tuple[str, str, str], str]) -> str:
     items = [
-        f'<li data-method="{escape(name)}"><svg class="{_class(colour)}" viewBox="-6 -6 12 12">'
+        f'<li data-method="{escape(name)}"><svg class="{_class(colour)}" viewBox="-5 -5 10 10">'
         f"{_mark(marker, _filled(face, colour))}</svg>"
         f"{escape(name)}</li>"
         for (colour, marker, face), name in names.items()
