@@ -74,6 +74,7 @@ def pytest_testnodedown(node: Any) -> None:
 
 HOW_TO_RUN = {
     "CUDA": "on a machine with a GPU: pytest tests/gpu tests/metrics/test_cuda.py",
+    "Triton": "pip install triton (1 GB); pytest tests/metrics/test_cuda.py",
     "benchmark": "tox -e perf, or pytest tests/benchmarks --benchmark-only",
     "browser": "apt install chromium; tox -e browser",
     "onnx": "pip install -e '.[onnx]'",

@@ -17,6 +17,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.path import Path
 from matplotlib.text import Annotation
 from numpy.typing import ArrayLike, NDArray
 
@@ -28,6 +29,8 @@ CLASSES = {colour.lower(): f"c{number}" for number, colour in enumerate((*COLOUR
 BITS = re.compile(r"([0-9]+) bits")
 MOST_POINTS = 24
 """Points of a line that can be asked; of longer ones only the line is drawn."""
+TOLERANCE = 0.25
+"""Units that a line may run beside its points."""
 SHAPES = {
     "o": "M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z", "s": "M-3.5-3.5h7v7h-7z", "^": "M0-4.6l4.4 8h-8.8z",
     "v": "M0 4.6l4.4-8h-8.8z", "D": "M0-5l5 5l-5 5l-5-5z", "P": "M-1.5-4.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z",
@@ -36,6 +39,9 @@ SHAPES = {
     "h": "M0-4.8l4.2 2.4v4.8l-4.2 2.4l-4.2-2.4v-4.8z",
 }  # fmt: skip
 """Outlines of markers, 8 to 10 units wide."""
+MARKS = {marker: f"mark-{number}" for number, marker in enumerate(SHAPES)}
+DEFINITIONS = "".join(f'<path id="{MARKS[marker]}" d="{outline}"/>' for marker, outline in SHAPES.items())
+"""What a page with charts holds once, in its `defs`."""
 
 
 def chart(figure: Figure) -> str:
@@ -61,12 +67,19 @@ def _look(line: Line2D) -> tuple[str, str, str]:
 
 def _legend(names: dict[tuple[str, str, str], str]) -> str:
     items = [
-        f'<li data-method="{escape(name)}"><svg class="{_class(colour)}" viewBox="-6 -6 12 12">'
-        f'<path class="{_filled(face, colour)}" d="{SHAPES.get(marker, "M-6-1h12v2h-12z")}"/></svg>'
+        f'<li data-method="{escape(name)}"><svg class="{_class(colour)}" viewBox="-5 -5 10 10">'
+        f"{_mark(marker, _filled(face, colour))}</svg>"
         f"{escape(name)}</li>"
         for (colour, marker, face), name in names.items()
     ]
     return f'<ul class="legend">{"".join(items)}</ul>' if items else ""
+
+
+def _mark(marker: str, style: str) -> str:
+    """A marker of a legend; a line where there is none."""
+    if marker not in MARKS:
+        return f'<path class="{style}" d="M-6-1h12v2h-12z"/>'
+    return f'<use class="{style}" href="#{MARKS[marker]}"/>'
 
 
 def _panel(axes: Axes, names: dict[tuple[str, str, str], str]) -> str:
@@ -146,7 +159,12 @@ def _clipped(drawn: str, places: NDArray[np.float64]) -> str:
 
 
 def _path(places: NDArray[np.float64]) -> str:
-    return "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
+    """The line through the places, without those that lie on it anyhow: they would be most of the page."""
+    path = Path(places)
+    path.should_simplify, path.simplify_threshold = True, TOLERANCE
+    found = path.cleaned(simplify=True)
+    kept = found.vertices[found.codes != Path.STOP]
+    return "M" + "L".join(place for place, _ in groupby(f"{x:.1f} {y:.1f}" for x, y in kept))
 
 
 def _line(
@@ -165,15 +183,14 @@ def _line(
             places = np.stack([places[1:, 0], places[:-1, 1]], axis=1)
         dashed = "" if line.get_linestyle() == "-" else ' stroke-dasharray="5 3"'
         parts.append(_clipped(f'<path class="line"{dashed} d="{_path(places)}"/>', places))
-    if marker in SHAPES and len(points) <= MOST_POINTS:
+    if marker in MARKS and len(points) <= MOST_POINTS:
         for (x, y), (left, top) in zip(points, _places(axes, points), strict=True):
             if not _inside((left, top)):
                 continue
             values = ((labels[0], f"{x:g}"), (labels[1], f"{y:.4g}"))
             said = f"{name}, {title}: {', '.join(f'{label} {value}' for label, value in values if label)}"
             parts.append(
-                f'<path class="point {_filled(face, colour)}" '
-                f'd="M{left:.1f} {top:.1f}{SHAPES[marker].replace("M", "m", 1)}" '
+                f'<use class="point {_filled(face, colour)}" href="#{MARKS[marker]}" x="{left:.1f}" y="{top:.1f}" '
                 f'aria-label="{escape(" ".join(said.split()))}"/>'
             )
     yield f'<g class="{_class(colour)}" data-method="{escape(name)}">{"".join(parts)}</g>'
@@ -182,15 +199,13 @@ def _line(
 def _areas(axes: Axes) -> Iterator[str]:
     for collection in axes.collections:
         if isinstance(collection, PolyCollection):
-            colour = _class(to_hex(tuple(np.ravel(collection.get_facecolor())[:3])))
-            for path in collection.get_paths():
+            colours = map(_class, map(to_hex, collection.get_facecolor()))
+            for path, colour in zip(collection.get_paths(), colours, strict=True):
                 places = _places(axes, path.vertices)
-                # Whole units do, and halve what would be a fifth of the page.
-                drawn = "L".join(place for place, _ in groupby(f"{x:.0f} {y:.0f}" for x, y in places))
-                yield _clipped(f'<path class="area {colour}" d="M{drawn}z"/>', places)
+                yield _clipped(f'<path class="area {colour}" d="{_path(places)}z"/>', places)
         elif isinstance(collection, LineCollection):
-            colour = _class(to_hex(tuple(np.ravel(collection.get_color())[:3])))
-            for segment in collection.get_segments():
+            colours = map(_class, map(to_hex, collection.get_colors()))
+            for segment, colour in zip(collection.get_segments(), colours, strict=True):
                 yield f'<path class="line {colour}" d="{_path(_places(axes, segment))}"/>'
         elif isinstance(collection, PathCollection):
             for x, y in _places(axes, np.reshape(collection.get_offsets(), (-1, 2))):

@@ -9,7 +9,7 @@ from typing import Any
 from bench.base.errors import InputError
 from bench.report import combined, problems, run_table
 from bench.report.combined import Scored
-from bench.report.document import Block, Document
+from bench.report.document import Block, Document, Folded
 from bench.report.escape import code_block, markdown
 from bench.report.folder import REPORT, write_document
 from bench.report.over_datasets import add_summary
@@ -32,6 +32,8 @@ from bench.report.unchanged import ingredients, stands
 from bench.store.stored_run import StoredRun
 
 MARKER = "<!-- rendered by vhbench from stored results; `bench report` writes it anew -->"
+MOST_DOUBTS = 4
+"""Doubts that are shown unfolded."""
 HOW_TO_READ = """\
 - **mAP@k**: every query video ranks the gallery by the Hamming distance between codes; mAP@k is the average precision
   of the first *k* results, averaged over all queries. From 0 to 1, higher is better.
@@ -97,7 +99,7 @@ def compose(runs: Sequence[ReportRun]) -> Document:
         document.add_table(missing)
     equal = problems.equal_codes(runs)
     if equal:
-        document.add("## Equal codes", "\n".join(f"- {markdown(line)}" for line in equal))
+        document.add("## Equal codes", _list(equal))
     document.add("## How to read this")
     with document.folded("Measures, protocols, intervals, ties, bounds, published numbers, costs and seeds"):
         document.add(HOW_TO_READ)
@@ -154,12 +156,14 @@ def _found(
     once = "One seed: other seeds may order the methods otherwise."
     findings = [*findings, once] if findings and len(seeds_of(runs)) == 1 else findings
     doubts = [doubt for group in datasets.values() for doubt in problems.cautions(group)]
-    return [
-        part
-        for title, lines in (("Findings", findings), ("Be careful with", doubts))
-        if lines
-        for part in (f"**{title}**", "\n".join(f"- {markdown(line)}" for line in lines))
-    ]
+    blocks: list[Block] = ["**Findings**", _list(findings)] if findings else []
+    if len(doubts) > MOST_DOUBTS:  # the tables should not begin pages below
+        return [*blocks, Folded(f"{len(doubts)} results to be careful with", [_list(doubts)])]
+    return [*blocks, "**Be careful with**", _list(doubts)] if doubts else blocks
+
+
+def _list(lines: Sequence[str]) -> str:
+    return "\n".join(f"- {markdown(line)}" for line in lines)
 
 
 def _combined(scored: Sequence[Scored]) -> list[Block]:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.layout_engine import TightLayoutEngine
 
 from bench.report import escape
 
@@ -20,7 +20,7 @@ def name_ends(figure: Figure, methods: Sequence[str]) -> None:
     width, height = figure.get_size_inches()
     figure.set_size_inches(width, height * TALLER)
     layout = figure.get_layout_engine()
-    assert isinstance(layout, ConstrainedLayoutEngine)
+    assert isinstance(layout, TightLayoutEngine)
     layout.set(rect=(0, 0, 0.98, 1))
     # Once to learn how high the panels are; the names take their width from them later.
     figure.draw_without_rendering()

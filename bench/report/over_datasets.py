@@ -195,12 +195,12 @@ def _diagram(frame: pd.DataFrame, group: Sequence[str], styles: dict[str, Style]
 
     def draw(axes: Axes, bits: int) -> None:
         rows = quality.select(_once(frame), bits=bits)
-        for place, row in enumerate(rows.to_dict("records")):
-            style, half = styles[row["method"]], row["critical_difference"] / 2
-            # Ends beyond the ranks that there are would say nothing more.
-            low, high = max(1, row["mean_rank"] - half), min(len(rows), row["mean_rank"] + half)
-            axes.hlines(-place, low, high, color=style.colour, linewidth=2)
-            axes.plot([row["mean_rank"]], [-place], linestyle="none", **look(style, 6))
+        colours = [styles[method].colour for method in rows["method"]]
+        # Ends beyond the ranks that there are would say nothing more.
+        low, high = (rows["mean_rank"] + sign * rows["critical_difference"] / 2 for sign in (-1, 1))
+        axes.hlines(-np.arange(len(rows)), low.clip(lower=1), high.clip(upper=len(rows)), colors=colours, linewidth=2)
+        for place, (method, rank) in enumerate(zip(rows["method"], rows["mean_rank"], strict=True)):
+            axes.plot([rank], [-place], linestyle="none", **look(styles[method], 6))
         axes.set_title(f"{bits} bits")
         axes.set_ylim(-len(rows) + 0.4, 0.6)
         axes.yaxis.set_major_locator(NullLocator())

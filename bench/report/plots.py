@@ -1,12 +1,14 @@
 """Plots of retrieval quality and training, each with the frame it was drawn from: the CSV file beside it."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, LogLocator, MaxNLocator, NullLocator
@@ -52,10 +54,7 @@ def map_at_k(name: str, title: str, scores: pd.DataFrame, styles: dict[str, Styl
 
 def draw_map_at_k(axes: Axes, here: pd.DataFrame, scores: pd.DataFrame, styles: dict[str, Style]) -> None:
     """Draw the curves of one panel, `here`, with ticks at every k of all `scores` in the figure."""
-    for method, rows in here.groupby("method", sort=False):
-        by_k = rows.sort_values("k")
-        named = str(method)
-        _line(axes, by_k["k"], by_k["map"], by_k["map_std"], styles[named], markers=True, name=named)
+    _draw_curves(axes, here, ("k", "map"), styles)
     ks = sorted(int(k) for k in scores["k"].unique())
     _exact_ticks(axes, ks, log=_crowded(ks))
 
@@ -69,11 +68,7 @@ def map_by_bits(name: str, title: str, scores: pd.DataFrame, styles: dict[str, S
     ends = limits(shown, "map")
 
     def draw(axes: Axes, k: int) -> None:
-        here = fit(axes, select(shown, k=k), "map", ends, falling=False)
-        for method, rows in here.groupby("method", sort=False):
-            by_bits = rows.sort_values("bits")
-            named = str(method)
-            _line(axes, by_bits["bits"], by_bits["map"], by_bits["map_std"], styles[named], markers=True, name=named)
+        _draw_curves(axes, fit(axes, select(shown, k=k), "map", ends, falling=False), ("bits", "map"), styles)
         axes.set_title(f"k = {k}")
         _exact_ticks(axes, lengths, log=True)
 
@@ -96,11 +91,8 @@ def precision_recall(name: str, title: str, curves: pd.DataFrame, styles: dict[s
     def draw(axes: Axes, bits: int) -> None:
         fitting = fit(axes, select(shown, bits=bits), "precision", ends, falling=True)["method"]
         here = select(curves, bits=bits)
-        for method, rows in here[here["method"].isin(fitting)].groupby("method", sort=False):
-            by_radius = rows.sort_values("radius")
-            x, y, std = by_radius["recall"], by_radius["precision"], by_radius["precision_std"]
-            # Large radii crowd at recall 1: markers stand evenly along the line instead.
-            _line(axes, x, y, std, styles[str(method)], markers=True, every=0.15, name=str(method))
+        # Large radii crowd at recall 1: markers stand evenly along the line instead.
+        _draw_curves(axes, here[here["method"].isin(fitting)], ("recall", "precision"), styles, every=0.15)
         axes.set_title(f"{bits} bits")
         axes.set_xscale("log")
         axes.set_xlim(LEAST_RECALL, 1.05)
@@ -128,10 +120,9 @@ def training_loss(name: str, title: str, losses: pd.DataFrame, styles: dict[str,
     patterns = {bits: LINES[index % len(LINES)] for index, bits in enumerate(lengths)}
 
     def draw(axes: Axes, method: str) -> None:
-        for bits, rows in select(losses, method=method).groupby("bits"):
-            by_epoch = rows.sort_values("epoch")
-            style = replace(styles[method], line=patterns[int(str(bits))])
-            _line(axes, by_epoch["epoch"], by_epoch["loss"], by_epoch["loss_std"], style, markers=len(rows) == 1)
+        here = select(losses, method=method)
+        by_bits = {bits: replace(styles[method], line=patterns[bits]) for bits in here["bits"].unique()}
+        _draw_curves(axes, here, ("epoch", "loss"), by_bits, by="bits")
         axes.set_label(method)
         heading = textwrap.fill(escape.plot(method, 88), 26)
         axes.set_title(heading, fontsize=6.5 if "\n" in heading else None)
@@ -146,15 +137,37 @@ def training_loss(name: str, title: str, losses: pd.DataFrame, styles: dict[str,
     return finished(name, f"Training loss on {title}", make, losses)
 
 
-def _line(
-    axes: Axes, x: pd.Series, y: pd.Series, std: pd.Series, style: Style, *, markers: bool, every: float | None = None,
-    name: str | None = None,
-) -> None:  # fmt: skip
-    drawn = look(style) | {"markevery": every} if markers else {"color": style.colour}
-    axes.plot(x, y, linestyle=style.line, zorder=2 if style.bound else 3, label=name, **drawn)
-    if std.notna().any():
-        spread = std.fillna(0.0)
-        axes.fill_between(x, y - spread, y + spread, color=style.colour, alpha=0.15, linewidth=0, zorder=1)
+def _draw_curves(
+    axes: Axes,
+    here: pd.DataFrame,
+    along: tuple[str, str],
+    styles: Mapping[Any, Style],
+    *,
+    by: str = "method",
+    every: float | None = None,
+) -> None:
+    """Draw a curve for each value of `by`, with the standard deviation around it where there is one.
+
+    Args:
+        here: the panel's rows, those of a curve in order.
+        along: the columns of the two axes; markers stand where methods are compared, and on single points.
+        every: the distance of markers, as a share of the panel's diagonal; at every point unless given.
+    """
+    bands, colours = [], []
+    for key, rows in here.groupby(by, sort=False):
+        style, (x, y) = styles[key], rows[[*along]].to_numpy(dtype=float).T
+        named = by == "method"
+        drawn = look(style) | {"markevery": every} if named or len(rows) == 1 else {"color": style.colour}
+        axes.plot(x, y, linestyle=style.line, zorder=2 if style.bound else 3, label=key if named else None, **drawn)
+        std = rows[f"{along[1]}_std"].to_numpy()
+        if not np.isnan(std).all():
+            spread = np.nan_to_num(std)
+            upper, lower = np.stack([x, y + spread], axis=1), np.stack([x, y - spread], axis=1)
+            bands.append(np.concatenate([lower, upper[::-1]]))
+            colours.append(style.colour)
+    # One collection for all: every artist of a figure costs as much time as ten curves in one.
+    axes.add_collection(PolyCollection(bands, facecolors=colours, alpha=0.15, linewidth=0, zorder=1))
+    axes.autoscale_view()
 
 
 def _exact_ticks(axes: Axes, values: Sequence[int], log: bool) -> None:

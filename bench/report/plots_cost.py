@@ -4,7 +4,6 @@ import math
 import textwrap
 from collections.abc import Sequence
 
-import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -176,20 +175,15 @@ def _quality_by(
         front = here[here["pareto"]].sort_values(column)
         axes.step(front[column], front["map"], where="post", color=NEUTRAL, alpha=0.5, linewidth=0.9, zorder=1)
         axes.scatter(front[column], front["map"], s=90, facecolors="none", edgecolors=NEUTRAL, linewidths=0.8, zorder=1)
-        for _, row in here.iterrows():
-            value = row[column]
+        colours = [styles[method].colour for method in here["method"]]
+        if ends:
             # Over several measurements the mean of medians may lie outside the mean quartiles.
-            quartiles = np.clip([[value - row[lower]], [row[upper] - value]], 0, None)
-            point, *_ = axes.errorbar(
-                value,
-                row["map"],
-                xerr=quartiles if ends else None,
-                yerr=None if pd.isna(row["map_std"]) else row["map_std"],
-                linestyle="none",
-                elinewidth=0.8,
-                **look(styles[row["method"]], size=5.5),
-            )
-            point.set_label(row["method"])
+            low, high = here[[column, lower]].min(axis=1), here[[column, upper]].max(axis=1)
+            axes.hlines(here["map"], low, high, colors=colours, linewidth=0.8)
+        std = here["map_std"].fillna(0.0)
+        axes.vlines(here[column], here["map"] - std, here["map"] + std, colors=colours, linewidth=0.8)
+        for method, x, y in here[["method", column, "map"]].itertuples(index=False):
+            axes.plot([x], [y], linestyle="none", label=method, **look(styles[method], size=5.5))
         for _, row in here[uncertain[here.index]].iterrows():
             axes.annotate(AT_LEAST, (row[column], row["map"]), (4, -2), textcoords="offset points", fontsize=8)
         axes.set_title(f"{bits} bits")

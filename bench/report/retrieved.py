@@ -17,6 +17,7 @@ SHOWN = 10
 """Results of each query."""
 QUERIES = {"easy": 0.9, "middling": 0.5, "hard": 0.1}
 """Which share of all queries is harder, by the mean AP over the methods."""
+RESULT = ["rank", "video", "video_classes", "distance", "relevant"]
 FOUND, OTHER = "●", "○"
 
 
@@ -34,11 +35,19 @@ def table(runs: Sequence[ReportRun]) -> Table | None:
         if codes is None or codes.query_labels is None:
             continue
         rows.append({"method": method, **{query: _results(codes, query) for query in chosen.values()}})
+        classes = {query: _classes(codes.query_labels[query]) for query in chosen.values()}
     if not rows:
         return None
-    columns = [Column(f"query {query}, {kind}", _cell(query), words=True) for kind, query in chosen.items()]
+    columns = [
+        Column(f"query {query}, {kind} (class {classes[query].replace(' ', ' and ')})", _cell(query), words=True)
+        for kind, query in chosen.items()
+    ]
     frame = pd.concat(
-        [row[query].assign(method=row["method"], query=query) for row in rows for query in chosen.values()],
+        [
+            row[query].assign(method=row["method"], query=query, query_classes=classes[query])
+            for row in rows
+            for query in chosen.values()
+        ],
         ignore_index=True,
     )
     return Table.of(
@@ -46,10 +55,11 @@ def table(runs: Sequence[ReportRun]) -> Table | None:
         rows,
         name=f"{runs[0].dataset}-retrieved",
         caption=f"First results of {len(chosen)} queries on {runs[0].dataset_title}, {most} bits.",
-        frame=frame[["method", "query", "rank", "video", "distance", "relevant"]],
+        frame=frame[["method", "query", "query_classes", *RESULT]],
         notes=[
             f"{FOUND}: shares a label with the query; {OTHER}: does not. In the order of the gallery among equal "
-            "distances. The CSV names the videos by their number in the gallery, from 0.",
+            "distances. Queries, videos and classes have numbers from 0, as in the stored codes; the CSV has those of "
+            "every result.",
             "Queries at the 10th, 50th and 90th percentile of AP, averaged over the methods.",
         ],
     )
@@ -71,16 +81,20 @@ def _queries(runs: Sequence[ReportRun]) -> dict[str, int]:
 
 
 def _results(codes: Stored, query: int) -> pd.DataFrame:
-    """The first results: rank, number in the gallery, distance, and whether it shares a label with the query."""
+    """The first results: rank, number in the gallery, its classes, distance, and whether it shares one of the query."""
     assert codes.query_labels is not None
     labels: NDArray[np.uint8] = codes.query_labels if codes.gallery_labels is None else codes.gallery_labels
     distances = codes.distances(query)
     order = np.argsort(distances, kind="stable")
     order = order[order != query][:SHOWN] if codes.self_search else order[:SHOWN]
     relevant = (labels[order] & codes.query_labels[query]).any(axis=1)
-    return pd.DataFrame(
-        {"rank": np.arange(1, len(order) + 1), "video": order, "distance": distances[order], "relevant": relevant}
-    )
+    ranks, classes = np.arange(1, len(order) + 1), [_classes(labels[video]) for video in order]
+    return pd.DataFrame(dict(zip(RESULT, (ranks, order, classes, distances[order], relevant), strict=True)))
+
+
+def _classes(labels: NDArray[np.uint8]) -> str:
+    """The numbers of a video's classes."""
+    return " ".join(map(str, np.flatnonzero(labels)))
 
 
 def _cell(query: int) -> Callable[[Row], str]:

@@ -3,7 +3,7 @@
 import zlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from itertools import product
+from itertools import cycle, product
 from typing import Any
 
 from bench.store.registered import known_methods
@@ -13,7 +13,7 @@ COLOURS = (
     "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#882255", "#999933", "#332288",
 )  # fmt: skip
 OTHERS = "#000000"
-"""The colour of methods that are not built in, and of none that is: they stand out among those."""
+"""The colour of the first method that is not built in, and of none that is: it stands out among those."""
 BUILT_IN = tuple(colour for colour in COLOURS if colour != OTHERS)
 # Two more than the colours of built-in methods: a colour that comes again has another marker.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", ">", "h")
@@ -37,8 +37,9 @@ class Style:
 def assign(methods: Mapping[str, str], bounds: Collection[str]) -> dict[str, Style]:
     """A style for every row label, no two with the same colour and marker; bounds are grey and dashed.
 
-    A built-in method has the look that `results/methods.json` numbers, any other one a marker that follows from its
-    name. Variants of a method share its colour. A look that is taken in this report gives way to the next that is free.
+    A built-in method has the look that `results/methods.json` numbers. The others have markers that follow from their
+    names: the first by name is black, the next have colours in turn. Variants of a method share its colour. A look that
+    is taken in this report gives way to the next that is free.
 
     Args:
         methods: the name of the method by its label.
@@ -46,10 +47,12 @@ def assign(methods: Mapping[str, str], bounds: Collection[str]) -> dict[str, Sty
     """
     known = known_methods()
     own = {name: _numbered(method.look, method.bound) for name, method in known.items()}
+    foreign = sorted({name for label, name in methods.items() if name not in own and label not in bounds})
+    colours = dict(zip(foreign, cycle((OTHERS, *BUILT_IN)), strict=False))
     styles: dict[str, Style] = {}
     for label in sorted(methods, key=lambda label: (label.casefold(), label)):
         name, bound = methods[label], label in bounds
-        colour = BOUND_COLOUR if bound else own[name][0] if name in own else OTHERS
+        colour = BOUND_COLOUR if bound else own[name][0] if name in own else colours[name]
         begin = zlib.crc32(name.encode()) % len(MARKERS)
         free = product([colour] if bound else [colour, *COLOURS], MARKERS[begin:] + MARKERS[:begin])
         looks = [own[name]] if name in own else []

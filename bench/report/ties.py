@@ -1,5 +1,6 @@
 """A figure of the range of mAP@k that the order of ties alone allows."""
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -36,9 +37,10 @@ def tie_ranges(name: str, title: str, scores: pd.DataFrame, styles: dict[str, St
 
     def draw(axes: Axes, bits: int) -> None:
         rows = select(shown, bits=bits).sort_values("map", ascending=False, kind="stable")
+        colours = [styles[method].colour for method in rows["method"]]
+        axes.hlines(-np.arange(len(rows)), rows["map_worst"], rows["map_best"], colors=colours, linewidth=1.6)
         for place, row in enumerate(rows.to_dict("records")):
             method, style = row["method"], styles[row["method"]]
-            axes.hlines(-place, row["map_worst"], row["map_best"], color=style.colour, linewidth=1.6)
             axes.plot([row["map"]], [-place], linestyle="none", label=method, **look(style, 3.5))
             axes.annotate(
                 escape.plot(method, LONGEST), (row["map_best"], -place), (3, 0), textcoords="offset points",

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 import bench
+from bench.base.process_state import DETERMINISM, deterministic
 from bench.registry import load_registry
 
 FIRST, SECOND = np.random.default_rng(0).normal(size=(2, 60, 4, 16)).astype(np.float32)
@@ -110,6 +111,14 @@ def test_a_fit_leaves_everything_as_it_was() -> None:
         assert torch.equal(torch.get_rng_state(), before)
         assert torch.is_deterministic_algorithms_warn_only_enabled()
         assert torch.get_default_dtype() == torch.float32
+        assert DETERMINISM.fill_uninitialized_memory
+
+
+def test_new_tensors_are_not_filled_first() -> None:
+    with deterministic():
+        assert torch.are_deterministic_algorithms_enabled()
+        assert not DETERMINISM.fill_uninitialized_memory
+    assert DETERMINISM.fill_uninitialized_memory
 
 
 def test_data_that_were_changed_in_place_are_read_again() -> None:

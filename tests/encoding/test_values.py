@@ -12,8 +12,7 @@ import torch
 
 import bench
 from bench.base.errors import InputError
-from bench.base.text import LONGEST_SHOWN
-from bench.base.values import shown
+from bench.base.text import LONGEST_SHOWN, shown
 from bench.data.dataset import Dataset
 from bench.data.features import ArrayFeatures
 from bench.learning.method import ShallowMethod

@@ -7,7 +7,7 @@ from tests.gpu.targets import Clock, Sizes, Target, evaluation, training_step
 
 
 def test_the_script_runs_without_a_device() -> None:
-    clock = Clock(torch.device("cpu"), Sizes(dimensions=16, batch=2, codes=60, steps=1, rounds=1))
+    clock = Clock(torch.device("cpu"), Sizes(dimensions=16, batch=2, codes=60, steps=1, epoch=1, rounds=1))
     step = training_step(Bth(8, BthParameters(anchors=4, hidden=16, epochs=1)), 7, clock)
     (scores,) = evaluation(clock)
     assert step.measured > 0

@@ -1,6 +1,7 @@
 """The rooms of bench/: what the linter of layers cannot see, since plug-ins are installed from other folders."""
 
 import ast
+import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -39,6 +40,13 @@ def test_no_module_imports_itself_by_way_of_others() -> None:
 
 def test_nothing_stands_in_bench_itself_but_what_is_public() -> None:
     assert {path.name for path in BENCH.glob("*.py")} == PUBLIC
+
+
+def test_every_room_is_described_and_tested() -> None:
+    rooms = {path.parent.name for path in BENCH.glob("*/__init__.py")}
+    page = (BENCH.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE)) == rooms
+    assert rooms <= {path.name for path in (BENCH.parent / "tests").iterdir()}
 
 
 def test_the_harness_imports_no_method_dataset_or_paper() -> None:

@@ -12,6 +12,7 @@ import pytest
 DOCS = Path(__file__).parents[2] / "docs"
 NAMED = re.compile(r"`((?:bench|tests|methods|datasets|docs)/[\w./-]+)`")
 """A file or folder of the repository, as pages name it."""
+DIFF = re.compile(r"```diff\n(.*?)```", re.DOTALL)
 LOADED = {("script", "src"), ("link", "href"), ("img", "src"), ("source", "src"), ("iframe", "src")}
 
 
@@ -40,6 +41,16 @@ def test_files_that_pages_for_contributors_name_are_there(page: Path) -> None:
     named = NAMED.findall(page.read_text(encoding="utf-8"))
     assert named
     assert not [name for name in named if not (DOCS.parent / name).exists()]
+
+
+def test_lines_that_diffs_for_contributors_build_on_are_there() -> None:
+    code = {line.strip() for path in (DOCS.parent / "bench").rglob("*.py") for line in path.read_text().splitlines()}
+    pages = "".join(page.read_text(encoding="utf-8") for page in (DOCS / "contributing").glob("*.md"))
+    kept = {
+        line.strip() for diff in DIFF.findall(pages) for line in diff.splitlines() if not line.strip().startswith("+")
+    }
+    assert kept
+    assert not kept - code
 
 
 @pytest.fixture(scope="module")

@@ -106,7 +106,7 @@ def test_nodes_with_other_software_or_data_are_refused(
         summary=run.summary.model_copy(update={"fingerprint": "another"}),
     )
     with pytest.raises(
-        InputError, match=r"^node .*: small: differs from the dataset where the sweep was started; copy"
+        InputError, match=r"^node .*: small: differs from the dataset that the sweep was started with; copy"
     ):
         on_cluster(tmp_path).run([other])
     monkeypatch.setattr(executor, "versions", lambda: {"vhbench": "0.0.7"})

@@ -79,7 +79,10 @@ def test_a_file_and_a_folder(tmp_path: Path) -> None:
         (GOOD.format(name="lsh"), "'lsh' is already the name of bench.methods.lsh"),
         (GOOD.format(name="Not A Name"), "Good.name is 'Not A Name'; it must be lower-case"),
         (GOOD.replace("title", "subtitle").format(name="untitled"), "Good has no title"),
-        (GOOD.format(name="odd") + "    Parameters = 3\n", "Good.Parameters is no bench.method.Parameters"),
+        (
+            GOOD.format(name="odd") + "    Parameters = 3\n",
+            "Good.Parameters is not derived from bench.method.Parameters",
+        ),
         (GOOD.replace("def directions", "def other").format(name="abstract"), "Good does not define directions"),
     ],
 )

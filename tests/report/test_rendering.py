@@ -8,7 +8,6 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.container import ErrorbarContainer
 
 from bench.base.errors import InputError
 from bench.report import escape
@@ -113,8 +112,8 @@ def test_csv_holds_what_is_plotted(composed: Document) -> None:
 def test_plot_of_time_holds_its_csv(composed: Document) -> None:
     plot = next(plot for plot in composed.plots if plot.name.endswith("map-by-time"))
     for axes, (_, rows) in zip(plot.figure.axes, plot.frame.groupby("bits"), strict=True):
-        bars = [bar for bar in axes.containers if isinstance(bar, ErrorbarContainer)]
-        drawn = [np.asarray(bar.lines[0].get_xydata(), dtype=float)[0].tolist() for bar in bars]
+        points = [line for line in axes.lines if line.get_linestyle() == "None"]
+        drawn = [np.asarray(point.get_xydata(), dtype=float)[0].tolist() for point in points]
         assert drawn == rows[["batched_ms", "map"]].to_numpy().tolist()
 
 

@@ -27,13 +27,15 @@ def test_results_are_those_of_the_codes(tmp_path: Path, monkeypatch: pytest.Monk
     table = retrieved.table([run])
     assert table is not None
     # Three of four queries, from the hardest, by AP: 0 (0.1), 2 (0.2), 1 (0.3).
-    assert list(table.header) == ["method", "query 1, easy", "query 2, middling", "query 0, hard"]
+    assert list(table.header) == [
+        "method", "query 1, easy (class 1)", "query 2, middling (class 0)", "query 0, hard (class 0)",
+    ]  # fmt: skip
     # Query 0 is at distances 4, 0 and 1: videos 1, 2, 0, of the classes 1, 0, 0, beside its own, 0.
     # Query 1: 3, 1, 0: videos 2, 1, 0 of classes 0, 1, 0, its own is 1. Query 2: 0, 4, 3: videos 0, 2, 1; its own is 0.
     assert [cell.text for cell in table.rows[0]] == ["ALPHA", "○●○", "●●○", "○●●"]
     frame = table.frame[table.frame["query"] == 0]
-    assert frame[["rank", "video", "distance", "relevant"]].to_numpy().tolist() == [
-        [1, 1, 0, False], [2, 2, 1, True], [3, 0, 4, True],
+    assert frame[["query_classes", "rank", "video", "video_classes", "distance", "relevant"]].to_numpy().tolist() == [
+        ["0", 1, 1, "1", 0, False], ["0", 2, 2, "0", 1, True], ["0", 3, 0, "0", 4, True],
     ]  # fmt: skip
 
 

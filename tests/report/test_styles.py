@@ -30,6 +30,12 @@ def test_a_plug_in_is_black_and_stays_so() -> None:
     assert assign({"Mine": "mine", **BUILT_IN}, BOUNDS)["Mine"] == alone["Mine"]
 
 
+def test_several_plug_ins_have_colours_of_their_own() -> None:
+    styles = assign({f"method {index}": f"m{index}" for index in range(9, -1, -1)}, ())
+    assert len({style.colour for style in styles.values()}) == 10
+    assert styles["method 0"].colour == OTHERS
+
+
 def test_variants_share_a_colour_and_no_marker() -> None:
     styles = assign({f"MCMSH (epochs={epochs})": "mcmsh" for epochs in range(1, 7)}, ())
     assert {style.colour for style in styles.values()} == {assign({"MCMSH": "mcmsh"}, ())["MCMSH"].colour}

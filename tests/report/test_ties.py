@@ -42,7 +42,7 @@ def test_points_of_the_page_say_the_mean_and_no_place(named: list[ReportRun]) ->
     plot = tie_ranges("ties", "Toy", scores, styles)
     assert plot is not None
     with figures.settings():
-        said = [attributes["aria-label"] for attributes, _ in Reader(chart(plot.figure)).all("path")
+        said = [attributes["aria-label"] for attributes, _ in Reader(chart(plot.figure)).all("use")
                 if attributes["class"].startswith("point")]  # fmt: skip
     (beta,) = quality.select(scores, bits=16, k=20, method="BETA")["map"]
     assert f"BETA, 16 bits: mAP@20 {beta:g}" in said

@@ -1,6 +1,6 @@
 """A tiny dataset under several names, and stores filled with synthetic records of the runs that artefacts plan."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from bench.cli.reproduction import SEEDS, Reproduction, prepare
 from bench.data.dataset import Dataset, DatasetSource, Recommended, Summary
 from bench.metrics import PROTOCOLS, Scores
 from bench.profile.cost_types import Costs, EncodingTimes, Rates, Timing
@@ -120,6 +121,15 @@ def costs_of(method: str, bits: int, folder: str) -> Costs:
         measured_on=folder,
         measured_at="2026-01-01T00:00:00+00:00",
     )
+
+
+def reproduce(
+    names: Sequence[str], dataset: str, *, runner: Runner, registry: Registry, report_folder: Path,
+    seeds: Sequence[int] = SEEDS,
+) -> Reproduction:  # fmt: skip
+    """A paper's artefacts on one dataset."""
+    (prepared,) = prepare(names, [dataset], registry=registry, report_folder=report_folder, seeds=seeds)
+    return prepared.make(runner)
 
 
 def fill(store: Store, planned: Iterable[PlannedRun], level: Level, failing: Iterable[str] = ()) -> list[StoredRun]:

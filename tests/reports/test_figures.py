@@ -13,7 +13,7 @@ from bench.reports.mcmsh.embedding import choose_videos, project
 from bench.reports.mcmsh.retrieval import choose_queries, retrieval_plot, retrieve
 from bench.reports.mcmsh.rows import RETRIEVAL
 
-from bench.cli.reproduction import Reproduction, plan_need, reproduce
+from bench.cli.reproduction import Reproduction, plan_need
 from bench.data.dataset import Dataset
 from bench.registry import METHODS, Registry
 from bench.report.figures import settings
@@ -24,7 +24,7 @@ from bench.store.registered import LABELS
 from bench.store.store import Store
 from bench.store.stored_run import CODES
 
-from .conftest import fill
+from .conftest import fill, reproduce
 
 DATASET = "toy-frames"
 

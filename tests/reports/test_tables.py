@@ -14,7 +14,7 @@ from bench.reports.mcmsh.claims import backbone_claims
 from bench.reports.mcmsh.rows import BACKBONES, TABLES
 
 from bench.base.errors import InputError
-from bench.cli.reproduction import distinct, plan_need, reproduce
+from bench.cli.reproduction import distinct, plan_need
 from bench.data.dataset import Summary
 from bench.metrics.statistics import Evidence
 from bench.registry import Registry
@@ -23,7 +23,7 @@ from bench.running.plan import PlannedRun
 from bench.running.runner import Runner
 from bench.store.stored_run import write_record
 
-from .conftest import Level, fill
+from .conftest import Level, fill, reproduce
 
 GAINS = {"mlp-mixer": 0.0, "mixer-lrd": 0.02, "mixer-mrd": -0.01, "mixer-srd": 0.0, "mcmsh": 0.03, "bth": 0.0}
 

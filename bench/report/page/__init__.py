@@ -14,6 +14,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from bench.base.text import slug
+from bench.report.chart import DEFINITIONS
 from bench.report.document import FORMATS, Block, Document, Folded, Part, ShownTable
 from bench.report.figures import Plot
 from bench.report.tables import METHOD, Facets, Table
@@ -33,6 +34,7 @@ def page(document: Document, charts: Sequence[str]) -> str:
         title=_plain(title.group(1)) if title else "vhbench",
         blocks=blocks,
         formats=FORMATS,
+        marks=Markup(DEFINITIONS),
         filters=[(kind, name, values) for kind, name in FILTERS.items() if len(values := _values(document, kind)) > 1],
         style=Markup(style),
         style_hash=_digest(style),

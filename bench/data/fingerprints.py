@@ -5,7 +5,6 @@ import json
 import time
 from pathlib import Path
 
-from bench.base import text
 from bench.base.atomic import write_file
 from bench.base.errors import InputError
 from bench.base.files import gigabytes, require_file, unreadable
@@ -23,7 +22,7 @@ SAMPLES, SAMPLE_BYTES = 16, 4096
 def content_hash(paths: list[Path]) -> str:
     """A hash of the files' contents, in order; remembered, so that a file is read once until it changes.
 
-    Raises InputError if a file cannot be read, or changes meanwhile.
+    Raises InputError if a file cannot be read, or changes while it is read.
     """
     digest = hashlib.blake2b(digest_size=16)
     for path in paths:
@@ -83,8 +82,3 @@ def _write(note: Path, digest: str) -> None:
     except OSError:
         # Remembering is a convenience: without a writable cache the file is hashed again next time.
         return
-
-
-def one_line(error: BaseException) -> str:
-    """The message of a library's error, for a part of one line."""
-    return text.one_line(str(error))[:200]
