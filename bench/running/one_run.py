@@ -5,13 +5,14 @@ import importlib
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 
 import bench
+from bench.base.atomic import remove
 from bench.base.paths import cache_folder
 from bench.base.progress import Progress
 from bench.data.dataset import Dataset
@@ -36,6 +37,9 @@ from bench.store.stored_run import CODES, ENCODER, PER_QUERY, StoredRun
 
 TRAINING_LIBRARIES = ("faiss", "torch._dynamo")
 """Modules that trainings import at their start, which takes seconds; PyTorch's optimisers import its compiler."""
+
+STAGES_KEPT = 30 * 86_400
+"""Seconds for which stages stay in the cache after one of them was last trained. They only save time."""
 
 
 def do_run(
@@ -99,10 +103,17 @@ def fit_context(
 
 
 def shared_stages(run: PlannedRun, device: torch.device) -> Path | None:
-    """The cache folder for stages that methods share, of this run's data, seed, machine, libraries and code."""
+    """The cache folder for stages that methods share, of this run's data, seed, machine, libraries and code.
+
+    Old ones, such as those of earlier code, are removed.
+    """
     cache = cache_folder()
     if cache is None:
         return None
+    for old in (cache / "stages").glob("*"):
+        with suppress(OSError):  # another process may have removed it
+            if time.time() - old.stat().st_mtime > STAGES_KEPT:
+                remove(old)
     known = (run.spec.dataset_fingerprint, run.spec.seed, environment(device))
     digest = hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=8)
     # Of all sources: a stage depends on a method's, and on most of those below it.

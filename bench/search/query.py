@@ -60,6 +60,8 @@ def read_queries(query: str, index: Index, registry: Registry, encoder: Path | N
         video = None if root is None else root / query
         return Queries((query,), index.code(own), (index.label_of(own),), (video,), own)
     path = Path(query)
+    if path.is_dir():
+        raise InputError(f"{one_line(query)}: is a folder; name one of its files")
     if not path.is_file():
         near = closest(query, index.description.ids or [])
         raise InputError(f"{one_line(query)}: neither a file nor in {index.folder}: {near}")

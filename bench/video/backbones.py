@@ -52,7 +52,9 @@ class Backbone:
     def features(self, pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Features (T, D) of frames (T, S, S, 3). Raises InputError if the network does not give one row for each."""
         batches = torch.split(torch.from_numpy(self.preprocessing.values(pixels)), BATCHES[self.device.type])
-        with threads(usable_cores() if self.device.type == "cpu" else 1, "network") as pool:
+        # On a GPU convolutions would else be rounded to 10 bits, by whichever algorithm is at hand.
+        exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
+        with exact, threads(usable_cores() if self.device.type == "cpu" else 1, "network") as pool:
             features = np.concatenate(list(pool.map(self._computed, batches)))
         if features.ndim != 2 or len(features) != len(pixels):
             raise InputError(

@@ -1,6 +1,8 @@
 """BTH's first stage, trained by the first run that begins with it and found by the others: same codes, same time."""
 
 import json
+import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +77,9 @@ def test_a_cache_that_cannot_be_written_changes_nothing(tiny: Dataset, tmp_path:
     assert steps("bth", tiny, tmp_path / "1", tmp_path / "file" / "stages") == 2 * STEPS
 
 
-def test_a_folder_is_of_one_dataset_seed_and_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_folder_is_of_one_dataset_seed_and_machine_for_a_month(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     def folder(seed: int = 0, fingerprint: str = "a") -> Path | None:
         class Run:
             class spec:  # noqa: N801
@@ -87,6 +91,14 @@ def test_a_folder_is_of_one_dataset_seed_and_machine(monkeypatch: pytest.MonkeyP
 
     usual = folder()
     assert usual == folder()
+    for name, days in (("old", 31), ("recent", 29)):
+        (tmp_path / "stages" / name).mkdir(parents=True)
+        (tmp_path / "stages" / name / "stage.safetensors").touch()
+        os.utime(tmp_path / "stages" / name, (time.time() - 86_400 * days,) * 2)
+    with monkeypatch.context() as patch:
+        patch.setenv("VHBENCH_CACHE", str(tmp_path))
+        folder()
+    assert [path.name for path in (tmp_path / "stages").iterdir()] == ["recent"]
     others = [folder(seed=1), folder(fingerprint="b")]
     with monkeypatch.context() as patch:
         patch.setattr(torch, "get_num_threads", lambda: 99)

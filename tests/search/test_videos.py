@@ -93,6 +93,7 @@ def test_files_that_are_no_videos_and_pages_that_are_somebody_s(
     (place / "mine.html").write_text("my page")
     for call, reason in (
         (["broken.mp4"], "broken.mp4: is no video file"),
+        (["videos/disc"], "videos/disc: is a folder; name one of its files"),
         (["disc/3.webm", "--page", "mine.html"], "mine.html: is no new .html file in a folder, nor an earlier page"),
         (["disc/9.webm"], "neither a file nor in index: did you mean disc/"),
     ):

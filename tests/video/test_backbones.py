@@ -36,6 +36,18 @@ def test_the_embedded_network_sees_what_is_in_photographs() -> None:
     assert backbone.dimensions == 1280
 
 
+def test_a_gpu_would_compute_in_full_precision_and_the_same_each_time() -> None:
+    cudnn = torch.backends.cudnn
+
+    def settings(pixels: torch.Tensor) -> torch.Tensor:
+        return torch.tensor([[cudnn.allow_tf32, cudnn.deterministic, cudnn.benchmark]] * len(pixels))
+
+    before = settings(torch.zeros(1))
+    backbone = Backbone("settings", "none", settings, Preprocessing(resize=8, crop=8), "", CPU)
+    assert backbone.features(np.zeros((5, 8, 8, 3), np.uint8)).tolist() == [[False, True, False]] * 5
+    assert torch.equal(settings(torch.zeros(1)), before)
+
+
 def test_pixels_and_values_by_hand() -> None:
     frame = np.arange(256 * 300 * 3, dtype=np.uint32).reshape(256, 300, 3).astype(np.uint8)
     preprocessing = Preprocessing(mean=(0.5, 0.25, 0), std=(0.5, 0.5, 2))
