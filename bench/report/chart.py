@@ -21,12 +21,15 @@ from matplotlib.path import Path
 from matplotlib.text import Annotation
 from numpy.typing import ArrayLike, NDArray
 
+from bench.report.escape import shorten
 from bench.report.styles import BOUND_COLOUR, COLOURS
 
 WIDTH, HEIGHT = 340, 240
 LEFT, RIGHT, TOP, BOTTOM = 50, 14, 26, 40
 CLASSES = {colour.lower(): f"c{number}" for number, colour in enumerate((*COLOURS, BOUND_COLOUR))}
 BITS = re.compile(r"([0-9]+) bits")
+LONGEST = 44
+"""Characters of a title; its panel is labelled with the whole."""
 MOST_POINTS = 24
 """Points of a line that can be asked; of longer ones only the line is drawn."""
 TOLERANCE = 0.25
@@ -104,7 +107,7 @@ def _label(axes: Axes, which: str) -> str:
 
 
 def _frame(axes: Axes, title: str, labels: tuple[str, str]) -> Iterator[str]:
-    yield f'<text class="title" x="{WIDTH / 2}" y="15">{escape(" ".join(title.split()))}</text>'
+    yield f'<text class="title" x="{WIDTH / 2}" y="15">{escape(shorten(title, LONGEST))}</text>'
     yield f'<text class="label" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}">{escape(labels[0])}</text>'
     middle = (TOP + HEIGHT - BOTTOM) / 2
     yield f'<text class="label" transform="translate(11 {middle}) rotate(-90)">{escape(labels[1])}</text>'
