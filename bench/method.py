@@ -5,9 +5,17 @@ from bench.data.features import Features, mean_pool
 from bench.learning.deep_method import AuthorsWeights, DeepMethod, count_blocks
 from bench.learning.items import Batch, Draw, FrameCorruption, draw_corruption
 from bench.learning.loop import TrainingError, train
-from bench.learning.method import LinearHash, Method, Parameters, Resources, ShallowMethod, Shape
+from bench.learning.method import (
+    LinearHash,
+    Method,
+    Parameters,
+    Reference,
+    Resources,
+    ShallowMethod,
+    Shape,
+    VectorEncoder,
+)
 from bench.learning.objective import Encode, Objective
-from bench.learning.reference import Reference, VectorEncoder
 from bench.learning.schedule import BaseSchedule, CosineSchedule, Schedule
 
 __all__ = [

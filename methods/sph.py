@@ -82,7 +82,7 @@ class Spheres:
     radii: NDArray[np.float64]
     """(K,)."""
     updates: int
-    """How often the pivots were moved."""
+    """The number of times that the pivots were moved."""
     independent: bool
     """Whether each two spheres share nearly a quarter of the videos, by the paper's criterion."""
 

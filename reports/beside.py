@@ -39,7 +39,7 @@ HOW_TO_READ = """\
 
 @cache
 def real_sizes() -> dict[str, dict[str, Any]]:
-    """What the summaries of the literature's datasets say of their real files, by the literature's name."""
+    """Summaries of the real files of the literature's datasets, by the literature's name."""
     found = {}
     for name, source in load_registry(kinds=(DATASETS,)).datasets.items():
         title = dataset_title(name)
@@ -83,7 +83,7 @@ class Beside:
     dataset: str
     comparable: bool
     where: str = "in the paper"
-    """How sentences call the published numbers."""
+    """The name of the published numbers in sentences."""
 
     def measured(self, label: str, bits: int, k: int) -> float:
         """NaN where nothing was measured."""

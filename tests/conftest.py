@@ -26,7 +26,7 @@ FRAMES, DIMENSIONS, CLASSES = 25, 32, 3
 GOLDEN = Path(__file__).parent / "golden"
 FAULTS: Counter[str] = Counter()
 """Injected and survived, by kind."""
-LONGEST = ("cluster", "running", "harness", "paper", "training", "methods", "hostile", "report")
+LONGEST = ("ray", "running", "cli", "reports", "store", "learning", "methods", "hostile", "report")
 """Folders whose files take longest: begun first, they do not keep one process busy while the others have no more."""
 
 
@@ -74,6 +74,7 @@ def pytest_testnodedown(node: Any) -> None:
 
 HOW_TO_RUN = {
     "CUDA": "on a machine with a GPU: pytest tests/gpu tests/metrics/test_cuda.py",
+    "Triton": "pip install triton (1 GB); pytest tests/metrics/test_cuda.py",
     "benchmark": "tox -e perf, or pytest tests/benchmarks --benchmark-only",
     "browser": "apt install chromium; tox -e browser",
     "onnx": "pip install -e '.[onnx]'",

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 from bench.base.errors import InputError
-from bench.base.text import one_line
+from bench.base.text import message_of
 
 # Enough to recognise a pointer to a large file, an archive or a web page.
 HEAD_BYTES = 512
@@ -91,7 +91,7 @@ class UnreadableError(InputError):
 def unreadable(path: Path, error: Exception) -> UnreadableError:
     """The error to raise where the system cannot read a file."""
     number = error.errno if isinstance(error, OSError) else None
-    message = os.strerror(number) if number else one_line(str(error))[:200]
+    message = os.strerror(number) if number else message_of(error)
     reason = REASONS.get(number) if number else None
     return UnreadableError(f"{path}: cannot be read ({message}){f': {reason}' if reason else ''}")
 

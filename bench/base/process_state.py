@@ -1,7 +1,7 @@
-"""PyTorch's process-wide state (random stream, deterministic mode, default type), used by one call at a time.
+"""PyTorch's process-wide state, used by one call at a time.
 
-Its random stream, its switch for deterministic algorithms and its default type are shared by all threads. Code that
-draws from that stream, or relies on those settings, waits here for its turn.
+All threads share its random stream, its switch for deterministic algorithms and its default type. Code that draws from
+that stream, or relies on those settings, waits here for its turn.
 """
 
 import os
@@ -9,12 +9,15 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import torch
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # scikit-learn's
 
 from bench.base.errors import InputError
 
+DETERMINISM: Any = torch.utils.deterministic
+"""A module that type checkers see no attributes of."""
 _turn = threading.RLock()
 _followed = False
 """Whether forked processes are prepared for PyTorch."""
@@ -43,7 +46,7 @@ def own_process_state() -> Iterator[None]:
         for kind in ("cpu", "cuda"):
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))
-        # As within somebody's `torch.no_grad()`: a web server's requests, for instance.
+        # The caller may be within `torch.no_grad()`, as requests of a web server are.
         stack.enter_context(torch.inference_mode(mode=False))
         stack.enter_context(torch.enable_grad())
         yield
@@ -66,13 +69,16 @@ def deterministic() -> Iterator[None]:
     """While open, torch uses deterministic algorithms only: the same seed gives the same codes, to the bit."""
     # cuBLAS is deterministic only with a fixed workspace; it reads this when the device is first used.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = torch.get_deterministic_debug_mode()
+    before, filled = torch.get_deterministic_debug_mode(), DETERMINISM.fill_uninitialized_memory
     # `use_deterministic_algorithms` does the same, and brings PyTorch's compiler, which takes seconds.
     torch.set_deterministic_debug_mode("error")
+    # Else every new tensor is filled before its values are written.
+    DETERMINISM.fill_uninitialized_memory = False
     try:
         yield
     finally:
         torch.set_deterministic_debug_mode(before)
+        DETERMINISM.fill_uninitialized_memory = filled
 
 
 @contextmanager

@@ -70,8 +70,7 @@ def started(process: int) -> int | float | None:
 
 
 def machine_name() -> str:
-    """A name for file names, of lower-case letters, digits and dashes: this machine since it was started, and the
-    space of its processes."""  # fmt: skip
+    """This machine since its boot, and its namespace of process numbers, as a part of file names: [a-z0-9-]."""
     identity = _machine()
     name = re.sub(r"[^a-z0-9]+", "-", identity["host"].lower()).strip("-") or "unknown"
     return f"{name}-{hashlib.sha256(repr(identity).encode()).hexdigest()[:12]}"

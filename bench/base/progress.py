@@ -43,16 +43,9 @@ class SilentProgress:
 class TerminalProgress:
     """A bar with the remaining time for every task, removed when the task is done."""
 
-    def __init__(self) -> None:
-        self._console = Console(stderr=True)
-        self._prefix = ""
-
-    def task(self, description: str, steps: int) -> AbstractContextManager[Task]:
-        """A bar of `steps` steps."""
-        return self._task(description, steps)
-
     @contextmanager
-    def _task(self, description: str, steps: int) -> Iterator[Task]:
+    def task(self, description: str, steps: int) -> Iterator[Task]:
+        """A bar of `steps` steps."""
         columns = (
             TextColumn("{task.description}"),
             BarColumn(),
@@ -62,7 +55,7 @@ class TerminalProgress:
             TextColumn("left"),
             TimeRemainingColumn(),
         )
-        with RichProgress(*columns, console=self._console, transient=True) as bars:
+        with RichProgress(*columns, console=Console(stderr=True), transient=True) as bars:
             number = bars.add_task(description, total=steps, status="")
             yield _Bar(bars, number)
 

@@ -16,6 +16,8 @@ from tabulate import tabulate
 
 LONGEST_SHOWN = 100
 """Characters of a wrong value that a message shows."""
+LONGEST_REASON = 200
+"""Characters of a library's message within a message."""
 NARROWEST = 20
 """Fewest characters of a folded line."""
 WIDEST = 110
@@ -26,6 +28,30 @@ def one_line(text: str) -> str:
     """`text` without line breaks, control characters, escape sequences or runs of spaces, safe for terminals."""
     printable = "".join(character if character.isprintable() else " " for character in text)
     return " ".join(printable.split())
+
+
+def message_of(error: BaseException) -> str:
+    """An error's message in one line of at most 200 characters, for a part of a message."""
+    return one_line(str(error))[:LONGEST_REASON]
+
+
+def shown(value: object) -> str:
+    """`value` in one short line for a message, even if its `repr` fails."""
+    try:
+        text = one_line(repr(value))
+    except Exception:  # a class may fail in this, and Python itself with numbers of thousands of digits
+        text = f"a value of type {type(value).__name__}"
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
+
+
+def duration(seconds: float) -> str:
+    """A readable time: `45 s`, `3 min 20 s`, `2 h 05 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02} min"
 
 
 def slug(name: str) -> str:
@@ -53,8 +79,8 @@ def validation_message(error: ValidationError, model: type[BaseModel] | None = N
         return f"{where}: unknown key{hint}"
     message = first["msg"][:1].lower() + first["msg"][1:]
     given = first["input"]
-    shown = f" (got {_shown(given)})" if isinstance(given, str | int | float | bool) else ""
-    return f"{where}: {message}{shown}" if where else f"{message}{shown}"
+    got = f" (got {shown(given)})" if isinstance(given, str | int | float | bool) else ""
+    return f"{where}: {message}{got}" if where else f"{message}{got}"
 
 
 def contradiction(what: str, stored: object, expected: str) -> PydanticCustomError:
@@ -72,14 +98,6 @@ def _keys(model: Any, place: Iterable[int | str]) -> list[str]:
 
 def _is_model(found: Any) -> bool:
     return isinstance(found, type) and issubclass(found, BaseModel)
-
-
-def _shown(value: str | float) -> str:
-    try:
-        text = repr(value)
-    except ValueError:  # a number of thousands of digits
-        return "a number too long to show"
-    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def text_table(rows: Sequence[Sequence[object]], headers: Sequence[str] = (), **layout: Any) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.base.errors import InputError
 from bench.base.files import unreadable
-from bench.base.text import one_line
+from bench.base.text import message_of
 
 LARGEST = 2**18
 """Bytes; a description takes some hundreds."""
@@ -25,9 +25,9 @@ MARKED = {
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The content of a TOML file; InputError if it is none, cannot be read, or is larger than 256 KiB."""
+    """The content of a TOML file; InputError if it is invalid, unreadable or larger than 256 KiB."""
     if not path.is_file():
-        reason = "is no file" if path.exists() else "no such file"
+        reason = "not a file" if path.exists() else "no such file"
         raise InputError(f"{path}: cannot be read ({reason}); name a TOML file")
     try:
         with path.open("rb") as file:
@@ -44,7 +44,7 @@ def read_toml(path: Path) -> dict[str, Any]:
     except RecursionError as error:
         raise InputError(f"{path}: not valid TOML (nested too deeply); lists and tables here are flat") from error
     except ValueError as error:  # no TOML, and numbers that are too long
-        raise InputError(f"{path}: not valid TOML ({one_line(str(error))[:200]}); fix that line") from error
+        raise InputError(f"{path}: not valid TOML ({message_of(error)}); fix that line") from error
 
 
 def _decoded(content: bytes, path: Path) -> str:
@@ -58,7 +58,7 @@ def _decoded(content: bytes, path: Path) -> str:
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """The content of a TOML text. Raises ValueError if it is none or has whole numbers of more than 64 bits.
+    """The content of a TOML text. Raises ValueError if it is invalid or has whole numbers of more than 64 bits.
 
     Python reads longer ones, and then cannot write them out in a message; TOML itself knows none. Raises RecursionError
     for what is nested too deeply.

@@ -10,19 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from bench.base.errors import InputError
 from bench.base.paths import named_path
-from bench.base.text import LONGEST_SHOWN, one_line
+from bench.base.text import message_of, shown
 
 MIN_BITS, MAX_BITS = 1, 1024
 MAX_SEED = 2**32 - 1
-
-
-def shown(value: object) -> str:
-    """`value` in one short line for a message, even if its `repr` fails."""
-    try:
-        text = one_line(repr(value))
-    except Exception:  # a class may fail in this, and Python itself with numbers of thousands of digits
-        text = f"a value of type {type(value).__name__}"
-    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def whole_number(value: object, name: str, low: int, high: int) -> int:
@@ -74,8 +65,9 @@ def read_array(values: ArrayLike, name: str) -> NDArray[Any]:
             return np.asarray([_of_tensor(row) if _is_tensor(row) else row for row in values])
         return _of_tensor(values) if _is_tensor(values) else np.asarray(values)
     except Exception as error:  # libraries raise anything where their objects are no arrays
-        reason = one_line(str(error))[:150]
-        raise InputError(f"{name} cannot be read as an array ({reason}); give a numpy array of numbers") from error
+        raise InputError(
+            f"{name} cannot be read as an array ({message_of(error)}); give a numpy array of numbers"
+        ) from error
 
 
 def _is_tensor(value: object) -> bool:

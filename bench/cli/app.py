@@ -1,6 +1,5 @@
 """The command line's verbs, assembled."""
 
-from importlib.metadata import version as installed
 from typing import Annotated
 
 import typer
@@ -23,47 +22,27 @@ app = typer.Typer(
 )
 
 app.command()(run)
-
 app.command("report")(render)
-
 app.command()(choose)
-
 app.command()(compare)
-
 app.command()(evaluate)
-
 app.command()(profile)
-
 app.command("list")(show)
-
 app.command()(reproduce)
-
 app.command()(encode)
-
 app.command()(extract)
-
 app.command()(index)
-
 app.command()(search)
-
 app.command()(export)
-
 app.command()(submit)
-
 app.command()(site)
-
 app.command("check-method")(check_method)
 
 data_app = typer.Typer(help="Check, imitate and convert datasets.", rich_markup_mode=None)
-
 data_app.command()(check)
-
 data_app.command()(fake)
-
 data_app.command()(convert)
-
 app.add_typer(data_app, name="data")
-
 app.add_typer(results_app, name="results")
 
 GROUPS: tuple[list[str], ...] = ([], ["data"], ["results"])
@@ -72,7 +51,9 @@ GROUPS: tuple[list[str], ...] = ([], ["data"], ["results"])
 
 def _version(asked: bool) -> None:
     if asked:
-        print(f"vhbench {installed('vhbench')}")
+        from importlib.metadata import version  # noqa: PLC0415  slower to import than `bench --help` should be
+
+        print(f"vhbench {version('vhbench')}")
         raise typer.Exit
 
 

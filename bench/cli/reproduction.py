@@ -147,20 +147,6 @@ def prepare(
     return prepared
 
 
-def reproduce(
-    names: Sequence[str],
-    dataset: str,
-    *,
-    runner: Runner,
-    registry: Registry,
-    report_folder: Path,
-    seeds: Sequence[int] = SEEDS,
-) -> Reproduction:
-    """Make a paper's artefacts on one dataset; see `prepare` and `make` for errors. Equal results give equal bytes."""
-    (prepared,) = prepare(names, [dataset], registry=registry, report_folder=report_folder, seeds=seeds)
-    return prepared.make(runner)
-
-
 def plan_needs(
     needs: Sequence[Need],
     datasets: Sequence[str],

@@ -23,6 +23,9 @@ from bench.cli.options import (
     Threads,
     names_of,
     numbers_of,
+    parse_memory,
+    parse_time,
+    shard_of,
 )
 
 PAGE = "report.html"
@@ -99,7 +102,6 @@ def run(
     from bench.running.estimate import dry_run
     from bench.running.isolation import Isolation
     from bench.running.jobs import AsManyAsFit
-    from bench.running.limits import shard_of
     from bench.running.plan import SweepFile, check_existing, plan, read_sweep_file
     from bench.running.ray.on_ray import OnRay
     from bench.running.runner import Runner
@@ -167,8 +169,6 @@ def _on_ray(executor: str, address: str | None) -> bool:
 
 
 def _limits(time_limit: str | None, memory_limit: str | None) -> tuple[float | None, int | None]:
-    from bench.running.limits import parse_memory, parse_time
-
     return (
         parse_time("--time-limit", time_limit) if time_limit is not None else None,
         parse_memory("--memory-limit", memory_limit) if memory_limit is not None else None,

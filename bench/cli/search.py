@@ -28,7 +28,7 @@ def index(
     codes: Annotated[
         Path,
         typer.Argument(
-            help="Codes that bench encode has written (.npy), or a folder of videos: they are encoded first.",
+            help="Codes that bench encode has written (.npy), or a folder of videos, which is encoded first.",
             parser=named_path,
             metavar="CODES",
         ),
@@ -43,8 +43,6 @@ def index(
     from bench.search import index as indexes
 
     if codes.is_dir():
-        if add:
-            raise InputError(f"--add: {codes} is a folder of videos; add codes that bench encode has written")
         made = _of_videos(codes, out, device)
     else:
         read = read_code_file(codes)

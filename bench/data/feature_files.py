@@ -81,7 +81,7 @@ class FeatureFiles(FolderSource):
         named = root or os.environ.get(VARIABLE)
         if not named:
             raise InputError(
-                f"{cls.name}: say where its files lie with --data-root DIR (from Python root=, or the environment "
+                f"{cls.name}: name the folder of its files with --data-root DIR (from Python root=, or the environment "
                 f"variable {VARIABLE}); DIR/{cls.name} or DIR holds {', '.join(cls.file_names())}"
             )
         given = named_path(named)

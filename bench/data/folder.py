@@ -19,7 +19,7 @@ from bench.base.text import say
 from bench.data.dataset import Dataset, DatasetSource, Split, Summary
 from bench.data.description import Description, SplitName
 from bench.data.features import Features, concatenated, require_finite
-from bench.data.files import content_hash
+from bench.data.fingerprints import content_hash
 from bench.data.hdf5 import DAMAGE, hdf5_axes, is_hdf5, open_hdf5, open_hdf5_features
 from bench.data.headers import MATLAB_AXES, NAME_IT, Rows, open_npy, open_safetensors, safetensors_axes
 from bench.data.label_files import features_of_labels, labels_in

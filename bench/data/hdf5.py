@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from bench.base.errors import InputError
 from bench.base.files import gigabytes, require_file, unreadable, unusable
+from bench.base.text import message_of, one_line
 from bench.data.features import Features, concatenated
-from bench.data.files import one_line
 from bench.data.headers import NAME_IT, Rows, feature_shape, precision_of, require_numbers
 from bench.data.open_files import Kept, Version
 from bench.data.precision import Precision
@@ -66,7 +66,7 @@ def open_hdf5(path: Path) -> Any:
 
 
 def _not_opened(path: Path, error: OSError) -> InputError:
-    message = one_line(error)
+    message = message_of(error)
     damage = ("damaged" if is_hdf5(path) else "not an HDF5 file"), "download or export it again"
     what, fix = next((reason for phrase, reason in HDF5_REASONS.items() if phrase in message), damage)
     return unusable(path, error, f"{what} ({message}); {fix}")
@@ -74,7 +74,7 @@ def _not_opened(path: Path, error: OSError) -> InputError:
 
 def _damaged(path: Path, key: str, error: Exception) -> InputError:
     """The error to raise where HDF5 opened a file but cannot read a dataset in it."""
-    return unusable(path, error, f"'{key}' cannot be read: damaged ({one_line(error)}); download or export it again")
+    return unusable(path, error, f"'{key}' cannot be read: damaged ({message_of(error)}); download or export it again")
 
 
 def hdf5_axes(path: Path) -> dict[str, int]:
@@ -169,7 +169,7 @@ def _require_filters(array: Any, source: str) -> None:
 def open_hdf5_features(path: Path, key: str, rows: Rows | None = "videos", fix: str = NAME_IT) -> Features:
     """The features in dataset `key`, or in all datasets of group `key`, one video each, in the order of their names.
 
-    Raises InputError if they are no numbers (N, T, D), or were never written whole. `rows` is as in `feature_shape`.
+    Raises InputError if they are not numbers (N, T, D), or were never written whole. `rows` is as in `feature_shape`.
     """
     version = Version.of(require_file(path))
     with open_hdf5(path) as file:

@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.base.errors import InputError
 from bench.base.files import unusable
-from bench.base.text import one_line
+from bench.base.text import message_of
 from bench.data.precision import PRECISIONS, Precision, stored_dtype
 from bench.data.raw import RawFeatures
 
@@ -25,7 +25,7 @@ SAFETENSORS_INTEGERS = {"BOOL": "?", "U8": "u1", "I8": "i1", "U16": "<u2", "I16"
     f"{name}{size * 8}": f"<{kind}{size}" for name, kind in (("U", "u"), ("I", "i")) for size in (4, 8)
 }
 Rows = Literal["videos", "frames"]
-"""What the first of two axes counts: pooled videos (N, D), or the frames of one video (T, D)."""
+"""The meaning of the first of two axes: pooled videos (N, D), or the frames of one video (T, D)."""
 ITEM_BYTES = {"float16": 2, "bfloat16": 2, "float32": 4, "float64": 8}
 # Three hundred times as many as in the papers' features; a video is read as a whole.
 MOST_NUMBERS_A_VIDEO = 2**25
@@ -51,7 +51,7 @@ def open_npy(path: Path, rows: Rows | None = "videos") -> RawFeatures:
 def npy_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
     """Shape, whether stored column by column, type and first byte of the array in a `.npy` file.
 
-    Raises InputError if it is no plain array, or the file is shorter than its header says.
+    Raises InputError if it is not a plain array, or the file is shorter than its header says.
     """
     try:
         with path.open("rb") as file:
@@ -63,7 +63,7 @@ def npy_header(path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
         with path.open("rb") as file:
             if file.read(len(ARCHIVE)) == ARCHIVE:
                 raise InputError(f"{path}: is an archive (.npz); save the array by itself, with numpy.save") from error
-        reason = f"not a readable .npy array ({one_line(str(error))[:120]}); download or export it again"
+        reason = f"not a readable .npy array ({message_of(error)}); download or export it again"
         raise unusable(path, error, reason) from error
     if version != (1, 0):
         # Later versions are for arrays with named fields, and may claim headers of gigabytes.
@@ -134,7 +134,7 @@ def precision_of(dtype: np.dtype[Any]) -> Precision:
 def feature_shape(shape: tuple[int, ...], source: str, rows: Rows | None = "videos") -> tuple[int, int, int]:
     """`shape` as (N, T, D): pooled videos have one frame, and trailing axes of length 1 beyond three are dropped.
 
-    `rows` says what the first of two axes counts; None refuses two axes. Raises InputError, with `source` in it, if
+    `rows` is the meaning of the first of two axes; None refuses two axes. Raises InputError, with `source` in it, if
     there are other axes, or no video.
     """
     axes = list(shape)
@@ -174,9 +174,9 @@ def _safetensors_header(path: Path) -> tuple[dict[str, Any], int]:
         try:
             header = json.loads(file.read(length))
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{path}: not a safetensors file (its header is no JSON); write it again") from error
+            raise InputError(f"{path}: not a safetensors file (its header is not JSON); write it again") from error
     if not isinstance(header, dict):
-        raise InputError(f"{path}: not a safetensors file (its header is no table); write it again")
+        raise InputError(f"{path}: not a safetensors file (its header is not a table); write it again")
     return header, 8 + length
 
 

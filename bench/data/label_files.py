@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bench.base.errors import InputError
 from bench.base.files import require_file, unusable
 from bench.base.labels import Labels, as_labels
-from bench.data.files import one_line
+from bench.base.text import message_of
 from bench.data.hdf5 import DAMAGE, hdf5_dataset, hdf5_entry, is_hdf5, matlab_class, open_hdf5
 from bench.data.headers import MATLAB_AXES, npy_header
 from bench.data.layout import SplitPaths
@@ -86,7 +86,7 @@ def _read_hdf5(path: Path, key: str) -> NDArray[Any]:
             _require_plausible(path, key, array.shape or ())
             return np.asarray(array) if kind is None else np.asarray(array).T
         except DAMAGE as error:
-            raise unusable(path, error, f"'{key}' cannot be read ({one_line(error)}); export it again") from error
+            raise unusable(path, error, f"'{key}' cannot be read ({message_of(error)}); export it again") from error
 
 
 def _sparse(file: Any, path: Path, key: str, rows: NDArray[Any]) -> NDArray[Any]:
@@ -108,7 +108,8 @@ def _sparse(file: Any, path: Path, key: str, rows: NDArray[Any]) -> NDArray[Any]
     try:
         return dense(csc_matrix(tuple(arrays), shape=shape))
     except ValueError as error:
-        raise InputError(f"{path}: '{key}' is a damaged sparse matrix ({one_line(error)}); export it again") from error
+        what = f"'{key}' is a damaged sparse matrix ({message_of(error)})"
+        raise InputError(f"{path}: {what}; export it again") from error
 
 
 def _require_numbers(path: Path, dtype: np.dtype[Any]) -> None:
@@ -140,8 +141,8 @@ def read_mat(path: Path, key: str, require_plausible: Callable[[tuple[int, ...]]
         return _read(path, key, require_plausible)
     except InputError:
         raise
-    except Exception as error:  # the reader raises anything from bytes that are no MATLAB file
-        reason = f"not a readable MATLAB file ({one_line(error)}); export it again"
+    except Exception as error:  # the reader raises anything from bytes that are not a MATLAB file
+        reason = f"not a readable MATLAB file ({message_of(error)}); export it again"
         raise unusable(path, error, reason) from error
 
 
@@ -170,7 +171,7 @@ def _read(path: Path, key: str, require_plausible: Callable[[tuple[int, ...]], N
 
 
 def require_matlab_numbers(kind: str, source: str) -> None:
-    """InputError, with `source` in it, if labels of this MATLAB class are no numbers."""
+    """InputError, with `source` in it, if labels of this MATLAB class are not numbers."""
     if kind not in NUMBERS:
         raise InputError(
             f"{source} is a MATLAB {kind}; store numbers: for class names [~, ~, labels] = unique(labels), for a cell "

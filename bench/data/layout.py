@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.base.errors import InputError
 from bench.base.files import unreadable
-from bench.base.text import one_line, slug
+from bench.base.text import message_of, one_line, slug
 from bench.data.description import NOTE, Description, Files, SplitFiles, SplitName, read_note
 from bench.data.headers import Rows
 
@@ -28,7 +28,7 @@ class SplitPaths:
     videos: Path | None
     """The folder or pattern that names a file for every video; None where files are named one by one."""
     rows: Rows | None
-    """What the first of two axes counts in a file of features; None in one of several files, where that is unclear."""
+    """The meaning of the first of two axes in a file of features; None in one of several files, where it is unclear."""
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Layout:
             within = Path(os.path.abspath(path)).is_relative_to(os.path.abspath(self.folder))  # noqa: PTH100  no links
             inside = within and any(path.resolve().is_relative_to(home) for home in homes)
         except (OSError, RuntimeError) as error:  # link loops, names too long
-            raise InputError(f"{path}: cannot be found ({one_line(str(error))}); put it there") from error
+            raise InputError(f"{path}: cannot be found ({message_of(error)}); put it there") from error
         if not inside:
             raise InputError(
                 f"{self.folder / NOTE}: {path} lies outside the folder; move it inside, or give it its usual name, "

@@ -1,4 +1,4 @@
-"""Stand-ins for datasets that cannot be downloaded: invented features and labels in the real layout."""
+"""Stand-ins for datasets that cannot be downloaded: synthetic features and labels in the real layout."""
 
 import hashlib
 import io
@@ -13,10 +13,10 @@ from bench.base.atomic import new_file
 from bench.base.errors import InputError
 from bench.base.files import require_space
 from bench.base.progress import Progress
+from bench.base.text import message_of
 from bench.data.description import NOTE, Description, SplitName, as_toml
 from bench.data.feature_files import FeatureFiles, Sizes
 from bench.data.features import videos_a_block
-from bench.data.files import one_line
 from bench.data.layout import Layout, SplitPaths
 
 ATTRIBUTES, ATTRIBUTES_A_CLASS, OTHERS_A_VIDEO = 64, 5, 3
@@ -34,7 +34,7 @@ MAT_HEADER = b"MATLAB 5.0 MAT-file, stand-in"
 
 
 class Synthetic:
-    """Videos of so many classes, frames, and features (dimensions) a frame; equal seeds give equal videos."""
+    """A generator of videos with labels; equal seeds give equal videos."""
 
     def __init__(self, seed: str, frames: int, dimensions: int, classes: int) -> None:
         self._seed, self._frames, self._classes = seed, frames, classes
@@ -121,7 +121,7 @@ class StandIn:
         try:
             self._write(progress)
         except OSError as error:
-            raise InputError(f"--out {self.note.parent}: cannot be written ({one_line(error)})") from error
+            raise InputError(f"--out {self.note.parent}: cannot be written ({message_of(error)})") from error
 
     def _write(self, progress: Progress) -> None:
         self.note.parent.mkdir(parents=True, exist_ok=True)
@@ -161,7 +161,7 @@ def plan_stand_in(
     """A stand-in of a dataset in `folder`, with `scale` times its videos, at least four per file.
 
     Frames, dimensions and classes are the dataset's own, unless other `dimensions` are given. Equal calls give equal
-    files. Raises InputError if the scale is no positive number, a file is already there, or the disk has no room.
+    files. Raises InputError if the scale is not a positive number, a file is already there, or the disk has no room.
     """
     if not 0 < scale < float("inf"):
         raise InputError(f"--scale {scale}: expected a number above 0, such as 0.01; 1 is the dataset's own size")

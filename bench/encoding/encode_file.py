@@ -16,7 +16,7 @@ from bench.base.errors import InputError
 from bench.base.files import UnreadableError, require_file
 from bench.base.progress import Progress, SilentProgress
 from bench.data.features import Features
-from bench.data.files import content_hash, likeness
+from bench.data.fingerprints import content_hash, likeness
 from bench.data.folder import only_key, open_features
 from bench.encoding.backends import BACKENDS, CHUNK, PRECISIONS, OutputError, block_size, check_choice
 from bench.encoding.choice import faster_backend

@@ -26,8 +26,7 @@ from bench.data.features import Features, as_features
 from bench.encoding.backends import encoded_blocks, prepare
 from bench.encoding.modules import EncoderDescription, Forward, QueryForm
 from bench.encoding.onnx_file import export
-from bench.learning.method import Method
-from bench.learning.reference import VectorEncoder
+from bench.learning.method import Method, VectorEncoder
 from bench.registry import Registry, load_registry
 
 DESCRIPTION, WEIGHTS = "encoder.json", "encoder.safetensors"

@@ -12,8 +12,8 @@ from torch import nn
 
 from bench.base.errors import InputError
 from bench.base.process_state import deterministic, own_process_state
-from bench.base.text import closest, validation_message
-from bench.base.values import check_bits, check_seed, plain, shown
+from bench.base.text import closest, shown, validation_message
+from bench.base.values import check_bits, check_seed, plain
 from bench.data.dataset import Dataset, Recommended, Split, Summary
 from bench.data.features import ArrayFeatures, Features, as_features, require_finite
 from bench.encoding.backends import OutputError

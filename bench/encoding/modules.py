@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor, nn
 
-from bench.learning.reference import VectorEncoder
+from bench.learning.method import VectorEncoder
 
 Forward = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Relaxed outputs (n, K) of features (n, T, D), for as many videos as pass together."""

@@ -1,7 +1,7 @@
 """Training items: the draw of a batch, and frame corruption."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 ZEROED, REPLACED = 0.8, 0.1
+
+
+def on_device(values: NDArray[Any] | Tensor, device: torch.device) -> Tensor:
+    """`values` on `device`. Copying them to a GPU waits for none of the steps that are queued there."""
+    tensor = torch.from_numpy(values) if isinstance(values, np.ndarray) else values
+    if device.type == "cuda" and tensor.device.type == "cpu":
+        tensor = tensor.pin_memory()
+    return tensor.to(device, non_blocking=True)
 
 
 @dataclass(frozen=True)
@@ -28,7 +36,7 @@ class FrameCorruption:
 
     def apply(self, videos: Tensor, replacements: Tensor) -> Tensor:
         """A corrupted copy of `videos` (B, T, D), given the replacement frames (R, D)."""
-        kept = torch.from_numpy(self.kept).to(videos)
+        kept = on_device(self.kept, videos.device).to(videos.dtype)
         corrupted = videos * kept[:, :, None]
         frames = corrupted.flatten(0, 1)
         places = self.item * videos.shape[1] + self.frame
@@ -85,3 +93,26 @@ class Batch:
 
     def __len__(self) -> int:
         return len(next(iter(self.videos.values())))
+
+    def tensors(self) -> dict[tuple[str, str], Tensor]:
+        """All tensors, by field and name."""
+        return {(kind.name, name): value for kind in fields(self) for name, value in getattr(self, kind.name).items()}
+
+    def clone(self) -> "Batch":
+        """A copy of all tensors."""
+        return Batch(
+            *({name: value.clone() for name, value in getattr(self, kind.name).items()} for kind in fields(self))
+        )
+
+    def copy_(self, other: "Batch") -> None:
+        """Take over the values of another batch with tensors like these."""
+        given = other.tensors()
+        for name, value in self.tensors().items():
+            value.copy_(given[name])
+
+    def is_like(self, other: "Batch") -> bool:
+        """Whether both have the same tensors but for their values."""
+        return self._kinds() == other._kinds()
+
+    def _kinds(self) -> dict[tuple[str, str], tuple[torch.Size, torch.dtype]]:
+        return {name: (value.shape, value.dtype) for name, value in self.tensors().items()}

@@ -13,7 +13,7 @@ from torch import Tensor
 from bench.base.processes import threads
 from bench.data.features import Features
 from bench.learning.context import FitContext
-from bench.learning.items import Batch, Draw
+from bench.learning.items import Batch, Draw, on_device
 from bench.learning.schedule import BaseSchedule
 
 READERS = 2
@@ -59,8 +59,8 @@ class VideoLoader:
             name: plan.apply(videos[name], self._frames(plan.source_video, plan.source_frame))
             for name, plan in draw.corruption.items()
         }
-        values = {name: torch.from_numpy(value).to(self._device) for name, value in draw.values.items()}
-        rows = {name: torch.from_numpy(chosen).to(self._device) for name, chosen in draw.videos.items()}
+        values = {name: on_device(value, self._device) for name, value in draw.values.items()}
+        rows = {name: on_device(chosen, self._device) for name, chosen in draw.videos.items()}
         return Batch(videos, corrupted, values, rows)
 
     def encode(self, forward: Callable[..., Tensor], *aligned: NDArray[Any]) -> NDArray[np.float32]:
@@ -68,21 +68,21 @@ class VideoLoader:
         blocks = []
         for start in range(0, len(self._features), ENCODED):
             part = np.arange(start, min(start + ENCODED, len(self._features)))
-            rows = (torch.from_numpy(values[part]).to(self._device) for values in aligned)
+            rows = (on_device(values[part], self._device) for values in aligned)
             blocks.append(forward(self._videos(part), *rows).float().cpu().numpy())
         return np.concatenate(blocks)
 
     def _videos(self, rows: NDArray[np.int64]) -> Tensor:
         if self._resident is None:
-            return self._placed(torch.from_numpy(self._features.read(rows)))
-        return self._placed(self._resident[torch.from_numpy(rows).to(self._resident.device)])
+            return self._placed(self._features.read(rows))
+        return self._placed(self._resident[on_device(rows, self._resident.device)])
 
     def _frames(self, rows: NDArray[np.int64], numbers: NDArray[np.int64]) -> Tensor:
         """Frame `numbers[i]` of video `rows[i]`, (n, D)."""
         if self._resident is None:
-            return self._placed(torch.from_numpy(self._features.read_frames(rows, numbers)))
+            return self._placed(self._features.read_frames(rows, numbers))
         home = self._resident.device
-        return self._placed(self._resident[torch.from_numpy(rows).to(home), torch.from_numpy(numbers).to(home)])
+        return self._placed(self._resident[on_device(rows, home), on_device(numbers, home)])
 
-    def _placed(self, values: Tensor) -> Tensor:
-        return values.to(self._device, self._dtype)
+    def _placed(self, values: NDArray[np.float32] | Tensor) -> Tensor:
+        return on_device(values, self._device).to(self._dtype)

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 
 from bench.base.progress import Stopped, Task
 from bench.data.features import Features
+from bench.learning.captured import Capture
 from bench.learning.context import FitContext
 from bench.learning.items import Batch, Draw
 from bench.learning.loader import VideoLoader
@@ -38,7 +39,7 @@ class MeanLosses:
     def add(self, losses: Mapping[str, Tensor], items: int) -> None:
         """Add losses that are means over `items` items."""
         for name, value in losses.items():
-            summed = value.detach().float() * items
+            summed = value.float() * items
             self._sums[name] = self._sums[name] + summed if name in self._sums else summed
         self._items += items
 
@@ -154,6 +155,7 @@ class Training:
         self._network, self._objective = network, objective
         self._schedule, self._context, self._stage = schedule, context, stage
         self._passes = objective.passes()
+        self._capture = Capture(self.trained, context, stage)
         self.updates = 0
         """Steps of this stage so far."""
 
@@ -201,13 +203,12 @@ class Training:
         objective, optimiser = self._passes[number], self.optimiser
         self._context.seed_torch(self._stage, "dropout", epoch, *_later(number))
         self._network.train()
+        step = self._capture.steps(partial(self._step, objective, epoch), objective)
         mean = MeanLosses()
         for batch in batches:
             for group in optimiser.param_groups:
                 group["lr"] = self._schedule.update_rate(epoch, self.updates)
-            losses = self._losses(objective, batch, epoch)
-            optimiser.zero_grad()
-            losses.pop(MINIMISED, losses["loss"]).backward()  # type: ignore[no-untyped-call]
+            losses = step(batch)
             optimiser.step()
             with torch.no_grad():
                 objective.after_step(batch)
@@ -235,6 +236,13 @@ class Training:
         self, objective: Objective, videos: NDArray[np.int64], among: NDArray[np.int64], *stream: str | int
     ) -> Draw:
         return objective.draw(videos, among, self._context.random(self._stage, *stream))
+
+    def _step(self, objective: Objective, epoch: int, batch: Batch) -> dict[str, Tensor]:
+        """Give the weights the gradients of a batch; return its losses, without their history."""
+        losses = self._losses(objective, batch, epoch)
+        self.optimiser.zero_grad()
+        losses.pop(MINIMISED, losses["loss"]).backward()  # type: ignore[no-untyped-call]
+        return {name: value.detach() for name, value in losses.items()}
 
     def _losses(self, objective: Objective, batch: Batch, epoch: int) -> dict[str, Tensor]:
         with self._precision():

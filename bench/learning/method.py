@@ -1,4 +1,4 @@
-"""Hashing methods: name, paper, parameters with defaults, and learning an encoder."""
+"""Hashing methods, and references without codes: name, paper, parameters with defaults, and learning an encoder."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class Method(ABC):
     bound: ClassVar[bool] = False
     """Whether it is shown as a bound beside the methods, and not ranked with them."""
     reference: ClassVar[bool] = False
-    """Whether it ranks by vectors and has no codes: see `bench.learning.reference`."""
+    """Whether it ranks by vectors and has no codes: see `Reference`."""
     uses_labels: ClassVar[bool] = False
     """Whether the method sees labels, which makes it a bound. Its encoder takes labels (n, C) for features."""
     seeded: ClassVar[bool] = True
@@ -122,3 +122,29 @@ class ShallowMethod(Method):
         mean = pooled.mean(axis=0)
         weight = self.directions(pooled - mean, context.random("directions"))
         return LinearHash(torch.from_numpy(mean), torch.from_numpy(np.ascontiguousarray(weight, dtype=np.float32)))
+
+
+class VectorEncoder(nn.Module, ABC):
+    """Vectors of videos. The similarity of a query to a gallery item is the inner product of their two vectors.
+
+    That covers every distance that a reference needs: the cosine, of unit vectors; the squared distance of q and v, as
+    -|q - v|² = [q, 1] · [2 v, -|v|²] - |q|², whose last term is the same for all items.
+    """
+
+    @abstractmethod
+    def forward(self, videos: Tensor) -> Tensor:
+        """The vectors of videos as gallery items: (n, T, D) → (n, m)."""
+
+    @abstractmethod
+    def queries(self, videos: Tensor) -> Tensor:
+        """The vectors of videos as queries: (n, T, D) → (n, m)."""
+
+
+class Reference(Method):
+    """A search without codes: float vectors, or what takes their place at the same bytes.
+
+    Its `fit` and `build` give a `VectorEncoder`. It is never ranked among codes.
+    """
+
+    bound: ClassVar[bool] = True
+    reference: ClassVar[bool] = True

@@ -44,6 +44,8 @@ class Objective(ABC):
         """The parts of the loss by name, `loss` the total; means over the items of the batch. `epoch` counts from 0.
 
         `loss` is what is minimised. A method that minimises another quantity, such as a sum, adds it as `minimised`.
+        It must follow from the network, the batch, the epoch and `state` alone: on a GPU it is not called for every
+        batch, but captured (`bench.learning.captured`).
         """
 
     def begin_epoch(self, epoch: int, encode: Encode, random: np.random.Generator) -> None:
@@ -58,7 +60,7 @@ class Objective(ABC):
         return
 
     def state(self) -> Mapping[str, Tensor]:
-        """Tensors besides the network that training changes in place, of shapes that stay.
+        """Tensors, besides the network's, that training changes in place; their shapes stay.
 
         They are saved and restored with the state of an interrupted training, and never stored with the encoder.
         """

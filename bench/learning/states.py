@@ -38,13 +38,13 @@ class Lowest:
             self.weights = {name: value.detach().clone() for name, value in network.state_dict().items()}
 
     def forget(self) -> None:
-        """Start anew, where the loss has changed its meaning."""
+        """Start again, after the loss has changed its meaning."""
         self.loss, self.weights = float("inf"), {}
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What training changes, and an interrupted one needs."""
+    """Everything that training changes, and a resumed training needs."""
 
     network: nn.Module
     optimiser: Optimizer
@@ -69,8 +69,8 @@ class TrainingStates:
     def borrow(self, stage: str, key: str) -> bool:
         """Begin a stage with the state of a run that has finished it, if there is one and this run has none.
 
-        `key` names all on which the stage depends besides what the folder `shared` is of. The seconds that the stage
-        took are then in `earlier` as if this run had trained it.
+        `key` names everything on which the stage depends, except what the whole folder `shared` depends on. The
+        seconds that the stage took are then in `earlier` as if this run had trained it.
         """
         finished = self._finished(stage, key)
         if not finished or not finished.is_file() or self._path(stage).exists():

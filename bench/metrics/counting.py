@@ -173,8 +173,9 @@ def _count_nearest(
     for column in columns[:listed]:
         start = column // COLUMNS * TILE
         for j in range(start + column % COLUMNS, min(start + TILE, len(distances)), COLUMNS):
-            if distances[j] <= bound:
-                total[distances[j]] += 1
+            total[distances[j]] += 1
+    # Others were counted too, without a branch again, but not all of them.
+    total[bound + 1 :] = 0
 
 
 @compiled

@@ -1,152 +1,106 @@
-"""The counts of `counting.count_block` on a CUDA device; they are integers, so every score stays the same.
-
-Distances come from a product of ±1 matrices: two codes of B bits that differ in d have the product B - 2 d. Sums of up
-to 2,048 units are exact in half precision, whatever the order of addition. Pairs are counted by 2 d, plus 1 where they
-are relevant, for so many queries at a time as PyTorch keeps the counts of in the multiprocessors' own memory.
-"""
+"""The counts of `counting.count_block` on a CUDA device; they are integers, so every score stays the same."""
 
 import importlib
 import sys
+from importlib.util import find_spec
 from threading import Lock
 from typing import Any
 
-import numba
 import numpy as np
+from numpy.typing import NDArray
 
+from bench.base.text import one_line, say
 from bench.metrics.blocks import Counter
-from bench.metrics.labels import Problem
+from bench.metrics.labels import Problem, bit_planes
 from bench.metrics.tie_sums import Counts
 
-# Below this many pairs of codes the processor answers within half a second or so.
+# Below this many pairs of codes the processor answers within half a second or so: two cores of 2.5 GHz count 1.5
+# billion pairs in a second, sixteen 5 to 10 billion.
 LARGE = 10**9
 # From here on it pays to import PyTorch, which takes seconds, only to look for a device.
 HUGE = 10**10
-# Beside more cores than these a device is of no use: an H100 took 0.81 s for 45,600 queries among themselves, one core
-# of the machine 2.17 s, two 1.03 s, four 0.59 s.
-MOST_CORES = 2
-# Elements of the largest array on the device at a time: at most, and at least to be worth the device.
-ELEMENTS = 1 << 25
-FEWEST_ELEMENTS = 1 << 16
-# Device memory that one element takes, all scratch arrays together.
-ELEMENT_BYTES = 32
-# Of counts of eight bytes that PyTorch's `bincount` keeps in shared memory; more are added up in global memory, slowly.
-SHARED_COUNTS = 48 * 1024 // 8 - 1
+# Wider problems are counted by the processor: longer codes have more cells than on-chip memory holds, and more classes
+# (neighbours without labels: one class a query) would be mostly zeros.
+MOST_BITS = 1024
+MOST_CLASSES = 64 * 64
+# Queries and items that one program of the kernel counts.
+GROUP, TILE = 8, 2048
 
 
-def find_device(pairs: int) -> str | None:
-    """The device to count on, or None for the processor.
+def find_device(problem: Problem, bits: int) -> str | None:
+    """The device to count on, or None for the processor. `bits` is K.
 
-    A CUDA device is taken if there is one, the processor may use two cores at most, and the problem has at least 10^9
-    pairs of query and item; in a process that has not imported PyTorch, at least 10^10.
+    A CUDA device is taken if there is one, with Triton, and the problem has at least 10^9 pairs of query and item (in a
+    process that has not imported PyTorch, at least 10^10), at most 1,024 bits and 4,096 classes.
     """
-    if numba.config.NUMBA_NUM_THREADS > MOST_CORES:  # type: ignore[attr-defined]
+    pairs, classes = len(problem.queries) * problem.gallery.shape[1], len(problem.labels.class_starts) - 1
+    if pairs < (LARGE if "torch" in sys.modules else HUGE) or bits > MOST_BITS or classes > MOST_CLASSES:
         return None
-    if pairs < LARGE or (pairs < HUGE and "torch" not in sys.modules):
-        return None
-    return "cuda" if importlib.import_module("torch").cuda.is_available() else None
+    usable = find_spec("triton") and importlib.import_module("torch").cuda.is_available()
+    return "cuda" if usable else None
 
 
 class DeviceCounter:
     """Counts blocks of queries of one problem on a PyTorch device; called as a `blocks.Counter`.
 
-    Device memory: the codes and labels of the gallery, and at most a gigabyte, or half of what is free, for scratch.
-    Where that is refused after all (others use the device too), the scratch is halved; where even little is refused,
-    the processor counts instead.
+    Device memory: the codes and the labels, as bits, and the counts of the blocks in work. Where the device refuses
+    (memory that others use, a compiler that Triton does not find), the processor counts, which one line says.
     """
 
     def __init__(self, problem: Problem, bits: int, device: str, processor: Counter) -> None:
-        """`bits` is K; `device` is a name that PyTorch knows; `processor` counts where the device has no memory."""
+        """`bits` is K; `device` is a name that PyTorch knows; `processor` counts where the device refuses."""
         self._torch: Any = importlib.import_module("torch")
-        self._device = device
-        self._problem = problem
-        self._bits = bits
-        self._processor = processor
-        half = device != "cpu" and problem.queries.shape[1] * 8 <= 2048
-        self._number = self._torch.float16 if half else self._torch.float32
-        self._gallery: Any = None  # moved with the first block, and so are these
-        self._items: Any = None
-        self._item_classes: Any = None
-        self._elements = ELEMENTS
-        self._lock = Lock()  # the device serves one block at a time, which bounds its memory
+        self._problem, self._bits, self._device, self._processor = problem, bits, device, processor
+        self._words: list[Any] = []  # of queries and gallery, codes and labels, moved with the first block
+        self._lock = Lock()  # Triton compiles at the first call, and must not do so twice at once
+        self._refused = False
 
     def __call__(self, start: int, stop: int) -> Counts:
         """The counts of queries `start` to `stop` - 1."""
         with self._lock:
-            while self._elements >= FEWEST_ELEMENTS:
-                try:
-                    if self._gallery is not None:
-                        return self._count(start, stop)
-                    self._move_gallery()
-                except self._torch.cuda.OutOfMemoryError:
-                    self._elements //= 2
-                    self._torch.cuda.empty_cache()
-            self._gallery = self._items = self._item_classes = None
-        return self._processor(start, stop)
+            cells = None if self._refused else self._launch(start, stop)
+        if cells is None:
+            return self._processor(start, stop)
+        by_relevance = cells.cpu().numpy().reshape(stop - start, self._bits + 1, 2)
+        relevants = np.ascontiguousarray(by_relevance[:, :, 1])
+        return Counts(by_relevance[:, :, 0] + relevants, relevants)
 
-    def _move_gallery(self) -> None:
+    def _launch(self, start: int, stop: int) -> Any:
+        """The cells of the counts, (b, 2 (K + 1)), on the device, which may still be at work; None if it refuses."""
+        try:
+            if not self._words:
+                self._words = self._move()
+            queries, gallery, query_labels, gallery_labels = self._words
+            rows, cells, items = stop - start, 2 * (self._bits + 1), gallery.shape[1]
+            counts = self._torch.zeros((rows, cells), dtype=self._torch.int32, device=self._device)
+            kernel = importlib.import_module("bench.metrics.cuda_kernel").count_tiles
+            kernel[-(-rows // GROUP), -(-items // TILE)](
+                queries[start:stop], gallery, query_labels[start:stop], gallery_labels, counts,
+                rows, items, len(gallery), len(gallery_labels), cells,
+                GROUP=GROUP, TILE=TILE, BINS=1 << cells.bit_length(),
+            )  # fmt: skip
+        except Exception as error:
+            self._refused, self._words = True, []
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            say(f"the CUDA device does not evaluate ({one_line(reason)}); the processor does, with the same result")
+            return None
+        return counts
+
+    def _move(self) -> list[Any]:
         problem = self._problem
-        # The labels of the gallery once more, the classes of every item instead of the items of every class.
-        labels = problem.labels
-        classes = np.repeat(np.arange(len(labels.class_starts) - 1), np.diff(labels.class_starts))
-        order = np.argsort(labels.class_items, kind="stable")
-        counts = np.bincount(labels.class_items, minlength=problem.gallery.shape[1])
-        self._item_starts = np.concatenate([[0], np.cumsum(counts)])
-        self._item_classes = self._move(classes[order])
-        self._items = self._move(labels.class_items[order].astype(np.int64))
-        self._gallery = self._move(problem.gallery.T)
-        if self._device != "cpu":
-            free, _ = self._torch.cuda.mem_get_info(self._device)
-            self._elements = min(self._elements, free // (2 * ELEMENT_BYTES))
+        labels = bit_planes(problem.labels, problem.gallery.shape[1])
+        words = [
+            np.ascontiguousarray(_words(problem.queries.T).T),
+            _words(problem.gallery),
+            np.ascontiguousarray(_words(labels.queries.T).T),
+            _words(labels.gallery),
+        ]
+        return [self._torch.from_numpy(part).to(self._device) for part in words]
 
-    def _count(self, start: int, stop: int) -> Counts:
-        torch = self._torch
-        size, rows, items = self._bits + 1, stop - start, self._problem.gallery.shape[1]
-        queries = self._signs(self._move(self._problem.queries[start:stop]))
-        columns, query_members = self._query_labels(start, stop)
-        cells = 2 * size
-        group = max(1, min(rows, SHARED_COUNTS // cells))
-        # Also of bits that fill up the last byte, which all codes share.
-        origin = torch.arange(rows, device=self._device, dtype=torch.int32)[:, None] % group * cells + queries.shape[1]
-        counts = torch.zeros(rows * cells, dtype=torch.int64, device=self._device)
-        tile = max(1, self._elements // max(rows, queries.shape[1], query_members.shape[1]))
-        for first in range(0, items, tile):
-            last = min(first + tile, items)
-            product = queries @ self._signs(self._gallery[first:last]).T
-            shared = query_members @ self._gallery_members(first, last, columns, query_members.shape[1]).T
-            places = origin - product.to(torch.int32) + (shared > 0)
-            for low in range(0, rows, group):
-                part = places[low : low + group]
-                counts[low * cells : (low + group) * cells] += torch.bincount(
-                    part.reshape(-1), minlength=len(part) * cells
-                )
-        by_relevance = counts.to(torch.int32).cpu().numpy().reshape(rows, size, 2)
-        return Counts(by_relevance.sum(axis=2, dtype=np.int32), np.ascontiguousarray(by_relevance[:, :, 1]))
 
-    def _query_labels(self, start: int, stop: int) -> tuple[Any, Any]:
-        """The column that each class has for this block (or -1), and the queries' labels in these columns."""
-        torch = self._torch
-        labels = self._problem.labels
-        starts = labels.query_starts[start : stop + 1]
-        present, column = np.unique(labels.query_classes[starts[0] : starts[-1]], return_inverse=True)
-        columns = np.full(len(labels.class_starts) - 1, -1, dtype=np.int64)
-        columns[present] = np.arange(len(present))
-        members = torch.zeros((stop - start, len(present)), dtype=self._number, device=self._device)
-        members[self._move(np.repeat(np.arange(stop - start), np.diff(starts))), self._move(column)] = 1
-        return self._move(columns), members
-
-    def _gallery_members(self, first: int, last: int, columns: Any, width: int) -> Any:
-        pairs = slice(int(self._item_starts[first]), int(self._item_starts[last]))
-        column = columns[self._item_classes[pairs]]
-        known = column >= 0
-        members = self._torch.zeros((last - first, width), dtype=self._number, device=self._device)
-        members[self._items[pairs][known] - first, column[known]] = 1
-        return members
-
-    def _signs(self, octets: Any) -> Any:
-        """(n, bytes) to (n, 8 * bytes) of ±1; bits beyond K are equal in all codes and so add nothing to a distance."""
-        shifts = self._torch.arange(8, device=self._device, dtype=self._torch.uint8)
-        flags = (octets[:, :, None] >> shifts) & 1
-        return flags.reshape(len(octets), -1).to(self._number) * 2 - 1
-
-    def _move(self, array: Any) -> Any:
-        return self._torch.from_numpy(np.array(array, order="C")).to(self._device)
+def _words(planes: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """Planes of eight bits (p, n) as planes of 32 bits (ceil(p / 4), n)."""
+    padded = np.zeros((-(-len(planes) // 4), planes.shape[1], 4), dtype=np.uint8)
+    for plane, octets in enumerate(planes):
+        padded[plane // 4, :, plane % 4] = octets
+    return padded.view(np.int32)[:, :, 0]

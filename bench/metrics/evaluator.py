@@ -182,7 +182,7 @@ def _score(
     # A query that is left out is one of the nearest.
     nearest = 0 if whole_ranking else tables.reach[-1] + 1
     processor = _processor_counter(problem, queries.bits, nearest)
-    device = find_device(len(queries) * len(gallery)) if whole_ranking else None
+    device = find_device(problem, queries.bits)
     count_all = DeviceCounter(problem, queries.bits, device, processor) if device else processor
 
     def count(start: int, stop: int) -> Counts:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from bench.encoding.replayed import replayed
 from bench.profile.cost_types import REST, EncodingTimes, Timing
 from bench.profile.machine import Others, measure_rates
 from bench.profile.timing import Stopwatch, Work, interleave, stopwatch, timing
@@ -119,13 +120,14 @@ def _time_on(
 
 def _works(number: int, job: Job, there: Tensor) -> Iterator[tuple[Repeat, Work]]:
     """`there`: the job's videos where they are encoded."""
+    network = replayed(job.network, there.device)
     for batch in BATCHES:
-        yield Repeat(number, batch, False), partial(job.network, there[:batch])
+        yield Repeat(number, batch, False), partial(network, there[:batch])
         if there.device.type == "cuda":
-            yield Repeat(number, batch, True), partial(_copy_and_encode, job.network, job.videos[:batch], there.device)
+            yield Repeat(number, batch, True), partial(_copy_and_encode, network, job.videos[:batch], there.device)
 
 
-def _copy_and_encode(network: nn.Module, videos: Tensor, place: torch.device) -> Tensor:
+def _copy_and_encode(network: Callable[[Tensor], Tensor], videos: Tensor, place: torch.device) -> Tensor:
     return network(videos.to(place))
 
 

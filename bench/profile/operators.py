@@ -41,8 +41,9 @@ def may_hold_products(operators: Iterable[str]) -> list[str]:
 
 
 def moved_bytes(frames: int, dimensions: int, bits: int, encoder_bytes: int, batch: int) -> float:
-    """The least number of bytes moved to encode one video of a batch: its features and K outputs in float32, and its
-    share of reading the weights once.
+    """The least number of bytes moved to encode one video of a batch.
+
+    Its features and K outputs in float32, and its share of reading the weights once.
     """
     return FLOAT_BYTES * (frames * dimensions + bits) + encoder_bytes / batch
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from bench.base.errors import InputError
 from bench.base.paths import named_path
-from bench.base.text import closest, one_line, slug
-from bench.base.values import as_path, shown
+from bench.base.text import closest, one_line, shown, slug
+from bench.base.values import as_path
 from bench.data.dataset import Dataset, DatasetSource
 from bench.data.folder import FolderSource
 from bench.learning.method import Method, Parameters
@@ -110,7 +110,9 @@ class Registry:
             elif not isinstance(getattr(plugin, "title", None), str):
                 self.broken.append(Broken(origin, f"{plugin.__name__} has no title"))
             elif not (inspect.isclass(parameters) and issubclass(parameters, Parameters)):
-                self.broken.append(Broken(origin, f"{plugin.__name__}.Parameters is no bench.method.Parameters"))
+                self.broken.append(
+                    Broken(origin, f"{plugin.__name__}.Parameters is not derived from bench.method.Parameters")
+                )
             elif not isinstance(name, str) or slug(name) != name:
                 self.broken.append(
                     Broken(origin, f"{plugin.__name__}.name is {name!r}; it must be lower-case letters, digits, dashes")

@@ -67,8 +67,7 @@ class Ranking:
 
 def ranking(scores: NDArray[np.float64]) -> Ranking:
     """The ranking of `scores` (datasets, methods), of which higher ones are better; two methods or more."""
-    # Takes as long to import as all else, and reports on fewer datasets need none of it.
-    from scipy.stats import friedmanchisquare, rankdata, studentized_range  # noqa: PLC0415
+    from scipy.stats import friedmanchisquare, rankdata, studentized_range  # noqa: PLC0415  slow, and few reports need it
 
     datasets, methods = scores.shape
     ranks = rankdata(-scores, axis=1)

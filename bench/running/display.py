@@ -13,7 +13,7 @@ from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as RichProgress
 
 from bench.base.progress import Progress, SilentProgress, Task
-from bench.running.limits import duration
+from bench.base.text import duration
 
 EVERY_SECONDS = 30.0
 """Time between two lines of a log on an active run."""

@@ -6,9 +6,8 @@ from statistics import fmean, median
 
 import torch
 
-from bench.base.text import text_table
+from bench.base.text import duration, text_table
 from bench.running.jobs import jobs_at_once, trainings
-from bench.running.limits import duration
 from bench.running.plan import Existing, PlannedRun, action_for
 from bench.store.leases import LEASES, Leases
 from bench.store.record import RunRecord, RunSpec

@@ -20,9 +20,9 @@ import torch
 from bench.base.errors import InputError
 from bench.base.fork_context import fork_server_context
 from bench.base.progress import Progress, Stopped
+from bench.base.text import duration
 from bench.registry import load_registry
 from bench.running.failures import store_failed
-from bench.running.limits import duration
 from bench.running.one_run import TRAINING_LIBRARIES, new_record
 from bench.running.plan import PlannedRun
 from bench.running.queue import Job

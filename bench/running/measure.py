@@ -14,8 +14,8 @@ from bench.profile.timing import HostStopwatch, time_loading, time_search
 from bench.running.failures import reason_of
 from bench.running.one_run import new_record
 from bench.running.plan import PlannedRun
+from bench.store.recompute import relaxed_scores
 from bench.store.record import RunRecord
-from bench.store.relaxed import relaxed_scores
 from bench.store.stored_run import ENCODER, StoredRun
 
 

@@ -14,7 +14,7 @@ from bench.base.values import check_bits
 from bench.data.dataset import DatasetSource, Summary
 from bench.encoding.fitting import resolve_parameters
 from bench.learning.method import Method
-from bench.registry import Registry
+from bench.registry import Registry, load_registry
 from bench.registry.plugin_files import code_digest, plugin_of
 from bench.store.record import RunSpec, Seed
 from bench.store.stored_run import StoredRun
@@ -125,7 +125,7 @@ def plan(
                     method(length, resolved).check(summary.train_shape)
                 except InputError as error:
                     if left_out is None:
-                        raise
+                        raise InputError(f"{name}: {error}") from error
                     left_out[method.name, length] = str(error)
                     continue
                 planned += [
@@ -140,6 +140,27 @@ def plan(
                     for seed in chosen_seeds[method.name]
                 ]
     return planned
+
+
+def found_again(spec: RunSpec, dataset: str, plugins: Sequence[Path], data_root: Path | None) -> PlannedRun:
+    """A run that another process planned, as this one finds its method and dataset.
+
+    Raises InputError if they are not those that it was planned with.
+    """
+    registry = load_registry(plugins, data_root)
+    method, source = registry.method(spec.method), registry.dataset(dataset)
+    summary = source.summary()
+    if summary.fingerprint != spec.dataset_fingerprint:
+        raise InputError(
+            f"{dataset}: differs from the dataset that the sweep was started with; copy that one to this machine, or "
+            "restart the sweep if it was changed"
+        )
+    if revision_of(method) != spec.method_revision:
+        raise InputError(
+            f"{method.name}: differs from the method that the sweep was started with; copy that one to this machine, "
+            "or restart the sweep if it was changed"
+        )
+    return PlannedRun(spec, method, source, summary, dataset, data_root)
 
 
 def revision_of(method: type[Method]) -> int | str:

@@ -16,7 +16,7 @@ NOTE = b"stopping after this epoch and saving its state; Ctrl-C again stops at o
 
 @dataclass
 class StopRequest:
-    """A request to stop. Calling it tells whether to stop at the next point from which the run can continue."""
+    """A request to stop. Calling it returns whether to stop at the next point from which the run can continue."""
 
     asked: bool = False
     at_once: bool = False

@@ -15,19 +15,17 @@ from contextlib import ExitStack, contextmanager
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self
+from typing import Any, Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict
 
 from bench.base import streams
-from bench.base.errors import InputError
 from bench.base.progress import Progress, Stopped
 from bench.base.progress import Task as ShownTask
 from bench.learning import residency
-from bench.registry import load_registry
 from bench.running.one_run import do_run, fit_context
-from bench.running.plan import PlannedRun, revision_of
+from bench.running.plan import found_again
 from bench.running.stopping import StopRequest
 from bench.running.storage import StorageError
 from bench.store.leases import Claim
@@ -57,23 +55,17 @@ class Task(BaseModel):
     claim: Claim
 
 
-class Sender(Protocol):
-    """A one-way connection to the parent."""
-
-    def send_bytes(self, message: bytes, /) -> None:
-        """Send a message. Raises OSError if the parent has ended."""
-
-
 class Messenger:
     """The child's side: sends its progress and messages to the parent."""
 
-    def __init__(self, connection: Sender) -> None:
-        self._connection = connection
+    def __init__(self, send: Callable[[bytes], None]) -> None:
+        """`send` raises OSError if the parent has ended."""
+        self._send = send
 
     def send(self, **message: Any) -> None:
         """Send a message to the parent; end this process if the parent has ended."""
         try:
-            self._connection.send_bytes(json.dumps(message).encode())
+            self._send(json.dumps(message).encode())
         except OSError:
             os._exit(1)
 
@@ -167,7 +159,7 @@ def work(connection: Connection, task: str, output: Path) -> None:
     faulthandler.enable()
     stop = StopRequest()
     threading.Thread(target=_listen, args=(connection, stop), name="parent", daemon=True).start()
-    messenger = Messenger(connection)
+    messenger = Messenger(connection.send_bytes)
     try:
         outcome, reason = _do(Task.model_validate_json(task), messenger, stop), ""
     except Stopped as stopped:
@@ -183,18 +175,10 @@ def _do(task: Task, messenger: Messenger, stop: StopRequest) -> str:
     # Runs may measure the free memory at the same moment, so each takes only its share.
     residency.DEVICE_SHARE /= task.device_jobs
     residency.MEMORY_SHARE /= task.jobs
-    registry = load_registry(task.plugins, task.data_root)
-    source = registry.dataset(task.dataset)
-    summary = source.summary()
-    if summary.fingerprint != task.spec.dataset_fingerprint:
-        raise InputError(f"{task.dataset}: the dataset was changed since the sweep began; restart the sweep")
-    method = registry.method(task.spec.method)
-    if revision_of(method) != task.spec.method_revision:
-        raise InputError(f"{method.name}: its source was changed since the sweep began; restart the sweep")
-    run = PlannedRun(task.spec, method, source, summary, task.dataset, task.data_root)
+    run = found_again(task.spec, task.dataset, task.plugins, task.data_root)
     store = Store(task.results, messenger.say)
     context = fit_context(store, run, torch.device(task.device), messenger, messenger.say, stop)
-    stored = do_run(run, source.load(), store, context, lambda: task.claim.held, isolated=True)
+    stored = do_run(run, run.source.load(), store, context, lambda: task.claim.held, isolated=True)
     return "lost" if stored is None else "stored"
 
 

@@ -3,7 +3,6 @@
 Each part stays once it is whole, so that the same call goes on after it was interrupted.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +22,8 @@ from bench.search.index import DESCRIPTION, Index, open_index, write
 from bench.video.backbones import EMBEDDED
 from bench.video.extract import extract
 from bench.video.extractor import extractor
-from bench.video.manifest import MANIFEST, problems, read_manifest, read_settings
+from bench.video.feature_folder import Extracted
+from bench.video.manifest import MANIFEST, SETTINGS, problems
 from bench.video.sources import Collection, as_text
 
 FEATURES, ENCODER, CODES = "features", "encoder", "codes.npy"
@@ -36,23 +36,28 @@ LEARNED, UNLEARNED = "itq", "lsh"
 def index_videos(
     videos: Collection, out: Path, device: torch.device, progress: Progress, say: Callable[[str], None]
 ) -> Index:
-    """The index of these videos in the folder `out`, made as far as it is not there; `say` gets lines on how.
+    """The index of these videos in the folder `out`, made or updated as far as needed; `say` gets lines on how.
 
-    Videos that cannot be used are left out. Raises InputError if `out` holds something else, or none can be used.
+    Videos that cannot be used are left out. An encoder that is there stays, and only videos that are new or changed are
+    extracted. Raises InputError if `out` holds something else, or no video can be used.
     """
     features = out / FEATURES
-    unfinished = features.with_name(f"{FEATURES}.unfinished")
-    if out.exists() and not (features.is_dir() or unfinished.is_dir()) and (not out.is_dir() or any(out.iterdir())):
-        raise InputError(f"{out}: holds no index of videos, but something else; name a new folder")
-    if features.is_dir():
-        _compare(videos, out, features, say)
-        if os.path.lexists(out / DESCRIPTION):
+    update = features.is_dir()
+    if update:
+        news = _changes(videos, out, features)
+        if not news and _is_of(features, out / DESCRIPTION):
             return open_index(out)
     else:
-        labels = f"of {len(videos.classes)} classes" if videos.classes else "without labels"
-        say(f"{out}: indexing {len(videos.videos):,} videos {labels}, by {FRAMES} frames of each and {EMBEDDED}")
+        unfinished = features.with_name(f"{FEATURES}.unfinished")
+        if out.exists() and not unfinished.is_dir() and (not out.is_dir() or any(out.iterdir())):
+            raise InputError(f"{out}: holds no index of videos, but something else; name a new folder")
         out.mkdir(parents=True, exist_ok=True)
-        rows = extract(videos, extractor(EMBEDDED, None, FRAMES, device), features, usable_cores(), progress)
+        labels = f"of {len(videos.classes)} classes" if videos.classes else "without labels"
+        news = f"indexing {len(videos.videos):,} videos {labels}, by {FRAMES} frames of each and {EMBEDDED}"
+    if news:
+        say(f"{out}: {news}")
+        using = extractor(EMBEDDED, None, FRAMES, device)
+        rows = extract(videos, using, features, usable_cores(), progress, update=update)
         for line in problems(rows):
             say(f"{features}: {line}")
     table = features / "train_feats.h5"
@@ -73,17 +78,25 @@ def _fitted(data: Dataset, say: Callable[[str], None]) -> Encoder:
         return fit(UNLEARNED, data, BITS)
 
 
-def _compare(videos: Collection, out: Path, features: Path, say: Callable[[str], None]) -> None:
-    """Say what changed since the features were extracted. Raises InputError if they are those of another folder."""
-    root = read_settings(features).root
+def _changes(videos: Collection, out: Path, features: Path) -> str:
+    """What to say of changes since the features were extracted. Raises InputError if they are of another folder."""
+    earlier = Extracted.read(features)
+    root = earlier.settings.root
     if root != as_text(videos.root.resolve()):
         raise InputError(
             f"{out}: is made of the videos in {root}; make another with bench index {videos.root} --out DIR"
         )
-    known = {row.path for row in read_manifest(features) if row.state != "left out"}
-    found = {video.name for video in videos.videos}
-    if known != found:
-        say(
-            f"{out}: {len(found - known):,} videos are new and {len(known - found):,} gone since then; remove it "
-            "to have it made again"
-        )
+    unknown = {video.name for video in videos.videos if not earlier.knows(video)}
+    new, changed = unknown - earlier.rows.keys(), unknown & earlier.rows.keys()
+    gone = earlier.rows.keys() - {video.name for video in videos.videos}
+    if not (new or changed or gone):
+        return ""
+    return (
+        f"new videos: {len(new):,}, changed: {len(changed):,}, gone: {len(gone):,}; updating the index, with the "
+        "encoder that it has (remove the folder to learn another)"
+    )
+
+
+def _is_of(features: Path, index: Path) -> bool:
+    """Whether an index was written after the features: an interrupted call leaves one of earlier features."""
+    return index.exists() and index.stat().st_mtime_ns > (features / SETTINGS).stat().st_mtime_ns

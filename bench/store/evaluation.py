@@ -161,7 +161,7 @@ def stored_metrics(run: StoredRun) -> dict[str, Any]:
 
 
 def _expected(stored: Any, computed: Scores | Diagnostics) -> dict[str, Any]:
-    """What was computed, without the optional quantities that the stored ones, from an earlier version, lack."""
+    """The computed values, without optional quantities that the stored ones, of an earlier version, lack."""
     known = stored if isinstance(stored, dict) else {}
     return {
         name: value

@@ -110,7 +110,7 @@ def _contradiction(content: bytes, folder: Path, what: str) -> UnsoundError:
 
 
 def _without_numbers(content: bytes, reason: str) -> RunRecord | None:
-    """What a record that cannot be used says of its run; None if that is not valid either."""
+    """A record without its numbers, marked as unsound; None if the rest is not valid either."""
     try:
         kept = {name: value for name, value in json.loads(content).items() if name not in REFUSED}
         return RunRecord.model_validate({**kept, "status": "unsound", "reason": reason, "durations": {}})

@@ -16,9 +16,8 @@ from bench.encoding.fitting import inputs
 from bench.learning.method import Method
 from bench.registry import Registry
 from bench.store.codes_file import Stored, StoredVectors, read_codes, relevance_digest
-from bench.store.evaluation import ABSENT, changes, recomputed, stored_metrics
+from bench.store.evaluation import ABSENT, changes, evaluate_codes, recomputed, relevance_of, stored_metrics
 from bench.store.registered import describe, known_dataset, registered_datasets
-from bench.store.relaxed import relaxed_scores
 from bench.store.stored_run import CODES, ENCODER, StoredRun
 from bench.store.verify import State
 
@@ -60,7 +59,7 @@ class Recomputation:
             yield "not as computed", f"digest of the labels: stored {run.codes.labels}, computed {expected}"
 
     def _encoded(self, run: StoredRun, codes: Stored, data: Dataset | None) -> Iterator[tuple[State, str]]:
-        """What follows from the encoder: codes, and the scores of relaxed outputs."""
+        """Differences from the encoder's output, in codes and in scores of relaxed outputs."""
         what = "codes" if self.reencoded else "scores of relaxed outputs"
         if data is None:
             yield "unproven", f"{what}: {run.record.spec.dataset} not found; give it with --datasets or --data-root"
@@ -145,7 +144,7 @@ def _relaxed(run: StoredRun, encoder: Encoder, method: type[Method], data: Datas
 
 
 def _splits(codes: Stored, data: Dataset) -> list[tuple[str, Split, NDArray[Any]]]:
-    """What is stored of which videos."""
+    """Name, videos, and stored codes or vectors of each split."""
     if isinstance(codes, StoredVectors):
         return [("query", data.query, codes.query_vectors), ("gallery", data.gallery, codes.gallery_vectors)]
     splits: list[tuple[str, Split, NDArray[Any]]] = [("query", data.query, codes.query_codes)]
@@ -180,3 +179,23 @@ def _other_codes(
         differs = ((relaxed >= 0) != (stored[part] > 0)) & (np.abs(relaxed) > least)
         wrong += [(int(video), int(bits)) for video, bits in zip(part, differs.sum(axis=1), strict=True) if bits]
     return wrong
+
+
+def relaxed_scores(
+    encoder: Encoder, method: type[Method], data: Dataset, protocols: Iterable[str]
+) -> dict[str, dict[int, float]]:
+    """mAP@k, or recall@k without labels, by protocol and k, if the gallery is ranked by the cosine of relaxed outputs.
+
+    Raises InputError or OutputError as `Encoder.relaxed` does.
+    """
+
+    def directions(split: Split) -> NDArray[np.float32]:
+        outputs = encoder.relaxed(inputs(method, split))
+        lengths = np.linalg.norm(outputs.astype(np.float64), axis=1, keepdims=True)
+        return (outputs / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+
+    self_search = data.gallery is data.query
+    queries = directions(data.query)
+    gallery = queries if self_search else directions(data.gallery)
+    vectors = StoredVectors(encoder.description.bits, queries, gallery, *relevance_of(data), self_search)
+    return {name: scores.compared for name, scores in evaluate_codes(vectors, protocols).items()}

@@ -101,7 +101,7 @@ class RunRecord(BaseModel):
     costs: Costs | None = None
     """None until measured; methods that are given the labels are not measured."""
     relaxed: dict[str, Shares] | None = None
-    """mAP@k, or recall@k, of the relaxed outputs by protocol; None unless asked for (`bench.store.relaxed`)."""
+    """mAP@k, or recall@k, of the relaxed outputs by protocol; None unless asked for (`bench.store.recompute`)."""
     environment: dict[str, Any]
     checksums: Annotated[dict[str, str], AfterValidator(_check_names)] = {}
     """SHA-256 of the files beside the record."""

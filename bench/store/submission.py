@@ -1,7 +1,7 @@
 """A submission: finished runs without their weights in one zip file, to be merged into another results folder.
 
 Members are stored uncompressed, so that the file inflates to nothing larger than itself, and equal runs give equal
-bytes. What comes back from a stranger is refused unless every member is one of the files that are expected.
+bytes. A file from a stranger is refused unless every member is an expected one.
 """
 
 import io
@@ -18,7 +18,7 @@ from bench.base.atomic import write_file
 from bench.base.errors import InputError
 from bench.base.files import require_file
 from bench.base.npz_file import UNREADABLE
-from bench.base.text import one_line, say
+from bench.base.text import message_of, say
 from bench.store.codes_file import read_codes
 from bench.store.consistency import DESCRIPTION, require_sound
 from bench.store.evaluation import changes, recomputed, stored_metrics
@@ -124,7 +124,7 @@ def _require_true(run: StoredRun) -> None:
 
 
 def _submitted(record: RunRecord) -> RunRecord:
-    """The record without what needs weights, and without the name of a folder on somebody's disk."""
+    """The record without what needs weights, and without the name of a folder on the contributor's disk."""
     kept = {name: digest for name, digest in record.checksums.items() if name in PACKED}
     return record.model_copy(
         update={
@@ -153,8 +153,9 @@ def _members(source: Path) -> dict[str, bytes]:
             if name.endswith(".npz"):
                 _require_arrays(name, content)
     except (*UNREADABLE, struct.error) as error:
-        why = one_line(str(error))[:200]
-        raise InputError(f"{source}: is no submission ({why}); ask for a file that `bench submit` wrote") from error
+        raise InputError(
+            f"{source}: is not a submission ({message_of(error)}); ask for a file that `bench submit` wrote"
+        ) from error
     return members
 
 

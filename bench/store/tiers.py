@@ -1,4 +1,4 @@
-"""Tiers of trust in a result that somebody else made: found anew each time, never stored."""
+"""Tiers of trust in results of other people: determined at each use, never stored."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace

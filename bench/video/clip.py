@@ -8,6 +8,7 @@ A video with fewer frames than spans gives some of them several times.
 FFmpeg reads from a file that the caller has opened, and can open nothing else: no other file, no address.
 """
 
+import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -39,6 +40,10 @@ DECIMALS = 6
 """Of times in seconds: FFmpeg's own unit is a microsecond."""
 UNKNOWN_RATE = 25
 """Frames a second where a file says nothing, as FFmpeg assumes."""
+MOST_REPEATED = 4
+"""Times a file's size that its frames may take: edit lists repeat parts, and hostile files one frame endlessly."""
+Progress = Callable[[float], None]
+"""Takes the share of a video's frames that are passed."""
 
 
 class VideoError(Exception):
@@ -85,6 +90,10 @@ class Timeline:
         """The time at which the frame appeared that is on the screen at `time`."""
         return self.times[bisect_right(self.times, time) - 1]
 
+    def share(self, time: int) -> float:
+        """The share of the frames that appear up to `time`."""
+        return bisect_right(self.times, time) / len(self.times)
+
     def key_ahead(self, time: int, position: int) -> int | None:
         """The last key frame up to `time`, if it lies well ahead of the `position` that was decoded."""
         number = bisect_right(self.keys, time) - 1
@@ -95,17 +104,17 @@ class Timeline:
 
 
 def read_clip(
-    file: BinaryIO, frames: int, shape: Callable[[Pixels], Pixels], alive: Callable[[], None] = lambda: None
+    file: BinaryIO, frames: int, shape: Callable[[Pixels], Pixels], passed: Progress = lambda share: None
 ) -> Clip:
     """`frames` frames of the first video stream in a file: upright, RGB (H, W, 3) without alpha, then as shaped.
 
-    `alive` is called for every packet that is listed, and every frame that is decoded. Raises VideoError if there is no
-    video, or none of its frames can be decoded.
+    `passed` is called with 0 for every packet that is listed and before decoding begins, also when it begins again, and
+    then for every frame that is decoded. Raises VideoError if there is no video, or none of its frames can be decoded.
     """
     with _opened(file) as (container, stream):
-        timeline = _timeline(container, stream, alive)
-    clip = _decoded(file, timeline, frames, shape, alive, seeking=True) if timeline.keys else None
-    clip = clip or _decoded(file, timeline, frames, shape, alive, seeking=False)
+        timeline = _timeline(container, stream, os.fstat(file.fileno()).st_size, passed)
+    clip = _decoded(file, timeline, frames, shape, passed, seeking=True) if timeline.keys else None
+    clip = clip or _decoded(file, timeline, frames, shape, passed, seeking=False)
     if clip is None:
         raise VideoError("none of its frames can be decoded; encode it again")
     return clip
@@ -158,13 +167,16 @@ def _packets(container: InputContainer, stream: VideoStream) -> Iterator["Packet
         return
 
 
-def _timeline(container: InputContainer, stream: VideoStream, alive: Callable[[], None]) -> Timeline:
-    """The timeline of a stream, from its packets: exact, and nothing is decoded."""
-    packets = []
+def _timeline(container: InputContainer, stream: VideoStream, size: int, passed: Progress) -> Timeline:
+    """The timeline of a stream in a file of `size` bytes, from its packets: exact, and nothing is decoded."""
+    packets, taken = [], 0
     for packet in _packets(container, stream):
-        alive()
+        passed(0)
         if packet is not None and packet.size and not packet.is_discard:
             packets.append((packet.pts, packet.duration, packet.is_keyframe))
+            taken += packet.size
+            if taken > MOST_REPEATED * size:
+                raise VideoError("repeats the same bytes as frame after frame; encode it again")
     if not packets:
         raise VideoError("holds no frame of video; download or encode it again")
     rate = stream.average_rate or stream.guessed_rate or UNKNOWN_RATE
@@ -186,7 +198,7 @@ def _decoded(
     timeline: Timeline,
     count: int,
     shape: Callable[[Pixels], Pixels],
-    alive: Callable[[], None],
+    passed: Progress,
     *,
     seeking: bool,
 ) -> Clip | None:
@@ -198,8 +210,9 @@ def _decoded(
     frames: list[Pixels] = []
     times: list[int] = []
     damaged, convert = 0, _Converter(shape)
+    passed(0)
     with _opened(file) as (container, stream):
-        decoder = _Decoder(container, stream, timeline.timed, alive)
+        decoder = _Decoder(container, stream, timeline, passed)
         for target in timeline.centres(count):
             expected = timeline.shown(target)
             key = timeline.key_ahead(target, decoder.position) if seeking else None
@@ -220,9 +233,9 @@ class _Decoder:
     """Frames of a stream, in the order of their times, from wherever it was sought."""
 
     def __init__(
-        self, container: InputContainer, stream: VideoStream, timed: bool, alive: Callable[[], None]
+        self, container: InputContainer, stream: VideoStream, timeline: Timeline, passed: Progress
     ) -> None:  # fmt: skip
-        self._container, self._stream, self._timed, self._alive = container, stream, timed, alive
+        self._container, self._stream, self._timeline, self._passed = container, stream, timeline, passed
         self._source = self._frames()
         self._current: tuple[int, VideoFrame] | None = None
         self._next: tuple[int, VideoFrame] | None = None
@@ -258,9 +271,9 @@ class _Decoder:
             except av.FFmpegError:  # damage, or what damage looks like to the decoder
                 continue
             for frame in decoded:
-                self._alive()
-                self.position = frame.pts if self._timed and frame.pts is not None else count
+                self.position = frame.pts if self._timeline.timed and frame.pts is not None else count
                 count += 1
+                self._passed(self._timeline.share(self.position))
                 yield self.position, frame
 
 

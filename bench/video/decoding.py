@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import connection as connections
@@ -32,8 +32,10 @@ from bench.video.preprocessing import Preprocessing
 
 SECONDS, BYTES_A_SECOND = 3, 20_000
 """Processor time for every file, and how much of it has a second more: far more than any codec needs."""
-STALLED = 5
+STALLED = 4
 """Seconds of it in which another frame must come, however large the file is."""
+FORESEEN = 2
+"""Seconds of decoding after which a file must be on the way to end within its time."""
 MEMORY = 10**9
 """Bytes that decoding may take, above what its process has at its start."""
 SLOWEST = 20
@@ -203,29 +205,39 @@ def _file_facts(path: Path) -> Facts:
 
 
 def _decode(path: Path, facts: Facts, sampling: Sampling) -> tuple[Facts, NDArray[np.uint8]]:
-    alive = _limit(_seconds(facts.size or 0))
+    limits = _Limits(_seconds(facts.size or 0))
     with path.open("rb") as file:
-        clip = read_clip(file, sampling.frames, sampling.preprocessing.pixels, alive)
+        clip = read_clip(file, sampling.frames, sampling.preprocessing.pixels, limits.passed)
     known = {name: getattr(clip, name) for name in ("duration", "declared", "times", "damaged")}
     return facts.model_copy(update=known), clip.frames
 
 
-def _limit(seconds: int) -> Callable[[], None]:
-    """Limit this process's processor time and memory from here on.
+class _Limits:
+    """Limits of this process's processor time and memory, from here on."""
 
-    What is returned must be called within each `STALLED` seconds.
-    """
-    _lower(resource.RLIMIT_CPU, math.ceil(time.process_time()) + seconds)
-    if sys.platform == "linux":
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        _lower(resource.RLIMIT_AS, pages * resource.getpagesize() + MEMORY)
-    most, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    def __init__(self, seconds: int) -> None:
+        self._seconds = seconds
+        _lower(resource.RLIMIT_CPU, math.ceil(time.process_time()) + seconds)
+        if sys.platform == "linux":
+            pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+            _lower(resource.RLIMIT_AS, pages * resource.getpagesize() + MEMORY)
+        self._most, self._hard = resource.getrlimit(resource.RLIMIT_CPU)
+        self.passed(0)
 
-    def alive() -> None:
-        resource.setrlimit(resource.RLIMIT_CPU, (min(most, math.ceil(time.process_time()) + STALLED), hard))
+    def passed(self, share: float) -> None:
+        """Go on for `STALLED` seconds, since this share of the frames is passed; 0 where decoding begins.
 
-    alive()
-    return alive
+        Raises VideoError if all of them would take longer than a file of this size may.
+        """
+        now = time.process_time()
+        if not share:
+            self._begun = now
+        elif now - self._begun > max(FORESEEN, share * self._seconds):
+            foreseen = f"{(now - self._begun) / share:,.0f} s"
+            raise VideoError(
+                f"would take {foreseen} of processor time, and has {self._seconds:,} s by its size; encode it again"
+            )
+        resource.setrlimit(resource.RLIMIT_CPU, (min(self._most, math.ceil(now) + STALLED), self._hard))
 
 
 def _lower(kind: int, limit: int) -> None:

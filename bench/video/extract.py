@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from bench.base.atomic import new_file, new_folder, remove, remove_leftovers
+from bench.base.atomic import new_file, new_folder, remove, remove_leftovers, rename
 from bench.base.errors import InputError
 from bench.base.files import require_space
 from bench.base.progress import Progress
@@ -26,9 +26,12 @@ from bench.data.description import SPLITS
 from bench.video.backbones import Backbone
 from bench.video.decoding import Decoded, Facts, decoded
 from bench.video.extractor import Extractor
-from bench.video.feature_folder import fill_folder
+from bench.video.feature_folder import Extracted, fill_folder
 from bench.video.manifest import SETTINGS, Row, Settings
 from bench.video.sources import Collection, Video
+
+EARLIER = "earlier"
+"""In the folder of what is not finished: the feature folder that is replaced."""
 
 
 class VideoFailedError(Exception):
@@ -36,15 +39,26 @@ class VideoFailedError(Exception):
 
 
 def extract(
-    videos: Collection, using: Extractor, out: Path, jobs: int, progress: Progress, *, stop_at_failures: bool = False
+    videos: Collection,
+    using: Extractor,
+    out: Path,
+    jobs: int,
+    progress: Progress,
+    *,
+    stop_at_failures: bool = False,
+    update: bool = False,
 ) -> list[Row]:
     """Write the feature folder `out`, whole or not at all, with what can be extracted. Returns its manifest.
+
+    `update`: the folder is there, and is replaced by one of these videos. Features in it are used again, if the
+    settings are the same, of videos that have not changed.
 
     Raises:
         InputError: `out` holds files already, the disk is too small, another call writes it.
         VideoFailedError: a video cannot be used, if it is to `stop_at_failures`.
     """
-    require_new_folder(out)
+    if not update:
+        require_new_folder(out)
     target = out.resolve()
     size = len(videos.videos) * using.sampling.frames * using.settings.dimensions * 4
     require_space(target, 2 * size, "the extraction", "free some, or name another disk in --out")
@@ -54,7 +68,7 @@ def extract(
             facts = _extract_each(videos, using, kept, jobs, progress, stop_at_failures)
             rows = _rows(videos, facts)
             remove_leftovers(target)
-            with new_folder(target) as folder:
+            with new_folder(target, put=kept.put_in_place) as folder:
                 fill_folder(folder, videos, using.settings, rows, kept.features)
             remove(kept.folder)
     except OSError as error:
@@ -69,6 +83,8 @@ class _Kept:
     """Features of single videos, each with the facts of its file, until all are there."""
 
     folder: Path
+    earlier: Extracted | None
+    """The feature folder that is updated."""
 
     def path(self, video: Video) -> Path:
         return self.folder / f"{hashlib.sha256(video.name.encode()).hexdigest()}.safetensors"
@@ -85,13 +101,32 @@ class _Kept:
             with video.path.open("rb") as content:
                 same = hashlib.file_digest(content, "sha256").hexdigest() == facts.sha256
         except (OSError, SafetensorError, ValueError):
-            return None
+            return self._facts_of_before(video)
         return facts if same else None
 
+    def _facts_of_before(self, video: Video) -> Facts | None:
+        if self.earlier is None or not self.earlier.knows(video):
+            return None
+        row = self.earlier.rows[video.name]
+        known = {name: getattr(row, name) for name in Facts.model_fields}
+        return Facts.model_validate(known) if row.state == "done" else None
+
     def features(self, video: Video) -> NDArray[np.float32]:
-        with safe_open(self.path(video), "numpy") as file:
-            features: NDArray[np.float32] = file.get_tensor("feats")
+        try:
+            with safe_open(self.path(video), "numpy") as file:
+                features: NDArray[np.float32] = file.get_tensor("feats")
+        except (OSError, SafetensorError):
+            if self.earlier is None:
+                raise
+            return self.earlier.features(video)
         return features
+
+    def put_in_place(self, written: Path, target: Path) -> None:
+        """Move the new folder to `target`. What was there is kept here until then, wherever this is interrupted."""
+        if target.exists():
+            remove(self.folder / EARLIER)
+            target.rename(self.folder / EARLIER)
+        rename(written, target)
 
 
 @contextmanager
@@ -116,7 +151,10 @@ def _kept_beside(target: Path, settings: Settings) -> Iterator[_Kept]:
             for left in folder.iterdir():
                 remove(left)
             note.write_text(text, encoding="utf-8")
-        yield _Kept(folder)
+        places = [place for place in (target, folder / EARLIER) if (place / SETTINGS).is_file()]
+        earlier = Extracted.read(places[0]) if places else None
+        same = earlier is not None and earlier.settings.model_copy(update={"root": None}) == settings
+        yield _Kept(folder, earlier if same else None)
     finally:
         os.close(descriptor)
 

@@ -1,8 +1,12 @@
 """The feature folder of an extraction, as `bench run` and the field's repositories read it."""
 
+import hashlib
 import io
+import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import h5py
 import numpy as np
@@ -11,7 +15,7 @@ from scipy.io import savemat
 
 from bench.base.text import one_line
 from bench.data.description import LONGEST_TEXT, NOTE, SPLITS, Description, SplitName, as_toml
-from bench.video.manifest import MANIFEST, SETTINGS, Row, Settings, write_manifest
+from bench.video.manifest import MANIFEST, SETTINGS, Row, Settings, read_manifest, read_settings, write_manifest
 from bench.video.sources import Collection, Video, as_text
 
 MATLAB_HEADER = b"MATLAB 5.0 MAT-file".ljust(116)
@@ -55,3 +59,46 @@ def _write_split(
         buffer = io.BytesIO()
         savemat(buffer, {"labels": labels})
         (folder / f"{split}_labels.mat").write_bytes(MATLAB_HEADER + buffer.getvalue()[len(MATLAB_HEADER) :])
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """A feature folder that is there."""
+
+    folder: Path
+    settings: Settings
+    rows: dict[str, Row]
+    """By the names of the videos."""
+    written: int
+    """When, in nanoseconds."""
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """Raises InputError if manifest or settings are missing or malformed."""
+        rows = {row.path: row for row in read_manifest(folder) if row.state != "left out"}
+        return cls(folder, read_settings(folder), rows, (folder / MANIFEST).stat().st_mtime_ns)
+
+    def knows(self, video: Video) -> bool:
+        """Whether there is a row for this video, and its file has not changed since."""
+        row = self.rows.get(video.name)
+        if row is None:
+            return False
+        if row.sha256 is None:
+            return not (video.path.is_file() and os.access(video.path, os.R_OK))
+        try:
+            found = video.path.stat()
+            if found.st_size != row.size:
+                return False
+            if max(found.st_mtime_ns, found.st_ctime_ns) < self.written:
+                return True
+            with video.path.open("rb") as content:
+                return hashlib.file_digest(content, "sha256").hexdigest() == row.sha256
+        except OSError:
+            return False
+
+    def features(self, video: Video) -> NDArray[np.float32]:
+        """The features (T, D) of a video that has some."""
+        row = self.rows[video.name]
+        with h5py.File(self.folder / f"{row.split}_feats.h5") as file:
+            features: NDArray[np.float32] = file["feats"][row.row]
+        return features

@@ -23,7 +23,7 @@ KMEANS_ITERATIONS = 20
 MEAN_FEATURE = 0.5
 """Mean of the features over the training patches: the order of magnitude of pooled CNN features."""
 PATCHES_PER_FRAME = 40
-"""How many of a training frame's patches the dictionary is learned from, on average."""
+"""The mean number of patches of a training frame from which the dictionary is learned."""
 FRAMES_AT_ONCE = 16
 """Few enough for a batch's arrays to stay in the processor's cache."""
 

@@ -18,7 +18,7 @@ from .rendering import VIDEOS_AT_ONCE, render
 from .storage import SplitArrays
 
 DICTIONARY_VIDEOS = 600
-"""How many training videos, from the first on, the dictionary's patches come from; the videos are in no order."""
+"""The number of training videos, from the first on, that the dictionary's patches come from; videos are in no order."""
 
 
 def generate(parameters: Parameters) -> dict[SplitName, SplitArrays]:

@@ -17,7 +17,7 @@ class DkphEncoder(FrameEncoder):
         self.hash = nn.Linear(frames * hidden, bits)
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """What is binarised: hidden states (B, T, H), end to end, → (B, K)."""
+        """The values to binarise, from hidden states (B, T, H), end to end, → (B, K)."""
         logits: Tensor = self.hash(hidden.flatten(1))
         return logits
 

@@ -68,7 +68,7 @@ class Mamba(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Which sequences a block sees while training: each is left out with probability `p`."""
+    """A filter of the sequences that a block sees while training: each is left out with probability `p`."""
 
     def __init__(self, p: float) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class BidirectionalBlock(nn.Module):
         return x.index_add(0, kept, self.added(x[kept]) / (1 - self.drop_path.p))
 
     def added(self, x: Tensor) -> Tensor:
-        """What the block adds to x."""
+        """The update that the block adds to x."""
         directions = [norm(way) for norm, way in zip(self.norms, (x, x.flip(1)), strict=True)]
         if len(self.mambas) == 1:
             directions = [torch.cat(directions)]

@@ -45,7 +45,7 @@ class S5vhDecoder(MaskedDecoder):
 
 
 class Seen(NamedTuple):
-    """What the network makes of two views of every video; the views of a video follow each other."""
+    """The network's outputs for two views of every video; the views of a video follow each other."""
 
     codes: Tensor
     """Mean frame codes (2·B, K)."""

@@ -37,7 +37,7 @@ class MaskedEncoder(nn.Module):
         return projected + (self.positions if places is None else self.positions[places])
 
     def encoded(self, tokens: Tensor) -> Tensor:
-        """What the hash layer reads: (B, V, H) → (B, V, H)."""
+        """The input of the hash layer: (B, V, H) → (B, V, H)."""
         encoded: Tensor = self.head(self.norm(self.blocks(tokens)))
         return encoded
 

@@ -23,7 +23,7 @@ class HashLayer(nn.Module):
         self.norm = nn.LayerNorm(bits)
 
     def logits(self, x: Tensor) -> Tensor:
-        """What is binarised: (..., H) → (..., K)."""
+        """The values to binarise: (..., H) → (..., K)."""
         normalised: Tensor = self.norm(self.linear(x))
         return normalised
 

@@ -18,7 +18,7 @@ ROWS = 1024
 
 @dataclass(frozen=True)
 class Neighbourhood:
-    """Which videos are similar: those of video i are `members[starts[i] : starts[i + 1]]`, in ascending order."""
+    """Similar videos: those of video i are `members[starts[i] : starts[i + 1]]`, in ascending order."""
 
     starts: NDArray[np.int32]
     """(N + 1,)."""

@@ -75,7 +75,7 @@ class WschEncoder(nn.Module):
         self.hash = HashLayer(hidden, bits)
 
     def encoded(self, frames: Tensor) -> Tensor:
-        """What the hash layer reads: (B, V, D) → (B, V, H)."""
+        """The input of the hash layer: (B, V, D) → (B, V, H)."""
         tokens = self.enter(self.norm(frames))
         x, gate = self.expand(self.rms_norm(tokens)).chunk(2, dim=-1)
         tokens = tokens + self.leave(self.state_space(self.convolution(x), gate))
@@ -123,7 +123,7 @@ class WschDecoder(nn.Module):
 
 
 class Seen(NamedTuple):
-    """What the network makes of two views of every video; the views of a video follow each other."""
+    """The network's outputs for two views of every video; the views of a video follow each other."""
 
     embeddings: Tensor
     """(2·B, K)."""

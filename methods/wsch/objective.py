@@ -42,7 +42,7 @@ class PretrainingObjective(Objective):
         return {"loss": reconstruction, "reconstruction": reconstruction}
 
     def seen(self, batch: Batch) -> Seen:
-        """What the network makes of the batch's views."""
+        """The network's outputs for the batch's views."""
         seen: Seen = self.network(batch.videos["video"], batch.values["visible"], batch.values["hidden"])
         return seen
 

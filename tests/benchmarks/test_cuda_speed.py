@@ -18,6 +18,7 @@ from torch import Tensor
 from bench.data.features import ArrayFeatures
 from bench.encoding.encoder import Encoder
 from bench.encoding.modules import EncoderDescription, inference_module
+from bench.encoding.replayed import replayed
 from bench.learning.context import FitContext
 from bench.learning.deep_method import DeepMethod
 from bench.learning.loader import VideoLoader
@@ -50,7 +51,7 @@ def test_the_evaluator(compare: Compare, monkeypatch: pytest.MonkeyPatch, size: 
     codes, labels = clustered(size)
 
     def on(device: str | None) -> str:
-        monkeypatch.setattr(evaluator, "find_device", lambda pairs: device)
+        monkeypatch.setattr(evaluator, "find_device", lambda *_: device)
         return str(evaluate(codes, labels, ks=KS).map)
 
     assert on("cuda") == on(None)
@@ -120,14 +121,14 @@ def _several(epoch: Callable[[], object]) -> Callable[[], object]:
 @pytest.mark.parametrize("batch", [256, 1])
 @pytest.mark.parametrize("name", ["mcmsh", "bth"])
 def test_encoding_of_what_is_on_the_device(compare: Compare, name: str, batch: int, precision: str) -> None:
-    """Ours is the merged network, the other its plain definition in float32."""
+    """Ours is the merged network, replayed, the other its plain definition in float32."""
     encoder = encoder_of(name)
     plain = encoder.module
-    merged = inference_module(plain).to(CUDA, getattr(torch, precision))
+    merged = replayed(inference_module(plain).to(CUDA, getattr(torch, precision)), CUDA)
     videos = torch.randn(batch, FRAMES, DIMENSIONS, device=CUDA)
     rounded = videos.to(getattr(torch, precision))
 
-    def repeated(network: torch.nn.Module, given: Tensor) -> Callable[[], object]:
+    def repeated(network: Callable[[Tensor], Tensor], given: Tensor) -> Callable[[], object]:
         def run() -> None:
             with torch.inference_mode():
                 for _ in range(50):

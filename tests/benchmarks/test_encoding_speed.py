@@ -9,6 +9,8 @@ compiling takes a minute and more.
 
 import time
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +18,13 @@ import pytest
 import torch
 
 from bench.encoding.backends import CHUNK
+from bench.encoding.choice import GAIN, faster_backend
 from bench.encoding.encoder import Encoder
 from bench.encoding.modules import EncoderDescription
 from bench.registry import load_registry
 from tests.benchmarks.published_bth import PublishedBth
 
+Compare = Callable[[Callable[[], object], Callable[[], object], int], float]
 FRAMES, DIMENSIONS, BITS = 25, 4096, 64
 WAYS = (
     ("eager", "float32"),
@@ -109,3 +113,15 @@ def test_beside_the_plain_definition(
         f"\n{encoder.description.method}, batch {batch}, {backend}, {precision}: {ratio:.2f} times faster "
         f"({1000 * benchmark.stats.stats.median / batch:.3f} ms a video), {flipped:.2%} of the bits flipped"
     )
+
+
+def test_what_auto_chooses(
+    compare: Compare, encoder: Encoder, videos: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ours is the backend that `bench encode` takes here for large files, the other `eager`; the codes are equal."""
+    monkeypatch.setenv("VHBENCH_CACHE", str(tmp_path))
+    chosen = faster_backend(encoder, "", videos[:CHUNK])
+    ours, eager = (partial(encoder.encode, videos, backend) for backend in (chosen, "eager"))
+    np.testing.assert_array_equal(ours(), eager())
+    print(f"\n{encoder.description.method}, {chosen}", end="")
+    assert compare(ours, eager, 9) > (1 if chosen == "onnx" else 1 / GAIN)

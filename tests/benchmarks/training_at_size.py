@@ -16,6 +16,7 @@ from unittest import mock
 import numpy as np
 import torch
 
+from bench.base.process_state import deterministic
 from bench.data.dataset import Summary
 from bench.data.features import ArrayFeatures
 from bench.encoding.fitting import choose_device, resolve_parameters
@@ -107,7 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if "clusters" in found.Parameters.model_fields and isinstance(parameters.clusters, int):
             parameters = parameters.model_copy(update={"clusters": min(parameters.clusters, given.videos // 2)})
         clock = Clock(given.videos, device)
-        with clock.watching():
+        with clock.watching(), deterministic():
             found(BITS, parameters).fit(ArrayFeatures(features), FitContext(0, device))
         step = clock.hours * HOUR / clock.updates
         print(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import bench
 from bench.base.errors import InputError
-from bench.data.files import content_hash, likeness
+from bench.data.fingerprints import content_hash, likeness
 
 OLD = 1_600_000_000 * 10**9
 
@@ -54,10 +54,10 @@ def test_a_file_is_read_once_after_its_clock_has_moved_on(path: Path, monkeypatc
     now = time.time_ns()
     before = content_hash([path])
     assert remembered(path) == []
-    monkeypatch.setattr("bench.data.files.time.time_ns", lambda: now + 10**10)
+    monkeypatch.setattr("bench.data.fingerprints.time.time_ns", lambda: now + 10**10)
     assert content_hash([path]) == before
     assert len(remembered(path)) == 1
-    monkeypatch.setattr("bench.data.files.hashlib.file_digest", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr("bench.data.fingerprints.hashlib.file_digest", lambda *_: pytest.fail("read again"))
     assert content_hash([path]) == before
 
 
@@ -91,7 +91,7 @@ def test_a_file_that_changes_while_it_is_read(path: Path, monkeypatch: pytest.Mo
         os.truncate(path, 100)
         return real(*arguments)
 
-    monkeypatch.setattr("bench.data.files.hashlib.file_digest", changed)
+    monkeypatch.setattr("bench.data.fingerprints.hashlib.file_digest", changed)
     with pytest.raises(InputError, match=r"a\.npy: was changed while it was read; try again"):
         content_hash([path])
 
@@ -105,7 +105,7 @@ def test_without_a_cache(path: Path, where: str, monkeypatch: pytest.MonkeyPatch
         monkeypatch.delenv("VHBENCH_CACHE")
         monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
         monkeypatch.setattr(Path, "home", lambda: Path("~nobody-of-this-name").expanduser())
-    monkeypatch.setattr("bench.data.files.time.time_ns", lambda: 2 * OLD)
+    monkeypatch.setattr("bench.data.fingerprints.time.time_ns", lambda: 2 * OLD)
     assert content_hash([path]) == expected
     assert remembered(path) == []
 

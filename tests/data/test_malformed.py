@@ -171,8 +171,8 @@ DEFECTS: list[tuple[str, Make, str]] = [
         r"truncated or damaged: features \(100000000, 25, 4096\)",
     ),
     ("a.safetensors", safetensors({"feats": 3}), r"no tensor 'feats'"),
-    ("a.safetensors", safetensors([]), r"its header is no table"),
-    ("a.safetensors", safetensors(b"{no"), r"its header is no JSON"),
+    ("a.safetensors", safetensors([]), r"its header is not a table"),
+    ("a.safetensors", safetensors(b"{no"), r"its header is not JSON"),
     ("a.safetensors", safetensors({}, length=2**60), r"not a safetensors file, or truncated"),
     ("a.safetensors", lambda path: path.write_bytes(b"abc"), r"not a safetensors file, or truncated"),
 ]

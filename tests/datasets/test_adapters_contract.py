@@ -131,7 +131,7 @@ def test_files_that_mark_themselves_need_no_note(root: Path, name: str, tmp_path
 @every_dataset
 def test_without_a_root(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VHBENCH_DATA", raising=False)
-    with pytest.raises(InputError, match=f"{name}: say where its files lie with --data-root DIR") as caught:
+    with pytest.raises(InputError, match=f"{name}: name the folder of its files with --data-root DIR") as caught:
         bench.load_dataset(name)
     for file in DATASETS[name].file_names():
         assert file in str(caught.value)

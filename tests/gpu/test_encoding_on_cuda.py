@@ -11,11 +11,13 @@ import bench
 from bench.data.dataset import Dataset
 from bench.encoding.backends import CHUNK
 from bench.encoding.encoder import Encoder
+from bench.encoding.modules import inference_module
+from bench.encoding.replayed import COMPUTED, Replayed
 from bench.profile import encoding
 from bench.profile.cost_types import Costs
 from bench.profile.costs import Subject, measure_costs
+from tests.encoding.conftest import DEEP, MERGED, deep_encoder, golden_encoder, plain, random_videos
 from tests.gpu.conftest import CUDA
-from tests.inference.conftest import DEEP, MERGED, deep_encoder, golden_encoder, plain, random_videos
 
 
 @pytest.fixture(params=DEEP)
@@ -87,3 +89,19 @@ def test_costs_have_a_row_for_the_device(monkeypatch: pytest.MonkeyPatch) -> Non
         assert device.rates.float32 > processor[-1].rates.float32
         assert device.rates.bfloat16 > device.rates.float32
         assert device.rates.copy_bytes > processor[-1].rates.copy_bytes
+
+
+@pytest.mark.parametrize(
+    ("name", "precision"), [*((name, "float32") for name in DEEP), *((name, "bfloat16") for name in MERGED)]
+)
+def test_replayed_outputs_are_those_that_are_computed(
+    name: str, precision: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """To the bit, and every method is captured."""
+    network = inference_module(deep_encoder(name).module).to(CUDA, getattr(torch, precision))
+    outputs = Replayed(network, CUDA)
+    with torch.inference_mode():
+        for batch in (1, CHUNK):
+            for given in torch.randn(COMPUTED + 2, batch, 25, 40, device=CUDA).to(getattr(torch, precision)):
+                assert torch.equal(outputs(given), network(given))
+    assert capsys.readouterr().err == ""

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.learning.deep_method import AuthorsWeights
+from tests.learning.stages import Stage, stages_of, without_dropout
 from tests.methods.masked import assert_near, tensors
-from tests.training.stages import Stage, stages_of, without_dropout
 
 GRADIENT = 1e-4
 """Of the largest number of an array, or of a thousandth of the largest of all."""

@@ -16,9 +16,9 @@ from bench.base.progress import SilentProgress
 from bench.learning.context import FitContext
 from bench.learning.items import Batch
 from bench.learning.loop import Training, TrainingError
+from tests.learning.stages import Stage, stages_of
 from tests.methods.autossvh import prototypes, settings, weights
 from tests.methods.masked import assert_near, frame_numbers, golden, tensors
-from tests.training.stages import Stage, stages_of
 
 GRADIENT_PRECISION, WEIGHT_PRECISION = 2e-5, 1e-4
 

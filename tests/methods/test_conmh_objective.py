@@ -18,8 +18,8 @@ from bench.encoding.fitting import resolve_parameters
 from bench.learning.context import FitContext
 from bench.learning.items import Batch
 from bench.learning.loop import Training
+from tests.learning.stages import Stage, stages_of
 from tests.methods.masked import assert_near, frame_numbers, golden, tensors
-from tests.training.stages import Stage, stages_of
 
 GRADIENT, AFTER = 2e-5, 1e-4
 

@@ -16,9 +16,9 @@ from torch import Tensor
 from bench.data.features import ArrayFeatures
 from bench.learning.context import FitContext
 from bench.learning.states import TrainingStates
+from tests.learning.test_states import CutAfter, CutError
 from tests.methods.masked import golden
 from tests.methods.recurrent import built, similar_of
-from tests.training.test_states import CutAfter, CutError
 
 
 def matrix(found: Neighbourhood) -> NDArray[np.bool_]:

@@ -75,19 +75,21 @@ def values(ranking: list[bool], k: int, relevant: int, normalise: str) -> dict[s
     }
 
 
-def over_orders(case: Case, query: int, k: int, *, normalise: str, exclude_self: bool, ties: str) -> dict[str, float]:
-    items = case.rankings(query, exclude_self)
+REDUCTIONS: dict[str, Callable[[list[float]], float]] = {"expected": mean, "best": max, "worst": min}
+
+
+def over_orders(items: list[tuple[int, bool]], k: int, normalise: str) -> dict[str, dict[str, float]]:
+    """The values of one query's ranking for every treatment of ties."""
     relevant = sum(r for _, r in items)
-    if ties == "index":
-        return values([r for _, r in sorted(items, key=lambda pair: pair[0])], k, relevant, normalise)
     rows = [values(ranking, k, relevant, normalise) for ranking in all_orders(items)]
-    reductions: dict[str, Callable[[list[float]], float]] = {"expected": mean, "best": max, "worst": min}
-    reduce = reductions[ties]
-    return {name: reduce([row[name] for row in rows]) for name in rows[0]}
+    found = {
+        ties: {name: reduce([row[name] for row in rows]) for name in rows[0]} for ties, reduce in REDUCTIONS.items()
+    }
+    in_order = [r for _, r in sorted(items, key=lambda pair: pair[0])]
+    return found | {"index": values(in_order, k, relevant, normalise)}
 
 
-def curve(case: Case, query: int, exclude_self: bool, radius: int) -> tuple[float, float]:
-    items = case.rankings(query, exclude_self)
+def curve(items: list[tuple[int, bool]], radius: int) -> tuple[float, float]:
     inside = [r for distance, r in items if distance <= radius]
     relevant = sum(r for _, r in items)
     return (sum(inside) / relevant if relevant else 0.0, sum(inside) / len(inside) if inside else 0.0)
@@ -121,9 +123,10 @@ def make_case(
 
 def check(case: Case, arguments: list[Any], ties: str, normalise: Any, exclude_self: bool) -> None:
     scores = evaluate(*arguments, ks=KS, ties=ties, normalise=normalise, exclude_self=exclude_self)  # type: ignore[arg-type]
-    queries = range(len(case.query_bits))
+    rankings = [case.rankings(query, exclude_self) for query in range(len(case.query_bits))]
     for k in KS:
-        rows = [over_orders(case, q, k, normalise=normalise, exclude_self=exclude_self, ties=ties) for q in queries]
+        by_ties = [over_orders(items, k, normalise) for items in rankings]
+        rows = [found[ties] for found in by_ties]
         means = {name: math.fsum(row[name] for row in rows) / len(rows) for name in rows[0]}
         np.testing.assert_allclose(scores.average_precision[k], [r["average_precision"] for r in rows], atol=1e-12)
         assert scores.map[k] == pytest.approx(means["average_precision"], abs=1e-12)
@@ -131,33 +134,26 @@ def check(case: Case, arguments: list[Any], ties: str, normalise: Any, exclude_s
         assert scores.recall[k] == pytest.approx(means["recall"], abs=1e-12)
         assert scores.ndcg[k] == pytest.approx(means["ndcg"], abs=1e-12)
         assert scores.r_precision == pytest.approx(means["r_precision"], abs=1e-12)
-        found = [sum(relevant for _, relevant in case.rankings(q, exclude_self)) for q in queries]
+        found = [sum(relevant for _, relevant in items) for items in rankings]
         ideal = [values([True] * relevant, k, relevant, normalise)["average_precision"] for relevant in found]
         assert scores.ceiling is not None
         assert scores.ceiling[k] == pytest.approx(math.fsum(ideal) / len(ideal), abs=1e-12)
         for bound, value in (("best", scores.map_best[k]), ("worst", scores.map_worst[k])):
-            rows = [
-                over_orders(case, q, k, normalise=normalise, exclude_self=exclude_self, ties=bound) for q in queries
-            ]
-            assert value == pytest.approx(math.fsum(r["average_precision"] for r in rows) / len(rows), abs=1e-12)
+            bounds = [found[bound]["average_precision"] for found in by_ties]
+            assert value == pytest.approx(math.fsum(bounds) / len(bounds), abs=1e-12)
         assert scores.map_worst[k] <= scores.map[k] <= scores.map_best[k]
         assert scores.tie_spread[k] == scores.map_best[k] - scores.map_worst[k]
-    whole = [
-        over_orders(case, q, 10**6, normalise="relevant", exclude_self=exclude_self, ties=ties)["average_precision"]
-        for q in queries
-    ]
+    whole = [over_orders(items, 10**6, "relevant")[ties]["average_precision"] for items in rankings]
     assert scores.map_full == pytest.approx(math.fsum(whole) / len(whole), abs=1e-12)
-    none = [q for q in queries if not any(r for _, r in case.rankings(q, exclude_self))]
-    assert scores.queries_without_relevant == len(none)
+    assert scores.queries_without_relevant == sum(not any(r for _, r in items) for items in rankings)
     bits = len(case.query_bits[0])
     assert scores.precision_recall is not None
     for radius in {0, 1, 2, bits // 2, bits} & set(range(bits + 1)):
-        points = [curve(case, q, exclude_self, radius) for q in queries]
+        points = [curve(items, radius) for items in rankings]
         assert scores.precision_recall[0][radius] == pytest.approx(np.mean([p[0] for p in points]), abs=1e-12)
         assert scores.precision_recall[1][radius] == pytest.approx(np.mean([p[1] for p in points]), abs=1e-12)
     assert scores.precision_radius2 == scores.precision_recall[1][min(2, bits)]
-    empty = [q for q in queries if not any(distance <= 2 for distance, _ in case.rankings(q, exclude_self))]
-    assert scores.queries_empty_radius2 == len(empty)
+    assert scores.queries_empty_radius2 == sum(not any(distance <= 2 for distance, _ in items) for items in rankings)
 
 
 @pytest.mark.parametrize("ties", ["expected", "index", "best", "worst"])

@@ -1,8 +1,10 @@
-"""The device path, run on PyTorch's processor device, and on CUDA where there is one: the same scores."""
+"""The device path, by Triton's interpreter on the processor, or on CUDA where there is a device: the same scores."""
 
+import importlib.util
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,94 +12,113 @@ import numpy as np
 import pytest
 import torch
 
-from bench.metrics import cuda, evaluate, evaluator
+from bench.metrics import cuda, evaluate, evaluate_neighbours, evaluator, pack_codes
+from bench.metrics.labels import LabelLists, Problem, bit_planes, byte_planes, label_lists
+from bench.metrics.tie_sums import Counts
 
-DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
+KERNEL = "bench.metrics.cuda_kernel"
 
 
-@pytest.mark.parametrize("device", DEVICES)
-@pytest.mark.parametrize("bits", [1, 7, 8, 64, 65, 300, 2050])
-@pytest.mark.parametrize("kind", ["index", "multi-hot"])
-def test_the_same_numbers(monkeypatch: pytest.MonkeyPatch, device: str, bits: int, kind: str) -> None:
+@pytest.fixture
+def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The device on which the kernel runs."""
+    if importlib.util.find_spec("triton") is None:
+        pytest.skip("Triton is not installed")
+    if torch.cuda.is_available():
+        yield "cuda"
+        return
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    monkeypatch.setattr(cuda, "TILE", 64)  # several tiles
+    sys.modules.pop(KERNEL, None)
+    yield "cpu"
+    sys.modules.pop(KERNEL, None)
+
+
+def scores_on(device: str | None, call: Any, *arguments: Any, **options: Any) -> str:
+    """The scores as text, counted on a device, or by the processor."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluator, "find_device", lambda *_: device)
+        return json.dumps(call(*arguments, **options).to_json())
+
+
+@pytest.mark.parametrize(("bits", "kind"), [(1, "index"), (64, "multi-hot"), (65, "index"), (100, "multi-hot")])
+def test_the_same_numbers(device: str, capsys: pytest.CaptureFixture[str], bits: int, kind: str) -> None:
     rng = np.random.default_rng(bits)
-    codes, queries = rng.integers(0, 2, (700, bits)), rng.integers(0, 2, (70, bits))
-    labels: np.ndarray
-    query_labels: np.ndarray
-    if kind == "index":
-        labels, query_labels = rng.integers(0, 10, 700), rng.integers(0, 12, 70)
-    else:
-        labels, query_labels = rng.random((700, 9)) < 0.2, rng.random((70, 9)) < 0.2
-    monkeypatch.setattr(cuda, "ELEMENTS", 1 << 16)  # several tiles
-    for protocol in ("paper", "strict"):
-        for arguments in ([codes, labels], [queries, query_labels, codes, labels]):
-            monkeypatch.setattr(evaluator, "find_device", lambda _pairs: None)
-            truth = evaluate(*arguments, protocol=protocol)
-            monkeypatch.setattr(evaluator, "find_device", lambda _pairs: device)
-            scores = evaluate(*arguments, protocol=protocol)
-            assert json.dumps(scores.to_json()) == json.dumps(truth.to_json())
+    codes = rng.integers(0, 2, (90, bits))
+    labels: np.ndarray = rng.integers(0, 40, 90) if kind == "index" else rng.random((90, 40)) < 0.05
+    # Queries that are the gallery, and queries apart from it, with fewer items in the last group and tile.
+    among = [codes[:10], labels[:10]], {"protocol": "strict"}
+    apart = [codes[:10], labels[:10], codes[10:], labels[10:]], {"whole_ranking": False, "ks": (5, 20)}
+    for arguments, options in (among, apart):
+        on_device = scores_on(device, evaluate, *arguments, **options)
+        assert on_device == scores_on(None, evaluate, *arguments, **options)
+    assert capsys.readouterr().err == ""
 
 
-def test_queries_without_any_label(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(evaluator, "find_device", lambda _pairs: "cpu")
-    assert evaluate([[0], [1]], [[0, 0], [0, 0]]).queries_without_relevant == 2
-
-
-@pytest.mark.parametrize("failures", [1, 3, 1000])
-def test_memory_that_runs_out(monkeypatch: pytest.MonkeyPatch, failures: int) -> None:
-    """The device refuses memory some times, or always: smaller tiles, then the processor, give the same scores."""
+def test_neighbours(device: str) -> None:
     rng = np.random.default_rng(0)
-    codes, labels = rng.integers(0, 2, (300, 16)), rng.integers(0, 5, 300)
-    monkeypatch.setattr(evaluator, "find_device", lambda _pairs: None)
-    truth = json.dumps(evaluate(codes, labels).to_json())
-    refused: list[int] = []
-    bincount = torch.bincount
-
-    def short_of_memory(*arguments: Any, **options: Any) -> torch.Tensor:
-        if len(refused) < failures:
-            refused.append(len(arguments[0]))
-            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
-        return bincount(*arguments, **options)
-
-    monkeypatch.setattr(evaluator, "find_device", lambda _pairs: "cpu")
-    monkeypatch.setattr(cuda, "ELEMENTS", 2000)
-    monkeypatch.setattr(cuda, "FEWEST_ELEMENTS", 200)
-    monkeypatch.setattr(torch, "bincount", short_of_memory)
-    assert json.dumps(evaluate(codes, labels).to_json()) == truth
-    # 2,000, 1,000, 500 and 250 elements are tried.
-    assert len(refused) == min(failures, 4)
-    assert refused == sorted(refused, reverse=True)
+    codes, neighbours = rng.integers(0, 2, (35, 16)), (np.arange(35)[:, None] + [1, 5]) % 35
+    on_device = scores_on(device, evaluate_neighbours, codes, neighbours)
+    assert on_device == scores_on(None, evaluate_neighbours, codes, neighbours)
 
 
-def test_a_gallery_that_does_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_by_hand(device: str) -> None:
+    # Query 1 has no label. Query 0 shares class 33 with items 0 and 2, at distances 0 and 2; item 1 is at distance 1.
+    codes = pack_codes([[0, 0], [0, 1], [1, 1]])
+    labels = np.zeros((3, 34), dtype=np.uint8)
+    labels[[0, 2], 33] = labels[1, 0] = 1
+    lists = label_lists(labels[[0, 0]] * np.array([[1], [0]], dtype=np.uint8), labels)
+    counts = cuda.DeviceCounter(problem(codes.words[[0, 0]], codes, lists), 2, device, unwanted)(0, 2)
+    np.testing.assert_array_equal(counts.totals, [[1, 1, 1], [1, 1, 1]])
+    np.testing.assert_array_equal(counts.relevants, [[1, 0, 1], [0, 0, 0]])
+
+
+def unwanted(_start: int, _stop: int) -> Counts:
+    raise AssertionError("the processor counts")
+
+
+def problem(query_words: Any, gallery: Any, lists: LabelLists) -> Problem:
+    """The problem of queries, as words, and a gallery."""
+    queries = byte_planes(type(gallery)(query_words, gallery.bits)).T
+    return Problem(np.ascontiguousarray(queries), byte_planes(gallery), lists, bit_planes(lists, len(gallery)))
+
+
+def test_a_device_that_refuses(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def full(*_arguments: Any) -> None:
-        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory.\nTried to allocate 2 MiB")
 
-    codes, labels = [[0, 1], [1, 1], [0, 0]], [0, 0, 1]
-    monkeypatch.setattr(evaluator, "find_device", lambda _pairs: None)
-    truth = json.dumps(evaluate(codes, labels).to_json())
-    monkeypatch.setattr(evaluator, "find_device", lambda _pairs: "cpu")
+    codes, labels = np.random.default_rng(0).integers(0, 2, (90, 8)), np.arange(90) % 4
     monkeypatch.setattr(cuda.DeviceCounter, "_move", full)
-    assert json.dumps(evaluate(codes, labels).to_json()) == truth
+    assert scores_on("cpu", evaluate, codes, labels) == scores_on(None, evaluate, codes, labels)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == "the CUDA device does not evaluate (CUDA out of memory.); the processor does, with the same result"
 
 
 def test_when_a_device_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    codes, labels = pack_codes(np.zeros((4, 8), dtype=np.int8)), np.zeros((4, 3), dtype=np.uint8)
+    small = problem(codes.words, codes, label_lists(labels, labels))
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr("numba.config.NUMBA_NUM_THREADS", 2)
-    assert cuda.find_device(10**9 - 1) is None
-    assert cuda.find_device(10**9) == "cuda"
+    monkeypatch.setattr(cuda, "find_spec", lambda name: name)
+    assert cuda.find_device(small, 8) is None
+    monkeypatch.setattr(cuda, "LARGE", 16)
+    assert cuda.find_device(small, 8) == "cuda"
+    assert cuda.find_device(small, 1025) is None
+    many = small.labels._replace(class_starts=np.zeros(4098, dtype=np.int64))
+    assert cuda.find_device(small._replace(labels=many), 8) is None
     with monkeypatch.context() as patch:
-        patch.setattr("numba.config.NUMBA_NUM_THREADS", 3)
-        assert cuda.find_device(10**12) is None
+        patch.setattr(cuda, "find_spec", lambda _name: None)
+        assert cuda.find_device(small, 8) is None
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert cuda.find_device(10**12) is None
+    assert cuda.find_device(small, 8) is None
 
 
 def test_torch_is_imported_for_huge_problems_only() -> None:
     program = (
-        "import sys, numba; numba.config.NUMBA_NUM_THREADS = 2; from bench.metrics.cuda import find_device; "
-        "print(find_device(10**9), 'torch' in sys.modules); find_device(10**10); print('torch' in sys.modules)"
+        "import sys; from bench.metrics import cuda, evaluate; cuda.find_spec = lambda name: name; "
+        "cuda.LARGE, cuda.HUGE = 1, 4; evaluate([[0]], [0]); print('torch' in sys.modules); "
+        "evaluate([[0], [1]], [0, 1]); print('torch' in sys.modules)"
     )
     command = [sys.executable, "-c", program]
     root = Path(__file__).parents[2]
     output = subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
-    assert output.split() == ["None", "False", "True"]
+    assert output.split() == ["False", "True"]

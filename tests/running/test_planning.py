@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.base.errors import InputError
-from bench.base.text import say
+from bench.base.text import duration, say
 from bench.cli import main
+from bench.cli.options import parse_memory, parse_time, shard_of
 from bench.running.display import LogDisplay, TerminalDisplay, overall_line
 from bench.running.estimate import Estimates, dry_run, kind_of
 from bench.running.failures import retry_command
-from bench.running.limits import duration, parse_memory, parse_time, shard_of
 from bench.running.plan import Existing, parse_settings
 from bench.store.leases import LEASES, Leases
 from bench.store.store import Store

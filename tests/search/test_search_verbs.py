@@ -12,7 +12,7 @@ import usearch.index as usearch_index
 from bench.cli import main
 from bench.encoding.code_file import description_file, read_code_file
 from bench.metrics import unpack_codes
-from tests.inference.conftest import deep_encoder, random_videos
+from tests.encoding.conftest import deep_encoder, random_videos
 
 BITS, VIDEOS = 16, 30
 

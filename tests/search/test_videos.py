@@ -152,9 +152,32 @@ def test_one_line_from_a_folder_of_videos_to_a_page(mine: Path, capsys: pytest.C
     assert bench(mine, *line) == 0
     again = capsys.readouterr()
     assert (again.out, "indexing" in again.err) == (out, False)
-    shutil.copy(mine / "new clip.webm", mine / "my videos/c.webm")
-    assert bench(mine, "index", "my videos", "--out", "my videos.index") == 0
-    assert "1 videos are new and 0 gone since then" in capsys.readouterr().err
+
+
+def test_an_index_of_videos_follows_its_folder(mine: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def search() -> tuple[str, list[tuple[str, int]]]:
+        capsys.readouterr()
+        assert bench(mine, "search", "my videos", "new clip.webm", "--json") == 0
+        out, err = capsys.readouterr()
+        return err, [(hit["id"], hit["distance"]) for hit in json.loads(out)[0]["results"]]
+
+    videos, encoder = mine / "my videos", mine / "my videos.index/encoder"
+    assert {name for name, _ in search()[1]} == {"a disc.webm", "b.webm", "more/a disc.webm"}
+    learned = [path.read_bytes() for path in sorted(encoder.iterdir())]
+    shutil.copy(mine / "new clip.webm", videos / "c.webm")
+    shutil.copy(mine / "new clip.webm", videos / "b.webm")
+    shutil.rmtree(videos / "more")
+    said, found = search()
+    assert "new videos: 1, changed: 1, gone: 1; updating the index" in said
+    assert found[:2] == [("b.webm", 0), ("c.webm", 0)]
+    assert [name for name, _ in found[2:]] == ["a disc.webm"]
+    assert [path.read_bytes() for path in sorted(encoder.iterdir())] == learned
+    # As if it had been killed between features and index.
+    (mine / "my videos.index/features/extract.json").touch()
+    (mine / "my videos.index/codes.npy").unlink()
+    assert bench(mine, "index", "my videos", "--out", "my videos.index", "--add") == 0
+    assert "updating" not in capsys.readouterr().err
+    assert (mine / "my videos.index/codes.npy").exists()
 
 
 def test_itq_learns_from_enough_videos(mine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +194,6 @@ def test_folders_that_give_no_index_of_videos(mine: Path, capsys: pytest.Capture
         (["search", "my videos", "none.webm"], "none.webm: neither a file nor a video in my videos"),
         (["search", "empty", "b.webm"], "empty: holds no videos; name the folder that does"),
         (["index", "my videos", "--out", "other"], "other: holds no index of videos, but something else"),
-        (["index", "my videos", "--out", "other", "--add"], "--add: my videos is a folder of videos"),
         (["index", "other", "--out", "new"], "new: none of the videos can be used; new/features/manifest.jsonl has"),
         (["index", "my videos", "--out", "new"], "new: is made of the videos in"),
     ):

@@ -6,7 +6,10 @@ import struct
 import zlib
 from pathlib import Path
 
-from .clips import write_numbered
+import av
+import numpy as np
+
+from .clips import write_clip, write_numbered
 
 Files = dict[str, bytes]
 
@@ -93,6 +96,33 @@ def endless(sound: Files) -> Files:
         start = avi.index(mark)
         avi[start + offset : start + offset + 4] = struct.pack("<I", count)
     return {"billion-sizes.mp4": bytes(sizes), "billion-times.mp4": bytes(times), "billion.avi": bytes(avi)}
+
+
+def repeated(sound: Files) -> Files:
+    """A table of 25,000 frames that are all the first one of a clip."""
+    mp4, count = bytearray(sound["index-last.mp4"].replace(b"edts", b"free")), 25_000
+    tables = {name: mp4.index(name) for name in (b"stts", b"stsc", b"stsz", b"stco")}
+    first = mp4[tables[b"stco"] + 12 : tables[b"stco"] + 16]
+    struct.pack_into(">II", mp4, tables[b"stts"] + 8, 1, count)
+    struct.pack_into(">IIII", mp4, tables[b"stsc"] + 8, 1, 1, 1, 1)
+    (size,) = struct.unpack_from(">I", mp4, tables[b"stsz"] + 16)
+    struct.pack_into(">II", mp4, tables[b"stsz"] + 8, size, count)
+    struct.pack_into(">I", mp4, tables[b"stco"] + 8, count)
+    for name in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stco"):
+        place = mp4.index(name) - 4
+        struct.pack_into(">I", mp4, place, struct.unpack_from(">I", mp4, place)[0] + 4 * (count - 1))
+    mp4[tables[b"stco"] + 16 : tables[b"stco"] + 16] = first * (count - 1)
+    return {"repeated.mp4": bytes(mp4)}
+
+
+def still(path: Path) -> Path:
+    """Write 20,000 large frames of 26 bytes each, that change nothing: they decode for minutes."""
+    images = [np.full((2048, 2048, 3), 90, np.uint8)] * 2
+    write_clip(path, images, bf="0", preset="ultrafast")
+    with av.open(str(path)) as container:
+        last = [bytes(packet) for packet in container.demux(video=0) if packet.size][-1]
+    path.write_bytes(path.read_bytes() + last * 20_000)
+    return path
 
 
 def references(target: Path, address: str) -> Files:

@@ -9,6 +9,7 @@ import av
 import pytest
 
 from bench.video import decoding
+from bench.video.clip import VideoError
 from bench.video.decoding import Decoded, Sampling, decoded
 from bench.video.preprocessing import Preprocessing
 from tests.conftest import survived
@@ -37,6 +38,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Decod
             **hostile.flipped(sound),
             **hostile.bombs(sound),
             **hostile.endless(sound),
+            **hostile.repeated(sound),
             **hostile.references(folder / "clip.ts", address),
         }
         for name, content in files.items():
@@ -66,7 +68,9 @@ def test_sound_files_among_them_are_decoded(corpus: dict[str, Decoded], tmp_path
         assert [number_in(frame) for frame in outcome.pixels] == [2, 6, 10, 14, 18]
 
 
-@pytest.mark.parametrize("kind", ["bomb", "hls", "concat", "dash", "link", "session", "terminal", "billion-times"])
+@pytest.mark.parametrize(
+    "kind", ["bomb", "hls", "concat", "dash", "link", "session", "terminal", "billion-times", "repeated"]
+)
 def test_none_of_these_gives_frames(kind: str, corpus: dict[str, Decoded]) -> None:
     found = [outcome for name, outcome in corpus.items() if name.startswith(kind)]
     assert found
@@ -117,6 +121,35 @@ def test_a_process_that_gives_no_frames_is_ended(
     outcome = decode([write_numbered(tmp_path / "clip.mp4", 3)])["clip.mp4"]
     assert outcome.pixels is None
     assert reason in str(outcome.facts.reason)
+
+
+def test_a_small_file_of_endless_frames_is_ended_early(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(decoding, "_work", workers.hasten)
+    outcome = decode([hostile.still(tmp_path / "still.h264")])["still.h264"]
+    assert outcome.pixels is None
+    assert "of processor time, and has" in str(outcome.facts.reason)
+
+
+@pytest.mark.parametrize(
+    ("spent", "share", "ended"),
+    [(1.9, 1e-6, False), (2.1, 1e-6, True), (2.1, 0.1, False), (99, 0.2, False), (99, 0.1, True)],
+)
+def test_a_video_that_will_end_within_its_time_goes_on(
+    spent: float, share: float, ended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has 500 s."""
+    monkeypatch.setattr(decoding.resource, "setrlimit", lambda *_: None)
+    now = 10.0
+    monkeypatch.setattr(decoding.time, "process_time", lambda: now)
+    limits = decoding._Limits(500)
+    now = 70.0
+    limits.passed(0)  # decoding begins again, from the start of the file
+    now += spent
+    if ended:
+        with pytest.raises(VideoError, match="and has 500 s by its size"):
+            limits.passed(share)
+    else:
+        limits.passed(share)
 
 
 def test_more_videos_than_jobs_come_once_each(tmp_path: Path) -> None:

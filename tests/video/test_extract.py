@@ -23,6 +23,7 @@ from bench.video import extract as module
 from bench.video.decoding import decoded
 from bench.video.extract import VideoFailedError, extract
 from bench.video.extractor import Extractor, same_extractor
+from bench.video.feature_folder import Extracted
 from bench.video.manifest import Row, read_manifest, read_settings
 from bench.video.sources import find_videos
 
@@ -164,6 +165,37 @@ def test_what_changed_in_between_is_extracted_again(
     begun.clear()
     run(root, tmp_path / "third")
     assert len(begun) == 8
+
+
+def test_an_update_extracts_what_is_new_or_changed(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, out = tmp_path / "set", tmp_path / "out"
+    shutil.copytree(videos, root)
+    run(root, out)
+    new = write_clip(root / "high/new.mp4", [numbered(40)] * 4)
+    changed = write_clip(root / "low/clip 1 é.mp4", [numbered(63)] * 4)
+    (root / "low/clip 2 é.mp4").unlink()
+    (root / "high/clip 33 é.mp4").touch()
+    before = Extracted.read(out)
+    known = [video.path for video in find_videos(root).videos if before.knows(video)]
+    assert set(root.glob("*/*.mp4")) - set(known) == {new, changed}
+    begun = counted(monkeypatch)
+    with pytest.raises(KeyboardInterrupt):
+        extract(find_videos(root), extractor(), out, 1, InterruptedAfter(2), update=True)
+    assert Extracted.read(out) == before
+    # As if it had been killed while the new folder takes the place of that before.
+    out.rename(tmp_path / "out.unfinished/earlier")
+    run(root, out)
+    # What failed is tried again, and what was not done when it was interrupted.
+    assert sorted(begun) == [new, *[root / "low/broken.mp4"] * 2, *[changed] * 2]
+    run(root, tmp_path / "fresh")
+    assert same_files(out, tmp_path / "fresh")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["fresh", "out", "set"]
+    # With other settings all are extracted.
+    begun.clear()
+    extract(find_videos(root), extractor(weights="second"), out, 2, SilentProgress(), update=True)
+    assert len(begun) == 9
 
 
 def test_a_strict_extraction_stops_at_the_first_failure(videos: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from bench.video import decoding
 
 def spin(pipe: Connection, name: str, sampling: str) -> None:
     """Compute without end, under the limits of a file of no size."""
-    decoding._limit(1)
+    decoding._Limits(1)
     while True:
         pass
 
@@ -19,9 +19,15 @@ def spin(pipe: Connection, name: str, sampling: str) -> None:
 def stall(pipe: Connection, name: str, sampling: str) -> None:
     """Compute without end or sign of life, under the limits of a large file."""
     vars(decoding)["STALLED"] = 1
-    decoding._limit(3600)()
+    decoding._Limits(3600)
     while True:
         pass
+
+
+def hasten(pipe: Connection, name: str, sampling: str) -> None:
+    """Decode, and look earlier at how long it will take."""
+    vars(decoding)["FORESEEN"] = 0.2
+    decoding._work(pipe, name, sampling)
 
 
 def sleep(pipe: Connection, name: str, sampling: str) -> None:

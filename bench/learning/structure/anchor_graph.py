@@ -1,14 +1,12 @@
 """The anchor graph of a training set: nearest anchors, similar videos, and pairs drawn from them."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bench.learning.structure.kernels import draw, linked, tag
 
-FloatArray = NDArray[np.floating[Any]]
 # Candidates beyond the asked number whose distances are computed again exactly: float32 products may swap neighbours.
 SPARE = 4
 # Of the largest scratch array of `nearest_anchors`, which holds a few of them.
@@ -136,7 +134,7 @@ def graph_of_nearest(indices: NDArray[np.int32], distances: NDArray[np.float64],
 
 @dataclass(frozen=True)
 class Pairs:
-    """What was drawn for B training videos; indices (B,) int64 of training videos."""
+    """Videos drawn for B training videos; indices (B,) int64 of training videos."""
 
     partner: NDArray[np.int64]
     sign: NDArray[np.float32]

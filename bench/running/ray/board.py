@@ -20,6 +20,6 @@ class Board:
         return self._stopping
 
     def collect(self, run: str, stop: bool) -> list[bytes]:
-        """Take the messages of a run; `stop` tells all runs to stop."""
+        """Take the messages of a run; `stop` asks all runs to stop."""
         self._stopping = self._stopping or stop
         return self._progress.pop(run, [])

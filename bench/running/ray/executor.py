@@ -16,7 +16,8 @@ from bench.base.errors import InputError
 from bench.base.files import gigabytes
 from bench.base.processes import VARIABLES
 from bench.base.progress import Progress, Stopped
-from bench.running.failures import store_failed
+from bench.base.text import message_of
+from bench.running.failures import reason_of, store_failed
 from bench.running.isolation import Isolation
 from bench.running.one_run import new_record
 from bench.running.plan import PlannedRun
@@ -86,25 +87,31 @@ class RayExecutor:
         record = new_record(job.run, self._device)
         try:
             ended = self._followed(job, progress, say)
+        except RayTaskError as error:  # from the code around the run; the run itself fails in its own process
+            if isinstance(error.cause, InputError):
+                raise error.cause from None
+            why = f"a node cannot do runs ({reason_of(error.cause)})"
+            raise InputError(f"{why}; install vhbench[ray] in the same version on all nodes") from error
         except RayError as error:
             if self._stop.asked:
-                raise Stopped(_line(error)) from error
-            reason = f"its node or Ray's worker process was lost {RETRIES + 1} times, the last time: {_line(error)}"
-            failed = record.model_copy(update={"reason": reason})
+                raise Stopped(message_of(error)) from error
+            lost = f"its node or Ray's worker process was lost {RETRIES + 1} times"
+            failed = record.model_copy(update={"reason": f"{lost}, the last time: {message_of(error)}"})
             return store_failed(self._store, job.run, failed, str(error), lambda: job.lease.held)
         if not job.lease.held:
             return None
         write_files(self._store.training_folder(job.run.spec), ended.training)
-        if ended.outcome == "stopped":
-            raise Stopped(ended.reason)
+        if ended.stopped is not None:
+            raise Stopped(ended.stopped)
         return self._write(ended.run) if ended.run else ended.stored
 
     def _followed(self, job: Job, progress: Progress, say: Callable[[str], None]) -> Ended:
         """Submit a run to Ray and show its progress until it has ended."""
         task, hosts, identity = self._submit(job), list[str](), job.run.spec.identity
+        done: list[ObjectRef[Ended]] = []
         try:
             with Relay(progress, say) as relay:
-                while True:
+                while not done:
                     if self._stop.at_once or (self._stop.asked and not hosts):
                         raise Stopped("ended on request")
                     done, _ = ray.wait([task], timeout=POLL_SECONDS)
@@ -113,14 +120,8 @@ class RayExecutor:
                             say(f"lost, and started again on {message['host']}" if hosts else f"on {message['host']}")
                             hosts.append(message["host"])
                         relay.receive(message)
-                    if done:
-                        ended: Ended = ray.get(task)
-                        if ended.outcome == "refused":
-                            raise InputError(ended.reason)
-                        return ended
-        except RayTaskError as error:  # from the code around the run; the run itself fails in its own process
-            raise InputError(f"a node cannot do runs ({_line(error.cause)}); install vhbench[ray] in the same version "
-                             "on all nodes") from error  # fmt: skip
+            ended: Ended = ray.get(task)
+            return ended
         finally:
             ray.cancel(task, force=True)
 
@@ -159,8 +160,3 @@ class RayExecutor:
 def _shown(resources: Mapping[str, float]) -> str:
     memory = gigabytes(int(resources["memory"]))
     return f"{resources['CPU']:g} CPUs, {resources['GPU']:g} GPUs, {memory} of memory"
-
-
-def _line(error: BaseException) -> str:
-    """The first line of an error's message."""
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:300]

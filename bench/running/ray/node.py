@@ -5,26 +5,24 @@ import shlex
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from queue import SimpleQueue
 from tempfile import TemporaryDirectory
-from typing import Literal
 
 import ray
-import torch
 from ray import ObjectRef
 from ray.actor import ActorHandle
 
 from bench.base.errors import InputError
 from bench.base.processes import usable_cores
 from bench.base.progress import Stopped
-from bench.registry import load_registry
+from bench.encoding.fitting import choose_device
 from bench.running.isolation import IsolatedRuns, Isolation
-from bench.running.plan import PlannedRun
+from bench.running.plan import PlannedRun, found_again
 from bench.running.stopping import StopRequest
 from bench.running.worker import Messenger
 from bench.store.leases import LEASES, Claim, Leases
@@ -59,38 +57,41 @@ class Order:
 class Ended:
     """The outcome of a run on a node."""
 
-    outcome: Literal["stored", "stopped", "refused"]
-    reason: str = ""
     stored: StoredRun | None = None
     """The stored run if the node can access the results folder; None if another process took the run over."""
+    stopped: str | None = None
+    """Why the run was stopped."""
     run: Files = field(default_factory=dict)
-    """Otherwise the content of the run's folder."""
+    """The content of the run's folder, if the node cannot access the results folder."""
     training: Files = field(default_factory=dict)
     """Likewise, the content of its training folder, from which the training can continue."""
 
 
 def do_on_node(order: Order, board: ActorHandle) -> Ended:
-    """Do a run on this node, with its progress reported to the board."""
+    """Do a run on this node, with its progress reported to the board. Raises InputError if the node cannot do it."""
     # So many runs may share the node's memory.
     rules = replace(order.rules, jobs=max(1, usable_cores() // (order.rules.threads or 1)))
     # The processes that runs are done in would import the program that Ray runs here.
     vars(sys.modules["__main__"]).pop("__file__", None)
     host = socket.gethostname()
-    with _connected_to(board, order.spec.identity, host) as (messenger, stop):
-
-        def do(store: Store, claim: Claim) -> StoredRun | None:
-            return IsolatedRuns(store, _device(), stop, rules).do_claimed(run, claim, messenger, messenger.say)
-
+    with _connected_to(board, order.spec.identity, host) as (messenger, stop), _results(order) as (root, claim):
+        store, stored, stopped = Store(root, messenger.say), None, None
         try:
             run = _planned(order)
-            # Who sees the driver's lease sees its results folder.
-            if not order.claim.held:
-                return _brought_back(order, do)
-            return Ended("stored", stored=do(Store(order.results, messenger.say), order.claim))
-        except Stopped as stopped:
-            return Ended("stopped", str(stopped))
+            device = choose_device("cuda" if ray.get_runtime_context().get_accelerator_ids().get("GPU") else "cpu")
+            stored = IsolatedRuns(store, device, stop, rules).do_claimed(run, claim, messenger, messenger.say)
+        except Stopped as reason:
+            stopped = str(reason)
         except InputError as error:
-            return Ended("refused", f"node {host}: {error}")
+            raise InputError(f"node {host}: {error}") from None
+        if claim is order.claim:
+            return Ended(stored, stopped)
+        if stored and (trace := stored.folder / TRACEBACK).exists():
+            # It ends with the command that does the run again.
+            text = trace.read_text(encoding="utf-8").replace(str(root), shlex.quote(str(order.results)))
+            trace.write_text(text, encoding="utf-8")
+        run_files = files_below(stored.folder) if stored else {}
+        return Ended(None, stopped, run_files, files_below(store.training_folder(order.spec)))
 
 
 def versions() -> dict[str, str]:
@@ -110,18 +111,11 @@ def write_files(folder: Path, files: Files) -> None:
         (folder / name).write_bytes(content)
 
 
-class _Outbox(SimpleQueue[bytes]):
-    """Messages that wait for the next exchange with the board."""
-
-    def send_bytes(self, message: bytes, /) -> None:
-        self.put(message)
-
-
 @contextmanager
 def _connected_to(board: ActorHandle, run: str, host: str) -> Iterator[tuple[Messenger, StopRequest]]:
     """While open, what is sent is reported to the board, and its request to stop arrives."""
-    outbox, stop, ended = _Outbox(), StopRequest(), threading.Event()
-    messenger = Messenger(outbox)
+    outbox, stop, ended = SimpleQueue[bytes](), StopRequest(), threading.Event()
+    messenger = Messenger(outbox.put)
 
     def exchange() -> None:
         messages = [outbox.get() for _ in range(outbox.qsize())]
@@ -152,38 +146,20 @@ def _planned(order: Order) -> PlannedRun:
                              "the same on all machines")  # fmt: skip
     with suppress(OSError):  # it is needed only for relative paths
         os.chdir(order.working_folder)
-    registry = load_registry(order.rules.plugins, order.rules.data_root)
-    method, source = registry.method(order.spec.method), registry.dataset(order.dataset)
-    summary = source.summary()
-    if summary.fingerprint != order.spec.dataset_fingerprint:
-        raise InputError(f"{order.dataset}: differs from the dataset where the sweep was started; copy it to this "
-                         "node, and restart the sweep if the dataset was changed")  # fmt: skip
-    return PlannedRun(order.spec, method, source, summary, order.dataset, order.rules.data_root)
+    return found_again(order.spec, order.dataset, order.rules.plugins, order.rules.data_root)
 
 
-def _brought_back(order: Order, do: Callable[[Store, Claim], StoredRun | None]) -> Ended:
-    """Do the run in a temporary folder, and return its files."""
+@contextmanager
+def _results(order: Order) -> Iterator[tuple[Path, Claim]]:
+    """The driver's results folder or, if this node does not see it, a temporary one; with the lease of the run."""
+    # Who sees the driver's lease sees its results folder.
+    if order.claim.held:
+        yield order.results, order.claim
+        return
     with TemporaryDirectory(prefix="vhbench-") as folder:
-        store = Store(Path(folder))
-        run_folder, training_folder = store.root / order.spec.folder, store.training_folder(order.spec)
-        write_files(training_folder, ray.get(order.training))
-        lease = Leases(store.root / LEASES).take(order.spec.identity)
+        root = Path(folder)
+        write_files(Store(root).training_folder(order.spec), ray.get(order.training))
+        lease = Leases(root / LEASES).take(order.spec.identity)
         assert lease is not None, "no other process knows the folder"
         with lease:
-            try:
-                do(store, lease.claim)
-            except Stopped as stopped:
-                return Ended("stopped", str(stopped), training=files_below(training_folder))
-        if (trace := run_folder / TRACEBACK).exists():
-            # It ends with the command that does the run again.
-            text = trace.read_text(encoding="utf-8").replace(folder, shlex.quote(str(order.results)))
-            trace.write_text(text, encoding="utf-8")
-        return Ended("stored", run=files_below(run_folder), training=files_below(training_folder))
-
-
-def _device() -> torch.device:
-    if not ray.get_runtime_context().get_accelerator_ids().get("GPU"):
-        return torch.device("cpu")
-    if not torch.cuda.is_available():
-        raise InputError("Ray assigned a GPU, but PyTorch finds none; install PyTorch with CUDA, or use --device cpu")
-    return torch.device("cuda")
+            yield root, lease.claim

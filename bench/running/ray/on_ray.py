@@ -13,6 +13,7 @@ import torch
 
 from bench.base.errors import InputError
 from bench.base.processes import usable_cores
+from bench.base.text import message_of
 from bench.running.isolation import Executor, Isolation
 from bench.running.plan import PlannedRun
 from bench.running.stopping import StopRequest
@@ -81,7 +82,7 @@ def connected(address: str | None) -> Iterator[None]:
         try:
             ray.init(address=address or "local", **settings)
         except Exception as error:  # other versions of Ray or Python, a wrong token, a full disk, …
-            raise InputError(f"--address {address or 'local'}: {' '.join(str(error).split())[:300]} (docs/clusters.md, "
+            raise InputError(f"--address {address or 'local'}: {message_of(error)} (docs/clusters.md, "
                              "on versions and tokens)") from error  # fmt: skip
         if threading.current_thread() is threading.main_thread():
             # Ray replaces them: its own would end this process at SIGTERM.

@@ -1,0 +1,53 @@
+"""The kernel of `cuda`, in Triton, which PyTorch's CUDA builds bring along; import this module only where it is."""
+
+import triton
+import triton.language as tl
+
+
+# Not compiled again for the last, shorter block.
+@triton.jit(do_not_specialize=["rows", "items", "words", "label_words", "cells"])
+def count_tiles(
+    queries: tl.tensor, gallery: tl.tensor, query_labels: tl.tensor, gallery_labels: tl.tensor, counts: tl.tensor,
+    rows: tl.tensor, items: tl.tensor, words: tl.tensor, label_words: tl.tensor, cells: tl.tensor,
+    GROUP: tl.constexpr, TILE: tl.constexpr, BINS: tl.constexpr,
+) -> None:  # fmt: skip
+    """Add a tile of items to the counts of a group of queries.
+
+    Args:
+        queries, query_labels: int32 (rows, words) and (rows, label_words), bits of codes and of labels.
+        gallery, gallery_labels: int32 (words, items) and (label_words, items), the same.
+        counts: int32 (rows, cells), zeros at first; cell 2 d + r counts the items at distance d, r = 1 if relevant.
+        rows, items, words, label_words, cells: the sizes; cells = 2 (K + 1).
+        GROUP, TILE: queries and items that one program counts; programs are (groups, tiles).
+        BINS: a power of two above `cells`.
+    """
+    # Programs that run side by side share a tile, so that all but the first find it in the level-1 cache.
+    first, start = tl.program_id(0) * GROUP, tl.program_id(1) * TILE
+    item = start + tl.arange(0, TILE)
+    inside = item < items
+    cell = tl.arange(0, BINS)
+    for row in range(first, min(first + GROUP, rows)):
+        distance = tl.zeros([TILE], tl.uint32)
+        plane = gallery + item
+        for word in range(words):
+            distance += _ones(tl.load(queries + row * words + word) ^ tl.load(plane, mask=inside, other=0))
+            plane += items
+        shared = tl.zeros([TILE], tl.int32)
+        plane = gallery_labels + item
+        for word in range(label_words):
+            labels = tl.load(query_labels + row * label_words + word)
+            if labels != 0:
+                shared |= labels & tl.load(plane, mask=inside, other=0)
+            plane += items
+        place = 2 * distance.to(tl.int32) + (shared != 0).to(tl.int32)
+        found = tl.histogram(tl.where(inside, place, BINS - 1), BINS)
+        tl.atomic_add(counts + row * cells + cell, found, mask=(cell < cells) & (found > 0), sem="relaxed")
+
+
+@triton.jit
+def _ones(word: tl.tensor) -> tl.tensor:
+    """The number of ones among 32 bits, in the form that compilers know to be one instruction."""
+    bits = word.to(tl.uint32, bitcast=True)
+    bits -= (bits >> 1) & 0x55555555
+    bits = (bits & 0x33333333) + ((bits >> 2) & 0x33333333)
+    return (((bits + (bits >> 4)) & 0x0F0F0F0F) * 0x01010101) >> 24
