@@ -23,7 +23,7 @@ def name_ends(figure: Figure, methods: Sequence[str]) -> None:
     assert isinstance(layout, TightLayoutEngine)
     layout.set(rect=(0, 0, 0.98, 1))
     # Once to learn how high the panels are; the names take their width from them later.
-    figure.draw_without_rendering()
+    layout.execute(figure)
     for axes in figure.axes:
         lines = [line for line in axes.lines if line.get_label() in methods]
         ends = [(line, np.asarray(line.get_xydata(), dtype=float)[-1]) for line in lines]

@@ -149,23 +149,23 @@ def _draw_curves(
     """Draw a curve for each value of `by`, with the standard deviation around it where there is one.
 
     Args:
-        here: the panel's rows, those of a curve in order.
+        here: the panel's rows.
         along: the columns of the two axes; markers stand where methods are compared, and on single points.
         every: the distance of markers, as a share of the panel's diagonal; at every point unless given.
     """
     bands, colours = [], []
     for key, rows in here.groupby(by, sort=False):
-        style, (x, y) = styles[key], rows[[*along]].to_numpy(dtype=float).T
+        style, values = styles[key], rows[[*along, f"{along[1]}_std"]].to_numpy(dtype=float)
+        x, y, std = values[np.argsort(values[:, 0], kind="stable")].T
         named = by == "method"
         drawn = look(style) | {"markevery": every} if named or len(rows) == 1 else {"color": style.colour}
         axes.plot(x, y, linestyle=style.line, zorder=2 if style.bound else 3, label=key if named else None, **drawn)
-        std = rows[f"{along[1]}_std"].to_numpy()
         if not np.isnan(std).all():
             spread = np.nan_to_num(std)
             upper, lower = np.stack([x, y + spread], axis=1), np.stack([x, y - spread], axis=1)
             bands.append(np.concatenate([lower, upper[::-1]]))
             colours.append(style.colour)
-    # One collection for all: every artist of a figure costs as much time as ten curves in one.
+    # One collection for all, since the time to draw goes by the number of artists.
     axes.add_collection(PolyCollection(bands, facecolors=colours, alpha=0.15, linewidth=0, zorder=1))
     axes.autoscale_view()
 
