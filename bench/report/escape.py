@@ -20,8 +20,9 @@ LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
-    "[": "{[}",  # at the start of a row it would be an argument of the line break before
+    '"': "''",  # \textquotedbl needs another font encoding than LaTeX's own
+    "[": "{[}",  # at the start of a row, this and * would be arguments of the line break before
+    "*": "{*}",
     "]": "{]}",
     "±": r"$\pm$",
     "×": r"$\times$",

@@ -50,6 +50,11 @@ def test_latex_is_balanced_and_escaped() -> None:
     assert r"0.400 $\pm$ 0.010\textsuperscript{$\dagger$}" in rows[1]
 
 
+@pytest.mark.parametrize("name", ["*", "[b]"])
+def test_latex_takes_no_name_for_an_argument_of_what_stands_before(name: str) -> None:
+    assert "\\midrule\n{" in to_latex(table(name))
+
+
 @pytest.mark.parametrize(
     ("value", "decimals"), [(0.0, 0), (123456.0, 0), (123.0, 0), (12.3, 1), (1.23, 2), (0.0123, 4), (1e-9, 6)]
 )
