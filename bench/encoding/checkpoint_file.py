@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bench.base.errors import InputError
 from bench.base.files import unusable
-from bench.base.text import one_line
+from bench.base.text import message_of
 
 # All names that a state dict needs.
 NAMES = {
@@ -61,7 +61,7 @@ def read_tables(path: Path) -> list[Table]:
     except InputError:
         raise
     except Exception as error:  # the readers raise anything from bytes that are no checkpoint
-        reason = f"no weights that can be read safely ({one_line(str(error))[:120]}); {FIX}"
+        reason = f"no weights that can be read safely ({message_of(error)}); {FIX}"
         raise unusable(path, error, reason) from error
     tables = list(_tables(held, "", DEEPEST, set()))
     if not tables:

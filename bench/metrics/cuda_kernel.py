@@ -27,12 +27,12 @@ def count_tiles(
     inside = item < items
     cell = tl.arange(0, BINS)
     for row in range(first, min(first + GROUP, rows)):
-        distance = tl.zeros([TILE], tl.uint32)
+        distance = tl.full([TILE], 0, tl.uint32)
         plane = gallery + item
         for word in range(words):
             distance += _ones(tl.load(queries + row * words + word) ^ tl.load(plane, mask=inside, other=0))
             plane += items
-        shared = tl.zeros([TILE], tl.int32)
+        shared = tl.full([TILE], 0, tl.int32)
         plane = gallery_labels + item
         for word in range(label_words):
             labels = tl.load(query_labels + row * label_words + word)

@@ -21,12 +21,15 @@ from matplotlib.path import Path
 from matplotlib.text import Annotation
 from numpy.typing import ArrayLike, NDArray
 
+from bench.report.escape import shorten
 from bench.report.styles import BOUND_COLOUR, COLOURS
 
 WIDTH, HEIGHT = 340, 240
 LEFT, RIGHT, TOP, BOTTOM = 50, 14, 26, 40
 CLASSES = {colour.lower(): f"c{number}" for number, colour in enumerate((*COLOURS, BOUND_COLOUR))}
 BITS = re.compile(r"([0-9]+) bits")
+LONGEST = 44
+"""Characters of a title; its panel is labelled with the whole."""
 MOST_POINTS = 24
 """Points of a line that can be asked; of longer ones only the line is drawn."""
 TOLERANCE = 0.25
@@ -39,9 +42,15 @@ SHAPES = {
     "h": "M0-4.8l4.2 2.4v4.8l-4.2 2.4l-4.2-2.4v-4.8z",
 }  # fmt: skip
 """Outlines of markers, 8 to 10 units wide."""
+DASHES = {"--": "5 3", ":": "1.5 2", "-.": "7 2 1.5 2"}
+"""By Matplotlib's names of line styles."""
 MARKS = {marker: f"mark-{number}" for number, marker in enumerate(SHAPES)}
 DEFINITIONS = "".join(f'<path id="{MARKS[marker]}" d="{outline}"/>' for marker, outline in SHAPES.items())
 """What a page with charts holds once, in its `defs`."""
+
+
+Look = tuple[str, str, str, str]
+"""Colour and marker of a line, the colour within the marker, and the style of a line without one."""
 
 
 def chart(figure: Figure) -> str:
@@ -50,7 +59,7 @@ def chart(figure: Figure) -> str:
     return f'<div class="chart">{"".join(_panel(axes, names) for axes in figure.axes)}</div>{_legend(names)}'
 
 
-def _names(figure: Figure) -> dict[tuple[str, str, str], str]:
+def _names(figure: Figure) -> dict[Look, str]:
     """What lines are called, by their look: their own labels, or those of the legend."""
     found = {_look(line): str(line.get_label()) for axes in figure.axes for line in axes.lines}
     found = {look: name for look, name in found.items() if not name.startswith("_")}
@@ -61,28 +70,31 @@ def _names(figure: Figure) -> dict[tuple[str, str, str], str]:
     return found
 
 
-def _look(line: Line2D) -> tuple[str, str, str]:
-    return to_hex(line.get_color()), str(line.get_marker()), to_hex(line.get_markerfacecolor())
+def _look(line: Line2D) -> Look:
+    marker = str(line.get_marker())
+    pattern = "" if marker in MARKS else str(line.get_linestyle())
+    return to_hex(line.get_color()), marker, to_hex(line.get_markerfacecolor()), pattern
 
 
-def _legend(names: dict[tuple[str, str, str], str]) -> str:
-    items = [
-        f'<li data-method="{escape(name)}"><svg class="{_class(colour)}" viewBox="-5 -5 10 10">'
-        f"{_mark(marker, _filled(face, colour))}</svg>"
-        f"{escape(name)}</li>"
-        for (colour, marker, face), name in names.items()
-    ]
+def _legend(names: dict[Look, str]) -> str:
+    items = []
+    for (colour, marker, face, pattern), name in names.items():
+        if marker in MARKS:
+            box, mark = "-5 -5 10 10", f'<use class="{_filled(face, colour)}" href="#{MARKS[marker]}"/>'
+        else:
+            box, mark = "-12 -5 24 10", f'<path class="line"{_dashes(pattern)} d="M-12 0h24"/>'
+        items.append(
+            f'<li data-method="{escape(name)}"><svg class="{_class(colour)}" viewBox="{box}">{mark}</svg>'
+            f"{escape(name)}</li>"
+        )
     return f'<ul class="legend">{"".join(items)}</ul>' if items else ""
 
 
-def _mark(marker: str, style: str) -> str:
-    """A marker of a legend; a line where there is none."""
-    if marker not in MARKS:
-        return f'<path class="{style}" d="M-6-1h12v2h-12z"/>'
-    return f'<use class="{style}" href="#{MARKS[marker]}"/>'
+def _dashes(pattern: str) -> str:
+    return f' stroke-dasharray="{DASHES[pattern]}"' if pattern in DASHES else ""
 
 
-def _panel(axes: Axes, names: dict[tuple[str, str, str], str]) -> str:
+def _panel(axes: Axes, names: dict[Look, str]) -> str:
     title = axes.get_title()
     labels = _label(axes, "x"), _label(axes, "y")
     parts = [*_frame(axes, title, labels), *_areas(axes), *_bars(axes, labels)]
@@ -104,7 +116,7 @@ def _label(axes: Axes, which: str) -> str:
 
 
 def _frame(axes: Axes, title: str, labels: tuple[str, str]) -> Iterator[str]:
-    yield f'<text class="title" x="{WIDTH / 2}" y="15">{escape(" ".join(title.split()))}</text>'
+    yield f'<text class="title" x="{WIDTH / 2}" y="15">{escape(shorten(title, LONGEST))}</text>'
     yield f'<text class="label" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}">{escape(labels[0])}</text>'
     middle = (TOP + HEIGHT - BOTTOM) / 2
     yield f'<text class="label" transform="translate(11 {middle}) rotate(-90)">{escape(labels[1])}</text>'
@@ -163,7 +175,7 @@ def _path(places: NDArray[np.float64]) -> str:
     path = Path(places)
     path.should_simplify, path.simplify_threshold = True, TOLERANCE
     found = path.cleaned(simplify=True)
-    kept = found.vertices[found.codes != Path.STOP]
+    kept = np.asarray(found.vertices)[np.asarray(found.codes) != Path.STOP]
     return "M" + "L".join(place for place, _ in groupby(f"{x:.1f} {y:.1f}" for x, y in kept))
 
 
@@ -174,15 +186,14 @@ def _line(
     points = points[np.isfinite(points).all(axis=1)]
     if not len(points):
         return
-    colour, marker, face = _look(line)
+    colour, marker, face, _ = _look(line)
     places = _places(axes, points)
     parts = []
     if line.get_linestyle() not in ("None", "none", "") and len(points) > 1:
         if line.get_drawstyle() == "steps-post":
             places = np.repeat(places, 2, axis=0)
             places = np.stack([places[1:, 0], places[:-1, 1]], axis=1)
-        dashed = "" if line.get_linestyle() == "-" else ' stroke-dasharray="5 3"'
-        parts.append(_clipped(f'<path class="line"{dashed} d="{_path(places)}"/>', places))
+        parts.append(_clipped(f'<path class="line"{_dashes(str(line.get_linestyle()))} d="{_path(places)}"/>', places))
     if marker in MARKS and len(points) <= MOST_POINTS:
         for (x, y), (left, top) in zip(points, _places(axes, points), strict=True):
             if not _inside((left, top)):
@@ -199,12 +210,12 @@ def _line(
 def _areas(axes: Axes) -> Iterator[str]:
     for collection in axes.collections:
         if isinstance(collection, PolyCollection):
-            colours = map(_class, map(to_hex, collection.get_facecolor()))
+            colours = _classes(collection.get_facecolor())
             for path, colour in zip(collection.get_paths(), colours, strict=True):
                 places = _places(axes, path.vertices)
                 yield _clipped(f'<path class="area {colour}" d="{_path(places)}z"/>', places)
         elif isinstance(collection, LineCollection):
-            colours = map(_class, map(to_hex, collection.get_colors()))
+            colours = _classes(collection.get_colors())
             for segment, colour in zip(collection.get_segments(), colours, strict=True):
                 yield f'<path class="line {colour}" d="{_path(_places(axes, segment))}"/>'
         elif isinstance(collection, PathCollection):
@@ -224,6 +235,11 @@ def _bars(axes: Axes, labels: tuple[str, str]) -> Iterator[str]:
             f'y="{min(top, bottom):.1f}" width="{abs(right - left):.1f}" height="{abs(bottom - top):.1f}" '
             f'aria-label="{escape(" ".join(said.split()))}"/>'
         )
+
+
+def _classes(colours: ArrayLike) -> list[str]:
+    """The classes of colours (n, 4): red, green, blue and opacity."""
+    return [_class(to_hex(tuple(colour[:3]))) for colour in np.reshape(colours, (-1, 4))]
 
 
 def _class(colour: str) -> str:

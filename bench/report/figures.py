@@ -46,6 +46,9 @@ SETTINGS: dict[Any, Any] = {
     "ytick.major.width": 0.6,
     "lines.linewidth": 1.2,
     "lines.markersize": 4,
+    "lines.dashed_pattern": (4, 1.5),
+    "lines.dotted_pattern": (1, 1),
+    "lines.dashdot_pattern": (4, 1, 1, 1),
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "text.parse_math": False,  # names from files may hold dollar signs

@@ -121,7 +121,7 @@ def time_by_part(name: str, title: str, parts: pd.DataFrame, styles: dict[str, S
         axes.set_label(method)
         others = f", as {alike[method]} more" if alike[method] else ""
         heading = f"{escape.plot(method, 88)}: {significant(1000 * rows['whole_ms'].iloc[0])} µs{others}"
-        axes.set_title(textwrap.fill(heading, 30))
+        axes.set_title(textwrap.fill(heading, 24))
         axes.tick_params(axis="y", labelsize=6)
         axes.grid(visible=False, axis="y")
 

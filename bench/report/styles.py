@@ -17,9 +17,8 @@ OTHERS = "#000000"
 BUILT_IN = tuple(colour for colour in COLOURS if colour != OTHERS)
 # Two more than the colours of built-in methods: a colour that comes again has another marker.
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "p", "<", ">", "h")
-LINES: tuple[Any, ...] = (
-    "-", (0, (4, 1.5)), (0, (1, 1)), (0, (4, 1, 1, 1)), (0, (9, 2)), (0, (4, 1, 1, 1, 1, 1)),
-)  # fmt: skip
+# Named styles first: charts of the page draw the others as dashes, since a Matplotlib line does not give its pattern.
+LINES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (9, 2)), (0, (4, 1, 1, 1, 1, 1)))
 BOUND_COLOUR = "#7F7F7F"
 BOUND_LINES: tuple[Any, ...] = ((0, (5, 2)), (0, (2, 2)), (0, (5, 2, 1, 2)))
 

@@ -22,7 +22,7 @@ from torch import nn
 from bench.base.errors import InputError
 from bench.base.files import require_file
 from bench.base.processes import threads, usable_cores
-from bench.base.text import one_line
+from bench.base.text import message_of
 from bench.video.efficientnet_lite import EfficientNetLite0
 from bench.video.preprocessing import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
 
@@ -201,9 +201,7 @@ def _onnx(path: Path) -> Backbone:
         options.intra_op_num_threads = 1
         session = runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the runtime has no class of its own for damaged files
-        raise InputError(
-            f"--backbone {path}: is no ONNX network ({one_line(str(error))[:200]}); export it again"
-        ) from error
+        raise InputError(f"--backbone {path}: is no ONNX network ({message_of(error)}); export it again") from error
     inputs = session.get_inputs()
     shape = inputs[0].shape if inputs else []
     # Sizes that may vary are texts.
@@ -236,7 +234,7 @@ def _library(module: str, backbone: str, distribution: str) -> Any:
         return importlib.import_module(module)
     except Exception as error:  # a build for another PyTorch fails in many ways
         raise InputError(
-            f"--backbone {backbone}: needs the package {distribution} ({one_line(str(error))[:200]}); install it for "
+            f"--backbone {backbone}: needs the package {distribution} ({message_of(error)}); install it for "
             f"this PyTorch, or use --backbone {EMBEDDED}, which comes with vhbench[video]"
         ) from error
 
@@ -246,7 +244,7 @@ def _downloaded(backbone: str, download: Callable[[], Any]) -> Any:
         return download()
     except Exception as error:  # libraries raise anything where there is no network
         raise InputError(
-            f"--backbone {backbone}: its weights cannot be downloaded ({one_line(str(error))[:200]}); download them "
+            f"--backbone {backbone}: its weights cannot be downloaded ({message_of(error)}); download them "
             "elsewhere, and name the file with --weights"
         ) from error
 
@@ -262,15 +260,13 @@ def load_weights(network: nn.Module, path: Path) -> None:
         else:
             state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the readers raise anything from bytes that are no weights
-        raise InputError(
-            f"--weights {path}: cannot be read ({one_line(str(error))[:200]}); download it again"
-        ) from error
+        raise InputError(f"--weights {path}: cannot be read ({message_of(error)}); download it again") from error
     state = state.get("state_dict", state) if isinstance(state, dict) else state
     try:
         network.load_state_dict({name.removeprefix("module."): value for name, value in state.items()})
     except (RuntimeError, AttributeError, TypeError) as error:
         raise InputError(
-            f"--weights {path}: does not fit the backbone ({one_line(str(error))[:200]}); name its own weights"
+            f"--weights {path}: does not fit the backbone ({message_of(error)}); name its own weights"
         ) from error
 
 

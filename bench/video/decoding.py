@@ -26,7 +26,7 @@ from pydantic import BaseModel, ConfigDict
 from bench.base.errors import InputError
 from bench.base.files import require_file
 from bench.base.fork_context import fork_server_context
-from bench.base.text import one_line
+from bench.base.text import message_of
 from bench.video.clip import VideoError, read_clip
 from bench.video.preprocessing import Preprocessing
 
@@ -188,7 +188,7 @@ def _work(pipe: Connection, name: str, sampling: str) -> None:
     except MemoryError:
         facts.reason = f"takes more than {MEMORY / 1e9:g} GB of memory to decode; encode it with smaller frames"
     except Exception as error:  # whatever a library makes of a damaged file
-        facts.reason = f"cannot be decoded ({type(error).__name__}: {one_line(str(error))[:200]}); encode it again"
+        facts.reason = f"cannot be decoded ({type(error).__name__}: {message_of(error)}); encode it again"
     with suppress(BrokenPipeError):
         pipe.send_bytes(facts.model_dump_json().encode())
         if pixels is not None:

@@ -128,10 +128,20 @@ def test_a_point_leads_to_its_runs(report: Path, opened: Open) -> None:
     assert page.locator("#table-runs tr.picked td").all_inner_texts()[1] == "16"
 
 
+PLACES = """(point) => {
+  const line = point.parentElement.querySelector(".line"), box = point.getBoundingClientRect();
+  const begin = line.getPointAtLength(0).matrixTransform(line.getScreenCTM());
+  return [[begin.x, begin.y], [(box.left + box.right) / 2, (box.top + box.bottom) / 2]];
+}"""
+"""Where a curve begins on the screen, and the centre of its first point."""
+
+
 def test_points_tell_their_values_to_pointer_and_keyboard(report: Path, opened: Open) -> None:
     page = opened(report)
     tip, points = page.locator("#tip"), page.locator('.chart g[data-method="Beta"] .point')
     assert tip.is_hidden()
+    begin, centre = points.first.evaluate(PLACES)
+    assert centre == pytest.approx(begin, abs=1)
     points.first.hover()
     assert tip.text_content() == points.first.get_attribute("aria-label")
     page.mouse.move(0, 0)

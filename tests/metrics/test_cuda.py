@@ -27,6 +27,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     if torch.cuda.is_available():
         yield "cuda"
         return
+    # The kernel alone is interpreted: what Triton itself defines as a kernel, such as tl.zeros, may be loaded already.
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     monkeypatch.setattr(cuda, "TILE", 64)  # several tiles
     sys.modules.pop(KERNEL, None)

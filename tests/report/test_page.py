@@ -124,6 +124,16 @@ def test_every_point_has_the_value_that_the_csv_has(composed: Document) -> None:
     assert compared > 50
 
 
+def test_code_lengths_differ_in_curves_of_the_loss(composed: Document) -> None:
+    (plot,) = (plot for plot in composed.plots if plot.name.endswith("training-loss"))
+    drawn = Reader(chart(plot.figure))
+    assert [text for _, text in drawn.all("li")] == ["16 bits", "32 bits", "64 bits"]
+    lines = [attributes.get("stroke-dasharray") for attributes, _ in drawn.all("path") if attributes["class"] == "line"]
+    keys, curves = lines[-3:], lines[:-3]
+    assert len(set(keys)) == 3
+    assert curves == keys * 3
+
+
 def test_nothing_is_loaded_and_nothing_but_its_own_script_runs(shown: str, read: Reader) -> None:
     policy = next(attributes["content"] for attributes, _ in read.all("meta") if "http-equiv" in attributes)
     assert policy.startswith("default-src 'none'; ")
