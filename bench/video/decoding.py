@@ -35,7 +35,7 @@ SECONDS, BYTES_A_SECOND = 3, 20_000
 STALLED = 4
 """Seconds of it in which another frame must come, however large the file is."""
 FORESEEN = 2
-"""Seconds of decoding after which a file must be on the way to end within its time."""
+"""Seconds of decoding after which the time for the rest is estimated."""
 MEMORY = 10**9
 """Bytes that decoding may take, above what its process has at its start."""
 SLOWEST = 20
@@ -225,9 +225,9 @@ class _Limits:
         self.passed(0)
 
     def passed(self, share: float) -> None:
-        """Go on for `STALLED` seconds, since this share of the frames is passed; 0 where decoding begins.
+        """Allow `STALLED` more seconds, since this share of the frames is passed; 0 where decoding begins.
 
-        Raises VideoError if all of them would take longer than a file of this size may.
+        Raises VideoError if decoding all of them would take longer than a file of this size may.
         """
         now = time.process_time()
         if not share:

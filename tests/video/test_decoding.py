@@ -138,9 +138,9 @@ def test_a_video_that_will_end_within_its_time_goes_on(
     spent: float, share: float, ended: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It has 500 s."""
-    monkeypatch.setattr(decoding.resource, "setrlimit", lambda *_: None)
+    monkeypatch.setattr("bench.video.decoding.resource.setrlimit", lambda *_: None)
     now = 10.0
-    monkeypatch.setattr(decoding.time, "process_time", lambda: now)
+    monkeypatch.setattr("bench.video.decoding.time.process_time", lambda: now)
     limits = decoding._Limits(500)
     now = 70.0
     limits.passed(0)  # decoding begins again, from the start of the file
