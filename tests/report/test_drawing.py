@@ -9,28 +9,34 @@ import pytest
 from matplotlib.figure import Figure
 
 from bench.report.document import Document
-from bench.report.drawing import drawn
+from bench.report.drawing import Drawn, drawn
 from bench.report.figures import Plot, settings
 from tests.conftest import survived
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def plots(composed: Document) -> list[Plot]:
     return composed.plots[:2]
+
+
+@pytest.fixture(scope="module")
+def alone(plots: list[Plot]) -> list[Drawn]:
+    """The plots, drawn by this process."""
+    with pytest.MonkeyPatch.context() as patch, settings():
+        cores(patch, 1)
+        return drawn(plots)
 
 
 def cores(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(number)))
 
 
-def test_several_processes_draw_what_one_draws(plots: list[Plot], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_several_processes_draw_what_one_draws(
+    plots: list[Plot], alone: list[Drawn], monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
     cores(monkeypatch, 2)
     with settings():
-        shared = drawn(plots)
-    cores(monkeypatch, 1)
-    with settings():
-        alone = drawn(plots)
-    assert shared == alone
+        assert drawn(plots) == alone
     assert len({one.svg for one in alone}) == len(plots)
     for svg, png, pdf, _ in alone:
         assert svg.lstrip().startswith("<?xml")
@@ -62,7 +68,7 @@ def test_a_figure_that_cannot_be_drawn_is_an_error(
     ],
 )
 def test_without_processes_of_its_own_it_draws_the_same(
-    where: str, error: Exception, plots: list[Plot], monkeypatch: pytest.MonkeyPatch
+    where: str, error: Exception, plots: list[Plot], alone: list[Drawn], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No semaphores, as with a /dev/shm that cannot be written, or a limit on processes that is reached in between."""
     calls, fork = 0, os.fork
@@ -74,9 +80,6 @@ def test_without_processes_of_its_own_it_draws_the_same(
             return fork()
         raise error
 
-    cores(monkeypatch, 1)
-    with settings():
-        alone = drawn(plots)
     cores(monkeypatch, 2)
     monkeypatch.setattr(where, refuse)
     with settings():
