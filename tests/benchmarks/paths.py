@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 
+import bench
 from bench.data.features import ArrayFeatures
 from bench.encoding.encoder import Encoder
 from bench.encoding.modules import EncoderDescription
@@ -41,8 +42,11 @@ class SpeedPath(NamedTuple):
 
 
 def encoding(name: str) -> Work:
-    """Untrained encoders, features from memory: 16 videos; 256 for projections of the mean frame."""
+    """16 videos by networks that are not trained, 256 by what is fitted to them; features from memory."""
     method = load_registry().method(name)
+    if not issubclass(method, DeepMethod) and not method.uses_labels:
+        videos = random_videos(256, 256)
+        return partial(bench.fit(name, videos, bits=BITS, device="cpu").encode, videos)
     parameters = method.Parameters()
     torch.manual_seed(0)
     module = method(BITS, parameters).build(FRAMES, 256).eval()
@@ -50,7 +54,7 @@ def encoding(name: str) -> Work:
         method=name, bits=BITS, frames=FRAMES, dimensions=256, parameters=parameters.model_dump(mode="json")
     )
     encoder = Encoder(description, module)
-    return partial(encoder.encode, random_videos(16 if issubclass(method, DeepMethod) else 256, 256))
+    return partial(encoder.encode, random_videos(16, 256))
 
 
 def training_step(name: str) -> Work:
@@ -108,13 +112,15 @@ def random_videos(count: int, dimensions: int) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((count, FRAMES, dimensions), dtype=np.float32)
 
 
-def _built_in() -> list[str]:
+def _hashes() -> list[str]:
+    """The built-in methods that give codes."""
     registry = load_registry()
-    return sorted(name for name, found in registry.methods.items() if registry.origins[found].startswith(BUILT_IN))
+    own = {name: found for name, found in registry.methods.items() if registry.origins[found].startswith(BUILT_IN)}
+    return sorted(name for name, found in own.items() if not found.reference)
 
 
 PATHS = {
-    **{f"encode-{name}": SpeedPath(("product", "copy"), partial(encoding, name)) for name in _built_in()},
+    **{f"encode-{name}": SpeedPath(("product", "copy"), partial(encoding, name)) for name in _hashes()},
     **{f"train-{name}": SpeedPath(("product", "copy"), partial(training_step, name)) for name in ("bth", "mcmsh")},
     "evaluate": SpeedPath(("product", "copy", "loop"), evaluation),
     "anchor-graph": SpeedPath(("product", "copy"), anchors),
