@@ -109,6 +109,8 @@ def run_mutants(mutants: Iterable[Mutant], tree: Path, failing: Sequence[str] = 
             # With what the clean run compiled: Python and numba see by a file's time whether that still holds.
             shutil.copytree(tree, copy, symlinks=True)
             (copy / mutant.file).write_text(mutant.patched(tree), encoding="utf-8")
+            # In whole seconds, and the file may be younger than that.
+            os.utime(copy / mutant.file, (time.time() + 2,) * 2)
             running[Trial(mutant.tests, copy, Path(scratch.name), options)] = mutant, scratch
         ready = connection.wait([trial.report for trial in running], timeout=1)
         for trial in [trial for trial in running if trial.report in ready or trial.late]:

@@ -46,8 +46,9 @@ def signs() -> NDArray[np.int8]:
 
 @pytest.fixture(scope="module")
 def made(signs: NDArray[np.int8], tmp_path_factory: pytest.TempPathFactory) -> Index:
-    create(file_of(signs), tmp_path_factory.mktemp("made") / "index")
-    return open_index(tmp_path_factory.getbasetemp() / "made0" / "index")
+    folder = tmp_path_factory.mktemp("made") / "index"
+    create(file_of(signs), folder)
+    return open_index(folder)
 
 
 @given(st.integers(0, 10**6), st.none() | st.integers(1, 310), st.none() | st.integers(0, BITS))
