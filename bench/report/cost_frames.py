@@ -155,7 +155,7 @@ def measurements(runs: Iterable[ReportRun]) -> Iterator[tuple[ReportRun, Costs]]
 def machine(measured: Costs) -> str:
     """The machine that costs were measured on: times of different machines do not compare."""
     if measured.device == "cpu":
-        return f"{measured.processor}, {measured.threads} threads"
+        return f"{measured.processor}, {measured.threads} thread{'' if measured.threads == 1 else 's'}"
     return f"{measured.device} ({measured.processor})"
 
 

@@ -64,9 +64,9 @@ class ReportRun:
         """The machine of the run's durations: times of different machines do not compare."""
         environment = self.record.environment
         processor, device = environment.get("cpu", "unknown processor"), environment.get("device", "cpu")
-        return (
-            f"{processor}, {environment.get('threads', '?')} threads" if device == "cpu" else f"{device} ({processor})"
-        )
+        threads = environment.get("threads", "?")
+        threads = f"{threads} thread{'' if threads == 1 else 's'}"
+        return f"{processor}, {threads}" if device == "cpu" else f"{device} ({processor})"
 
 
 def name_runs(stored: Iterable[StoredRun]) -> list[ReportRun]:
