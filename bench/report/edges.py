@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
-from bench.report import escape
+from bench.report.lettering import label
 from bench.report.runs import BOUND, REFERENCE
 from bench.report.styles import BOUND_COLOUR
 from bench.report.tables import number
@@ -11,7 +11,8 @@ from bench.report.tables import number
 SIZE = 6.0
 MARGIN = 0.06
 """The share of the methods' range that stays free above and below; twice where a bound is named."""
-LONGEST = 24
+LONGEST, LONGEST_LINE = 24, 20
+"""Characters of a name, and of a line that a panel with names beside it has room for."""
 
 
 def limits(frame: pd.DataFrame, column: str) -> tuple[float, float]:
@@ -43,9 +44,10 @@ def fit(axes: Axes, here: pd.DataFrame, column: str, ends: tuple[float, float], 
         if ends[0] <= values.median() <= ends[1]:
             continue
         edge, arrow = ("top", "↑") if values.median() > ends[1] else ("bottom", "↓")
-        name = escape.plot(str(method).removesuffix(BOUND).removesuffix(REFERENCE).partition(" (")[0], LONGEST)
+        name = label(str(method).removesuffix(BOUND).removesuffix(REFERENCE).partition(" (")[0], LONGEST)
         low, high = (number(value, decimals=2) for value in (values.min(), values.max()))
-        beyond[edge].append(f"{arrow} {name} {low if low == high else f'{low}–{high}'}")
+        line = f"{arrow} {name} {low if low == high else f'{low}–{high}'}"
+        beyond[edge].append(line if len(line) <= LONGEST_LINE else "\n".join(line.rsplit(" ", 1)))
         here = here[here["method"] != method]
     for edge, names in beyond.items():
         if not names:

@@ -78,13 +78,3 @@ def latex(text: str) -> str:
     """`text` as LaTeX in text mode."""
     escaped = "".join(LATEX.get(character, character) for character in unicodedata.normalize("NFC", one_line(text)))
     return re.sub("-(?=-)", r"-\\/", escaped)  # TeX draws two hyphens as one dash
-
-
-def plot(text: str, width: int) -> str:
-    """`text`, in at most `width` characters, as a label in a plot.
-
-    Matplotlib drops legend entries that start with an underscore, so a space goes before one. Dollar signs
-    need nothing: mathematics is switched off in `style.SETTINGS`.
-    """
-    line = shorten(text, width)
-    return f" {line}" if line.startswith("_") else line

@@ -15,22 +15,23 @@ from matplotlib.layout_engine import TightLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
-from bench.report import escape
-from bench.report.line_ends import name_ends
+from bench.report.lettering import FONT, fitting, label, width
+from bench.report.line_ends import name_ends, short
 from bench.report.styles import Style, look
 
 Key = TypeVar("Key")
 FULL_WIDTH = 7.0
 """Inches: the text width of a two-column paper. Figures are drawn at the size they are printed."""
+POINTS = 8.0
 SETTINGS: dict[Any, Any] = {
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans"],
-    "font.size": 8,
+    "font.sans-serif": [FONT],
+    "font.size": POINTS,
     "axes.titlesize": 8.5,
     "axes.labelsize": 8.5,
     "xtick.labelsize": 8,
     "ytick.labelsize": 8,
-    "legend.fontsize": 8,
+    "legend.fontsize": POINTS,
     "legend.title_fontsize": 8,
     "legend.frameon": False,
     "axes.spines.top": False,
@@ -59,6 +60,8 @@ SETTINGS: dict[Any, Any] = {
 MOST_COLUMNS = 4
 PANEL_HEIGHT = 2.1
 LEGEND_LINE = 0.19
+HANDLE = 0.6
+"""Inches that a legend's entry takes beside its label."""
 MOST_IN_LEGEND = 10
 """Methods that a reader can tell apart by a legend; of more, each line has its name at its end."""
 NEUTRAL = "#404040"
@@ -86,7 +89,7 @@ class Plot:
         if self.banner:
             width, height = figure.get_size_inches()
             figure.set_size_inches(width, height + LEGEND_LINE)
-            figure.suptitle(escape.plot(self.banner, 100), fontsize=8.5, fontweight="bold")
+            figure.suptitle(label(self.banner, 100), fontsize=8.5, fontweight="bold")
         return figure
 
 
@@ -146,33 +149,33 @@ def with_methods(
     """The figure with a legend of the methods in `frame`, and of `others`, below all panels.
 
     Methods without a line of their name are left out, unless no line has one. With `ends` the lines of many methods
-    have their names at their ends instead.
+    have their names at their ends instead, unless these are too long to differ there.
     """
     labelled = {line.get_label() for axes in figure.axes for line in axes.lines}
     methods = [method for method in methods_in(frame) if method in labelled] or methods_in(frame)
-    if ends and len(methods) > MOST_IN_LEGEND:
+    if ends and len(methods) > MOST_IN_LEGEND and len(set(map(short, methods))) == len(methods):
         name_ends(figure, methods)
         return with_legend(figure, [*others.values()], [*others], seeds_phrase(frame)) if others else figure
     handles = [
         Line2D([], [], linestyle=styles[method].line if lines else "none", **look(styles[method]))
         for method in methods
     ]  # fmt: skip
-    labels = [escape.plot(method, 44) for method in methods]
+    labels = [label(method, 44) for method in methods]
     if len(set(labels)) < len(labels):  # variants often differ near their ends
-        labels = [escape.plot(method, 88) for method in methods]
+        labels = [fitting(method, 120, POINTS, FULL_WIDTH - HANDLE) for method in methods]
     return with_legend(figure, [*handles, *others.values()], [*labels, *others], seeds_phrase(frame))
 
 
 def with_legend(figure: Figure, handles: Sequence[Line2D], labels: Sequence[str], title: str) -> Figure:
     """The figure with one legend for all panels, below them, with room made for its lines."""
-    width, height = figure.get_size_inches()
-    longest = max(map(len, labels))
-    columns = max(1, min(len(labels), int(width / (0.075 * longest + 0.6))))
+    across, height = figure.get_size_inches()
+    longest = max(width(line, POINTS) for line in labels)
+    columns = max(1, min(len(labels), int(across / (longest + HANDLE))))
     rows = -(-len(labels) // columns)
     # As even as the rows allow: five entries stand as three and two, not as four and one.
     columns = -(-len(labels) // rows)
     room = LEGEND_LINE * (rows + bool(title))
-    figure.set_size_inches(width, height + room)
+    figure.set_size_inches(across, height + room)
     layout = figure.get_layout_engine()
     assert isinstance(layout, TightLayoutEngine)
     layout.set(rect=(0, room / (height + room), 1, 1))

@@ -6,13 +6,20 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import TightLayoutEngine
 
-from bench.report import escape
+from bench.report.lettering import fitting
 
 SIZE = 6.0
 """Points of the names; a line of them takes a quarter more."""
+WIDEST = 0.9
+"""Inches of a name: the panels need some, too."""
 TALLER = 1.3
 """Times the height that panels have with a legend."""
 LONGEST = 24
+
+
+def short(method: str) -> str:
+    """The name of a method's line."""
+    return fitting(method, LONGEST, SIZE, WIDEST)
 
 
 def name_ends(figure: Figure, methods: Sequence[str]) -> None:
@@ -25,6 +32,7 @@ def name_ends(figure: Figure, methods: Sequence[str]) -> None:
     # Once to learn how high the panels are; the names take their width from them later.
     layout.execute(figure)
     for axes in figure.axes:
+        axes.tick_params(axis="x", labelsize=SIZE)
         lines = [line for line in axes.lines if line.get_label() in methods]
         ends = [(line, np.asarray(line.get_xydata(), dtype=float)[-1]) for line in lines]
         to_share = axes.transData + axes.transAxes.inverted()
@@ -32,7 +40,7 @@ def name_ends(figure: Figure, methods: Sequence[str]) -> None:
         gap = 1.25 * SIZE / 72 / (axes.get_position().height * height * TALLER)
         for (line, end), place in zip(ends, spread(places, gap), strict=True):
             axes.annotate(
-                escape.plot(str(line.get_label()), LONGEST),
+                short(str(line.get_label())),
                 xy=(end[0], end[1]),
                 xytext=(1.1, place),
                 textcoords="axes fraction",

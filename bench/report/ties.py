@@ -6,13 +6,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from bench.report import escape
 from bench.report.figures import Plot, finished, panels
+from bench.report.line_ends import SIZE, short
 from bench.report.quality import select
 from bench.report.runs import headline_ks
 from bench.report.styles import Style, look
 
-NAME_SIZE, LONGEST = 6.0, 24
 ROW = 0.125
 """Inches of height a method."""
 ROOM = 0.4
@@ -43,8 +42,8 @@ def tie_ranges(name: str, title: str, scores: pd.DataFrame, styles: dict[str, St
             method, style = row["method"], styles[row["method"]]
             axes.plot([row["map"]], [-place], linestyle="none", label=method, **look(style, 3.5))
             axes.annotate(
-                escape.plot(method, LONGEST), (row["map_best"], -place), (3, 0), textcoords="offset points",
-                va="center", fontsize=NAME_SIZE, color=style.colour,
+                short(method), (row["map_best"], -place), (3, 0), textcoords="offset points",
+                va="center", fontsize=SIZE, color=style.colour,
             )  # fmt: skip
         axes.set_title(f"{bits} bits")
         axes.set_xlim(low - 0.03 * (high - low), high + ROOM * (high - low))

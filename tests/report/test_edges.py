@@ -33,11 +33,11 @@ def test_limits_are_those_of_the_methods() -> None:
 
 def test_bounds_beyond_are_named_and_not_drawn() -> None:
     axes = Figure().subplots()
-    here = frame(a=[0.4, 0.5], bound=[0.99, 1.0], bound_low=[0.01], bound_within=[0.45, 0.5, 2.0])
+    here = frame(a=[0.4, 0.5], bound=[0.99, 1.0], bound_low=[0.01, 0.02], bound_within=[0.45, 0.5, 2.0])
     shown = fit(axes, here, "map", (0.3, 0.7), falling=True)
     assert set(shown["method"]) == {"a", "bound_within, bound"}
     assert axes.get_ylim() == (0.3, 0.7)
-    assert [text.get_text() for text in axes.texts] == ["↑ bound 0.99–1.00", "↓ bound_low 0.01"]
+    assert [text.get_text() for text in axes.texts] == ["↑ bound 0.99–1.00", "↓ bound_low\n0.01–0.02"]
     # Curves that fall leave room above on the right, and below on the left.
     assert [text.get_horizontalalignment() for text in axes.texts] == ["right", "left"]
 

@@ -58,3 +58,15 @@ def test_many_methods_have_names_instead_of_a_legend(builder: Any, count: int) -
     ends = {str(line.get_label()): float(np.asarray(line.get_ydata())[-1]) for line in axes.lines}
     by_box = [name for _, name in sorted(zip([box.y0 for box in boxes], names, strict=True))]
     assert by_box == sorted(names, key=lambda name: ends[name])
+
+
+def test_wide_names_leave_room_and_names_that_would_be_the_same_stand_in_a_legend(builder: Any) -> None:
+    for number in range(MOST_IN_LEGEND):
+        builder.add(f"method{number}", 16, title="W" * 30 + str(number))
+    builder.add("method", 16, title="W" * 30)
+    with plot_settings():
+        figure = compose(name_runs(builder.store.runs())).plots[0].figure
+        figure.draw_without_rendering()
+        assert figure.axes[0].get_window_extent().width > 1.5 * figure.dpi
+        builder.add("other", 16, title="W" * 31)
+        assert compose(name_runs(builder.store.runs())).plots[0].figure.legends
