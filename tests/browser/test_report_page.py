@@ -189,6 +189,12 @@ def test_a_phone_scrolls_tables_and_not_the_page(report: Path, opened: Open) -> 
     page = opened(report, viewport={"width": 360, "height": 640})
     page.evaluate("document.querySelectorAll('details').forEach((part) => part.open = true)")
     assert page.evaluate("document.documentElement.scrollWidth") == 360
+    # Whose row it is stays in sight and leaves room, even if the name has 300 letters.
+    row = page.locator("table").first.locator("tr", has_text=LONG)
+    row.locator("td").last.evaluate("(cell) => cell.closest('.scroll').scrollTo(1000, 0)")
+    box = row.locator("td").first.bounding_box()
+    assert 0 < box["x"] < 20
+    assert box["width"] < 180
 
 
 def test_paper_is_white_shows_no_controls_and_says_what_is_folded(report: Path, opened: Open) -> None:
