@@ -43,11 +43,13 @@ def scores_on(device: str | None, call: Any, *arguments: Any, **options: Any) ->
         return json.dumps(call(*arguments, **options).to_json())
 
 
-@pytest.mark.parametrize(("bits", "kind"), [(1, "index"), (64, "multi-hot"), (65, "index"), (100, "multi-hot")])
+@pytest.mark.parametrize(("bits", "kind"), [(1, "index"), (64, "multi-hot"), (65, "wide"), (100, "index")])
 def test_the_same_numbers(device: str, capsys: pytest.CaptureFixture[str], bits: int, kind: str) -> None:
     rng = np.random.default_rng(bits)
     codes = rng.integers(0, 2, (90, bits))
-    labels: np.ndarray = rng.integers(0, 40, 90) if kind == "index" else rng.random((90, 40)) < 0.05
+    # Labels of one word, of two, and of 66.
+    columns = 2100 if kind == "wide" else 40
+    labels: np.ndarray = rng.integers(0, 30, 90) if kind == "index" else rng.random((90, columns)) < 2 / columns
     # Queries that are the gallery, and queries apart from it, with fewer items in the last group and tile.
     among = [codes[:10], labels[:10]], {"protocol": "strict"}
     apart = [codes[:10], labels[:10], codes[10:], labels[10:]], {"whole_ranking": False, "ks": (5, 20)}
