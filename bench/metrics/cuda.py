@@ -32,16 +32,14 @@ ROWS = 8192
 def find_device(problem: Problem, bits: int) -> str | None:
     """The device to count on, or None for the processor. `bits` is K.
 
-    A CUDA device is taken if there is one, with Triton, and the problem has at least 10^9 pairs of query and item (in a
-    process that has not imported PyTorch, at least 10^10), at most 1,024 bits and 4,096 classes.
+    The current CUDA device is taken if there is one, with Triton, and the problem has at least 10^9 pairs of query and
+    item (in a process that has not imported PyTorch, at least 10^10), at most 1,024 bits and 4,096 classes.
     """
     pairs, classes = len(problem.queries) * problem.gallery.shape[1], len(problem.labels.class_starts) - 1
     if pairs < (LARGE if "torch" in sys.modules else HUGE) or bits > MOST_BITS or classes > MOST_CLASSES:
         return None
-    if not find_spec("triton"):
-        return None
-    cuda = importlib.import_module("torch").cuda
-    if not cuda.is_available():
+    cuda = importlib.import_module("torch").cuda if find_spec("triton") else None
+    if cuda is None or not cuda.is_available():
         return None
     # By number: the threads that will count do not begin with the caller's device.
     return f"cuda:{cuda.current_device() if cuda.is_initialized() else 0}"

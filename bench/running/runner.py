@@ -237,7 +237,9 @@ class _Sweep:
         context.residents = self._residents
         folder = os.open(".", os.O_RDONLY)  # the method may change the working folder, or remove it
         try:
-            with limited_threads(runner.threads if runner.device.type == "cpu" else None):
+            # Evaluation takes the current device.
+            on_cpu = runner.device.type == "cpu"
+            with limited_threads(runner.threads) if on_cpu else torch.cuda.device(runner.device):
                 return do_run(job.run, self._datasets.get(job.run), runner.store, context, lambda: job.lease.held)
         finally:
             os.fchdir(folder)
