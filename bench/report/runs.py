@@ -11,7 +11,7 @@ from bench.base.text import one_line, slug
 from bench.data.dataset import Summary
 from bench.metrics import PROTOCOLS
 from bench.store.record import RunRecord
-from bench.store.registered import is_seeded, known_methods
+from bench.store.registered import is_seeded, known_dataset, known_methods
 from bench.store.stored_run import StoredRun
 
 _Data = tuple[str, str]
@@ -52,6 +52,12 @@ class ReportRun:
         """mAP@k, or recall@k where there are no labels, by ascending k; empty if not evaluated under the protocol."""
         scores = self.record.metrics.get(protocol)
         return {} if scores is None else scores.compared
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the dataset's classes, where the package or the results folder knows them."""
+        known = known_dataset(self.record.spec.dataset_fingerprint, self.stored.root)
+        return known.class_names if known else ()
 
     @property
     def row_order(self) -> tuple[int, bool, str, str]:

@@ -34,6 +34,12 @@ def test_another_run_is_drawn(drawn: Any, builder: Any) -> None:
     assert not drawn()
 
 
+def test_names_of_classes_are_drawn(drawn: Any, builder: Any) -> None:
+    builder.name_classes("abcdefghij")
+    assert drawn()
+    assert not drawn()
+
+
 def test_other_values_per_query_are_drawn(drawn: Any, builder: Any) -> None:
     (run,) = builder.store.runs()
     (run.folder / PER_QUERY).unlink()
