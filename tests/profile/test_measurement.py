@@ -14,7 +14,7 @@ from bench.data.features import ArrayFeatures
 from bench.profile import encoding
 from bench.profile.timing import NEAREST, QUERIES, HostStopwatch, search, time_loading, time_search
 from bench.registry import Registry, load_registry
-from bench.report.compose import write_report
+from bench.report.unchanged import write_report
 from bench.running.plan import Existing, PlannedRun, plan
 from bench.running.runner import Runner
 from bench.store.store import Store

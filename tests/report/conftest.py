@@ -11,11 +11,12 @@ import pytest
 from bench.data.dataset import Summary
 from bench.metrics import PROTOCOLS
 from bench.profile.cost_types import Costs, EncodingTimes, Rates, SearchTime, Timing
-from bench.report.compose import compose, write_report
+from bench.report.compose import compose
 from bench.report.document import Document
 from bench.report.drawing import Drawn
 from bench.report.figures import Plot, settings
 from bench.report.runs import name_runs
+from bench.report.unchanged import write_report
 from bench.store.record import RunRecord, RunSpec
 from bench.store.registered import LABELS, KnownDataset
 from bench.store.store import Store
