@@ -42,7 +42,7 @@ def write_report(runs: Iterable[StoredRun], folder: Path) -> Path:
 
 
 def ingredients(runs: Sequence[ReportRun]) -> str:
-    """A digest of what a report depends on: records with checksums of their files, names of classes, code, libraries."""
+    """A digest of all that a report depends on: records, with checksums of files; names of classes, code, libraries."""
     digest = hashlib.sha256()
     for run in runs:
         digest.update(run.record.model_dump_json().encode())
