@@ -207,7 +207,7 @@ def _show(runs: Sequence["StoredRun"], report: Path | None = None) -> None:
     """Write the report, if a folder is given, and print the summary, even if the report fails."""
     from bench.base.text import say
     from bench.report.terminal import summary
-    from bench.report.unchanged import write_report
+    from bench.report.write import write_report
 
     try:
         # First, so that an error of standard output cannot prevent the report.

@@ -71,7 +71,9 @@ class ReportRun:
         environment = self.record.environment
         processor, device = environment.get("cpu", "unknown processor"), environment.get("device", "cpu")
         return (
-            f"{processor}, {environment.get('threads', '?')} threads" if device == "cpu" else f"{device} ({processor})"
+            f"{processor}, {of_threads(environment.get('threads', '?'))}"
+            if device == "cpu"
+            else f"{device} ({processor})"
         )
 
 
@@ -90,6 +92,11 @@ def name_runs(stored: Iterable[StoredRun]) -> list[ReportRun]:
         for run in runs
     ]  # fmt: skip
     return sorted(named, key=lambda run: (run.dataset, *run.row_order, run.bits, run.record.spec.seed))
+
+
+def of_threads(number: object) -> str:
+    """`1 thread`, `2 threads`."""
+    return f"{number} thread{'' if number == 1 else 's'}"
 
 
 def stand_in_phrase(data: Summary) -> str:

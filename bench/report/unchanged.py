@@ -1,44 +1,22 @@
-"""Writing of a report, unless it would come out as it stands: drawing its figures takes most of the time."""
+"""Recognition of a report that would come out as it stands: drawing its figures again would take most of the time."""
 
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from bench.base.errors import InputError
-from bench.report.runs import ReportRun, name_runs
-from bench.store.stored_run import StoredRun
+from bench.report.runs import ReportRun
 
 REPORT = "report.md"
 PLACE = re.compile(r"(tables/|figures/)?[^/\\]*[^/\\.][^/\\]*")
 """A file of a document, below its folder."""
 LIBRARIES = ("jinja2", "markdown-it-py", "matplotlib", "numpy", "pandas", "tabulate")
 SOURCES = (".py", ".html", ".css", ".js")
-
-
-def write_report(runs: Iterable[StoredRun], folder: Path) -> Path:
-    """Render a report of `runs` into `folder`, in place of a report that is there. Returns the path of `report.md`.
-
-    A report that would come out as it stands is left as it is.
-
-    Raises:
-        InputError: there are no runs, or as `write_document`.
-    """
-    named = name_runs(runs)
-    if not named:
-        raise InputError("there are no stored runs to report; make some with `bench run`")
-    made_of = ingredients(named)
-    if stands(folder, REPORT, made_of):
-        return folder / REPORT
-    from bench.report.compose import compose  # noqa: PLC0415  matplotlib takes a while, and only drawing needs it
-    from bench.report.folder import write_document  # noqa: PLC0415
-
-    return write_document(lambda: compose(named), folder, made_of=made_of)
 
 
 def ingredients(runs: Sequence[ReportRun]) -> str:

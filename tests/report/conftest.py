@@ -16,7 +16,7 @@ from bench.report.document import Document
 from bench.report.drawing import Drawn
 from bench.report.figures import Plot, settings
 from bench.report.runs import name_runs
-from bench.report.unchanged import write_report
+from bench.report.write import write_report
 from bench.store.record import RunRecord, RunSpec
 from bench.store.registered import LABELS, KnownDataset
 from bench.store.store import Store

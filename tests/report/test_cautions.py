@@ -9,7 +9,7 @@ from bench.metrics.codes import Chance, Diagnostics
 from bench.report.problems import cautions, last_share
 from bench.report.runs import name_runs
 from bench.report.terminal import summary
-from bench.report.unchanged import write_report
+from bench.report.write import write_report
 from bench.store.stored_run import StoredRun
 from tests.report.conftest import Builder
 

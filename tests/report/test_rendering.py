@@ -16,7 +16,7 @@ from bench.report.document import Document
 from bench.report.figures import settings
 from bench.report.runs import name_runs
 from bench.report.tables import Cell, Table, number, significant_decimals, to_latex, to_markdown
-from bench.report.unchanged import write_report
+from bench.report.write import write_report
 from bench.store.stored_run import StoredRun
 
 ODD = "50% | $x$\n& <b> _y_ {z} #1 ~ ^ \\end{tabular} `c` *d* [e](f)"

@@ -8,7 +8,7 @@ from bench.report.document import Document
 from bench.report.figures import settings
 from bench.report.runs import name_runs
 from bench.report.terminal import summary
-from bench.report.unchanged import write_report
+from bench.report.write import write_report
 
 PHRASE = "stand-in data, not the real FCVID"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bench.report.unchanged import write_report
+from bench.report.write import write_report
 from bench.store.stored_run import PER_QUERY
 
 
