@@ -84,6 +84,7 @@ HOW_TO_RUN = {
     "Triton": "pip install triton (1 GB); pytest tests/metrics/test_cuda.py",
     "benchmark": "tox -e perf, or pytest tests/benchmarks --benchmark-only",
     "browser": "apt install chromium; tox -e browser",
+    "pdflatex": "apt install texlive-latex-extra",
     "onnx": "pip install -e '.[onnx]'",
     "mounted": "as root",
     "Linux": "on Linux",

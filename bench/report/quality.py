@@ -15,7 +15,7 @@ from bench.base.forked import forked_map
 from bench.base.text import slug
 from bench.metrics.protocols import measure_of
 from bench.report import frames, problems
-from bench.report.runs import ReportRun, bits_of, headline_ks, rows_by_bits, seeds_of
+from bench.report.runs import ReportRun, bits_of, headline_ks, rows_by_bits, seeds_of, under
 from bench.report.significance import INTERVALS, LEVEL, explanation, indistinguishable, map_intervals
 from bench.report.tables import (
     BITS,
@@ -121,7 +121,7 @@ def overview_table(runs: Sequence[ReportRun], scores: pd.DataFrame, groups: Sequ
         [*columns, SEEDS, note_column(problems.notes(runs))],
         rows,
         name=f"{runs[0].dataset}-protocols",
-        caption=f"{measure}@{k} on {runs[0].dataset_title}, protocol {' and '.join(chain(*groups))}.",
+        caption=f"{measure}@{k} on {runs[0].dataset_title}, {under(list(chain(*groups)))}.",
         frame=frame,
         notes=[
             *(protocol_sentence(runs, protocol) for protocol in chain(*groups)),
@@ -157,7 +157,7 @@ def table(runs: Sequence[ReportRun], scores: pd.DataFrame, group: Sequence[str],
         [*columns, SEEDS, note_column(why)],
         rows,
         name=f"{here[0].dataset}-{slug(protocol)}-{bits}-bits",
-        caption=f"{measure_of(protocol)}@k on {here[0].dataset_title} at {bits} bits, protocol {' and '.join(group)}.",
+        caption=f"{measure_of(protocol)}@k on {here[0].dataset_title} at {bits} bits, {under(group)}.",
         frame=chosen,
         notes=[
             *(protocol_sentence(here, name) for name in group),

@@ -154,6 +154,11 @@ def protocols_of(runs: Iterable[ReportRun]) -> list[str]:
     return known + sorted(found - set(known))
 
 
+def under(protocols: Sequence[str]) -> str:
+    """`protocol paper`, or `protocols paper and strict`."""
+    return f"protocol{'s' if len(protocols) > 1 else ''} {' and '.join(protocols)}"
+
+
 def _one_seed_of_many(runs: Iterable[StoredRun]) -> list[StoredRun]:
     kept: dict[str, StoredRun] = {}
     for run in sorted(runs, key=lambda run: run.record.spec.seed):

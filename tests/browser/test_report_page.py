@@ -192,10 +192,17 @@ def test_a_phone_scrolls_tables_and_not_the_page(report: Path, opened: Open) -> 
     assert page.evaluate("document.documentElement.scrollWidth") == 360
 
 
-def test_paper_shows_no_controls(report: Path, opened: Open) -> None:
-    page = opened(report)
+def test_paper_is_white_shows_no_controls_and_says_what_is_folded(report: Path, opened: Open) -> None:
+    page = opened(report, color_scheme="dark", viewport={"width": 700, "height": 1000})
     page.emulate_media(media="print")
     assert page.locator(".filters").is_hidden()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    said = "getComputedStyle(document.querySelector('summary'), '::after').content"
+    assert "folded" in page.evaluate(said)
+    page.evaluate("document.querySelectorAll('details').forEach((part) => part.open = true)")
+    assert page.evaluate(said) == "none"
+    # No table is cut off, not even those of 14 columns.
+    assert page.evaluate("document.documentElement.scrollWidth") == 700
     assert page.pdf().startswith(b"%PDF-")
 
 

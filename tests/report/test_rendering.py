@@ -1,6 +1,8 @@
 """Escaping, formats, and reports on disk."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -55,6 +57,39 @@ def test_latex_is_balanced_and_escaped() -> None:
 @pytest.mark.parametrize("name", ["*", "[b]"])
 def test_latex_takes_no_name_for_an_argument_of_what_stands_before(name: str) -> None:
     assert "\\midrule\n{" in to_latex(table(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("--seeds -1", r"-\/-seeds -1"),
+        ("a---b", r"a-\/-\/-b"),
+        ("`x`", r"\textasciigrave{}x\textasciigrave{}"),
+        ("10⁹ λω", r"10\textsuperscript{9} $\lambda$$\omega$"),
+        ("e\u0301", "é"),  # of two characters, for which pdfLaTeX has no glyph
+    ],
+)
+def test_latex_draws_what_is_written(name: str, expected: str) -> None:
+    assert escape.latex(name) == expected
+
+
+def test_latex_names_what_pdflatex_may_lack(composed: Document) -> None:
+    assert all(map(str.isascii, map(to_latex, composed.tables)))
+    assert to_latex(table("比較 β 比")).splitlines()[1].startswith("% if pdfLaTeX lacks any of 比較: ")
+
+
+def test_latex_tables_compile_and_fit_the_page(composed: Document, tmp_path: Path) -> None:
+    if shutil.which("pdflatex") is None or not subprocess.getoutput("kpsewhich adjustbox.sty"):
+        pytest.skip("no pdflatex")
+    tables = [*composed.tables, *map(table, (ODD, "* \" `` ''", "é" * 200))]
+    lines = [r"\documentclass{article}\usepackage{booktabs,adjustbox}\begin{document}"]
+    lines += [f"{to_latex(one)}\\clearpage" for one in tables]
+    (tmp_path / "all.tex").write_text("\n".join([*lines, r"\end{document}"]), encoding="utf-8")
+    command = ["pdflatex", "-draftmode", "-halt-on-error", "-interaction=nonstopmode", "all.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
+    assert "too large" not in done.stdout
 
 
 @pytest.mark.parametrize(
