@@ -84,6 +84,7 @@ HOW_TO_RUN = {
     "Triton": "pip install triton (1 GB); pytest tests/metrics/test_cuda.py",
     "benchmark": "tox -e perf, or pytest tests/benchmarks --benchmark-only",
     "browser": "apt install chromium; tox -e browser",
+    "pdflatex": "apt install texlive-latex-extra",
     "onnx": "pip install -e '.[onnx]'",
     "mounted": "as root",
     "Linux": "on Linux",
@@ -135,6 +136,14 @@ machine.SIZES = {"cpu": (64, 64, 2**16)}
 """For a process of its own: costs are measured with the fewest repeats, of small work."""
 MEASURING = ("profile", "benchmarks", "gpu")
 """Folders whose tests look at what is measured."""
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_early_imports() -> Iterator[None]:
+    """Commands here import at most what they need: few of them start a process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.running.forking.import_early", lambda threads: None)
+        yield
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -254,14 +254,17 @@ def _drawn_differences(pairs: Sequence[Pair], resamples: int, seed: int) -> Valu
     spread = np.sqrt(queries / rng.chisquare(queries - 1, resamples))
     drawn = means + (resampled_means(differences, resamples, seed) - means) * spread[:, None]
     # Every quantile once, in random order: free draws would miss the tails of so heavy a distribution.
-    quantiles = (rng.permutation(resamples) + 0.5) / resamples
+    order = rng.permutation(resamples)
+    lower = (np.arange(-(-resamples // 2)) + 0.5) / resamples
     for place, pair in enumerate(pairs):
         variances = [float(values.mean(axis=1).var(ddof=1)) / len(values) for values in pair]
         total = sum(variances)
         if total > 0:
             shares = [variance / total for variance in variances]
             degrees = 1 / sum(share**2 / (len(values) - 1) for share, values in zip(shares, pair, strict=True))
-            drawn[:, place] += math.sqrt(total) * stdtrit(degrees, quantiles)
+            below = stdtrit(degrees, lower)  # the distribution is symmetric
+            quantiles = np.concatenate([below, -below[: resamples // 2][::-1]])
+            drawn[:, place] += math.sqrt(total) * quantiles[order]
     return drawn
 
 

@@ -30,8 +30,10 @@ CLASSES = {colour.lower(): f"c{number}" for number, colour in enumerate((*COLOUR
 BITS = re.compile(r"([0-9]+) bits")
 LONGEST = 44
 """Characters of a title; its panel is labelled with the whole."""
-MOST_POINTS = 24
-"""Points of a line that can be asked; of longer ones only the line is drawn."""
+MOST_POINTS, FEW = 24, 5
+"""Points of a line that can all be asked, and how many of one with more."""
+TICK = 5.6
+"""Units that a character of a tick takes."""
 TOLERANCE = 0.25
 """Units that a line may run beside its points."""
 SHAPES = {
@@ -56,7 +58,14 @@ Look = tuple[str, str, str, str]
 def chart(figure: Figure) -> str:
     """The panels of a figure as SVG elements, and a legend of its series as a list."""
     names = _names(figure)
-    return f'<div class="chart">{"".join(_panel(axes, names) for axes in figure.axes)}</div>{_legend(names)}'
+    left = min(map(_left, figure.axes), default=0)
+    return f'<div class="chart">{"".join(_panel(axes, names, left) for axes in figure.axes)}</div>{_legend(names)}'
+
+
+def _left(axes: Axes) -> float:
+    """Where a panel begins: before 0 if the ticks of its upright axis are long."""
+    longest = max((len(text) for _, text in _ticks(axes.yaxis, *sorted(axes.get_ylim()))), default=0)
+    return min(0, LEFT - 22 - TICK * longest)
 
 
 def _names(figure: Figure) -> dict[Look, str]:
@@ -94,10 +103,10 @@ def _dashes(pattern: str) -> str:
     return f' stroke-dasharray="{DASHES[pattern]}"' if pattern in DASHES else ""
 
 
-def _panel(axes: Axes, names: dict[Look, str]) -> str:
+def _panel(axes: Axes, names: dict[Look, str], left: float) -> str:
     title = axes.get_title()
     labels = _label(axes, "x"), _label(axes, "y")
-    parts = [*_frame(axes, title, labels), *_areas(axes), *_bars(axes, labels)]
+    parts = [*_frame(axes, title, labels, left), *_areas(axes), *_bars(axes, labels)]
     for line in axes.lines:
         parts += _line(axes, line, names.get(_look(line), ""), title, labels)
     parts += _edges(axes)
@@ -105,8 +114,9 @@ def _panel(axes: Axes, names: dict[Look, str]) -> str:
     about = f' data-bits="{bits.group(1)}"' if bits else ""
     if axes.get_label():
         about += f' data-method="{escape(str(axes.get_label()))}"'
-    box = f'viewBox="0 0 {WIDTH} {HEIGHT}" role="group" aria-label="{escape(title or labels[1])}"'
-    return f'<svg class="panel"{about} {box}>{"".join(parts)}</svg>'
+    about += f' viewBox="{left:.0f} 0 {WIDTH - left:.0f} {HEIGHT}"'
+    said = escape(title or labels[1])
+    return f'<svg class="panel"{about} role="group" aria-label="{said}">{"".join(parts)}</svg>'
 
 
 def _label(axes: Axes, which: str) -> str:
@@ -115,17 +125,18 @@ def _label(axes: Axes, which: str) -> str:
     return next(filter(None, own), "")
 
 
-def _frame(axes: Axes, title: str, labels: tuple[str, str]) -> Iterator[str]:
+def _frame(axes: Axes, title: str, labels: tuple[str, str], left: float) -> Iterator[str]:
     yield f'<text class="title" x="{WIDTH / 2}" y="15">{escape(shorten(title, LONGEST))}</text>'
     yield f'<text class="label" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}">{escape(labels[0])}</text>'
     middle = (TOP + HEIGHT - BOTTOM) / 2
-    yield f'<text class="label" transform="translate(11 {middle}) rotate(-90)">{escape(labels[1])}</text>'
+    yield f'<text class="label" transform="translate({left + 11:.0f} {middle}) rotate(-90)">{escape(labels[1])}</text>'
     for value, text in _ticks(axes.xaxis, *sorted(axes.get_xlim())):
         (x, _) = _places(axes, [(value, axes.get_ylim()[0])])[0]
         yield f'<text class="tick" x="{x:.1f}" y="{HEIGHT - BOTTOM + 14}">{escape(text)}</text>'
     for value, text in _ticks(axes.yaxis, *sorted(axes.get_ylim())):
         (_, y) = _places(axes, [(axes.get_xlim()[0], value)])[0]
-        yield f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
+        if not axes.patches:
+            yield f'<path class="grid" d="M{LEFT} {y:.1f}H{WIDTH - RIGHT}"/>'
         yield f'<text class="tick end" x="{LEFT - 5}" y="{y + 3:.1f}">{escape(text)}</text>'
     yield f'<path class="axis" d="M{LEFT} {TOP}V{HEIGHT - BOTTOM}H{WIDTH - RIGHT}"/>'
 
@@ -155,15 +166,16 @@ def _places(axes: Axes, points: ArrayLike) -> NDArray[np.float64]:
     return np.stack([x, y], axis=1)
 
 
-def _inside(places: ArrayLike) -> bool:
-    """Whether all places lie in the panel's frame, or at most a marker's width beyond."""
+def _inside(places: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Which places lie in the panel's frame, or at most a marker's width beyond."""
     low, high = np.array([LEFT, TOP]) - 4, np.array([WIDTH - RIGHT, HEIGHT - BOTTOM]) + 4
-    return bool(((low <= places) & (places <= high)).all())
+    found: NDArray[np.bool_] = ((low <= places) & (places <= high)).all(axis=1)
+    return found
 
 
 def _clipped(drawn: str, places: NDArray[np.float64]) -> str:
     """What is drawn, within the panel's frame."""
-    if _inside(places):
+    if _inside(places).all():
         return drawn
     box = f"{LEFT} {TOP} {WIDTH - LEFT - RIGHT} {HEIGHT - TOP - BOTTOM}"
     x, y, width, height = box.split()
@@ -194,10 +206,10 @@ def _line(
             places = np.repeat(places, 2, axis=0)
             places = np.stack([places[1:, 0], places[:-1, 1]], axis=1)
         parts.append(_clipped(f'<path class="line"{_dashes(str(line.get_linestyle()))} d="{_path(places)}"/>', places))
-    if marker in MARKS and len(points) <= MOST_POINTS:
-        for (x, y), (left, top) in zip(points, _places(axes, points), strict=True):
-            if not _inside((left, top)):
-                continue
+    if marker in MARKS:
+        places = _places(axes, points)
+        for index in _asked(places):
+            (x, y), (left, top) = points[index], places[index]
             values = ((labels[0], f"{x:g}"), (labels[1], f"{y:.4g}"))
             said = f"{name}, {title}: {', '.join(f'{label} {value}' for label, value in values if label)}"
             parts.append(
@@ -205,6 +217,15 @@ def _line(
                 f'aria-label="{escape(" ".join(said.split()))}"/>'
             )
     yield f'<g class="{_class(colour)}" data-method="{escape(name)}">{"".join(parts)}</g>'
+
+
+def _asked(places: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Indices of a line's points that can be asked: all of a few, else some evenly along the line."""
+    inside = np.flatnonzero(_inside(places))
+    if len(places) <= MOST_POINTS or not len(inside):
+        return inside
+    along = np.cumsum(np.hypot(*np.diff(places[inside], axis=0, prepend=places[inside[:1]]).T))
+    return inside[np.unique(np.searchsorted(along, along[-1] * np.arange(1, FEW + 1) / (FEW + 1)))]
 
 
 def _areas(axes: Axes) -> Iterator[str]:

@@ -2,10 +2,17 @@
 
 import re
 import textwrap
+import unicodedata
 from html import escape
 
 from bench.base.text import one_line
 
+LETTERS = "αβγδεζηθικλμνξπρσςτυφχψωΓΔΘΛΞΠΣΦΨΩ"
+COMMANDS = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma varsigma tau upsilon phi "
+    "chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
+)
+"""The names that LaTeX gives to `LETTERS`."""
 LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -24,18 +31,23 @@ LATEX = {
     "[": "{[}",  # at the start of a row, this and * would be arguments of the line break before
     "*": "{*}",
     "]": "{]}",
+    "`": r"\textasciigrave{}",
     "±": r"$\pm$",
     "×": r"$\times$",
-    "–": "--",
-    "—": "---",
+    "–": r"\textendash{}",
+    "—": r"\textemdash{}",
     "“": "``",
     "”": "''",
     "…": r"\ldots{}",
     "†": r"$\dagger$",
     "≥": r"$\geq$",
+    "≤": r"$\leq$",
+    "−": r"$-$",
+    "→": r"$\to$",
     "●": r"$\bullet$",
     "○": r"$\circ$",
-    "α": r"$\alpha$",
+    "⁹": r"\textsuperscript{9}",
+    **{letter: f"$\\{name}$" for letter, name in zip(LETTERS, COMMANDS.split(), strict=True)},
 }
 
 
@@ -64,7 +76,8 @@ def code_block(text: str) -> str:
 
 def latex(text: str) -> str:
     """`text` as LaTeX in text mode."""
-    return "".join(LATEX.get(character, character) for character in one_line(text))
+    escaped = "".join(LATEX.get(character, character) for character in unicodedata.normalize("NFC", one_line(text)))
+    return re.sub("-(?=-)", r"-\\/", escaped)  # TeX draws two hyphens as one dash
 
 
 def plot(text: str, width: int) -> str:

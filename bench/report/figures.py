@@ -62,7 +62,9 @@ LEGEND_LINE = 0.19
 MOST_IN_LEGEND = 10
 """Methods that a reader can tell apart by a legend; of more, each line has its name at its end."""
 NEUTRAL = "#404040"
-PLAIN = FuncFormatter(lambda value, _: f"{value:g}")
+PLAIN = FuncFormatter(
+    lambda value, _: f"{value:g}" if value < 1e4 else f"{value / 1e3:g}k" if value < 1e6 else f"{value / 1e6:g}M"
+)
 
 
 @dataclass(frozen=True)

@@ -53,14 +53,14 @@ def _index(
     document.add(
         f"# {TITLE}",
         "Unsupervised video hashing methods on the same terms. Every number can be computed again from the codes that "
-        "are stored with it; beside each row stands how much of that was done when this page was made.",
+        "are stored with it; each row says how much of this was done when the page was made.",
     )
     document.add_section("Datasets")
     document.add_table(_datasets_table(datasets, links))
     document.add_section("Methods")
     document.add_table(_methods_table(methods, collection, links))
     add_summary(document, collection.runs, styles)
-    document.add_section("What is known of a result")
+    document.add_section("Evidence")
     document.add("\n".join(f"- **{tier}**: {meaning}." for tier, meaning in TIERS.items()), COSTS)
     document.add_section("Sets of results")
     document.add_table(_sets_table(collection))
@@ -86,7 +86,7 @@ def _datasets_table(datasets: Groups, links: Links) -> Table:
         *(text_column(name, name) for name in ("queries", "gallery", "methods", "runs")),
         *(text_column(f"best at {bits} bits", f"best {bits}", words=True) for bits in lengths),
     ]
-    note = "Best: the highest mAP@20, or at the smallest k, under the first protocol. Bounds do not compete."
+    note = "Best: the highest mAP@20 (else mAP at the smallest k) under the first protocol. Bounds do not compete."
     return Table.of(columns, rows, name="datasets", caption="Datasets with results.", notes=[note])
 
 
@@ -110,14 +110,14 @@ def _methods_table(methods: Groups, collection: Collection, links: Links) -> Tab
             "link": links.methods[name],
             "datasets": len({run.dataset for run in runs}),
             "runs": sum(run.done for run in runs),
-            "known": "; ".join(f"{count} {tiers}" for tiers, count in known.items()) or NOTHING,
+            "evidence": "; ".join(f"{count} {tiers}" for tiers, count in known.items()) or NOTHING,
             "paper": runs[0].record.paper or NOTHING,
         })  # fmt: skip
     columns = [
         Column("method", lambda row: Cell(row["method"], link=row["link"]), words=True),
         text_column("datasets", "datasets"),
         text_column("runs", "runs"),
-        text_column("known", "known", words=True),
+        text_column("evidence", "evidence", words=True),
         text_column("paper", "paper", words=True),
     ]
     return Table.of(columns, rows, name="methods", caption="Methods with results.")

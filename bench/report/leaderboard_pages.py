@@ -13,7 +13,7 @@ from bench.report import costs, plots, problems, published_tables, quality
 from bench.report.document import Document
 from bench.report.escape import code_block, markdown
 from bench.report.result_sets import Collection
-from bench.report.runs import ReportRun, bits_of, datasets_of, headline_ks, protocols_of, rows_by_bits
+from bench.report.runs import ReportRun, bits_of, datasets_of, headline_ks, protocols_of, rows_by_bits, under
 from bench.report.sections import dataset_sentence
 from bench.report.styles import Style
 from bench.report.tables import BITS, METHOD, NOTHING, Cell, Column, Row, Table, number, text_column
@@ -45,13 +45,14 @@ def dataset_page(runs: Sequence[ReportRun], collection: Collection, links: Links
         table = quality.overview_table(runs, shown, groups)
         document.add_table(_with_standing(table, runs, shown, collection, links))
         for group in groups:
-            name, under = f"{runs[0].dataset}-{slug(group[0])}", f"{title} under protocol {' and '.join(group)}"
+            name, data = f"{runs[0].dataset}-{slug(group[0])}", f"{title} under {under(group)}"
             here = quality.select(shown, protocol=group[0])
-            document.add_plot(plots.map_at_k(f"{name}-map-at-k", under, here, styles))
+            document.add_plot(plots.map_at_k(f"{name}-map-at-k", data, here, styles))
         _add_published(document, runs, scores)
-        document.add_section("Cost")
-        document.add(COSTS)
-        _add_costs(document, runs, "")
+        if any(run.record.costs for run in runs):
+            document.add_section("Cost")
+            document.add(COSTS)
+            _add_costs(document, runs, "")
     copied = [pair for pair in twins(run.stored for run in runs) if pair.suspicious]
     if copied:
         lines = [f"{pair.second.record.spec.folder}: {pair.sentence}" for pair in copied]
@@ -70,16 +71,18 @@ def method_page(
     document, record, files = Document(), runs[0].record, links.methods[name].removesuffix(".html")
     document.add(f"# {markdown(record.method_title)}", BACK, markdown(record.paper) or "No paper is named.")
     if record.bound:
-        document.add("It competes with no method: it is a bound, or no hash.")
+        document.add(f"It is {'no hash' if record.reference else 'a bound'} and competes with no method.")
     document.add_section("Results")
     document.add_table(_runs_table(f"{files}-runs", runs, collection, links))
     published = published_tables.of_method(name)
     if published is not None:
         document.add_section(PUBLISHED)
         document.add_table(replace(published, name=f"{files}-{published.name}"))
-    document.add_section("Cost")
-    document.add(COSTS)
-    for here in datasets_of(runs).values():
+    measured = datasets_of([run for run in runs if run.record.costs])
+    if measured:
+        document.add_section("Cost")
+        document.add(COSTS)
+    for here in measured.values():
         document.add(f"### {markdown(here[0].dataset_title)}")
         _add_costs(document, here, f"{files}-")
     document.add_section("Parameters")
@@ -108,11 +111,11 @@ def _with_standing(
     rows.sort(key=lambda row: row[0])
     return replace(
         table,
-        header=[*table.header, "known", "set"],
+        header=[*table.header, "evidence", "set"],
         rows=[cells for _, cells, _ in rows],
         about=(*table.about, {}, {}),
         rows_about=tuple(about for _, _, about in rows),
-        words=table.words | {"known", "set"},
+        words=table.words | {"evidence", "set"},
     )
 
 
@@ -128,12 +131,11 @@ def _add_published(document: Document, runs: Sequence[ReportRun], scores: pd.Dat
 
 
 def _add_costs(document: Document, runs: Sequence[ReportRun], prefix: str) -> None:
-    """Costs as reported on a machine, or several. `runs`: of one dataset."""
+    """Costs as reported on a machine, or several. `runs`: of one dataset, some with costs."""
     machines = "; ".join(dict.fromkeys(run.machine for run in runs if run.record.costs))
-    if machines:
-        table = costs.encoding_table(runs)
-        document.add(f"As reported on {markdown(machines)}:")
-        document.add_table(replace(table, name=f"{prefix}{table.name}"))
+    table = costs.encoding_table(runs)
+    document.add(f"As reported on {markdown(machines)}:")
+    document.add_table(replace(table, name=f"{prefix}{table.name}"))
 
 
 def _runs_table(
@@ -148,7 +150,7 @@ def _runs_table(
         known = collection.of(run)
         row: dict[object, object] = {
             "dataset": run.dataset_title, "link": links.datasets[run.dataset], "method": run.method, "bits": run.bits,
-            "seed": run.record.spec.seed, "known": known.shown if run.done else problems.why(run, problems.SHORT),
+            "seed": run.record.spec.seed, "evidence": known.shown if run.done else problems.why(run, problems.SHORT),
             "set": known.source, "machine": run.machine, "done": run.record.started[:10],
         }  # fmt: skip
         scores = {f"score {protocol}": run.scores(protocol).get(k) for protocol in protocols}
@@ -159,7 +161,7 @@ def _runs_table(
         BITS,
         text_column("seed", "seed"),
         *(text_column(f"{protocol} {measure_of(protocol)}@{k}", f"score {protocol}") for protocol in protocols),
-        *(text_column(title, title, words=True) for title in ("known", "set", "machine")),
+        *(text_column(title, title, words=True) for title in ("evidence", "set", "machine")),
         text_column("done", "done"),
     ]
     caption = f"All runs of {runs[0].record.method_title}."

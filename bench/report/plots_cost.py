@@ -234,7 +234,7 @@ def _hidden(times: pd.DataFrame) -> str:
     """A clause for methods that share a measurement, such as all linear ones; empty where none do."""
     if not any(_measured_together(times.assign(part=times["setting"])).values()):
         return ""
-    return "; methods whose encoders are alike are measured once and lie on one another"
+    return "; methods whose encoders are alike are measured once and coincide"
 
 
 def _measured_together(parts: pd.DataFrame) -> dict[str, int]:

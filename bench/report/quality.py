@@ -4,16 +4,18 @@ Where there are no labels, recall@k of the exact neighbours stands in place of m
 """
 
 import math
+from collections import ChainMap
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, product
 from typing import Any
 
 import pandas as pd
 
+from bench.base.forked import forked_map
 from bench.base.text import slug
 from bench.metrics.protocols import measure_of
 from bench.report import frames, problems
-from bench.report.runs import ReportRun, bits_of, headline_ks, rows_by_bits, seeds_of
+from bench.report.runs import ReportRun, bits_of, headline_ks, rows_by_bits, seeds_of, under
 from bench.report.significance import INTERVALS, LEVEL, explanation, indistinguishable, map_intervals
 from bench.report.tables import (
     BITS,
@@ -70,11 +72,14 @@ def marked(runs: Sequence[ReportRun], scores: pd.DataFrame) -> pd.DataFrame:
     competing = scores["map"].where(~scores["bound"].astype(bool))
     groups = [scores[name] for name in ("protocol", "bits", "k")]
     found = scores.assign(best=best_as_shown(competing, groups, DECIMALS))
-    near: dict[tuple[str, int, int], set[str] | None] = {}
-    for protocol, bits in product(scores["protocol"].unique(), bits_of(runs)):
+
+    def tested(group: tuple[str, int]) -> dict[tuple[str, int, int], set[str] | None]:
+        protocol, bits = group
         here = [run for run in runs if run.bits == bits]
         ks = sorted(int(k) for k in select(scores, protocol=protocol)["k"].unique())
-        near |= {(protocol, bits, k): methods for k, methods in indistinguishable(here, protocol, ks).items()}
+        return {(protocol, bits, k): methods for k, methods in indistinguishable(here, protocol, ks).items()}
+
+    near = dict(ChainMap(*forked_map(tested, list(product(scores["protocol"].unique(), bits_of(runs))))))
     names = ["protocol", "bits", "k", "method", "best"]
     found["not_significantly_worse"] = pd.Series(
         [
@@ -116,7 +121,7 @@ def overview_table(runs: Sequence[ReportRun], scores: pd.DataFrame, groups: Sequ
         [*columns, SEEDS, note_column(problems.notes(runs))],
         rows,
         name=f"{runs[0].dataset}-protocols",
-        caption=f"{measure}@{k} on {runs[0].dataset_title}, protocol {' and '.join(chain(*groups))}.",
+        caption=f"{measure}@{k} on {runs[0].dataset_title}, {under(list(chain(*groups)))}.",
         frame=frame,
         notes=[
             *(protocol_sentence(runs, protocol) for protocol in chain(*groups)),
@@ -152,7 +157,7 @@ def table(runs: Sequence[ReportRun], scores: pd.DataFrame, group: Sequence[str],
         [*columns, SEEDS, note_column(why)],
         rows,
         name=f"{here[0].dataset}-{slug(protocol)}-{bits}-bits",
-        caption=f"{measure_of(protocol)}@k on {here[0].dataset_title} at {bits} bits, protocol {' and '.join(group)}.",
+        caption=f"{measure_of(protocol)}@k on {here[0].dataset_title} at {bits} bits, {under(group)}.",
         frame=chosen,
         notes=[
             *(protocol_sentence(here, name) for name in group),

@@ -199,7 +199,7 @@ def to_markdown(table: Table) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """The table as a LaTeX float with booktabs rules."""
+    """The table as a LaTeX float with booktabs rules, made smaller where it is larger than the page."""
 
     def show(cell: Cell) -> str:
         text = escape.latex(cell.text)
@@ -210,11 +210,12 @@ def to_latex(table: Table) -> str:
     columns = "".join(side[0] for side in table.alignment)
     notes = r" \par ".join(map(escape.latex, table.notes))
     lines = [
-        r"% needs \usepackage{booktabs}",
+        r"% needs \usepackage{booktabs,adjustbox}",
         r"\begin{table}",
         r"\centering",
         rf"\caption{{{escape.latex(table.caption)}}}",
         rf"\label{{tab:{table.name}}}",
+        r"\begin{adjustbox}{max totalsize={\linewidth}{0.75\textheight}}",
         rf"\begin{{tabular}}{{{columns}}}",
         r"\toprule",
         *_spans(table),
@@ -223,9 +224,13 @@ def to_latex(table: Table) -> str:
         *(" & ".join(map(show, row)) + r" \\" for row in table.rows),
         r"\bottomrule",
         r"\end{tabular}",
+        r"\end{adjustbox}",
         *([rf"\par\smallskip\begin{{minipage}}{{\linewidth}}\footnotesize {notes}\end{{minipage}}"] if notes else []),
         r"\end{table}",
     ]
+    others = "".join(sorted({character for line in lines for character in line if not character.isascii()}))
+    if others:
+        lines.insert(1, f"% if pdfLaTeX lacks any of {others}: LuaLaTeX or XeLaTeX, with a font that has it")
     return "\n".join(lines) + "\n"
 
 

@@ -85,7 +85,8 @@ def _meaning(runs: Sequence[ReportRun], groups: Sequence[Sequence[str]]) -> list
     over = f", mean ± standard deviation over {len(seeds)} seeds" if len(seeds) > 1 else ""
     measure = measure_of(groups[0][0])
     protocols = " and ".join(" and ".join(group) + " (the same here)" * (len(group) > 1) for group in groups)
-    lines = [f"{measure} under protocol {protocols}{over}"]
+    several = sum(map(len, groups)) > 1
+    lines = [f"{measure} under protocol{'s' * several} {protocols}{over}"]
     chance = next((run.record.diagnostics.random for run in reversed(runs) if run.record.diagnostics), {})
     if runs[0].record.dataset.self_search and {"paper", "strict"} <= chance.keys():
         k = headline_ks(list(chance["paper"]))[0]

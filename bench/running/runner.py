@@ -147,8 +147,10 @@ class Runner:
     def _unmeasured(self, stored: StoredRun) -> bool:
         """Whether this is a finished run whose costs should be measured."""
         record = stored.record
-        if self.existing == "only-cached" or record.status != "done" or record.costs or record.uses_labels:
+        if self.existing == "only-cached" or record.status != "done" or record.uses_labels:
             return False
+        if record.costs:
+            return self.existing == "remeasure"
         return self.existing != "reuse" or not (record.reason or "").startswith(UNMEASURED)
 
     def _must_repeat(self, stored: StoredRun) -> bool:

@@ -14,8 +14,8 @@ RETRAINED = "retrained elsewhere within noise"
 TIERS = {
     REPORTED: "none of the following could be shown here",
     RECOMPUTED: "every metric follows from the codes, with labels that did not come with the result",
-    REENCODED: "and the encoder, which is at hand, gives these codes",
-    RETRAINED: "another of the result sets has the same runs, done at another time, within noise of these",
+    REENCODED: "the encoder, which is here, gives these codes, too",
+    RETRAINED: "another set of results has the same runs, done at another time, and their scores differ by noise alone",
 }
 """With their meanings, in the order in which they are shown."""
 

@@ -31,6 +31,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, title, level in (("alpha", HOSTILE, 0.5), ("beta", "Beta", 0.3), ("gamma", LONG, 0.4)):
             builder.add(name, bits, level=level + bits / 1000, title=title, dataset_title=QUOTES)
         builder.add("oracle", bits, level=0.9, uses_labels=True, dataset_title=QUOTES)
+    builder.name_classes([HOSTILE] * 10)
     with settings():
         document = compose(name_runs(builder.store.runs()))
         return written(page_of(document, [chart(plot.figure) for plot in document.plots]), builder.store.root)
@@ -191,10 +192,17 @@ def test_a_phone_scrolls_tables_and_not_the_page(report: Path, opened: Open) -> 
     assert page.evaluate("document.documentElement.scrollWidth") == 360
 
 
-def test_paper_shows_no_controls(report: Path, opened: Open) -> None:
-    page = opened(report)
+def test_paper_is_white_shows_no_controls_and_says_what_is_folded(report: Path, opened: Open) -> None:
+    page = opened(report, color_scheme="dark", viewport={"width": 700, "height": 1000})
     page.emulate_media(media="print")
     assert page.locator(".filters").is_hidden()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    said = "getComputedStyle(document.querySelector('summary'), '::after').content"
+    assert "folded" in page.evaluate(said)
+    page.evaluate("document.querySelectorAll('details').forEach((part) => part.open = true)")
+    assert page.evaluate(said) == "none"
+    # No table is cut off, not even those of 14 columns.
+    assert page.evaluate("document.documentElement.scrollWidth") == 700
     assert page.pdf().startswith(b"%PDF-")
 
 
@@ -202,6 +210,7 @@ def test_hostile_names_are_shown_and_do_nothing(report: Path, opened: Open) -> N
     page = filtering(opened(report))
     assert {HOSTILE, LONG} <= set(column(page, 0))
     assert QUOTES in page.locator("h2").all_text_contents()
+    assert page.locator("th").filter(has_text=f"(class {HOSTILE})").count() == 3
     assert page.evaluate("window.hit") is None
     page.get_by_role("checkbox", name=HOSTILE).uncheck()
     assert HOSTILE not in column(page, 0)

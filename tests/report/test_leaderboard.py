@@ -10,6 +10,7 @@ import pytest
 
 from bench.cli import main
 from bench.registry import load_registry
+from bench.report.leaderboard import pages
 from bench.report.published_tables import of_method
 from bench.report.result_sets import Collection, collect
 from bench.store.codes_file import StoredCodes, write_codes
@@ -66,7 +67,7 @@ def rows(page: Path) -> list[list[str]]:
 
 
 def test_every_row_says_what_is_known_of_it(site: Path) -> None:
-    # method, bits, mAP@20, interval, note, known, set
+    # method, bits, mAP@20, interval, note, evidence, set
     found = {row[0]: row for row in rows(site / "dataset-moving-digits.html") if len(row) == 7}
     assert found["ITQ (vhbench)"][2:] == ["0.385", "0.360–0.411", "", RECOMPUTED, "vhbench"]
     # Two sets that hold one and the same run do not confirm each other.
@@ -144,6 +145,13 @@ def test_a_run_done_again_elsewhere_confirms_another(
     found = collect(folders, Recomputation(load_registry()), lambda _: None)
     assert known(found) == {"mine": expected, "theirs": expected}
     assert {run.method for run in found.runs} == {"LSH (mine)", "LSH (theirs)"}
+
+
+def test_pages_without_costs_have_no_empty_section(tmp_path: Path) -> None:
+    found = collect([stored(tmp_path / "a", "2026-01-01T00:00:00+00:00", 1.0)], Recomputation(load_registry()), print)
+    made = pages(found, {})
+    assert set(made) == {"index.html", "dataset-toy.html", "method-lsh.html"}
+    assert not [name for name, document in made.items() if "## Cost" in document.text]
 
 
 def test_an_encoder_that_is_not_here_gives_no_tier(monkeypatch: pytest.MonkeyPatch) -> None:

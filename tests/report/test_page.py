@@ -183,6 +183,36 @@ def test_a_smooth_curve_takes_the_bytes_of_its_bends() -> None:
     assert np.abs(curve - (26 + 174 * (1 - 1 / x))).max() < 1
 
 
+def test_of_a_long_line_some_points_can_be_asked_evenly_along_it() -> None:
+    x = np.geomspace(0.001, 1, 200)  # the first half of them lies beyond the panel
+    with figures.settings():
+        figure = Figure()
+        axes = figure.subplots()
+        axes.plot(x, x, marker="o", label="method")
+        axes.set(xlim=(x[100], 1), ylim=(0, 1), xscale="log", xlabel="recall")
+        points = [attributes for attributes, _ in Reader(chart(figure)).all("use") if "point" in attributes["class"]]
+    places = np.array([[attributes["x"], attributes["y"]] for attributes in points], dtype=float)
+    assert len(places) == 5
+    steps = np.hypot(*np.diff(places, axis=0).T)
+    assert steps.max() < 1.2 * steps.min()
+    for attributes, (left, _) in zip(points, places, strict=True):
+        recall = float(attributes["aria-label"].partition("recall ")[2].partition(",")[0])
+        # The axis spans 276 units from 50 on.
+        assert left == pytest.approx(50 + 276 * np.log(recall / x[100]) / np.log(1 / x[100]), abs=0.5)
+
+
+def test_words_on_an_axis_have_room_in_the_panel() -> None:
+    with figures.settings():
+        figure = Figure()
+        figure.subplots().barh(["channel_branches"], [1])
+        (panel,) = (
+            attributes["viewbox"] for attributes, _ in Reader(chart(figure)).all("svg") if "viewbox" in attributes
+        )
+    left, _, width, _ = map(float, panel.split())
+    assert left + width == 340
+    assert 50 - 5 - left > 5 * len("channel_branches")
+
+
 def one(text: str) -> Reader:
     """A page whose only table and chart are called `text`."""
     document = Document()

@@ -1,6 +1,8 @@
 """Escaping, formats, and reports on disk."""
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -11,11 +13,12 @@ import pytest
 
 from bench.base.errors import InputError
 from bench.report import escape
-from bench.report.compose import compose, write_report
+from bench.report.compose import compose
 from bench.report.document import Document
 from bench.report.figures import settings
 from bench.report.runs import name_runs
 from bench.report.tables import Cell, Table, number, significant_decimals, to_latex, to_markdown
+from bench.report.write import write_report
 from bench.store.stored_run import StoredRun
 
 ODD = "50% | $x$\n& <b> _y_ {z} #1 ~ ^ \\end{tabular} `c` *d* [e](f)"
@@ -23,14 +26,14 @@ ODD = "50% | $x$\n& <b> _y_ {z} #1 ~ ^ \\end{tabular} `c` *d* [e](f)"
 
 def table(text: str) -> Table:
     rows = [[Cell(text), Cell("0.500", bold=True)], [Cell("plain"), Cell("0.400 ± 0.010", mark="†")]]
-    return Table("name", "Caption & more.", ("method", "mAP@5"), rows, pd.DataFrame(), notes=("A note.",))
+    return Table("name", "Caption & more.", ("method", text), rows, pd.DataFrame(), notes=("A note.",))
 
 
 def test_markdown_rows_survive_odd_text() -> None:
     rows = to_markdown(table(ODD)).split("\n\n")[0].splitlines()
     assert len(rows) == 4
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {3}
-    assert "<b>" not in rows[2]
+    assert "<b>" not in rows[0] + rows[2]
     assert "**0.500**" in rows[2]
     assert "0.400 ± 0.010<sup>†</sup>" in rows[3]
 
@@ -42,17 +45,51 @@ def test_latex_is_balanced_and_escaped() -> None:
     assert text.count(r"\begin{") == text.count(r"\end{")
     bare = re.sub(r"\\[{}]", "", text)
     assert bare.count("{") == bare.count("}")
-    rows = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
-    assert [len(re.findall(r"(?<!\\)&", row)) for row in rows] == [1, 1]
+    header, rest = text.split(r"\toprule")[1].split(r"\midrule")
+    rows = [header.strip(), *rest.split(r"\bottomrule")[0].strip().splitlines()]
+    assert [len(re.findall(r"(?<!\\)&", row)) for row in rows] == [1, 1, 1]
     assert all(row.endswith(r"\\") for row in rows)
-    assert r"50\% \textbar{} \$x\$ \& \textless{}b\textgreater{} \_y\_ \{z\} \#1" in rows[0]
-    assert r"\textbf{0.500}" in rows[0]
-    assert r"0.400 $\pm$ 0.010\textsuperscript{$\dagger$}" in rows[1]
+    assert all(r"50\% \textbar{} \$x\$ \& \textless{}b\textgreater{} \_y\_ \{z\} \#1" in row for row in rows[:2])
+    assert r"\textbf{0.500}" in rows[1]
+    assert r"0.400 $\pm$ 0.010\textsuperscript{$\dagger$}" in rows[2]
 
 
 @pytest.mark.parametrize("name", ["*", "[b]"])
 def test_latex_takes_no_name_for_an_argument_of_what_stands_before(name: str) -> None:
     assert "\\midrule\n{" in to_latex(table(name))
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("--seeds -1", r"-\/-seeds -1"),
+        ("a---b", r"a-\/-\/-b"),
+        ("`x`", r"\textasciigrave{}x\textasciigrave{}"),
+        ("10⁹ λω", r"10\textsuperscript{9} $\lambda$$\omega$"),
+        ("e\u0301", "é"),  # of two characters, for which pdfLaTeX has no glyph
+    ],
+)
+def test_latex_draws_what_is_written(name: str, expected: str) -> None:
+    assert escape.latex(name) == expected
+
+
+def test_latex_names_what_pdflatex_may_lack(composed: Document) -> None:
+    assert all(map(str.isascii, map(to_latex, composed.tables)))
+    assert to_latex(table("比較 β 比")).splitlines()[1].startswith("% if pdfLaTeX lacks any of 比較: ")
+
+
+def test_latex_tables_compile_and_fit_the_page(composed: Document, tmp_path: Path) -> None:
+    if shutil.which("pdflatex") is None or not subprocess.getoutput("kpsewhich adjustbox.sty"):
+        pytest.skip("no pdflatex")
+    tables = [*composed.tables, *map(table, (ODD, "* \" `` ''", "é" * 200))]
+    lines = [r"\documentclass{article}\usepackage{booktabs,adjustbox}\begin{document}"]
+    lines += [f"{to_latex(one)}\\clearpage" for one in tables]
+    (tmp_path / "all.tex").write_text("\n".join([*lines, r"\end{document}"]), encoding="utf-8")
+    command = ["pdflatex", "-draftmode", "-halt-on-error", "-interaction=nonstopmode", "all.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
+    assert "too large" not in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def test_protocols_that_score_alike_share_tables_and_figures(equal: EqualBuilder
     assert list(overview.header) == ["method", "bits", "mAP@20", "95% CI"]
     for protocol in PROTOCOLS.values():
         assert any(protocol.description in note for note in overview.notes)
-    assert "mAP under protocol paper and strict (the same here)" in summary(equal.store.runs())
+    assert "mAP under protocols paper and strict (the same here)" in summary(equal.store.runs())
 
 
 def test_protocols_that_differ_anywhere_do_not(equal: EqualBuilder) -> None:
