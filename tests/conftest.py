@@ -138,6 +138,14 @@ MEASURING = ("profile", "benchmarks", "gpu")
 """Folders whose tests look at what is measured."""
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_early_imports() -> Iterator[None]:
+    """Commands here import at most what they need: few of them start a process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bench.running.forking.import_early", lambda threads: None)
+        yield
+
+
 @pytest.fixture(autouse=True, scope="module")
 def _measured_quickly(request: pytest.FixtureRequest) -> Iterator[None]:
     """Costs are measured with the fewest repeats, of small work: nobody looks at how long it took."""

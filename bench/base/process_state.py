@@ -16,6 +16,9 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # s
 
 from bench.base.errors import InputError
 
+# cuBLAS is deterministic only with a fixed workspace. PyTorch looks here once, at the first matrix product on a GPU, be
+# it an encoder's; had it found nothing, a later training would fail.
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 DETERMINISM: Any = torch.utils.deterministic
 """A module that type checkers see no attributes of."""
 _turn = threading.RLock()
@@ -67,8 +70,6 @@ def require_usable() -> None:
 @contextmanager
 def deterministic() -> Iterator[None]:
     """While open, torch uses deterministic algorithms only: the same seed gives the same codes, to the bit."""
-    # cuBLAS is deterministic only with a fixed workspace; it reads this when the device is first used.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     before, filled = torch.get_deterministic_debug_mode(), DETERMINISM.fill_uninitialized_memory
     # `use_deterministic_algorithms` does the same, and brings PyTorch's compiler, which takes seconds.
     torch.set_deterministic_debug_mode("error")

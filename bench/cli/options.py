@@ -31,7 +31,10 @@ DataRoot = Annotated[
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
-Existing = Annotated[str, typer.Option(help="Policy for stored runs: reuse, rerun, retry-failed or only-cached.")]
+Existing = Annotated[
+    str,
+    typer.Option(help="Policy for stored runs: reuse, rerun, retry-failed, remeasure (their costs) or only-cached."),
+]
 Threads = Annotated[
     int | None,
     typer.Option("--threads", min=1, help="Threads per run; default: 1 on every machine."),

@@ -86,6 +86,7 @@ def run(
 ) -> int:
     """Train, encode, evaluate and measure methods, and write a report."""
     from bench.base.processes import use_threads
+    from bench.running.forking import import_early
 
     if reference not in {None, "relaxed"}:
         raise InputError(f"unknown --reference '{reference}': known: relaxed (float, pq and others go to --methods)")
@@ -93,6 +94,9 @@ def run(
     isolate = isolate or (jobs or 1) > 1 or any(limit is not None for limit in limits)
     if threads and not (isolate or on_ray):
         use_threads(threads)  # before libraries that start threads are loaded
+    several = sweep or bits is None or any("," in (text or "") for text in (methods, bits, datasets, seeds))
+    if (isolate or (several and jobs is None)) and not (on_ray or dry):
+        import_early(threads or THREADS)
 
     from bench.base.text import say
     from bench.encoding.fitting import choose_device
@@ -134,11 +138,9 @@ def run(
     runs = Runner(store, target, policy, display, say, isolation, threads or THREADS, relaxed=relaxed).run(planned)
     if not runs and planned:
         raise InputError(f"{results}: none of these runs is stored; run without --existing only-cached")
+    _show(runs, None if shard else report)
     if shard:
-        _show(runs)
         say(f"a shard writes no report; when all are done: bench report --results {results}")
-    else:
-        _show(runs, report)
     failed = [stored for stored in runs if stored.record.status != "done"]
     if failed:
         say(f"{len(failed)} of {len(runs)} runs did not finish; try them again with --existing retry-failed")
@@ -206,8 +208,8 @@ def render(
 def _show(runs: Sequence["StoredRun"], report: Path | None = None) -> None:
     """Write the report, if a folder is given, and print the summary, even if the report fails."""
     from bench.base.text import say
-    from bench.report.compose import write_report
     from bench.report.terminal import summary
+    from bench.report.write import write_report
 
     try:
         # First, so that an error of standard output cannot prevent the report.

@@ -73,10 +73,16 @@ class Dataset:
     query: Split
     gallery: Split
     class_names: tuple[str, ...]
+    """A name for every column of the labels; or none."""
     recommended: Recommended = field(default_factory=dict)
     """Parameter values that suit this dataset better than a method's own defaults, by method name."""
 
     def __post_init__(self) -> None:
+        if len(self.class_names) not in (0, self.summary.classes):
+            raise InputError(
+                f"{self.summary.name}: {len(self.class_names)} class_names for {self.summary.classes} classes; name "
+                "every class, or none"
+            )
         # Plain dictionaries, since read-only views such as those of sources cannot be sent to other processes.
         plain = {method: dict(values) for method, values in self.recommended.items()}
         object.__setattr__(self, "recommended", plain)

@@ -60,7 +60,8 @@ class Replayed:
     def _capture(self, videos: Tensor, relaxed: Tensor) -> None:
         own = torch.zeros_like(videos)
         try:
-            outputs, replay = CAPTURES[self._device.type](lambda: {"relaxed": self._network(own)}, self._device)
+            capture = CAPTURES[self._device.type]
+            outputs, replay = capture(lambda: {"relaxed": self._network(own)}, self._device, draws=False)
         except RuntimeError as error:
             self._refuse(str(error).partition("\n")[0])
             return

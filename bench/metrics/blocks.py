@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from bench.metrics.protocols import Protocol
 from bench.metrics.scores import PrecisionRecall
-from bench.metrics.tie_sums import RULES, Counts, RankSums, RankTables, tie_sums
+from bench.metrics.tie_sums import RULES, Counts, RadiusSums, RankSums, RankTables, radius_sums, tie_sums
 
 # (first query, last query + 1) -> their counts, without the query itself where the protocol leaves it out
 Counter = Callable[[int, int], Counts]
-# (first query, last query + 1, their counts, sums): fills the rule "index" of the sums
+# (first query, last query + 1, their counts, sums): fills the sums under the rule "index"
 Order = Callable[[int, int, Counts, RankSums], None]
 
 
@@ -30,15 +30,6 @@ class Task:
     count: Counter
     order: Order | None = None  # None: the protocol does not keep the gallery's order
     whole: bool = True  # False: nothing behind the last cut-off is asked for, and counts need not reach farther
-
-
-@dataclass(frozen=True, eq=False)
-class RadiusSums:
-    """Sums over b queries of what is found within each Hamming radius, and how many find nothing within 2."""
-
-    recall: NDArray[np.float64]  # (K + 1,)
-    precision: NDArray[np.float64]  # (K + 1,)
-    empty2: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,48 +52,43 @@ def score_block(task: Task, start: int, stop: int) -> BlockScores:
     """Score queries `start` to `stop` - 1; `Scores` has the formulas."""
     counts = task.count(start, stop)
     sums = RankSums.zeros(len(task.ks), stop - start)
-    tie_sums(counts, task.tables, task.whole, sums)
+    tie_sums(counts, task.tables, RULES.index(task.protocol.ties), task.whole, sums)
     if task.order is not None:
         task.order(start, stop, counts, sums)
 
-    rule = RULES.index(task.protocol.ties)
     ks = np.array(task.ks, dtype=np.float64)[:, None]
-    relevant = counts.relevants.sum(axis=1, dtype=np.int64)
-    # Without relevant items every sum is 0, so what it is divided by does not matter; likewise for an empty ball.
+    relevant = sums.relevant
+    # Without relevant items every sum is 0, so what it is divided by does not matter.
     relevant_or_one = np.maximum(relevant, 1)
     divisor = ks if task.protocol.normalise == "k" else np.minimum(ks, relevant_or_one)
-    worst = sums.precisions[RULES.index("worst")] / divisor
-    best = sums.precisions[RULES.index("best")] / divisor
+    average_precision, best, worst = sums.precisions / divisor
     of_whole = {
-        "map_full": (sums.whole[rule] / relevant_or_one).sum(),
-        "r_precision": (sums.hits_r[rule] / relevant_or_one).sum(),
+        "map_full": (sums.whole / relevant_or_one).sum(),
+        "r_precision": (sums.hits_r / relevant_or_one).sum(),
     }
     ideal = task.tables.discount[np.minimum(ks, relevant_or_one).astype(np.int64)]
     return BlockScores(
         # Sums taken along different ways differ in their last bit; no value may leave its bounds by that.
-        average_precision=np.clip(sums.precisions[rule] / divisor, worst, best),
+        average_precision=np.clip(average_precision, worst, best),
         best=best,
         worst=worst,
-        recall=sums.hits[rule] / relevant_or_one,
+        recall=sums.hits / relevant_or_one,
         sums={
-            "precision": (sums.hits[rule] / ks).sum(axis=1),
-            "ndcg": (sums.gains[rule] / ideal).sum(axis=1),
+            "precision": (sums.hits / ks).sum(axis=1),
+            "ndcg": (sums.gains / ideal).sum(axis=1),
             "ceiling": (np.minimum(ks, relevant) / divisor).sum(axis=1),
         }
         | (of_whole if task.whole else {}),
-        radius=None if task.bits is None or not task.whole else _within_radii(counts, relevant_or_one),
+        radius=None if task.bits is None or not task.whole else _within_radii(counts, relevant),
         without_relevant=int(np.count_nonzero(relevant == 0)),
     )
 
 
-def _within_radii(counts: Counts, relevant_or_one: NDArray[np.int64]) -> RadiusSums:
-    within = np.cumsum(counts.totals, axis=1)
-    found = np.cumsum(counts.relevants, axis=1)
-    return RadiusSums(
-        recall=(found / relevant_or_one[:, None]).sum(axis=0),
-        precision=(found / np.maximum(within, 1)).sum(axis=0),
-        empty2=int(np.count_nonzero(within[:, min(2, within.shape[1] - 1)] == 0)),
-    )
+def _within_radii(counts: Counts, relevant: NDArray[np.int64]) -> RadiusSums:
+    size = counts.totals.shape[1]
+    sums = RadiusSums(np.zeros(size), np.zeros(size), np.zeros(size, dtype=np.int64))
+    radius_sums(counts, relevant, sums)
+    return sums
 
 
 def radius_scores(blocks: Sequence[BlockScores], queries: int) -> dict[str, Any]:
@@ -115,5 +101,5 @@ def radius_scores(blocks: Sequence[BlockScores], queries: int) -> dict[str, Any]
     return {
         "precision_recall": PrecisionRecall(radius_recall, radius_precision),
         "precision_radius2": float(radius_precision[min(2, len(radius_precision) - 1)]),
-        "queries_empty_radius2": sum(block.empty2 for block in sums),
+        "queries_empty_radius2": sum(int(block.empty[min(2, len(block.empty) - 1)]) for block in sums),
     }

@@ -25,82 +25,92 @@ MOST_BITS = 1024
 MOST_CLASSES = 64 * 64
 # Queries and items that one program of the kernel counts.
 GROUP, TILE = 8, 2048
+# Queries that one launch counts. Blocks are either of 256 queries or all within the first launch: none lies in two.
+ROWS = 8192
 
 
 def find_device(problem: Problem, bits: int) -> str | None:
     """The device to count on, or None for the processor. `bits` is K.
 
-    A CUDA device is taken if there is one, with Triton, and the problem has at least 10^9 pairs of query and item (in a
-    process that has not imported PyTorch, at least 10^10), at most 1,024 bits and 4,096 classes.
+    The current CUDA device is taken if there is one, with Triton, and the problem has at least 10^9 pairs of query and
+    item (in a process that has not imported PyTorch, at least 10^10), at most 1,024 bits and 4,096 classes.
     """
     pairs, classes = len(problem.queries) * problem.gallery.shape[1], len(problem.labels.class_starts) - 1
     if pairs < (LARGE if "torch" in sys.modules else HUGE) or bits > MOST_BITS or classes > MOST_CLASSES:
         return None
-    usable = find_spec("triton") and importlib.import_module("torch").cuda.is_available()
-    return "cuda" if usable else None
+    cuda = importlib.import_module("torch").cuda if find_spec("triton") else None
+    if cuda is None or not cuda.is_available():
+        return None
+    # By number: the threads that will count do not begin with the caller's device.
+    return f"cuda:{cuda.current_device() if cuda.is_initialized() else 0}"
 
 
 class DeviceCounter:
-    """Counts blocks of queries of one problem on a PyTorch device; called as a `blocks.Counter`.
+    """Counts blocks of queries of one problem on a PyTorch device; called as a `blocks.Counter`, with blocks in order.
 
-    Device memory: the codes and the labels, as bits, and the counts of the blocks in work. Where the device refuses
-    (memory that others use, a compiler that Triton does not find), the processor counts, which one line says.
+    Device memory: the codes and the labels, as bits, and the counts of `ROWS` queries. Where the device refuses (memory
+    that others use, a compiler that Triton does not find), the processor counts, which one line says.
     """
 
     def __init__(self, problem: Problem, bits: int, device: str, processor: Counter) -> None:
         """`bits` is K; `device` is a name that PyTorch knows; `processor` counts where the device refuses."""
         self._torch: Any = importlib.import_module("torch")
         self._problem, self._bits, self._device, self._processor = problem, bits, device, processor
-        self._words: list[Any] = []  # of queries and gallery, codes and labels, moved with the first block
+        self._words: list[Any] = []  # of queries and gallery, codes and labels, moved with the first launch
+        self._counted: dict[int, NDArray[np.int32]] = {}  # by number of the launch, the last two
         self._lock = Lock()  # Triton compiles at the first call, and must not do so twice at once
         self._refused = False
 
     def __call__(self, start: int, stop: int) -> Counts:
         """The counts of queries `start` to `stop` - 1."""
+        launch = start // ROWS
         with self._lock:
-            cells = None if self._refused else self._launch(start, stop)
-        if cells is None:
+            if launch not in self._counted and not self._refused:
+                self._launch(launch)
+            counted = self._counted.get(launch)
+        if counted is None:
             return self._processor(start, stop)
-        by_relevance = cells.cpu().numpy().reshape(stop - start, self._bits + 1, 2)
-        relevants = np.ascontiguousarray(by_relevance[:, :, 1])
-        return Counts(by_relevance[:, :, 0] + relevants, relevants)
+        irrelevant, relevant = counted[start - launch * ROWS : stop - launch * ROWS].transpose(1, 0, 2)
+        return Counts(irrelevant + relevant, np.ascontiguousarray(relevant))
 
-    def _launch(self, start: int, stop: int) -> Any:
-        """The cells of the counts, (b, 2 (K + 1)), on the device, which may still be at work; None if it refuses."""
+    def _launch(self, launch: int) -> None:
+        """Count `ROWS` queries, and forget the launch before the last; or refuse from now on."""
         try:
             if not self._words:
                 self._words = self._move()
-            queries, gallery, query_labels, gallery_labels = self._words
-            rows, cells, items = stop - start, 2 * (self._bits + 1), gallery.shape[1]
-            counts = self._torch.zeros((rows, cells), dtype=self._torch.int32, device=self._device)
-            kernel = importlib.import_module("bench.metrics.cuda_kernel").count_tiles
-            kernel[-(-rows // GROUP), -(-items // TILE)](
-                queries[start:stop], gallery, query_labels[start:stop], gallery_labels, counts,
-                rows, items, len(gallery), len(gallery_labels), cells,
-                GROUP=GROUP, TILE=TILE, BINS=1 << cells.bit_length(),
-            )  # fmt: skip
+            self._counted[launch] = self._count(launch * ROWS)
+            self._counted.pop(launch - 2, None)
         except Exception as error:
             self._refused, self._words = True, []
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             say(f"the CUDA device does not evaluate ({one_line(reason)}); the processor does, with the same result")
-            return None
-        return counts
+
+    def _count(self, first: int) -> NDArray[np.int32]:
+        """(b, 2, K + 1): the irrelevant and the relevant items at every distance of `ROWS` queries, or what is left."""
+        codes, gallery, labels, gallery_labels = self._words
+        codes, labels = codes[first : first + ROWS], labels[first : first + ROWS]
+        rows, items, size = len(codes), gallery.shape[1], self._bits + 1
+        counts = self._torch.zeros((rows, 2, size), dtype=self._torch.int32, device=self._device)
+        kernel = importlib.import_module("bench.metrics.cuda_kernel").count_tiles
+        # Triton launches on the current device of the thread.
+        with self._torch.cuda.device_of(counts):
+            kernel[-(-rows // GROUP), -(-items // TILE)](
+                codes, gallery, labels, gallery_labels, counts,
+                rows, items, len(gallery), len(gallery_labels), size,
+                GROUP=GROUP, TILE=TILE, BINS=1 << (2 * size).bit_length(),
+            )  # fmt: skip
+        found: NDArray[np.int32] = counts.cpu().numpy()
+        return found
 
     def _move(self) -> list[Any]:
         problem = self._problem
         labels = bit_planes(problem.labels, problem.gallery.shape[1])
-        words = [
-            np.ascontiguousarray(_words(problem.queries.T).T),
-            _words(problem.gallery),
-            np.ascontiguousarray(_words(labels.queries.T).T),
-            _words(labels.gallery),
-        ]
-        return [self._torch.from_numpy(part).to(self._device) for part in words]
+        rows = (problem.queries, problem.gallery.T, labels.queries, labels.gallery.T)
+        queries, gallery, query_labels, gallery_labels = map(self._row_words, rows)
+        return [queries, gallery.T.contiguous(), query_labels, gallery_labels.T.contiguous()]
 
-
-def _words(planes: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """Planes of eight bits (p, n) as planes of 32 bits (ceil(p / 4), n)."""
-    padded = np.zeros((-(-len(planes) // 4), planes.shape[1], 4), dtype=np.uint8)
-    for plane, octets in enumerate(planes):
-        padded[plane // 4, :, plane % 4] = octets
-    return padded.view(np.int32)[:, :, 0]
+    def _row_words(self, rows: NDArray[np.uint8]) -> Any:
+        """Rows of bytes (n, p) as rows of 32-bit words (n, ceil(p / 4)), on the device."""
+        moved = self._torch.from_numpy(rows).to(self._device)
+        padded = self._torch.nn.functional.pad(moved, (0, -rows.shape[1] % 4))
+        return padded.contiguous().view(self._torch.int32)

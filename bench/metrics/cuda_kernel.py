@@ -5,10 +5,10 @@ import triton.language as tl
 
 
 # Not compiled again for the last, shorter block.
-@triton.jit(do_not_specialize=["rows", "items", "words", "label_words", "cells"])
+@triton.jit(do_not_specialize=["rows", "items", "words", "label_words", "size"])
 def count_tiles(
     queries: tl.tensor, gallery: tl.tensor, query_labels: tl.tensor, gallery_labels: tl.tensor, counts: tl.tensor,
-    rows: tl.tensor, items: tl.tensor, words: tl.tensor, label_words: tl.tensor, cells: tl.tensor,
+    rows: tl.tensor, items: tl.tensor, words: tl.tensor, label_words: tl.tensor, size: tl.tensor,
     GROUP: tl.constexpr, TILE: tl.constexpr, BINS: tl.constexpr,
 ) -> None:  # fmt: skip
     """Add a tile of items to the counts of a group of queries.
@@ -16,10 +16,10 @@ def count_tiles(
     Args:
         queries, query_labels: int32 (rows, words) and (rows, label_words), bits of codes and of labels.
         gallery, gallery_labels: int32 (words, items) and (label_words, items), the same.
-        counts: int32 (rows, cells), zeros at first; cell 2 d + r counts the items at distance d, r = 1 if relevant.
-        rows, items, words, label_words, cells: the sizes; cells = 2 (K + 1).
+        counts: int32 (rows, 2, size), zeros at first; the items at every distance, irrelevant and relevant ones.
+        rows, items, words, label_words, size: the sizes; size = K + 1.
         GROUP, TILE: queries and items that one program counts; programs are (groups, tiles).
-        BINS: a power of two above `cells`.
+        BINS: a power of two above 2 `size`.
     """
     # Programs that run side by side share a tile, so that all but the first find it in the level-1 cache.
     first, start = tl.program_id(0) * GROUP, tl.program_id(1) * TILE
@@ -39,9 +39,9 @@ def count_tiles(
             if labels != 0:
                 shared |= labels & tl.load(plane, mask=inside, other=0)
             plane += items
-        place = 2 * distance.to(tl.int32) + (shared != 0).to(tl.int32)
+        place = distance.to(tl.int32) + tl.where(shared != 0, size, 0)
         found = tl.histogram(tl.where(inside, place, BINS - 1), BINS)
-        tl.atomic_add(counts + row * cells + cell, found, mask=(cell < cells) & (found > 0), sem="relaxed")
+        tl.atomic_add(counts + row * 2 * size + cell, found, mask=(cell < 2 * size) & (found > 0), sem="relaxed")
 
 
 @triton.jit

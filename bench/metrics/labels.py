@@ -67,15 +67,18 @@ def bit_planes(labels: LabelLists, items: int) -> LabelPlanes:
         np.zeros((queries, -(-classes // 8)), dtype=np.uint8), np.zeros((-(-classes // 8), items), dtype=np.uint8)
     )
     owners = np.repeat(np.arange(queries), np.diff(labels.query_starts))
-    _set_bits(planes.queries.T, labels.query_classes, owners)
-    _set_bits(planes.gallery, np.repeat(np.arange(classes), np.diff(labels.class_starts)), labels.class_items)
+    _set_bits(planes.queries, (owners, labels.query_classes // 8), labels.query_classes)
+    owned = np.repeat(np.arange(classes), np.diff(labels.class_starts))
+    _set_bits(planes.gallery, (owned // 8, labels.class_items), owned)
     return planes
 
 
-def _set_bits(planes: NDArray[np.uint8], classes: NDArray[np.integer[Any]], items: NDArray[np.integer[Any]]) -> None:
-    for bit in range(8):
-        chosen = classes % 8 == bit
-        planes[classes[chosen] // 8, items[chosen]] |= np.uint8(1 << bit)
+def _set_bits(
+    planes: NDArray[np.uint8], places: tuple[NDArray[Any], NDArray[Any]], classes: NDArray[np.integer[Any]]
+) -> None:
+    # One number a place, which numpy is fast with.
+    flat = np.ravel_multi_index(places, planes.shape)
+    np.bitwise_or.at(planes.reshape(-1), flat, np.left_shift(1, classes % 8).astype(np.uint8))
 
 
 def read_labels(
@@ -148,8 +151,8 @@ def _multi_hot_lists(query_labels: NDArray[np.generic], gallery_labels: NDArray[
 
 
 def _marked(table: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """`np.nonzero` of a table of mostly zeros, in a fraction of its time."""
-    return np.divmod(np.flatnonzero(table != 0), table.shape[1])
+    """`np.nonzero` of a table of zeros and ones, mostly zeros, in a fraction of its time."""
+    return np.divmod(np.flatnonzero(table.view(bool)), table.shape[1])
 
 
 def _class_index_lists(query_labels: NDArray[np.generic], gallery_labels: NDArray[np.generic]) -> LabelLists:
@@ -168,7 +171,8 @@ def _by_class(
     items: NDArray[np.int64], classes: NDArray[np.int64], count: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Group (item, class) pairs, given with ascending items, by class."""
-    order = np.argsort(classes.astype(np.int32), kind="stable")
+    # Numbers of 16 bits are sorted by their digits, ten times as fast.
+    order = np.argsort(classes.astype(np.uint16 if count <= 2**16 else np.int32), kind="stable")
     return _starts(classes, count), items[order].astype(np.int32)
 
 

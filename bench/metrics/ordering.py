@@ -21,7 +21,7 @@ def order_block(
     tables: RankTables,
     sums: RankSums,
 ) -> None:
-    """Fill the rule "index" of `sums`: items at the same distance keep the order of the gallery, as in a stable sort.
+    """Fill `sums` but for `relevant`, with equal distances in the order of the gallery, as in a stable sort.
 
     Args:
         problem: queries and gallery.
@@ -103,11 +103,11 @@ def _sum_ranks(ranks: NDArray[np.int64], query: int, tables: RankTables, sums: R
             found += 1
             precisions += found / rank
             gains += tables.discount[rank] - tables.discount[rank - 1]
-        sums.precisions[3, position, query] = precisions
-        sums.hits[3, position, query] = found
-        sums.gains[3, position, query] = gains
+        sums.precisions[0, position, query] = precisions
+        sums.hits[position, query] = found
+        sums.gains[position, query] = gains
     while found < len(ranks):
         found += 1
         precisions += found / ranks[found - 1]
-    sums.whole[3, query] = precisions
-    sums.hits_r[3, query] = np.searchsorted(ranks, len(ranks), side="right")
+    sums.whole[query] = precisions
+    sums.hits_r[query] = np.searchsorted(ranks, len(ranks), side="right")

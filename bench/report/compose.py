@@ -2,16 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from bench.base.errors import InputError
 from bench.report import combined, problems, run_table
 from bench.report.combined import Scored
 from bench.report.document import Block, Document, Folded
 from bench.report.escape import code_block, markdown
-from bench.report.folder import REPORT, write_document
 from bench.report.over_datasets import add_summary
 from bench.report.runs import (
     BOUND,
@@ -21,15 +18,12 @@ from bench.report.runs import (
     bounds_of,
     datasets_of,
     methods_of,
-    name_runs,
     seeds_of,
     stand_in_phrase,
 )
 from bench.report.sections import add_dataset
 from bench.report.styles import assign
 from bench.report.tables import Column, Table
-from bench.report.unchanged import ingredients, stands
-from bench.store.stored_run import StoredRun
 
 MARKER = "<!-- rendered by vhbench from stored results; `bench report` writes it anew -->"
 MOST_DOUBTS = 4
@@ -59,23 +53,6 @@ HOW_TO_READ = """\
   Across machines compare the shares of the machine's measured rates. `docs/costs.md` says what each figure includes.
 - **Several seeds**: tables and plots show the mean ± standard deviation. Runs with different parameters are never
   averaged: they have rows of their own, labelled with what differs."""
-
-
-def write_report(runs: Iterable[StoredRun], folder: Path) -> Path:
-    """Render a report of `runs` into `folder`, in place of a report that is there. Returns the path of `report.md`.
-
-    A report that would come out as it stands is left as it is.
-
-    Raises:
-        InputError: there are no runs, or as `write_document`.
-    """
-    named = name_runs(runs)
-    if not named:
-        raise InputError("there are no stored runs to report; make some with `bench run`")
-    made_of = ingredients(named)
-    if stands(folder, REPORT, made_of):
-        return folder / REPORT
-    return write_document(lambda: compose(named), folder, made_of=made_of)
 
 
 def compose(runs: Sequence[ReportRun]) -> Document:

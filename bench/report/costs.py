@@ -141,7 +141,7 @@ def disturbed(runs: Sequence[ReportRun]) -> str:
         return ""
     return (
         f"Disturbed: other programs took up to {most:.0%} of the machine while these times were measured, which may "
-        "have changed them. Measure again when it is idle."
+        "have changed them. Measure again when it is idle: add --existing remeasure to the same bench run."
     )
 
 

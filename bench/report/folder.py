@@ -18,10 +18,9 @@ from bench.report.drawing import drawn
 from bench.report.figures import settings
 from bench.report.page import page
 from bench.report.tables import to_csv, to_latex
-from bench.report.unchanged import digest, note_of, written
+from bench.report.unchanged import REPORT, digest, note_of, written
 from bench.store.leases import Leases, exclusive
 
-REPORT = "report.md"
 GENERATED = re.compile(rb"(<!doctype html>\s+)?<!-- rendered by vhbench")
 """The beginning of every document that this package writes."""
 LEASE = ".writing"

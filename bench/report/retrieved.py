@@ -1,12 +1,13 @@
 """The first results of a few queries, method beside method."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bench.report.escape import shorten
 from bench.report.runs import ReportRun, bits_of, protocols_of
 from bench.report.significance import average_precision
 from bench.report.tables import METHOD, Column, Row, Table
@@ -19,6 +20,8 @@ QUERIES = {"easy": 0.9, "middling": 0.5, "hard": 0.1}
 """Which share of all queries is harder, by the mean AP over the methods."""
 RESULT = ["rank", "video", "video_classes", "distance", "relevant"]
 FOUND, OTHER = "●", "○"
+NAMED, LONGEST_NAME = 3, 40
+"""Classes of a query in a heading, and characters of each."""
 
 
 def table(runs: Sequence[ReportRun]) -> Table | None:
@@ -28,6 +31,8 @@ def table(runs: Sequence[ReportRun]) -> Table | None:
     """
     most = bits_of(runs)[-1]
     first = {run.method: run for run in reversed(runs) if run.bits == most and run.done}
+    known = next(filter(None, (run.class_names for run in first.values())), ())
+    names = {str(number): name for number, name in enumerate(known)}
     chosen = _queries([run for run in first.values() if not run.record.bound])
     rows: list[dict[Any, Any]] = []
     for method, run in sorted(first.items(), key=lambda item: item[1].row_order):
@@ -39,7 +44,7 @@ def table(runs: Sequence[ReportRun]) -> Table | None:
     if not rows:
         return None
     columns = [
-        Column(f"query {query}, {kind} (class {classes[query].replace(' ', ' and ')})", _cell(query), words=True)
+        Column(f"query {query}, {kind} ({_shortly(_named(classes[query], names))})", _cell(query), words=True)
         for kind, query in chosen.items()
     ]
     frame = pd.concat(
@@ -50,16 +55,19 @@ def table(runs: Sequence[ReportRun]) -> Table | None:
         ],
         ignore_index=True,
     )
+    for what in ("query", "video"):
+        frame[f"{what}_class_names"] = ["; ".join(_named(found, names)) for found in frame[f"{what}_classes"]]
     return Table.of(
         [METHOD, *columns],
         rows,
         name=f"{runs[0].dataset}-retrieved",
         caption=f"First results of {len(chosen)} queries on {runs[0].dataset_title}, {most} bits.",
-        frame=frame[["method", "query", "query_classes", *RESULT]],
+        frame=frame[["method", "query", "query_classes", "query_class_names", *RESULT, "video_class_names"]],
         notes=[
             f"{FOUND}: shares a label with the query; {OTHER}: does not. In the order of the gallery among equal "
-            "distances. Queries, videos and classes have numbers from 0, as in the stored codes; the CSV has those of "
-            "every result.",
+            "distances. "
+            f"{'Queries and videos' if names else 'Queries, videos and classes'} have numbers from 0, as in the stored "
+            "codes; the CSV has those of every result.",
             "Queries at the 10th, 50th and 90th percentile of AP, averaged over the methods.",
         ],
     )
@@ -95,6 +103,18 @@ def _results(codes: Stored, query: int) -> pd.DataFrame:
 def _classes(labels: NDArray[np.uint8]) -> str:
     """The numbers of a video's classes."""
     return " ".join(map(str, np.flatnonzero(labels)))
+
+
+def _named(classes: str, names: Mapping[str, str]) -> list[str]:
+    """The names of a video's classes, given by their numbers; a class without a name keeps its number."""
+    return [names.get(number) or number for number in classes.split()]
+
+
+def _shortly(classes: Sequence[str]) -> str:
+    """A query's classes in its heading."""
+    said = [shorten(name, LONGEST_NAME) for name in classes[:NAMED]]
+    said += [f"{len(classes) - NAMED} more"] if len(classes) > NAMED else []
+    return f"class {' and '.join(said)}" if said else "no class"
 
 
 def _cell(query: int) -> Callable[[Row], str]:

@@ -11,7 +11,7 @@ from bench.base.text import one_line, slug
 from bench.data.dataset import Summary
 from bench.metrics import PROTOCOLS
 from bench.store.record import RunRecord
-from bench.store.registered import is_seeded, known_methods
+from bench.store.registered import is_seeded, known_dataset, known_methods
 from bench.store.stored_run import StoredRun
 
 _Data = tuple[str, str]
@@ -54,6 +54,12 @@ class ReportRun:
         return {} if scores is None else scores.compared
 
     @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the dataset's classes, where the package or the results folder knows them."""
+        known = known_dataset(self.record.spec.dataset_fingerprint, self.stored.root)
+        return known.class_names if known else ()
+
+    @property
     def row_order(self) -> tuple[int, bool, str, str]:
         """Methods by name, those that are not built in after the others; then bounds, references without codes last."""
         foreign = self.record.spec.method not in known_methods()
@@ -64,9 +70,11 @@ class ReportRun:
         """The machine of the run's durations: times of different machines do not compare."""
         environment = self.record.environment
         processor, device = environment.get("cpu", "unknown processor"), environment.get("device", "cpu")
-        threads = environment.get("threads", "?")
-        threads = f"{threads} thread{'' if threads == 1 else 's'}"
-        return f"{processor}, {threads}" if device == "cpu" else f"{device} ({processor})"
+        return (
+            f"{processor}, {of_threads(environment.get('threads', '?'))}"
+            if device == "cpu"
+            else f"{device} ({processor})"
+        )
 
 
 def name_runs(stored: Iterable[StoredRun]) -> list[ReportRun]:
@@ -84,6 +92,11 @@ def name_runs(stored: Iterable[StoredRun]) -> list[ReportRun]:
         for run in runs
     ]  # fmt: skip
     return sorted(named, key=lambda run: (run.dataset, *run.row_order, run.bits, run.record.spec.seed))
+
+
+def of_threads(number: object) -> str:
+    """`1 thread`, `2 threads`."""
+    return f"{number} thread{'' if number == 1 else 's'}"
 
 
 def stand_in_phrase(data: Summary) -> str:

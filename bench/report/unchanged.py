@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
@@ -12,17 +12,19 @@ from typing import Any
 
 from bench.report.runs import ReportRun
 
+REPORT = "report.md"
 PLACE = re.compile(r"(tables/|figures/)?[^/\\]*[^/\\.][^/\\]*")
 """A file of a document, below its folder."""
 LIBRARIES = ("jinja2", "markdown-it-py", "matplotlib", "numpy", "pandas", "tabulate")
 SOURCES = (".py", ".html", ".css", ".js")
 
 
-def ingredients(runs: Iterable[ReportRun]) -> str:
-    """A digest of all that a report depends on: records, which hold their files' checksums, code and libraries."""
+def ingredients(runs: Sequence[ReportRun]) -> str:
+    """A digest of all that a report depends on: records, with checksums of files; names of classes, code, libraries."""
     digest = hashlib.sha256()
     for run in runs:
         digest.update(run.record.model_dump_json().encode())
+    digest.update(repr(dict.fromkeys((run.dataset, run.class_names) for run in runs)).encode())
     for name in LIBRARIES:
         digest.update(f"{name} {version(name)}\n".encode())
     digest.update(_code())

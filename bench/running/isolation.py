@@ -18,12 +18,11 @@ import psutil
 import torch
 
 from bench.base.errors import InputError
-from bench.base.fork_context import fork_server_context
 from bench.base.progress import Progress, Stopped
 from bench.base.text import duration
-from bench.registry import load_registry
 from bench.running.failures import store_failed
-from bench.running.one_run import TRAINING_LIBRARIES, new_record
+from bench.running.forking import run_context
+from bench.running.one_run import new_record
 from bench.running.plan import PlannedRun
 from bench.running.queue import Job
 from bench.running.stopping import StopRequest
@@ -117,9 +116,7 @@ class IsolatedRuns:
     @cached_property
     def context(self) -> ForkServerContext:
         """The context that starts processes, forked from one that has imported all that runs need."""
-        built_in = {plugin.__module__ for plugin in load_registry().origins if plugin.__module__.startswith("bench.")}
-        modules = ["bench.running.worker", *sorted(built_in), *TRAINING_LIBRARIES]
-        return fork_server_context(modules, self.rules.threads)
+        return run_context(self.rules.threads)
 
     def can_start(self) -> bool:
         """Whether processes can be started here."""

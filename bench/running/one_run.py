@@ -27,6 +27,7 @@ from bench.profile.environment import environment
 from bench.registry import METHODS
 from bench.registry.plugin_files import code_digest
 from bench.running.failures import store_error
+from bench.running.forking import TRAINING_LIBRARIES
 from bench.running.plan import PlannedRun
 from bench.running.storage import StorageError, write
 from bench.store.codes_file import Stored, StoredCodes, StoredVectors, write_codes
@@ -34,9 +35,6 @@ from bench.store.evaluation import diagnose, evaluate_codes, relevance_of, write
 from bench.store.record import RunRecord, Status
 from bench.store.store import Store
 from bench.store.stored_run import CODES, ENCODER, PER_QUERY, StoredRun
-
-TRAINING_LIBRARIES = ("faiss", "torch._dynamo")
-"""Modules that trainings import at their start, which takes seconds; PyTorch's optimisers import its compiler."""
 
 STAGES_KEPT = 30 * 86_400
 """Seconds for which stages stay in the cache after one of them was last trained. They only save time."""

@@ -21,7 +21,7 @@ from bench.store.stored_run import StoredRun
 
 UNSEEDED = 0
 """The seed of a method that does not depend on it."""
-Existing = Literal["reuse", "rerun", "retry-failed", "only-cached"]
+Existing = Literal["reuse", "rerun", "retry-failed", "remeasure", "only-cached"]
 Action = Literal["reuse", "do", "skip"]
 
 

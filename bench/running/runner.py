@@ -147,8 +147,10 @@ class Runner:
     def _unmeasured(self, stored: StoredRun) -> bool:
         """Whether this is a finished run whose costs should be measured."""
         record = stored.record
-        if self.existing == "only-cached" or record.status != "done" or record.costs or record.uses_labels:
+        if self.existing == "only-cached" or record.status != "done" or record.uses_labels:
             return False
+        if record.costs:
+            return self.existing == "remeasure"
         return self.existing != "reuse" or not (record.reason or "").startswith(UNMEASURED)
 
     def _must_repeat(self, stored: StoredRun) -> bool:
@@ -237,7 +239,9 @@ class _Sweep:
         context.residents = self._residents
         folder = os.open(".", os.O_RDONLY)  # the method may change the working folder, or remove it
         try:
-            with limited_threads(runner.threads if runner.device.type == "cpu" else None):
+            # Evaluation takes the current device.
+            on_cpu = runner.device.type == "cpu"
+            with limited_threads(runner.threads) if on_cpu else torch.cuda.device(runner.device):
                 return do_run(job.run, self._datasets.get(job.run), runner.store, context, lambda: job.lease.held)
         finally:
             os.fchdir(folder)

@@ -1,4 +1,4 @@
-"""Known methods and datasets: titles and label digests that stored runs are checked against.
+"""Known methods and datasets: titles and label digests that stored runs are checked against, and names of classes.
 
 `results/methods.json` and `results/registry/` ship with the package, so that reading results needs no method's code.
 Other datasets are described in the results folder, in `.labels/`, when a run first uses them.
@@ -11,7 +11,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from bench.base.text import one_line
 from bench.data.dataset import Dataset, Summary
+from bench.data.description import LONGEST_TEXT, Text
 from bench.store.codes_file import relevance_digest
 from bench.store.stored_run import state_of
 
@@ -43,6 +45,8 @@ class KnownDataset(BaseModel):
 
     summary: Summary
     labels: str
+    class_names: tuple[Text, ...] = ()
+    """Of the columns of the labels; none in descriptions of earlier versions."""
 
 
 @cache
@@ -76,7 +80,11 @@ def describe(data: Dataset) -> KnownDataset | None:
     if data.query.labels is None or data.gallery.labels is None:
         return None
     gallery = None if data.gallery is data.query else data.gallery.labels
-    return KnownDataset(summary=data.summary, labels=relevance_digest(data.query.labels, gallery, None))
+    return KnownDataset(
+        summary=data.summary,
+        labels=relevance_digest(data.query.labels, gallery, None),
+        class_names=tuple(one_line(str(name))[:LONGEST_TEXT] for name in data.class_names),
+    )
 
 
 def note_dataset(data: Dataset, root: Path) -> None:

@@ -24,7 +24,7 @@ from bench.learning.structure.anchor_graph import anchor_graph
 from bench.learning.structure.kmeans import kmeans
 from bench.metrics import evaluate
 from bench.registry import load_registry
-from bench.report.compose import write_report
+from bench.report.write import write_report
 from bench.store.store import Store
 from tests.report.conftest import Builder
 

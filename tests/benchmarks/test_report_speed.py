@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.report.compose import write_report
 from bench.report.runs import bits_of, name_runs
 from bench.report.significance import indistinguishable
 from bench.report.terminal import summary
+from bench.report.write import write_report
 from bench.store.store import Store
 from bench.store.verify import verify
 from tests.report.conftest import KS, Builder

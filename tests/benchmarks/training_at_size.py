@@ -83,33 +83,42 @@ class Clock:
 TRAIN, WHOLE_EPOCH, EPOCH = loop.train, loop.Training.whole_epoch, loop.Training.epoch
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description="Hours of training at FCVID's size, extrapolated from a few steps.")
-    parser.add_argument("--videos", type=int, default=640, help="random videos to train on")
-    parser.add_argument("--methods", help="such as bth,mcmsh; default: all published ones that train networks")
-    given = parser.parse_args(arguments)
+def extrapolate(
+    names: Sequence[str], videos: int, device: torch.device
+) -> Iterator[tuple[type[DeepMethod], Any, Clock]]:
+    """Each method, its parameters, and the clock after a training on so many random videos."""
     registry = load_registry()
-    deep = sorted(name for name, found in registry.methods.items() if issubclass(found, DeepMethod) and found.authors)
-    device = choose_device("auto")
-    random = np.random.default_rng(0)
     # As sparse and of the size of a network's activations.
-    features = np.maximum(random.standard_normal((given.videos, FRAMES, DIMENSIONS), np.float32), 0)
+    features = np.random.default_rng(0).standard_normal((videos, FRAMES, DIMENSIONS), np.float32)
+    np.maximum(features, 0, out=features)
     recommended = registry.datasets["fcvid"].recommended
     summary = Summary(
         name="fcvid", title="FCVID", fingerprint="0" * 32, train_videos=VIDEOS, query_videos=1, gallery_videos=1,
         frames=FRAMES, dimensions=DIMENSIONS, classes=1, self_search=False,
     )  # fmt: skip
-    print("| method | epochs | updates | seconds a step | hours |\n|---|---|---|---|---|")
-    for name in given.methods.split(",") if given.methods else deep:
+    for name in names:
         found = registry.method(name)
         # Clusters and anchors for few videos; they take next to no time in a step.
         few = {"anchors": 8} if "anchors" in found.Parameters.model_fields else {}
         parameters: Any = resolve_parameters(found, summary, recommended, few)
         if "clusters" in found.Parameters.model_fields and isinstance(parameters.clusters, int):
-            parameters = parameters.model_copy(update={"clusters": min(parameters.clusters, given.videos // 2)})
-        clock = Clock(given.videos, device)
+            parameters = parameters.model_copy(update={"clusters": min(parameters.clusters, videos // 2)})
+        clock = Clock(videos, device)
         with clock.watching(), deterministic():
             found(BITS, parameters).fit(ArrayFeatures(features), FitContext(0, device))
+        yield found, parameters, clock
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Hours of training at FCVID's size, extrapolated from a few steps.")
+    parser.add_argument("--videos", type=int, default=640, help="random videos to train on")
+    parser.add_argument("--methods", help="such as bth,mcmsh; default: all published ones that train networks")
+    given = parser.parse_args()
+    methods = load_registry().methods.items()
+    deep = sorted(name for name, found in methods if issubclass(found, DeepMethod) and found.authors)
+    names = given.methods.split(",") if given.methods else deep
+    print("| method | epochs | updates | seconds a step | hours |\n|---|---|---|---|---|")
+    for found, parameters, clock in extrapolate(names, given.videos, choose_device("auto")):
         step = clock.hours * HOUR / clock.updates
         print(
             f"| {found.title} | {parameters.epochs} | {clock.updates:,} | {step:.3g} | {clock.hours:.3g} |", flush=True

@@ -31,6 +31,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name, title, level in (("alpha", HOSTILE, 0.5), ("beta", "Beta", 0.3), ("gamma", LONG, 0.4)):
             builder.add(name, bits, level=level + bits / 1000, title=title, dataset_title=QUOTES)
         builder.add("oracle", bits, level=0.9, uses_labels=True, dataset_title=QUOTES)
+    builder.name_classes([HOSTILE] * 10)
     with settings():
         document = compose(name_runs(builder.store.runs()))
         return written(page_of(document, [chart(plot.figure) for plot in document.plots]), builder.store.root)
@@ -215,6 +216,7 @@ def test_hostile_names_are_shown_and_do_nothing(report: Path, opened: Open) -> N
     page = filtering(opened(report))
     assert {HOSTILE, LONG} <= set(column(page, 0))
     assert QUOTES in page.locator("h2").all_text_contents()
+    assert page.locator("th").filter(has_text=f"(class {HOSTILE})").count() == 3
     assert page.evaluate("window.hit") is None
     page.get_by_role("checkbox", name=HOSTILE).uncheck()
     assert HOSTILE not in column(page, 0)

@@ -24,7 +24,8 @@ def tapes(monkeypatch: pytest.MonkeyPatch) -> list[Tape]:
     """The tapes that take the place of graphs."""
     found: list[Tape] = []
 
-    def capture(work: Callable[[], Any], _device: torch.device) -> tuple[Any, Callable[[], None]]:
+    def capture(work: Callable[[], Any], _device: torch.device, *, draws: bool) -> tuple[Any, Callable[[], None]]:
+        assert not draws
         found.append(Tape())
         with found[-1]:
             return work(), found[-1].replay
@@ -88,7 +89,7 @@ def test_a_graph_that_gives_something_else(
 
 
 def test_a_capture_that_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def refuse(_work: object, _device: torch.device) -> None:
+    def refuse(_work: object, _device: torch.device, **_more: object) -> None:
         raise RuntimeError("CUDA error: operation not permitted\nCUDA kernel errors might be")
 
     monkeypatch.setitem(cuda_graph.CAPTURES, "cpu", refuse)

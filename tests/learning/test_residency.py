@@ -131,7 +131,7 @@ def test_bfloat16_is_a_parameter_and_close_to_float32(
     # The same rounding wherever the features live.
     monkeypatch.setattr(residency, "free_memory", lambda: 0)
     streamed = Dataset(
-        tiny.summary, Split(ConcatenatedFeatures([tiny.train.features])), tiny.query, tiny.gallery, ("a",)
+        tiny.summary, Split(ConcatenatedFeatures([tiny.train.features])), tiny.query, tiny.gallery, tiny.class_names
     )
     again = bench.fit(method, streamed, bits=16, device="cpu", **settings)
     np.testing.assert_array_equal(again.encode(tiny.gallery.features), rough.encode(tiny.gallery.features))

@@ -30,6 +30,7 @@ def device(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     # The kernel alone is interpreted: what Triton itself defines as a kernel, such as tl.zeros, may be loaded already.
     monkeypatch.setenv("TRITON_INTERPRET", "1")
     monkeypatch.setattr(cuda, "TILE", 64)  # several tiles
+    monkeypatch.setattr(cuda, "ROWS", 32)  # and launches, of two blocks
     sys.modules.pop(KERNEL, None)
     yield "cpu"
     sys.modules.pop(KERNEL, None)
@@ -42,11 +43,13 @@ def scores_on(device: str | None, call: Any, *arguments: Any, **options: Any) ->
         return json.dumps(call(*arguments, **options).to_json())
 
 
-@pytest.mark.parametrize(("bits", "kind"), [(1, "index"), (64, "multi-hot"), (65, "index"), (100, "multi-hot")])
+@pytest.mark.parametrize(("bits", "kind"), [(1, "index"), (64, "multi-hot"), (65, "wide"), (100, "index")])
 def test_the_same_numbers(device: str, capsys: pytest.CaptureFixture[str], bits: int, kind: str) -> None:
     rng = np.random.default_rng(bits)
     codes = rng.integers(0, 2, (90, bits))
-    labels: np.ndarray = rng.integers(0, 40, 90) if kind == "index" else rng.random((90, 40)) < 0.05
+    # Labels of one word, of two, and of 66.
+    columns = 2100 if kind == "wide" else 40
+    labels: np.ndarray = rng.integers(0, 30, 90) if kind == "index" else rng.random((90, columns)) < 2 / columns
     # Queries that are the gallery, and queries apart from it, with fewer items in the last group and tile.
     among = [codes[:10], labels[:10]], {"protocol": "strict"}
     apart = [codes[:10], labels[:10], codes[10:], labels[10:]], {"whole_ranking": False, "ks": (5, 20)}
@@ -95,6 +98,26 @@ def test_a_device_that_refuses(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert line == "the CUDA device does not evaluate (CUDA out of memory.); the processor does, with the same result"
 
 
+def test_a_device_that_refuses_later(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Launches of two blocks each, of which the third fails; the processor takes the place of the kernel."""
+    codes, labels = np.random.default_rng(0).integers(0, 2, (90, 8)), np.arange(90) % 4
+    launched: list[int] = []
+
+    def count(self: cuda.DeviceCounter, first: int) -> np.ndarray:
+        launched.append(first)
+        if first == 64:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        counts = self._processor(first, first + 32)
+        return np.stack([counts.totals - counts.relevants, counts.relevants], axis=1)
+
+    monkeypatch.setattr(cuda, "ROWS", 32)
+    monkeypatch.setattr(cuda.DeviceCounter, "_count", count)
+    assert scores_on("cpu", evaluate, codes, labels) == scores_on(None, evaluate, codes, labels)
+    assert launched == [0, 32, 64]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "illegal memory access" in line
+
+
 def test_when_a_device_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     codes, labels = pack_codes(np.zeros((4, 8), dtype=np.int8)), np.zeros((4, 3), dtype=np.uint8)
     small = problem(codes.words, codes, label_lists(labels, labels))
@@ -102,7 +125,11 @@ def test_when_a_device_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda, "find_spec", lambda name: name)
     assert cuda.find_device(small, 8) is None
     monkeypatch.setattr(cuda, "LARGE", 16)
-    assert cuda.find_device(small, 8) == "cuda"
+    assert cuda.find_device(small, 8) == "cuda:0"
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.cuda, "is_initialized", lambda: True)
+        patch.setattr(torch.cuda, "current_device", lambda: 1)
+        assert cuda.find_device(small, 8) == "cuda:1"
     assert cuda.find_device(small, 1025) is None
     many = small.labels._replace(class_starts=np.zeros(4098, dtype=np.int64))
     assert cuda.find_device(small._replace(labels=many), 8) is None

@@ -14,7 +14,7 @@ from bench.data.features import ArrayFeatures
 from bench.profile import encoding
 from bench.profile.timing import NEAREST, QUERIES, HostStopwatch, search, time_loading, time_search
 from bench.registry import Registry, load_registry
-from bench.report.compose import write_report
+from bench.report.write import write_report
 from bench.running.plan import Existing, PlannedRun, plan
 from bench.running.runner import Runner
 from bench.store.store import Store
@@ -119,9 +119,16 @@ def test_what_an_interruption_left_unmeasured_is_measured_next_time(
     assert measured.record.costs is not None
     assert measured.record.model_copy(update={"costs": None}) == stored.record
     before = (measured.folder / "record.json").read_bytes()
-    monkeypatch.setattr("bench.running.runner.measure_runs", lambda runs, *_: interrupt() if runs else [])
-    runner(tmp_path / "runs").run(wanted)
+    monkeypatch.setattr("bench.running.one_run.fit_method", interrupt)
+    with monkeypatch.context() as patch:
+        patch.setattr("bench.running.runner.measure_runs", lambda runs, *_: interrupt() if runs else [])
+        runner(tmp_path / "runs").run(wanted)
     assert (measured.folder / "record.json").read_bytes() == before
+    slower = measured.record.costs.model_copy(update={"processor": "Another CPU"})
+    monkeypatch.setattr("bench.running.runner.measure_runs", lambda runs, *_: [slower for _ in runs])
+    (again,) = runner(tmp_path / "runs", "remeasure").run(wanted)
+    assert again.record == measured.record.model_copy(update={"costs": slower})
+    assert list(Store(tmp_path / "runs").runs()) == [again]
 
 
 def test_an_encoder_that_cannot_be_measured_keeps_its_quality(

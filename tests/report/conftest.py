@@ -11,12 +11,14 @@ import pytest
 from bench.data.dataset import Summary
 from bench.metrics import PROTOCOLS
 from bench.profile.cost_types import Costs, EncodingTimes, Rates, SearchTime, Timing
-from bench.report.compose import compose, write_report
+from bench.report.compose import compose
 from bench.report.document import Document
 from bench.report.drawing import Drawn
 from bench.report.figures import Plot, settings
 from bench.report.runs import name_runs
+from bench.report.write import write_report
 from bench.store.record import RunRecord, RunSpec
+from bench.store.registered import LABELS, KnownDataset
 from bench.store.store import Store
 from bench.store.stored_run import PER_QUERY, StoredRun
 from tests.stored_files import said_of, write_files
@@ -202,6 +204,15 @@ class Builder:
             write_files(folder, record)
 
         return self.store.write(record, fill)
+
+    def name_classes(self, names: Sequence[str]) -> None:
+        """Describe the dataset of the stored runs as `bench run` does, with names of its classes."""
+        run = next(self.store.runs())
+        assert run.codes is not None
+        noted = KnownDataset(summary=run.record.dataset, labels=run.codes.labels, class_names=tuple(names))
+        path = self.store.root / LABELS / f"{run.record.spec.dataset_fingerprint}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(noted.model_dump_json())
 
 
 @pytest.fixture

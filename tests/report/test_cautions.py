@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from bench.metrics.codes import Chance, Diagnostics
-from bench.report.compose import write_report
 from bench.report.problems import cautions, last_share
 from bench.report.runs import name_runs
 from bench.report.terminal import summary
+from bench.report.write import write_report
 from bench.store.stored_run import StoredRun
 from tests.report.conftest import Builder
 

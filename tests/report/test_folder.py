@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from bench.base.errors import InputError
-from bench.report.compose import write_report
 from bench.report.document import Document
 from bench.report.folder import require_writable, write_document
+from bench.report.write import write_report
 from tests.conftest import survived
 
 LEFT_BY_SYSTEMS = [".DS_Store", "Thumbs.db", "desktop.ini", ".directory", "._report.md", ".nfs0001", ".gitignore"]

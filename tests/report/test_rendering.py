@@ -13,11 +13,12 @@ import pytest
 
 from bench.base.errors import InputError
 from bench.report import escape
-from bench.report.compose import compose, write_report
+from bench.report.compose import compose
 from bench.report.document import Document
 from bench.report.figures import settings
 from bench.report.runs import name_runs
 from bench.report.tables import Cell, Table, number, significant_decimals, to_latex, to_markdown
+from bench.report.write import write_report
 from bench.store.stored_run import StoredRun
 
 ODD = "50% | $x$\n& <b> _y_ {z} #1 ~ ^ \\end{tabular} `c` *d* [e](f)"
@@ -25,14 +26,14 @@ ODD = "50% | $x$\n& <b> _y_ {z} #1 ~ ^ \\end{tabular} `c` *d* [e](f)"
 
 def table(text: str) -> Table:
     rows = [[Cell(text), Cell("0.500", bold=True)], [Cell("plain"), Cell("0.400 ± 0.010", mark="†")]]
-    return Table("name", "Caption & more.", ("method", "mAP@5"), rows, pd.DataFrame(), notes=("A note.",))
+    return Table("name", "Caption & more.", ("method", text), rows, pd.DataFrame(), notes=("A note.",))
 
 
 def test_markdown_rows_survive_odd_text() -> None:
     rows = to_markdown(table(ODD)).split("\n\n")[0].splitlines()
     assert len(rows) == 4
     assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {3}
-    assert "<b>" not in rows[2]
+    assert "<b>" not in rows[0] + rows[2]
     assert "**0.500**" in rows[2]
     assert "0.400 ± 0.010<sup>†</sup>" in rows[3]
 
@@ -44,12 +45,13 @@ def test_latex_is_balanced_and_escaped() -> None:
     assert text.count(r"\begin{") == text.count(r"\end{")
     bare = re.sub(r"\\[{}]", "", text)
     assert bare.count("{") == bare.count("}")
-    rows = text.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
-    assert [len(re.findall(r"(?<!\\)&", row)) for row in rows] == [1, 1]
+    header, rest = text.split(r"\toprule")[1].split(r"\midrule")
+    rows = [header.strip(), *rest.split(r"\bottomrule")[0].strip().splitlines()]
+    assert [len(re.findall(r"(?<!\\)&", row)) for row in rows] == [1, 1, 1]
     assert all(row.endswith(r"\\") for row in rows)
-    assert r"50\% \textbar{} \$x\$ \& \textless{}b\textgreater{} \_y\_ \{z\} \#1" in rows[0]
-    assert r"\textbf{0.500}" in rows[0]
-    assert r"0.400 $\pm$ 0.010\textsuperscript{$\dagger$}" in rows[1]
+    assert all(r"50\% \textbar{} \$x\$ \& \textless{}b\textgreater{} \_y\_ \{z\} \#1" in row for row in rows[:2])
+    assert r"\textbf{0.500}" in rows[1]
+    assert r"0.400 $\pm$ 0.010\textsuperscript{$\dagger$}" in rows[2]
 
 
 @pytest.mark.parametrize("name", ["*", "[b]"])

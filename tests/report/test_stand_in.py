@@ -3,11 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-from bench.report.compose import compose, write_report
+from bench.report.compose import compose
 from bench.report.document import Document
 from bench.report.figures import settings
 from bench.report.runs import name_runs
 from bench.report.terminal import summary
+from bench.report.write import write_report
 
 PHRASE = "stand-in data, not the real FCVID"
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from bench.report.compose import write_report
+from bench.report.write import write_report
 from bench.store.stored_run import PER_QUERY
 
 
@@ -30,6 +30,12 @@ def test_the_same_results_are_not_drawn_again(drawn: Any) -> None:
 
 def test_another_run_is_drawn(drawn: Any, builder: Any) -> None:
     builder.add("beta", 16)
+    assert drawn()
+    assert not drawn()
+
+
+def test_names_of_classes_are_drawn(drawn: Any, builder: Any) -> None:
+    builder.name_classes("abcdefghij")
     assert drawn()
     assert not drawn()
 

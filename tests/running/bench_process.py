@@ -8,7 +8,7 @@ from multiprocessing.connection import Connection
 from bench.cli import main
 from bench.learning.states import TrainingStates
 from bench.metrics.tie_sums import harmonic_numbers
-from bench.running import isolation
+from bench.running import forking
 from bench.store import leases
 
 # The first kernel of a process makes numba read its declarations: done before processes are forked, it costs them none.
@@ -29,5 +29,6 @@ def bench(said: Connection, arguments: list[str], environment: dict[str, str]) -
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     leases.POLL_SECONDS = 0.05
     # Isolated runs here train little: what they need they import, and the others start seconds earlier.
-    vars(isolation)["TRAINING_LIBRARIES"] = ()
+    vars(forking)["TRAINING_LIBRARIES"] = ()
+    vars(forking)["import_early"] = lambda threads: None
     sys.exit(main(arguments))

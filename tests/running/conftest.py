@@ -17,8 +17,8 @@ import pytest
 import torch
 
 from bench.registry import load_registry
+from bench.running.forking import TRAINING_LIBRARIES
 from bench.running.isolation import ExecutorFactory
-from bench.running.one_run import TRAINING_LIBRARIES
 from bench.running.plan import PlannedRun, plan
 from bench.running.runner import Runner
 from bench.store.store import Store
