@@ -17,7 +17,7 @@ CEILING_NOTE = (
     f"{CEILING.capitalize()}: what the best of all rankings would get; below 1 where AP is divided by k and queries "
     "have fewer relevant videos, or have none."
 )
-RANK_NOTE = "Mean rank: over the columns, 1 for the best; equal scores share their ranks. Bounds take none."
+RANK_NOTE = "Mean rank: over the columns, 1 for the best; equal scores share their ranks. Bounds have none."
 
 
 @dataclass(frozen=True)

@@ -170,10 +170,10 @@ def _times_notes(frame: pd.DataFrame, several_measurements: bool) -> list[str]:
     found = machines(frame)
     if not found:
         return []
+    noise = NOISE if (frame[[f"{name}_noisy" for name in MAIN]] > 0).any(axis=None) else ""
     if len(found) > 1:
-        return [f"{SHARE} {SEVERAL_MACHINES}"]
+        return [f"{SHARE} {SEVERAL_MACHINES}", noise]
     batches = ", ".join(str(int(batch)) for batch in sorted(frame["batched_batch"].unique()))
-    noisy = (frame[[f"{name}_noisy" for name in MAIN]] > 0).any(axis=None)
     return [
         "Times are medians over repeats, with the quartiles in parentheses, without reading features; best batch: the "
         f"size with the highest throughput ({batches}). Measured on: {found[0]}. Encoders that are alike, such as "
@@ -181,7 +181,7 @@ def _times_notes(frame: pd.DataFrame, several_measurements: bool) -> list[str]:
         "Over several measurements: the mean of the medians ± its standard deviation, and the mean quartiles."
         if several_measurements
         else "",
-        NOISE if noisy else "",
+        noise,
     ]
 
 

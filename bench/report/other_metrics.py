@@ -54,7 +54,7 @@ def table(runs: Sequence[ReportRun], group: Sequence[str], k: int) -> Table:
         frame=frame,
         notes=[
             *(quality.protocol_sentence(runs, protocol) for protocol in group),
-            "These metrics are the same under each." if len(group) > 1 else "",
+            "These metrics are the same under every protocol." if len(group) > 1 else "",
             quality.seeds_sentence(runs) if several_seeds(rows) else "",
             *(quantity.note for quantity in known.values()),
         ],

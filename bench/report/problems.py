@@ -110,7 +110,7 @@ def _doubts(run: ReportRun) -> Iterator[tuple[str, str]]:
         if share > STILL_FALLING:
             yield (
                 "the loss was still falling when training ended; more epochs may change the result",
-                f"{share:.0%} of its fall came in the last {last} of {len(losses)} epochs",
+                f"{share:.0%} of its fall came in the last {f'{last} ' if last > 1 else ''}of {len(losses)} epochs",
             )
 
 

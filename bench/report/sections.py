@@ -122,7 +122,7 @@ class _Section:
                         self.document.add_table(published_tables.beside(self.runs, bits, ks))
             ranges = ties.tie_ranges(f"{name}-ties", title, scores, self.styles)
             if ranges is not None:
-                self.document.add("##### What the order of ties alone can do")
+                self.document.add("##### What the order of ties alone changes")
                 self.document.add_plot(ranges)
             if scores["bits"].nunique() > 1:
                 self.document.add("##### By code length")

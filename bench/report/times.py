@@ -157,8 +157,7 @@ def machine_table(runs: Sequence[ReportRun]) -> Table:
         frame=best,
         notes=[
             "Products of square matrices, and a copy counted as read and written; the best of five.",
-            "Others: the share of the machine's processor time that other programs took while times were measured, at "
-            "most.",
+            "Others: the largest share of the machine's processor time that other programs took meanwhile.",
         ],
     )
 
@@ -196,7 +195,7 @@ def module_table(runs: Sequence[ReportRun]) -> Table | None:
         caption=f"Multiply-adds of encoding one video of {runs[0].dataset_title} by module, {longest} bits.",
         frame=frame,
         notes=[
-            "Of the definition, as fvcore counts; what passes between modules is in none.",
+            "Of the method's definition, as fvcore counts; what is computed between modules belongs to none.",
             LOWER_BOUND if frame["flops_at_least"].any() else "",
         ],
     )

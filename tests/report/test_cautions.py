@@ -52,7 +52,7 @@ def test_training_cut_short(builder: Builder) -> None:
     assert seen(builder, run, history=losses(10, 2, 1.1, 1.05, 1.0)) == []
     (falling,) = seen(builder, run, history=losses(10, 8, 6, 4, 2))
     assert falling.startswith("MINE, 16 bits, seed 0: the loss was still falling")
-    assert "25% of its fall came in the last 1 of 5 epochs" in falling
+    assert "25% of its fall came in the last of 5 epochs" in falling
     (single,) = seen(builder, run, history=losses(10))
     assert "one epoch" in single
     assert seen(builder, run, history=[]) == []

@@ -115,8 +115,11 @@ def test_a_gpu_is_shown_with_and_without_the_copy(builder: Any) -> None:
     assert costs.aggregate(named(builder))["machine"].tolist() == ["Some GPU (Synthetic CPU 3000)"]
 
 
-def test_noise_is_said(builder: Any) -> None:
+@pytest.mark.parametrize("several", [False, True])
+def test_noise_is_said(several: bool, builder: Any) -> None:
     stored = builder.add("alpha", 16, milliseconds=0.05)
+    if several:
+        builder.add("beta", 16, cpu="Other CPU", milliseconds=0.05)
     shaky = encoding(2, 0.05)
     noisy = [one.model_copy(update={"noisy": True}) for one in shaky.sweep]
     change_costs(stored, encoding=[shaky.model_copy(update={"sweep": noisy})])

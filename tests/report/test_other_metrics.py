@@ -87,7 +87,7 @@ def test_protocols_that_agree_share_a_table(builder: Any) -> None:
     notes = " ".join(other_metrics.table(runs, ["paper", "strict"], 20).notes)
     assert "Protocol paper:" in notes
     assert "Protocol strict:" in notes
-    assert "are the same under each" in notes
+    assert "are the same under every protocol" in notes
 
 
 def test_curves_are_means_over_seeds_at_every_radius(runs: list[StoredRun]) -> None:
