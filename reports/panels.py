@@ -17,6 +17,7 @@ from bench.report import escape, quality
 from bench.report.document import Document
 from bench.report.edges import fit, limits
 from bench.report.figures import NEUTRAL, Plot, finished, panels, with_methods
+from bench.report.lettering import drawable
 from bench.report.plots import MAP_AT_K_X, draw_map_at_k
 from bench.report.published import PROTOCOL as PUBLISHED_PROTOCOL
 from bench.report.published import PublishedScore, dataset_title, published, published_methods
@@ -128,7 +129,7 @@ def panels_plot(runs: Sequence[ReportRun]) -> Plot:
             hollow = look(styles[str(method)]) | {"linestyle": "none", "markerfacecolor": "none"}
             axes.plot(rows["k"], rows["map"], **hollow)
         data = first[dataset].record.dataset
-        name = escape.plot(_name(data), NAME_WIDTH) + " (stand-in)" * data.stand_in
+        name = drawable(_name(data), NAME_WIDTH) + " (stand-in)" * data.stand_in
         again, letter = divmod(keys.index(key), len(ascii_lowercase))
         axes.set_title(f"({ascii_lowercase[letter] * (again + 1)}) {name}, {bits} bits")
 

@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.axes import Axes
 
-from bench.report.lettering import label
+from bench.report.lettering import drawable
 from bench.report.runs import BOUND, REFERENCE
 from bench.report.styles import BOUND_COLOUR
 from bench.report.tables import number
@@ -44,7 +44,7 @@ def fit(axes: Axes, here: pd.DataFrame, column: str, ends: tuple[float, float], 
         if ends[0] <= values.median() <= ends[1]:
             continue
         edge, arrow = ("top", "↑") if values.median() > ends[1] else ("bottom", "↓")
-        name = label(str(method).removesuffix(BOUND).removesuffix(REFERENCE).partition(" (")[0], LONGEST)
+        name = drawable(str(method).removesuffix(BOUND).removesuffix(REFERENCE).partition(" (")[0], LONGEST)
         low, high = (number(value, decimals=2) for value in (values.min(), values.max()))
         line = f"{arrow} {name} {low if low == high else f'{low}–{high}'}"
         beyond[edge].append(line if len(line) <= LONGEST_LINE else "\n".join(line.rsplit(" ", 1)))

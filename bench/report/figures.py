@@ -15,7 +15,7 @@ from matplotlib.layout_engine import TightLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter
 
-from bench.report.lettering import FONT, fitting, label, width
+from bench.report.lettering import FONT, drawable, fitting, width
 from bench.report.line_ends import name_ends, short
 from bench.report.styles import Style, look
 
@@ -89,7 +89,7 @@ class Plot:
         if self.banner:
             width, height = figure.get_size_inches()
             figure.set_size_inches(width, height + LEGEND_LINE)
-            figure.suptitle(label(self.banner, 100), fontsize=8.5, fontweight="bold")
+            figure.suptitle(drawable(self.banner, 100), fontsize=8.5, fontweight="bold")
         return figure
 
 
@@ -160,7 +160,7 @@ def with_methods(
         Line2D([], [], linestyle=styles[method].line if lines else "none", **look(styles[method]))
         for method in methods
     ]  # fmt: skip
-    labels = [label(method, 44) for method in methods]
+    labels = [drawable(method, 44) for method in methods]
     if len(set(labels)) < len(labels):  # variants often differ near their ends
         labels = [fitting(method, 120, POINTS, FULL_WIDTH - HANDLE) for method in methods]
     return with_legend(figure, [*handles, *others.values()], [*labels, *others], seeds_phrase(frame))

@@ -26,7 +26,7 @@ from bench.report.figures import (
     with_legend,
     with_methods,
 )
-from bench.report.lettering import label
+from bench.report.lettering import drawable
 from bench.report.quality import select
 from bench.report.runs import headline_ks
 from bench.report.styles import LINES, Style, look
@@ -124,7 +124,7 @@ def training_loss(name: str, title: str, losses: pd.DataFrame, styles: dict[str,
         by_bits = {bits: replace(styles[method], line=patterns[bits]) for bits in here["bits"].unique()}
         _draw_curves(axes, here, ("epoch", "loss"), by_bits, by="bits")
         axes.set_label(method)
-        heading = textwrap.fill(label(method, 88), 20)
+        heading = textwrap.fill(drawable(method, 88), 20)
         axes.set_title(heading, fontsize=6.5 if "\n" in heading else None)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
         axes.yaxis.set_major_locator(MaxNLocator(nbins=4))

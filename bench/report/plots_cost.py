@@ -14,7 +14,7 @@ from bench.profile.operators import attainable_rate
 from bench.report.costs import AT_LEAST
 from bench.report.edges import fit, limits
 from bench.report.figures import NEUTRAL, PLAIN, Plot, finished, methods_in, panels, with_methods
-from bench.report.lettering import label
+from bench.report.lettering import drawable
 from bench.report.plots import measure_in
 from bench.report.quality import select
 from bench.report.styles import Style, look
@@ -115,12 +115,12 @@ def time_by_part(name: str, title: str, parts: pd.DataFrame, styles: dict[str, S
 
     def draw(axes: Axes, method: str) -> None:
         rows = select(shown, method=method)
-        names = [label(BETWEEN if part == REST else part, 18) for part in rows["part"]]
+        names = [drawable(BETWEEN if part == REST else part, 18) for part in rows["part"]]
         axes.barh(names, rows["percent"], color=styles[method].colour, height=0.7)
         axes.invert_yaxis()
         axes.set_label(method)
         others = f", as {alike[method]} more" if alike[method] else ""
-        heading = f"{label(method, 88)}: {significant(1000 * rows['whole_ms'].iloc[0])} µs{others}"
+        heading = f"{drawable(method, 88)}: {significant(1000 * rows['whole_ms'].iloc[0])} µs{others}"
         axes.set_title(textwrap.fill(heading, 24))
         axes.tick_params(axis="y", labelsize=6)
         axes.grid(visible=False, axis="y")

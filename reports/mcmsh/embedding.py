@@ -14,8 +14,8 @@ from bench.base.text import one_line
 from bench.data.dataset import Dataset
 from bench.encoding.encoder import Encoder, read_encoder
 from bench.registry import Registry
-from bench.report import escape
 from bench.report.figures import FULL_WIDTH, Plot
+from bench.report.lettering import drawable
 from bench.report.recipe import Results
 from bench.report.styles import COLOURS, MARKERS
 from bench.store.stored_run import ENCODER
@@ -125,7 +125,7 @@ def embedding_plot(results: Results, data: Dataset, registry: Registry) -> Plot 
 
 def _draw(frame: pd.DataFrame) -> Figure:
     classes = list(dict.fromkeys(frame["class"]))
-    longest = max(len(escape.plot(name, 24)) for name in classes)
+    longest = max(len(drawable(name, 24)) for name in classes)
     most = max(1, int(FULL_WIDTH / (0.075 * longest + 0.4)))
     lines = -(-len(classes) // most)
     columns = -(-len(classes) // lines)
@@ -143,7 +143,7 @@ def _draw(frame: pd.DataFrame) -> Figure:
                 marker=MARKERS[index],
                 linewidths=0,
                 alpha=0.85,
-                label=escape.plot(name, 24),
+                label=drawable(name, 24),
             )
         share = rows["same_class_neighbours"].iloc[0]
         which = f"{backbone}: {titles[str(backbone)]} L/M/S-RD"

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from bench.base.text import one_line
 from bench.data.dataset import Dataset, Split
-from bench.report import escape
 from bench.report.figures import FULL_WIDTH, Plot
+from bench.report.lettering import drawable
 from bench.report.recipe import Results
 from bench.report.styles import COLOURS
 from bench.store.codes_file import Stored, read_codes
@@ -118,7 +118,7 @@ def _tile(axes: Axes, split: Split | None, video: int, classes: str, large: bool
     axes.spines[["top", "right"]].set_visible(True)
     size = 8 if large else 6
     width = LABEL_WIDTH * (2 if large else 1)
-    lines = textwrap.wrap(escape.plot(classes, 80), width)[:LABEL_LINES]
+    lines = textwrap.wrap(drawable(classes, 80), width)[:LABEL_LINES]
     if split is None or split.frames is None:
         axes.set_facecolor("#F4F4F4")
         axes.text(0.5, 0.56, "\n".join(lines), ha="center", va="center", fontsize=size)

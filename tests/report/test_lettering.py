@@ -5,20 +5,20 @@ from hypothesis import strategies as st
 from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.textpath import TextPath
 
-from bench.report.lettering import FONT, fitting, label, width
+from bench.report.lettering import FONT, drawable, fitting, width
 
 
 def test_labels() -> None:
-    assert label("比較 α", 44) == r"\u6bd4\u8f03 α"
-    assert label("Method (weight=0.25)", 11) == "Metho…0.25)"
-    assert label("two\nlines", 44) == "two lines"
-    assert label("_name", 44) == " _name"  # or a legend leaves it out
+    assert drawable("比較 α", 44) == r"\u6bd4\u8f03 α"
+    assert drawable("Method (weight=0.25)", 11) == "Metho…0.25)"
+    assert drawable("two\nlines", 44) == "two lines"
+    assert drawable("_name", 44) == " _name"  # or a legend leaves it out
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=60), st.integers(1, 50))
 def test_labels_have_no_more_than_so_many_letters_all_of_the_font(text: str, longest: int) -> None:
-    line = label(text, longest)
+    line = drawable(text, longest)
     assert len(line) <= longest + line.startswith(" ")
     assert {ord(letter) for letter in line} <= get_font(findfont(FONT)).get_charmap().keys()
 

@@ -18,7 +18,7 @@ from bench.report import figures
 from bench.report.chart import chart
 from bench.report.document import Document
 from bench.report.figures import Plot
-from bench.report.lettering import label
+from bench.report.lettering import drawable
 from bench.report.page import page
 from bench.report.tables import Cell, Column, Facets, Row, Table, to_csv
 
@@ -228,11 +228,11 @@ def one(text: str) -> Reader:
     with figures.settings():
         figure = Figure()
         axes = figure.subplots()
-        axes.plot([0, 1], [1, 2], marker="o", label=f"method {label(text, 88)}")
+        axes.plot([0, 1], [1, 2], marker="o", label=f"method {drawable(text, 88)}")
         axes.set_title(text)
         axes.set_xlabel(text)
         axes.set_label(text)
-        axes.text(0, 0, label(text, 40))
+        axes.text(0, 0, drawable(text, 40))
         return Reader(page(document, [chart(figure)]))
 
 
