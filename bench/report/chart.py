@@ -169,8 +169,7 @@ def _places(axes: Axes, points: ArrayLike) -> NDArray[np.float64]:
 def _inside(places: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Which places lie in the panel's frame, or at most a marker's width beyond."""
     low, high = np.array([LEFT, TOP]) - 4, np.array([WIDTH - RIGHT, HEIGHT - BOTTOM]) + 4
-    found: NDArray[np.bool_] = ((low <= places) & (places <= high)).all(axis=1)
-    return found
+    return np.asarray(((low <= places) & (places <= high)).all(axis=1))
 
 
 def _clipped(drawn: str, places: NDArray[np.float64]) -> str:
