@@ -23,6 +23,7 @@ from bench.encoding.fitting import choose_device, resolve_parameters
 from bench.learning import loop
 from bench.learning.context import FitContext
 from bench.learning.deep_method import DeepMethod
+from bench.learning.method import Method
 from bench.learning.objective import as_objective
 from bench.registry import load_registry
 
@@ -83,9 +84,7 @@ class Clock:
 TRAIN, WHOLE_EPOCH, EPOCH = loop.train, loop.Training.whole_epoch, loop.Training.epoch
 
 
-def extrapolate(
-    names: Sequence[str], videos: int, device: torch.device
-) -> Iterator[tuple[type[DeepMethod], Any, Clock]]:
+def extrapolate(names: Sequence[str], videos: int, device: torch.device) -> Iterator[tuple[type[Method], Any, Clock]]:
     """Each method, its parameters, and the clock after a training on so many random videos."""
     registry = load_registry()
     # As sparse and of the size of a network's activations.

@@ -89,7 +89,7 @@ def test_a_graph_that_gives_something_else(
 
 
 def test_a_capture_that_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    def refuse(_work: object, _device: torch.device, **_more: object) -> None:
+    def refuse(_work: object, _device: torch.device, *, draws: bool) -> Any:
         raise RuntimeError("CUDA error: operation not permitted\nCUDA kernel errors might be")
 
     monkeypatch.setitem(cuda_graph.CAPTURES, "cpu", refuse)

@@ -1,5 +1,8 @@
 """Encoding and measuring on a CUDA device: the processor's codes but for bits within rounding, and all times."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +70,18 @@ def test_an_encoder_of_the_device_goes_to_disk_and_elsewhere(tiny: Dataset, tmp_
     np.testing.assert_array_equal(loaded.encode(videos), codes)
     encoder.export(tmp_path / "encoder.onnx")
     np.testing.assert_array_equal(encoder.encode(videos, backend="onnx"), loaded.encode(videos, backend="onnx"))
+
+
+def test_a_new_process_encodes_before_it_trains() -> None:
+    """Training demands what PyTorch looks for at the first matrix product."""
+    program = (
+        "import bench; from tests.encoding.conftest import deep_encoder, random_videos\n"
+        "encoder, videos = deep_encoder('mcmsh'), random_videos(20)\n"
+        "encoder.module.to('cuda'); encoder.encode(videos)\n"
+        "bench.fit('mcmsh', videos, bits=8, device='cuda', epochs=1, batch_size=8, anchors=6, hidden=32)"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "CUBLAS_WORKSPACE_CONFIG"}
+    subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2], env=environment, check=True)
 
 
 def test_costs_have_a_row_for_the_device(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -25,6 +25,7 @@ POLICIES = get_args(Existing)
         ("reuse", "do", "reuse", "reuse", "reuse"),
         ("rerun", "do", "do", "do", "do"),
         ("retry-failed", "do", "reuse", "do", "do"),
+        ("remeasure", "do", "reuse", "reuse", "reuse"),
         ("only-cached", "skip", "reuse", "reuse", "reuse"),
     ],
 )
@@ -83,4 +84,5 @@ def test_a_dry_run_says_what_a_run_does(
     assert len(found) == len(wanted) - len(skipped)
     assert f"{len(to_do)} of 6 runs to do" in table
     expected = {"reuse": [1, 2], "rerun": [0, 1, 2, 3, 4, 5], "retry-failed": [1, 2, 3, 4, 5], "only-cached": []}
+    expected["remeasure"] = expected["reuse"]
     assert to_do == [wanted[number].spec.identity for number in expected[policy]]
