@@ -218,19 +218,38 @@ def _ties_show(scores: pd.DataFrame) -> bool:
 
 def notes(runs: Sequence[ReportRun], scores: pd.DataFrame) -> list[str]:
     """The meaning of what every table of mAP@k shows; `scores` from `marked`."""
-    tested = scores.dropna(subset="not_significantly_worse")[["dataset", "protocol", "bits"]].drop_duplicates()
-    marks = [
-        sentence
-        for dataset, protocol, bits in tested.itertuples(index=False)
-        for sentence in explanation([run for run in runs if (run.dataset, run.bits) == (dataset, bits)], protocol)
-    ]
     return [
         seeds_sentence(runs) if (scores["seeds"] > 1).any() else "",
         f"Bold: best{f' ({others} do not compete)' if (others := _not_competing(runs)) else ''}.",
-        *dict.fromkeys(marks),
+        *_marks(runs, scores),
         *dict.fromkeys(_without_relevant(runs, protocol) for protocol in scores["protocol"].unique()),
         *dict.fromkeys(known.note for run in runs if (known := known_methods().get(run.record.spec.method))),
     ]
+
+
+def _marks(runs: Sequence[ReportRun], scores: pd.DataFrame) -> list[str]:
+    """The meaning of †; where it is not the same in all columns, with the code lengths and datasets."""
+    tested = scores.dropna(subset="not_significantly_worse")[["dataset", "protocol", "bits"]].drop_duplicates()
+    titles = {run.dataset: run.dataset_title for run in runs}
+    places = dict.fromkeys(zip(tested["dataset"], tested["bits"], strict=True))
+    said: dict[str, dict[tuple[str, int], None]] = {}
+    for dataset, protocol, bits in tested.itertuples(index=False):
+        here = [run for run in runs if (run.dataset, run.bits) == (dataset, bits)]
+        for sentence in explanation(here, protocol):
+            said.setdefault(sentence, {})[dataset, bits] = None
+    found = []
+    for sentence, where in said.items():
+        named = {titles[dataset]: [str(bits) for other, bits in where if other == dataset] for dataset, _ in where}
+        lengths = ", ".join(
+            f"{' and '.join(bits)} bits{f' on {title}' if len(titles) > 1 else ''}" for title, bits in named.items()
+        )
+        if len(where) == len(places):
+            found.append(sentence)
+        elif sentence.startswith("†:"):
+            found.append(sentence.replace("†:", f"† at {lengths}:", 1))
+        else:
+            found.append(f"At {lengths}: {sentence}")
+    return found
 
 
 def _not_competing(runs: Sequence[ReportRun]) -> str:

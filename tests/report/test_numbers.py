@@ -231,6 +231,15 @@ def test_one_seed_is_marked_for_its_weights_only(builder: Any) -> None:
     mixed = text_of(builder)
     assert "†: not significantly worse than the best (two-way bootstrap over seeds and queries;" in mixed
     assert "For these weights only: comparisons with BETA (one seed), by a paired randomisation test" in mixed
+    for method in ("alpha", "gamma"):
+        for seed in (0, 1, 2):
+            builder.add(method, 32, seed, 0.4)
+        for bits in (8, 64):
+            builder.add(method, bits, 0, 0.3)
+    every = text_of(builder)
+    assert "\n† at 8 and 64 bits: for these weights (one seed), not significantly" in every
+    assert "\n† at 16 and 32 bits: not significantly worse than the best (two-way bootstrap" in every
+    assert "\nAt 16 bits: For these weights only: comparisons with BETA (one seed)" in every
 
 
 def test_earlier_sources_of_a_plug_in_are_named_by_their_date(builder: Any) -> None:
