@@ -4,14 +4,12 @@ Where there are no labels, recall@k of the exact neighbours stands in place of m
 """
 
 import math
-from collections import ChainMap
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, product
 from typing import Any
 
 import pandas as pd
 
-from bench.base.forked import forked_map
 from bench.base.text import slug
 from bench.metrics.protocols import measure_of
 from bench.report import frames, problems
@@ -72,14 +70,11 @@ def marked(runs: Sequence[ReportRun], scores: pd.DataFrame) -> pd.DataFrame:
     competing = scores["map"].where(~scores["bound"].astype(bool))
     groups = [scores[name] for name in ("protocol", "bits", "k")]
     found = scores.assign(best=best_as_shown(competing, groups, DECIMALS))
-
-    def tested(group: tuple[str, int]) -> dict[tuple[str, int, int], set[str] | None]:
-        protocol, bits = group
+    near: dict[tuple[str, int, int], set[str] | None] = {}
+    for protocol, bits in product(scores["protocol"].unique(), bits_of(runs)):
         here = [run for run in runs if run.bits == bits]
         ks = sorted(int(k) for k in select(scores, protocol=protocol)["k"].unique())
-        return {(protocol, bits, k): methods for k, methods in indistinguishable(here, protocol, ks).items()}
-
-    near = dict(ChainMap(*forked_map(tested, list(product(scores["protocol"].unique(), bits_of(runs))))))
+        near |= {(protocol, bits, k): methods for k, methods in indistinguishable(here, protocol, ks).items()}
     names = ["protocol", "bits", "k", "method", "best"]
     found["not_significantly_worse"] = pd.Series(
         [
