@@ -201,12 +201,12 @@ def _line(
     places = _places(axes, points)
     parts = []
     if line.get_linestyle() not in ("None", "none", "") and len(points) > 1:
+        course = places
         if line.get_drawstyle() == "steps-post":
-            places = np.repeat(places, 2, axis=0)
-            places = np.stack([places[1:, 0], places[:-1, 1]], axis=1)
-        parts.append(_clipped(f'<path class="line"{_dashes(str(line.get_linestyle()))} d="{_path(places)}"/>', places))
+            twice = np.repeat(places, 2, axis=0)
+            course = np.stack([twice[1:, 0], twice[:-1, 1]], axis=1)
+        parts.append(_clipped(f'<path class="line"{_dashes(str(line.get_linestyle()))} d="{_path(course)}"/>', course))
     if marker in MARKS:
-        places = _places(axes, points)
         for index in _asked(places):
             (x, y), (left, top) = points[index], places[index]
             values = ((labels[0], f"{x:g}"), (labels[1], f"{y:.4g}"))

@@ -9,7 +9,7 @@ import pandas as pd
 from bench.base.text import slug
 from bench.metrics.protocols import measure_of
 from bench.report.quality import DECIMALS, notes, protocol_sentence, score_cell, select
-from bench.report.runs import ReportRun, headline_ks, methods_of, under
+from bench.report.runs import ReportRun, headline_ks, methods_of, protocols_phrase
 from bench.report.tables import METHOD, Cell, Column, Row, Table, number
 
 CEILING = "ceiling"
@@ -75,7 +75,7 @@ def _table(datasets: Sequence[Scored], protocols: Sequence[str]) -> Table | None
         ],
         rows,
         name=f"all-{slug(protocols[0])}-at-{k}",
-        caption=f"{measure}@{k} of all methods, {under(protocols)}.",
+        caption=f"{measure}@{k} of all methods, {protocols_phrase(protocols)}.",
         frame=scores.drop(columns="title").assign(ceiling=scores["dataset"].map(ceilings)),
         notes=[
             *(protocol_sentence(runs, protocol) for protocol in protocols),

@@ -9,7 +9,7 @@ from bench.base.text import one_line
 from bench.metrics.protocols import measure_of
 from bench.report.comparison_tables import COST_NOTE, QUALITY_NOTE, Pair, cost_table, quality_table, shown_scores
 from bench.report.problems import why
-from bench.report.runs import ReportRun, datasets_of, name_runs, seeds_of, under
+from bench.report.runs import ReportRun, datasets_of, name_runs, protocols_phrase, seeds_of
 from bench.report.tables import to_text
 from bench.store.store import Store
 from bench.store.stored_run import StoredRun
@@ -86,7 +86,7 @@ def _dataset(first: Sequence[ReportRun], second: Sequence[ReportRun]) -> list[st
         if table.rows:
             protocols.setdefault((f"{measure_of(protocol)}@{k}", to_text(table)), []).append(one_line(protocol))
     for (measure, text), names in protocols.items():  # equal tables stand once
-        parts += [f"{measure} under {under(names)}", text]
+        parts += [f"{measure} under {protocols_phrase(names)}", text]
     costs = cost_table(both)
     if costs.rows:
         parts += ["Cost of encoding one video", to_text(costs)]

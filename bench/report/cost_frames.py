@@ -12,7 +12,7 @@ from bench.base.quantity import quantities
 from bench.profile.cost_types import REST, Costs, EncodingTimes, Timing
 from bench.profile.operators import may_hold_products, moved_bytes, needed_seconds
 from bench.report.frames import identify
-from bench.report.runs import ReportRun, of_threads
+from bench.report.runs import ReportRun, threads_phrase
 
 MAIN = ("single", "batched")
 """Names of the two main timings: at batch 1, and at the batch size with the highest throughput."""
@@ -155,7 +155,7 @@ def measurements(runs: Iterable[ReportRun]) -> Iterator[tuple[ReportRun, Costs]]
 def machine(measured: Costs) -> str:
     """The machine that costs were measured on: times of different machines do not compare."""
     if measured.device == "cpu":
-        return f"{measured.processor}, {of_threads(measured.threads)}"
+        return f"{measured.processor}, {threads_phrase(measured.threads)}"
     return f"{measured.device} ({measured.processor})"
 
 
@@ -168,7 +168,7 @@ def setting(place: EncodingTimes) -> str:
     """The device, or the number of threads."""
     if place.device != "cpu":
         return place.device
-    return of_threads(place.threads)
+    return threads_phrase(place.threads)
 
 
 def _row(run: ReportRun, measured: Costs) -> dict[str, object]:

@@ -13,7 +13,7 @@ from bench.report import costs, plots, problems, published_tables, quality
 from bench.report.document import Document
 from bench.report.escape import code_block, markdown
 from bench.report.result_sets import Collection
-from bench.report.runs import ReportRun, bits_of, datasets_of, headline_ks, protocols_of, rows_by_bits, under
+from bench.report.runs import ReportRun, bits_of, datasets_of, headline_ks, protocols_of, protocols_phrase, rows_by_bits
 from bench.report.sections import dataset_sentence
 from bench.report.styles import Style
 from bench.report.tables import BITS, METHOD, NOTHING, Cell, Column, Row, Table, number, text_column
@@ -45,9 +45,9 @@ def dataset_page(runs: Sequence[ReportRun], collection: Collection, links: Links
         table = quality.overview_table(runs, shown, groups)
         document.add_table(_with_standing(table, runs, shown, collection, links))
         for group in groups:
-            name, data = f"{runs[0].dataset}-{slug(group[0])}", f"{title} under {under(group)}"
+            name, where = f"{runs[0].dataset}-{slug(group[0])}", f"{title} under {protocols_phrase(group)}"
             here = quality.select(shown, protocol=group[0])
-            document.add_plot(plots.map_at_k(f"{name}-map-at-k", data, here, styles))
+            document.add_plot(plots.map_at_k(f"{name}-map-at-k", where, here, styles))
         _add_published(document, runs, scores)
         if any(run.record.costs for run in runs):
             document.add_section("Cost")

@@ -8,7 +8,7 @@ from bench.base.quantity import Quantity
 from bench.base.text import slug
 from bench.report import frames, problems, quality
 from bench.report.frames import OTHER_METRICS
-from bench.report.runs import ReportRun, rows_by_bits, under
+from bench.report.runs import ReportRun, protocols_phrase, rows_by_bits
 from bench.report.tables import (
     BITS,
     METHOD,
@@ -50,7 +50,7 @@ def table(runs: Sequence[ReportRun], group: Sequence[str], k: int) -> Table:
         ],
         rows,
         name=f"{runs[0].dataset}-{slug(group[0])}-other-metrics",
-        caption=f"Other metrics on {runs[0].dataset_title}, {under(group)}.",
+        caption=f"Other metrics on {runs[0].dataset_title}, {protocols_phrase(group)}.",
         frame=frame,
         notes=[
             *(quality.protocol_sentence(runs, protocol) for protocol in group),

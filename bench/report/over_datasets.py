@@ -20,7 +20,7 @@ from bench.metrics.protocols import measure_of
 from bench.report import quality
 from bench.report.document import Document
 from bench.report.figures import Plot, finished, panels, with_methods
-from bench.report.runs import ReportRun, headline_ks, protocols_of, stand_in_phrase, under
+from bench.report.runs import ReportRun, headline_ks, protocols_of, protocols_phrase, stand_in_phrase
 from bench.report.significance import ALPHA
 from bench.report.styles import Style, look
 from bench.report.tables import BITS, METHOD, NOTHING, Cell, Column, Table, best_as_shown, number
@@ -156,7 +156,7 @@ def _table(frame: pd.DataFrame, group: Sequence[str], titles: dict[str, str], le
         columns,
         once.to_dict("records"),
         name=f"over-datasets-{slug(group[0])}",
-        caption=f"Ranks by {measure} on {len(datasets)} datasets, {under(group)}.",
+        caption=f"Ranks by {measure} on {len(datasets)} datasets, {protocols_phrase(group)}.",
         frame=frame,
         notes=[
             f"Ranks by {measure}, seeds averaged: 1 is the best, equal scores share their mean. Borda: methods that it "
@@ -213,7 +213,7 @@ def _diagram(frame: pd.DataFrame, group: Sequence[str], styles: dict[str, Style]
         return with_methods(figure, _once(frame), styles, lines=False)
 
     caption = (
-        f"Mean ranks over {frame['dataset'].nunique()} datasets, {under(group)}, with the critical "
+        f"Mean ranks over {frame['dataset'].nunique()} datasets, {protocols_phrase(group)}, with the critical "
         "difference as a line: methods whose lines overlap cannot be told apart"
     )
     return finished(f"over-datasets-{slug(group[0])}", caption, make, frame)

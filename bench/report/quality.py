@@ -13,7 +13,7 @@ import pandas as pd
 from bench.base.text import slug
 from bench.metrics.protocols import measure_of
 from bench.report import frames, problems
-from bench.report.runs import ReportRun, bits_of, headline_ks, rows_by_bits, seeds_of, under
+from bench.report.runs import ReportRun, bits_of, headline_ks, protocols_phrase, rows_by_bits, seeds_of
 from bench.report.significance import INTERVALS, LEVEL, explanation, indistinguishable, map_intervals
 from bench.report.tables import (
     BITS,
@@ -116,7 +116,7 @@ def overview_table(runs: Sequence[ReportRun], scores: pd.DataFrame, groups: Sequ
         [*columns, SEEDS, note_column(problems.notes(runs))],
         rows,
         name=f"{runs[0].dataset}-protocols",
-        caption=f"{measure}@{k} on {runs[0].dataset_title}, {under(list(chain(*groups)))}.",
+        caption=f"{measure}@{k} on {runs[0].dataset_title}, {protocols_phrase(list(chain(*groups)))}.",
         frame=frame,
         notes=[
             *(protocol_sentence(runs, protocol) for protocol in chain(*groups)),
@@ -152,7 +152,7 @@ def table(runs: Sequence[ReportRun], scores: pd.DataFrame, group: Sequence[str],
         [*columns, SEEDS, note_column(why)],
         rows,
         name=f"{here[0].dataset}-{slug(protocol)}-{bits}-bits",
-        caption=f"{measure_of(protocol)}@k on {here[0].dataset_title} at {bits} bits, {under(group)}.",
+        caption=f"{measure_of(protocol)}@k on {here[0].dataset_title} at {bits} bits, {protocols_phrase(group)}.",
         frame=chosen,
         notes=[
             *(protocol_sentence(here, name) for name in group),

@@ -71,7 +71,7 @@ class ReportRun:
         environment = self.record.environment
         processor, device = environment.get("cpu", "unknown processor"), environment.get("device", "cpu")
         return (
-            f"{processor}, {of_threads(environment.get('threads', '?'))}"
+            f"{processor}, {threads_phrase(environment.get('threads', '?'))}"
             if device == "cpu"
             else f"{device} ({processor})"
         )
@@ -94,7 +94,7 @@ def name_runs(stored: Iterable[StoredRun]) -> list[ReportRun]:
     return sorted(named, key=lambda run: (run.dataset, *run.row_order, run.bits, run.record.spec.seed))
 
 
-def of_threads(number: object) -> str:
+def threads_phrase(number: object) -> str:
     """`1 thread`, `2 threads`."""
     return f"{number} thread{'' if number == 1 else 's'}"
 
@@ -154,7 +154,7 @@ def protocols_of(runs: Iterable[ReportRun]) -> list[str]:
     return known + sorted(found - set(known))
 
 
-def under(protocols: Sequence[str]) -> str:
+def protocols_phrase(protocols: Sequence[str]) -> str:
     """`protocol paper`, or `protocols paper and strict`."""
     return f"protocol{'s' if len(protocols) > 1 else ''} {' and '.join(protocols)}"
 

@@ -26,7 +26,7 @@ from bench.report.document import Document
 from bench.report.escape import markdown
 from bench.report.findings import findings
 from bench.report.quality import select
-from bench.report.runs import ReportRun, bits_of, headline_ks, protocols_of, under
+from bench.report.runs import ReportRun, bits_of, headline_ks, protocols_of, protocols_phrase
 from bench.report.styles import Style
 
 
@@ -90,7 +90,7 @@ class _Section:
         return self.runs[0].dataset_title
 
     def title_under(self, protocols: Sequence[str]) -> str:
-        return f"{self.title} under {under(protocols)}"
+        return f"{self.title} under {protocols_phrase(protocols)}"
 
     def add_quality(self, scores: pd.DataFrame, groups: Sequence[Sequence[str]]) -> pd.DataFrame:
         """mAP@k under one protocol of every group of equals. Returns what is shown, from `quality.marked`."""
@@ -113,7 +113,7 @@ class _Section:
         name, title = f"{self.name}-{slug(group[0])}", self.title_under(group)
         ks = sorted(int(k) for k in scores["k"].unique())
         self.document.add_plot(plots.map_at_k(f"{name}-map-at-k", title, scores, self.styles))
-        with self.document.folded(f"{plots.measure_in(scores)}@k at every k, {under(group)}"):
+        with self.document.folded(f"{plots.measure_in(scores)}@k at every k, {protocols_phrase(group)}"):
             for bits in bits_of(self.runs):
                 with self.document.about(bits=str(bits)):
                     self.document.add(f"##### {bits} bits")
@@ -132,7 +132,7 @@ class _Section:
         """Tables and curves of the metrics beside mAP@k."""
         k = headline_ks([int(k) for k in scores["k"].unique()])[0]
         for group in quality.equal_protocols(frames.other_metrics(self.runs, k), protocols_of(self.runs)):
-            summary = f"Other metrics and precision–recall curves, {under(group)}"
+            summary = f"Other metrics and precision–recall curves, {protocols_phrase(group)}"
             with self.document.about(protocol="\n".join(group)), self.document.folded(summary):
                 self.document.add_table(other_metrics.table(self.runs, group, k))
                 name = f"{self.name}-{slug(group[0])}-precision-recall"
